@@ -1,0 +1,102 @@
+const modules = (...names) => `^src/(${names.join("|")})\\.ts$`
+
+const levels = [
+  modules(
+    "MongoError",
+    "SessionErrors",
+    "SessionOptions",
+    "TransactionOptions",
+    "SessionId",
+    "CausalToken",
+    "Codec",
+    "internal/issues",
+    "internal/options",
+    "internal/idleness",
+    "internal/deployment"
+  ),
+  modules("internal/driver", "internal/lane", "internal/pool", "internal/bounded", "Telemetry"),
+  modules("SessionKeeper"),
+  modules("MongoClient"),
+  modules("internal/openSession"),
+  modules("Session"),
+  modules("Transaction", "Cursor", "SessionCommands"),
+  modules("Database", "Collection", "ChangeStream", "Outbox"),
+  modules("index")
+]
+const values = levels[0]
+const testing = "^src/testing/"
+
+const upward = levels.slice(1).map((level, index) => ({
+  name: `upward-${index}`,
+  severity: "error",
+  comment: "Imports point downwards only.",
+  from: { path: levels.slice(0, index + 1) },
+  to: { path: level }
+}))
+
+module.exports = {
+  forbidden: [
+    ...upward,
+    {
+      name: "no-cycle",
+      severity: "error",
+      from: {},
+      to: { circular: true }
+    },
+    {
+      name: "level-known",
+      severity: "error",
+      comment: "Every module has its place in the list of levels.",
+      from: { path: "^(src|test|examples)/" },
+      to: { path: "^src/", pathNot: [...levels, testing] }
+    },
+    {
+      name: "mongodb-only-in-driver",
+      severity: "error",
+      comment: "One module talks to the driver; everywhere else its types are enough.",
+      from: { path: "^src/", pathNot: "^src/internal/driver\\.ts$" },
+      to: { path: "(^|/)node_modules/(mongodb|bson)/", dependencyTypesNot: ["type-only"] }
+    },
+    {
+      name: "testing-not-in-library",
+      severity: "error",
+      from: { path: "^src/", pathNot: testing },
+      to: { path: testing }
+    },
+    {
+      name: "testing-stands-apart",
+      severity: "error",
+      comment: "The test server is used to test the library, so it must not need it.",
+      from: { path: testing },
+      to: { path: "^src/", pathNot: [testing, values] }
+    },
+    {
+      name: "library-stands-alone",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { path: "^(test|examples|dist)/" }
+    },
+    {
+      name: "dependency-declared",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"], dependencyTypesNot: ["npm", "npm-peer"] }
+    },
+    {
+      name: "resolvable",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true }
+    }
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsConfig: { fileName: "tsconfig.json" },
+    tsPreCompilationDeps: true,
+    combinedDependencies: false,
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default", "types"]
+    }
+  }
+}

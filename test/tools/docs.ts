@@ -1,0 +1,103 @@
+// Every public export has a description, `@since` and a known `@category`; every example in a doc comment compiles.
+import { relative } from "node:path"
+import ts from "typescript"
+
+const categories = new Set([
+  "models",
+  "tags",
+  "options",
+  "constructors",
+  "layers",
+  "combinators",
+  "accessors",
+  "errors",
+  "testing"
+])
+
+const root = process.cwd()
+const config = ts.getParsedCommandLineOfConfigFile("tsconfig.json", {}, {
+  ...ts.sys,
+  onUnRecoverableConfigFileDiagnostic: (diagnostic) => {
+    throw new Error(ts.flattenDiagnosticMessageText(diagnostic.messageText, "\n"))
+  }
+})
+if (config === undefined) throw new Error("tsconfig.json cannot be read")
+
+const isPublic = (file: string) => /^src\/(testing\/)?[^/]+\.ts$/.test(relative(root, file))
+const modules = config.fileNames.filter(isPublic)
+const problems: Array<string> = []
+
+const place = (file: ts.SourceFile, position: number) =>
+  `${relative(root, file.fileName)}:${file.getLineAndCharacterOfPosition(position).line + 1}`
+
+/** The code of the `ts` blocks in a file's doc comments, as files that lie (in memory only) among the examples. */
+const examples = new Map<string, { readonly code: string; readonly origin: string }>()
+for (const module of modules) {
+  const text = ts.sys.readFile(module) ?? ""
+  const file = ts.createSourceFile(module, text, ts.ScriptTarget.Latest)
+  let count = 0
+  for (const match of text.matchAll(/^ *\* ```ts\n([\s\S]*?)^ *\* ```$/gm)) {
+    count++
+    const code = (match[1] ?? "").replace(/^ *\* ?/gm, "")
+    const name = relative(`${root}/src`, module).replaceAll("/", "-").replace(/\.ts$/, `-${count}.ts`)
+    examples.set(`${root}/examples/doc-${name}`, { code, origin: place(file, match.index) })
+  }
+}
+
+const options: ts.CompilerOptions = { ...config.options, noUnusedLocals: false, noUnusedParameters: false }
+const host = ts.createCompilerHost(options, true)
+const { fileExists, getSourceFile, readFile } = host
+host.fileExists = (name) => examples.has(name) || fileExists(name)
+host.readFile = (name) => examples.get(name)?.code ?? readFile(name)
+host.getSourceFile = (name, version, ...rest) => {
+  const example = examples.get(name)
+  return example === undefined
+    ? getSourceFile(name, version, ...rest)
+    : ts.createSourceFile(name, example.code, version, true)
+}
+const program = ts.createProgram([...modules, ...examples.keys()], options, host)
+const checker = program.getTypeChecker()
+
+for (const module of modules) {
+  const file = program.getSourceFile(module)
+  const symbol = file && checker.getSymbolAtLocation(file)
+  if (file === undefined) continue
+  if (!file.text.startsWith("/**")) problems.push(`${place(file, 0)}: the module has no doc comment`)
+  if (symbol === undefined || /\/index\.ts$/.test(module)) continue
+  for (const exported of checker.getExportsOfModule(symbol)) {
+    const declaration = exported.declarations?.[0]
+    if (declaration === undefined || declaration.getSourceFile() !== file) continue
+    const tags = exported.getJsDocTags(checker)
+    if (tags.some((tag) => tag.name === "internal")) continue
+    const missing = [
+      ...(exported.getDocumentationComment(checker).length === 0 ? ["a description"] : []),
+      ...(tags.some((tag) => tag.name === "since") ? [] : ["@since"]),
+      ...(tags.some((tag) => tag.name === "category" && categories.has(ts.displayPartsToString(tag.text)))
+        ? []
+        : ["a known @category"])
+    ]
+    if (missing.length > 0) {
+      problems.push(`${place(file, declaration.getStart())}: ${exported.name} has not ${missing.join(", ")}`)
+    }
+  }
+}
+
+for (const [name, { origin }] of examples) {
+  const file = program.getSourceFile(name)
+  if (file === undefined) continue
+  for (
+    const { messageText, start = 0 } of [
+      ...program.getSyntacticDiagnostics(file),
+      ...program.getSemanticDiagnostics(file)
+    ]
+  ) {
+    const { line } = file.getLineAndCharacterOfPosition(start)
+    problems.push(
+      `${origin}: line ${line + 1} of the example: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`
+    )
+  }
+}
+
+for (const problem of problems) console.error(problem)
+console.log(`${modules.length} modules, ${examples.size} examples, ${problems.length} problems`)
+process.exitCode = problems.length > 0 || modules.length === 0 ? 1 : 0

@@ -1,0 +1,83 @@
+// Runs every program in examples/ to its end, and holds the README to what the project really contains.
+import { spawn } from "node:child_process"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import * as Counts from "./counts.js"
+
+// The first program to run may have to install the test server.
+const timeLimit = 180_000
+
+/** Resolves to what went wrong, or to undefined. */
+const runProgram = (file: string): Promise<string | undefined> =>
+  new Promise((resolve) => {
+    const child = spawn(process.execPath, ["--import", "tsx", file], { stdio: ["ignore", "pipe", "pipe"] })
+    const output: Array<string> = []
+    const collect = (chunk: Buffer) => {
+      output.push(chunk.toString())
+    }
+    child.stdout.on("data", collect)
+    child.stderr.on("data", collect)
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      child.kill("SIGTERM")
+      setTimeout(() => child.kill("SIGKILL"), 10_000).unref()
+    }, timeLimit)
+    const done = (problem: string | undefined) => {
+      clearTimeout(timer)
+      const what = late ? `still running after ${timeLimit / 1000} s` : problem
+      resolve(what === undefined ? undefined : `${what}\n${output.join("")}`)
+    }
+    child.on("error", (error) => done(error.message))
+    child.on("close", (code, signal) => done(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`))
+  })
+
+const programs = (): ReadonlyArray<string> =>
+  existsSync("examples")
+    ? readdirSync("examples", { withFileTypes: true }).flatMap((entry) => {
+      const path = `examples/${entry.name}`
+      if (entry.isFile()) return path.endsWith(".ts") ? [path] : []
+      return existsSync(`${path}/main.ts`) ? [`${path}/main.ts`] : []
+    }).sort()
+    : []
+
+/** Each `ts` block that begins with `// file: <path>` must be that file, to the letter. */
+const readmeBlocks = (readme: string): ReadonlyArray<readonly [name: string, problem: string | undefined]> =>
+  [...readme.matchAll(/^```ts\n\/\/ file: (\S+)\n([\s\S]*?)^```$/gm)].map(([, file = "", code = ""]) => {
+    const name = `README.md shows ${file}`
+    if (!existsSync(file)) return [name, "there is no such file"]
+    return [name, readFileSync(file, "utf8").trim() === code.trim() ? undefined : "the file says something else"]
+  })
+
+const unknownScripts = (readme: string): string | undefined => {
+  const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { readonly scripts: Record<string, string> }
+  const named = [...readme.matchAll(/\bnpm run ([\w:]+)/g)].map(([, name = ""]) => name)
+  const unknown = named.filter((name) => !(name in scripts))
+  return unknown.length === 0 ? undefined : `package.json has no script ${unknown.join(", ")}`
+}
+
+let passed = 0
+let failed = 0
+const report = (name: string, problem: string | undefined, note = "") => {
+  if (problem === undefined) passed++
+  else failed++
+  console.log(problem === undefined ? `ok      ${name}${note}` : `FAILED  ${name}: ${problem}`)
+}
+
+const readme = existsSync("README.md") ? readFileSync("README.md", "utf8") : ""
+const blocks = readmeBlocks(readme)
+if (blocks.length === 0) {
+  report("README.md", "it shows no program that can be run (```ts with // file: on the first line)")
+}
+for (const [name, problem] of blocks) report(name, problem)
+report("README.md names scripts that exist", unknownScripts(readme))
+
+const files = programs()
+if (files.length === 0) report("examples", "there are none")
+for (const file of files) {
+  const started = performance.now()
+  const problem = await runProgram(file)
+  report(file, problem, ` (${((performance.now() - started) / 1000).toFixed(1)} s)`)
+}
+
+Counts.write({ passed, failed, skipped: [] })
+process.exitCode = failed > 0 ? 1 : 0

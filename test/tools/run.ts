@@ -1,0 +1,139 @@
+// Runs every check of the project, also after one has failed, and ends with one line that counts them all.
+// `npm test -- lint unit` runs only the stages named.
+import { spawn } from "node:child_process"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Counts from "./counts.js"
+
+interface Stage {
+  readonly name: string
+  readonly script: string
+  /** A runner counts its own tests; any other stage is one test by itself. */
+  readonly runner?: true
+}
+
+interface Outcome {
+  readonly stage: Stage
+  readonly seconds: number
+  readonly counts: Counts.Counts
+  readonly problem: string | undefined
+}
+
+const stages: ReadonlyArray<Stage> = [
+  { name: "types", script: "check" },
+  { name: "lint", script: "lint" },
+  { name: "imports", script: "imports" },
+  { name: "floating", script: "floating" },
+  { name: "unused", script: "unused" },
+  { name: "docs", script: "docs:check" },
+  { name: "unit", script: "test:unit", runner: true },
+  { name: "integration", script: "test:integration", runner: true },
+  { name: "examples", script: "test:examples", runner: true },
+  { name: "package", script: "pack:check" }
+]
+
+const timeLimit = 10 * 60_000
+
+const colour = (code: number, text: string) => process.stdout.isTTY ? `\u001b[${code}m${text}\u001b[0m` : text
+
+const execute = (stage: Stage, countsFile: string): Promise<string | undefined> =>
+  new Promise((resolve) => {
+    const child = spawn("npm", ["run", "--silent", stage.script], {
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, [Counts.variable]: countsFile },
+      detached: true
+    })
+    const signalGroup = (signal: NodeJS.Signals) => {
+      if (child.pid === undefined) return
+      try {
+        process.kill(-child.pid, signal)
+      } catch {
+        // The group is already gone.
+      }
+    }
+    const stop = (signal: NodeJS.Signals) => {
+      signalGroup(signal)
+      process.exitCode = 1
+      aborted = true
+    }
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      signalGroup("SIGTERM")
+      setTimeout(() => signalGroup("SIGKILL"), 10_000).unref()
+    }, timeLimit)
+    const done = (problem: string | undefined) => {
+      clearTimeout(timer)
+      process.off("SIGINT", stop).off("SIGTERM", stop)
+      resolve(late ? `took longer than ${timeLimit / 60_000} min` : problem)
+    }
+    process.on("SIGINT", stop).on("SIGTERM", stop)
+    child.on("error", (error) => done(error.message))
+    child.on("close", (code, signal) => done(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`))
+  })
+
+let aborted = false
+
+const run = async (stage: Stage, folder: string): Promise<Outcome> => {
+  console.log(colour(1, `\n── ${stage.name} (npm run ${stage.script}) ${"─".repeat(60)}`.slice(0, 80)))
+  const started = performance.now()
+  const countsFile = join(folder, `${stage.name}.json`)
+  const problem = await execute(stage, countsFile)
+  const seconds = (performance.now() - started) / 1000
+  return { stage, seconds, ...judge(stage, problem, countsFile) }
+}
+
+/** A runner that ended badly, or counted nothing, is a failure even when no test of it failed. */
+const judge = (
+  stage: Stage,
+  problem: string | undefined,
+  countsFile: string
+): Pick<Outcome, "counts" | "problem"> => {
+  if (!stage.runner) {
+    const ok = problem === undefined
+    return { counts: { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: [] }, problem }
+  }
+  const counts = existsSync(countsFile) ? Counts.read(countsFile) : { passed: 0, failed: 0, skipped: [] }
+  if (counts.failed > 0) return { counts, problem: problem ?? "failed" }
+  if (problem !== undefined) return { counts: { ...counts, failed: 1 }, problem }
+  if (counts.passed === 0) return { counts: { ...counts, failed: 1 }, problem: "no test passed" }
+  return { counts, problem }
+}
+
+const chosen = process.argv.slice(2)
+const unknown = chosen.filter((name) => stages.every((stage) => stage.name !== name))
+if (unknown.length > 0) {
+  console.error(`No such stage: ${unknown.join(", ")}. There are: ${stages.map((stage) => stage.name).join(", ")}.`)
+  process.exit(2)
+}
+
+const folder = mkdtempSync(join(tmpdir(), "effect-mongo-session-test-"))
+const outcomes: Array<Outcome> = []
+try {
+  for (const stage of stages) {
+    if (aborted || (chosen.length > 0 && !chosen.includes(stage.name))) continue
+    outcomes.push(await run(stage, folder))
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+console.log(colour(1, "\n── results " + "─".repeat(69)))
+for (const { counts, problem, seconds, stage } of outcomes) {
+  const mark = problem === undefined ? colour(32, "ok    ") : colour(31, "FAILED")
+  const numbers = stage.runner
+    ? `  ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped.length} skipped`
+    : ""
+  const why = problem === undefined ? "" : `  ${problem}`
+  console.log(`${mark}  ${stage.name.padEnd(12)} ${seconds.toFixed(1).padStart(6)} s${numbers}${why}`)
+}
+const skipped = outcomes.flatMap(({ counts }) => counts.skipped)
+if (skipped.length > 0) console.log("\nskipped")
+for (const { reason, test } of skipped) console.log(`  ${test} — ${reason}`)
+
+const sum = (key: "passed" | "failed") => outcomes.reduce((total, { counts }) => total + counts[key], 0)
+const passed = sum("passed")
+const failed = sum("failed") + (aborted ? 1 : 0)
+if (failed > 0 || passed === 0) process.exitCode = 1
+console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`)
