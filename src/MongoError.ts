@@ -1,0 +1,172 @@
+/**
+ * The one error for failures of the driver or the server.
+ *
+ * What failed is a closed union of reasons, found by {@link classify} from facts that are stable between
+ * versions (labels, server codes, class names), never from a message.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import { type Reason, reasonOfClass, reasonOfCode, wording } from "./internal/reasons.js"
+
+export type { Reason } from "./internal/reasons.js"
+
+/**
+ * The error labels that MongoDB's servers and drivers put on errors. Labels are open strings: an error may
+ * carry others.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const Label = {
+  /** The whole transaction may be run again. */
+  TransientTransactionError: "TransientTransactionError",
+  /** The commit may or may not have happened; it may be sent again. */
+  UnknownTransactionCommitResult: "UnknownTransactionCommitResult",
+  /** A write with a transaction number may be sent again. */
+  RetryableWriteError: "RetryableWriteError",
+  /** The server executed nothing; any command may be sent again. */
+  RetryableError: "RetryableError",
+  /** No write of this command, nor of its earlier attempts, was performed. */
+  NoWritesPerformed: "NoWritesPerformed",
+  /** The server, or the way to it, refused work to protect itself. */
+  SystemOverloadedError: "SystemOverloadedError",
+  /** The change stream may be resumed. */
+  ResumableChangeStreamError: "ResumableChangeStreamError",
+  /** The connection failed while it was being set up. */
+  HandshakeError: "HandshakeError",
+  /** Set by the driver's pool: nothing was sent, try again. */
+  PoolRequestedRetry: "PoolRequestedRetry",
+  /** Set by the driver for itself: clear the server's pool. */
+  ResetPool: "ResetPool",
+  /** Set by the driver for itself: close connections in use. */
+  InterruptInUseConnections: "InterruptInUseConnections"
+} as const
+
+/**
+ * What {@link classify} looks at: the stable parts of a driver's or server's error.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Facts {
+  /** The error's labels. */
+  readonly labels: ReadonlyArray<string>
+  /** The server's error code. The driver's own codes, which are strings, do not belong here. */
+  readonly code?: number | undefined
+  /** The `name` of the error's class. */
+  readonly name?: string | undefined
+  /** Whether this program had aborted the operation. Default `false`. */
+  readonly aborted?: boolean | undefined
+}
+
+/**
+ * A failure of the driver or the server in one operation.
+ *
+ * The message is built from the operation, the namespace, the reason and the code only: a driver's own message
+ * may quote documents, hosts or credentials. It stays reachable in `cause`, for those who decide to print it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class MongoError extends Data.TaggedError("MongoError")<{
+  /** Why it failed. */
+  readonly reason: Reason
+  /** The command or method that failed, e.g. `insert`. */
+  readonly operation: string
+  /** Database and collection, e.g. `shop.users`. */
+  readonly namespace?: string | undefined
+  /** The server's error code, where the server answered. */
+  readonly code?: number | undefined
+  /** The server's name for the code. */
+  readonly codeName?: string | undefined
+  /** The error's labels, see {@link Label}. */
+  readonly labels: ReadonlyArray<string>
+  /** The driver's own error. Its message may quote documents and hosts. */
+  readonly cause?: unknown
+}> {
+  /** What failed and why, without the driver's words. */
+  override get message(): string {
+    const where = this.namespace === undefined ? "" : ` on ${this.namespace}`
+    const numbers = this.code === undefined ? "" : `, code ${this.code}`
+    const name = this.codeName !== undefined && isCodeName(this.codeName) ? ` ${this.codeName}` : ""
+    return `${this.operation}${where} failed: ${wording[this.reason]} (${this.reason}${numbers}${name})`
+  }
+
+  /** Whether the error carries the label. */
+  hasLabel(label: string): boolean {
+    return this.labels.includes(label)
+  }
+
+  /**
+   * Whether another attempt may succeed without anything being changed: by label first, then by the codes and
+   * reasons of the specification "Retryable Reads", plus lost conflicts, failed selection, failed checkout and
+   * overload.
+   *
+   * It does not say that the first attempt had no effect. Outside a transaction a write after `NetworkError` or
+   * `TimedOut` may have happened; repeat it only if it is idempotent, or has {@link Label.NoWritesPerformed}.
+   */
+  get isRetryable(): boolean {
+    return this.labels.some((label) => retryLabels.has(label)) ||
+      (this.code !== undefined && retryCodes.has(this.code)) ||
+      retryReasons.has(this.reason)
+  }
+
+  /** The error without its cause. */
+  override toJSON(): object {
+    return {
+      _tag: this._tag,
+      message: this.message,
+      reason: this.reason,
+      operation: this.operation,
+      namespace: this.namespace,
+      code: this.code,
+      codeName: this.codeName,
+      labels: this.labels,
+      isRetryable: this.isRetryable
+    }
+  }
+}
+
+/**
+ * The reason for a failure, from stable facts: labels decide first, then the server's code, then whether this
+ * program aborted the operation, then the class of the driver's error. Total: what is not known is `Other`.
+ *
+ * Codes are those of the server's `error_codes.yml`; groups follow the specifications "Retryable Reads",
+ * "Server Discovery And Monitoring" and "Transactions".
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const classify = (facts: Facts): Reason => {
+  const byClass = facts.name === undefined ? undefined : reasonOfClass.get(facts.name)
+  // The driver puts this label on every connection that it cannot set up, whatever it was that prevented it.
+  if (facts.labels.includes(Label.SystemOverloadedError) && byClass !== "NetworkError") return "Overloaded"
+  if (facts.labels.includes(Label.PoolRequestedRetry)) return "PoolFailure"
+  const byCode = facts.code === undefined ? undefined : reasonOfCode.get(facts.code)
+  if (byCode !== undefined) return byCode
+  if (facts.aborted === true) return "Interrupted"
+  return byClass ?? "Other"
+}
+
+const isCodeName = (name: string): boolean => /^\w{1,64}$/.test(name)
+
+const retryLabels: ReadonlySet<string> = new Set([
+  Label.TransientTransactionError,
+  Label.RetryableWriteError,
+  Label.RetryableError,
+  Label.UnknownTransactionCommitResult
+])
+
+// ExceededTimeLimit and ReadConcernMajorityNotAvailableYet: retryable, though others of their reason are not
+const retryCodes: ReadonlySet<number> = new Set([262, 134])
+
+const retryReasons: ReadonlySet<Reason> = new Set<Reason>([
+  "NetworkError",
+  "ServerSelectionFailed",
+  "PoolFailure",
+  "NotPrimary",
+  "StaleRouting",
+  "WriteConflict",
+  "Overloaded"
+])

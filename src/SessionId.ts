@@ -1,0 +1,91 @@
+/**
+ * The id of a server session (its lsid), as a value.
+ *
+ * @since 0.1.0
+ */
+import * as ParseResult from "@effect/schema/ParseResult"
+import * as Schema from "@effect/schema/Schema"
+import * as Either from "effect/Either"
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
+import { DecodeFailed } from "./SessionErrors.js"
+
+/**
+ * A UUID that names a server session. Equal by value, so that it can be a key of a HashMap.
+ *
+ * It is the client's half of an lsid: the server adds a digest of the user. See the specification "Driver
+ * Sessions", section "Server Session".
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class SessionId implements Equal.Equal {
+  /** The canonical form: 36 characters, lower case. */
+  readonly uuid: string
+
+  private constructor(uuid: string) {
+    this.uuid = uuid
+  }
+
+  /** The id with these 16 bytes, in network order. Throws a RangeError if there are not 16. */
+  static fromBytes(bytes: Uint8Array): SessionId {
+    if (bytes.length !== 16) throw new RangeError("a session id has 16 bytes")
+    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+    return new SessionId(hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"))
+  }
+
+  /** The id with this UUID of 36 characters in either case; fails with `DecodeFailed` on anything else. */
+  static fromString(uuid: string): Either.Either<SessionId, DecodeFailed> {
+    return isUuid(uuid)
+      ? Either.right(new SessionId(uuid.toLowerCase()))
+      : Either.left(new DecodeFailed({ source: "SessionId", path: [], issue: "expected a UUID of 36 characters" }))
+  }
+
+  /** The 32 hexadecimal digits without dashes, lower case. */
+  get hex(): string {
+    return this.uuid.replaceAll("-", "")
+  }
+
+  /** The 16 bytes, in network order; a copy of the caller's own. */
+  get bytes(): Uint8Array {
+    return Uint8Array.from({ length: 16 }, (_, index) => parseInt(this.hex.slice(2 * index, 2 * index + 2), 16))
+  }
+
+  /** The canonical UUID. */
+  toString(): string {
+    return this.uuid
+  }
+
+  /** The canonical UUID. */
+  toJSON(): string {
+    return this.uuid
+  }
+
+  /** Equal to every session id of the same UUID. */
+  [Equal.symbol](that: unknown): boolean {
+    return that instanceof SessionId && that.uuid === this.uuid
+  }
+
+  /** The hash of the UUID. */
+  [Hash.symbol](): number {
+    return Hash.string(this.uuid)
+  }
+}
+
+/**
+ * A codec between a UUID of 36 characters (either case) and a session id.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const schema: Schema.Schema<SessionId, string> = Schema.transformOrFail(
+  Schema.String,
+  Schema.declare((id: unknown): id is SessionId => id instanceof SessionId, { description: "a session id" }),
+  {
+    strict: true,
+    decode: (uuid, _, ast) => Either.mapLeft(SessionId.fromString(uuid), () => new ParseResult.Type(ast, uuid)),
+    encode: (id) => ParseResult.succeed(id.uuid)
+  }
+).annotations({ identifier: "SessionId", description: "a UUID of 36 characters" })
+
+const isUuid = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)

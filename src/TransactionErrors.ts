@@ -1,0 +1,249 @@
+/**
+ * The errors of transactions: their outcomes and their misuse. Also exported by `SessionErrors`.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import { render } from "./internal/render.js"
+import { MongoError } from "./MongoError.js"
+
+/**
+ * The transaction was given up: attempts or time ran out. Nothing was committed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
+  /** How many times the body was run. */
+  readonly attempts: number
+  /** The time since the first attempt began. */
+  readonly elapsed: Duration.Duration
+  /** The failure of the last attempt. */
+  readonly last: unknown
+}> {
+  /** The failure of the last attempt, where loggers look for it. */
+  override get cause(): unknown {
+    return this.last
+  }
+  /** The labels of the last failure. */
+  get labels(): ReadonlyArray<string> {
+    return this.last instanceof MongoError ? this.last.labels : []
+  }
+  override get message(): string {
+    return `the transaction was given up after ${tried(this)}: ${describe(this.last)}`
+  }
+  get hint(): string {
+    return "Nothing was committed, so it may be run again; shorten the body, or raise `timeout` or `retry`."
+  }
+  override toJSON(): object {
+    return render(this, { attempts: this.attempts, elapsed: this.elapsed, last: describe(this.last) })
+  }
+}
+
+/**
+ * The answer to the commit was lost, so the transaction may or may not have happened.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CommitUnknown extends Data.TaggedError("CommitUnknown")<{
+  /** How many times the body was run. */
+  readonly attempts: number
+  /** The time since the first attempt began. */
+  readonly elapsed: Duration.Duration
+  /** The failure of the last commit. */
+  readonly last: MongoError
+}> {
+  /** The failure of the last commit, where loggers look for it. */
+  override get cause(): unknown {
+    return this.last
+  }
+  /** The labels of the last failure. */
+  get labels(): ReadonlyArray<string> {
+    return this.last.labels
+  }
+  override get message(): string {
+    return `it is unknown whether the transaction was committed, after ${tried(this)}: ${this.last.message}`
+  }
+  get hint(): string {
+    return "Do not simply run it again: give `verifyCommit` an effect that finds out whether it happened."
+  }
+  override toJSON(): object {
+    return render(this, { attempts: this.attempts, elapsed: this.elapsed, last: this.last })
+  }
+}
+
+/**
+ * The body of the transaction succeeded although an operation in it had failed on the server, or a joined part
+ * had failed after writing. Nothing was committed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TransactionDoomed extends Data.TaggedError("TransactionDoomed")<{
+  /** The failure that doomed the transaction. */
+  readonly first: unknown
+}> {
+  /** The failure that doomed the transaction, where loggers look for it. */
+  override get cause(): unknown {
+    return this.first
+  }
+  override get message(): string {
+    return `the transaction could not be committed, for a part of it had failed: ${describe(this.first)}`
+  }
+  get hint(): string {
+    return "Let the failure leave the transaction's body: a failed operation has ended the transaction on the " +
+      "server, and the writes of a failed part cannot be undone alone."
+  }
+  override toJSON(): object {
+    return render(this, { first: describe(this.first) })
+  }
+}
+
+/**
+ * An operation that must run inside a transaction was run outside (`propagation: "mandatory"`).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TransactionRequired extends Data.TaggedError("TransactionRequired")<{
+  /** What was attempted. */
+  readonly operation: string
+}> {
+  override get message(): string {
+    return `${this.operation}: must run inside a transaction`
+  }
+  get hint(): string {
+    return "Wrap the caller in `Transaction.run`, or use the propagation \"required\"."
+  }
+  override toJSON(): object {
+    return render(this, { operation: this.operation })
+  }
+}
+
+/**
+ * An operation that must not run inside a transaction was run in one (`propagation: "never"`).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TransactionForbidden extends Data.TaggedError("TransactionForbidden")<{
+  /** What was attempted. */
+  readonly operation: string
+}> {
+  override get message(): string {
+    return `${this.operation}: must not run inside a transaction`
+  }
+  get hint(): string {
+    return "Move it out of the transaction, or step out of it with `Transaction.outside`."
+  }
+  override toJSON(): object {
+    return render(this, { operation: this.operation })
+  }
+}
+
+/**
+ * A part would join the transaction around it with options that differ from those it was started with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class IncompatibleJoin extends Data.TaggedError("IncompatibleJoin")<{
+  /** The names of the options that differ. */
+  readonly options: ReadonlyArray<string>
+}> {
+  override get message(): string {
+    return `cannot join the running transaction: it was started with other values of ${this.options.join(", ")}`
+  }
+  get hint(): string {
+    return "Leave these options to the outermost transaction, or use the propagation \"requiresNew\"."
+  }
+  override toJSON(): object {
+    return render(this, { options: this.options })
+  }
+}
+
+/**
+ * An operation, or an option of it, is not allowed in a transaction. Found before any IO.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction")<{
+  /** What was attempted. */
+  readonly operation: string
+  /** The option that is not allowed; the operation's own name if it is not allowed at all. */
+  readonly option: string
+}> {
+  override get message(): string {
+    return this.option === this.operation
+      ? `${this.operation} is not allowed in a transaction`
+      : `${this.operation}: ${this.option} is not allowed in a transaction`
+  }
+  get hint(): string {
+    return this.option === this.operation
+      ? "Run it before or after the transaction, or step out of it with `Transaction.outside`."
+      : `Set ${this.option} on the transaction instead of the operation, or leave it out.`
+  }
+  override toJSON(): object {
+    return render(this, { operation: this.operation, option: this.option })
+  }
+}
+
+/**
+ * The deployment, or the session, cannot have transactions.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TransactionUnsupported extends Data.TaggedError("TransactionUnsupported")<{
+  /** What stands in the way. */
+  readonly reason: "Standalone" | "SnapshotSession"
+}> {
+  override get message(): string {
+    return this.reason === "Standalone"
+      ? "a standalone server has no transactions"
+      : "a snapshot session cannot have transactions"
+  }
+  get hint(): string {
+    return this.reason === "Standalone"
+      ? "Run the server as a replica set (one member is enough)."
+      : "Open a session without `snapshot`, and set the transaction's read concern to \"snapshot\" if need be."
+  }
+  override toJSON(): object {
+    return render(this, { reason: this.reason })
+  }
+}
+
+/**
+ * A fiber forked inside a transaction's attempt used it after the attempt was over.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TransactionEnded extends Data.TaggedError("TransactionEnded")<{
+  /** What was attempted. */
+  readonly operation: string
+}> {
+  override get message(): string {
+    return `${this.operation}: the attempt of the transaction it belongs to is over`
+  }
+  get hint(): string {
+    return "Join fibers before the body of the transaction ends, or run them with `Transaction.outside`."
+  }
+  override toJSON(): object {
+    return render(this, { operation: this.operation })
+  }
+}
+
+const tried = (error: { readonly attempts: number; readonly elapsed: Duration.Duration }): string =>
+  `${error.attempts} attempt${error.attempts === 1 ? "" : "s"} in ${Duration.format(error.elapsed)}`
+
+// a failure of the program's own may hold anything, so only what it is called is told
+const describe = (failure: unknown): string => {
+  if (failure instanceof MongoError) return failure.message
+  if (typeof failure !== "object" || failure === null) return "a failure of the program"
+  const name = "_tag" in failure ? failure._tag : failure instanceof Error ? failure.name : undefined
+  return typeof name === "string" && /^[\w$/-]{1,64}$/.test(name) ? name : "a failure of the program"
+}

@@ -1,0 +1,273 @@
+/**
+ * The options of a transaction, and what they mean when they are left out.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "@effect/schema/Schema"
+import type * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
+import { type ConfigKey, decoder, duration, fromConfig, type Rules, serverLimit } from "./internal/options.js"
+import type { SessionMisconfigured } from "./SessionErrors.js"
+
+/**
+ * The read concern levels that a transaction may have.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ReadConcernLevel = "local" | "majority" | "snapshot"
+
+/**
+ * The modes of a read preference.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ReadPreferenceMode = "primary" | "primaryPreferred" | "secondary" | "secondaryPreferred" | "nearest"
+
+/**
+ * The options of a transaction. What is left out comes from the session's default transaction options, then from
+ * the client.
+ *
+ * See the specification "Transactions", section "TransactionOptions".
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface TransactionOptions {
+  /** The read concern of all reads. The levels `available` and `linearizable` are not for transactions. */
+  readonly readConcern?: ReadConcernLevel | { readonly level: ReadConcernLevel } | undefined
+  /**
+   * The write concern of commit and abort; a number of members (at least 1), `"majority"`, or the name of a custom
+   * write concern, alone or as `w`. `wtimeout` is the driver's `wtimeoutMS`: default no limit.
+   */
+  readonly writeConcern?:
+    | number
+    | string
+    | {
+      readonly w?: number | string | undefined
+      readonly journal?: boolean | undefined
+      readonly wtimeout?: Duration.DurationInput | undefined
+    }
+    | undefined
+  /**
+   * The read preference. Any mode can be set, but MongoDB allows reads in a transaction on the primary only.
+   * `maxStalenessSeconds` is at least 90.
+   */
+  readonly readPreference?:
+    | ReadPreferenceMode
+    | {
+      readonly mode: ReadPreferenceMode
+      readonly tags?: ReadonlyArray<{ readonly [name: string]: string }> | undefined
+      readonly maxStalenessSeconds?: number | undefined
+    }
+    | undefined
+  /** How long the server may take for one commit (its `maxTimeMS`). Default: no limit. */
+  readonly maxCommitTime?: Duration.DurationInput | undefined
+  /** How long the transaction may take in all, with its retries. Default 120 seconds. */
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * Valid options in one form each: durations decoded, shorthands written out. `undefined` is "not set here". They are
+ * options themselves, and decode to themselves.
+ *
+ * `timeout` has no default yet: filled in before {@link merge}, it would win over the session's.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Decoded {
+  readonly readConcern: { readonly level: ReadConcernLevel } | undefined
+  readonly writeConcern: {
+    readonly w: number | string | undefined
+    readonly journal: boolean | undefined
+    readonly wtimeout: Duration.Duration | undefined
+  } | undefined
+  readonly readPreference: {
+    readonly mode: ReadPreferenceMode
+    readonly tags: ReadonlyArray<{ readonly [name: string]: string }> | undefined
+    readonly maxStalenessSeconds: number | undefined
+  } | undefined
+  readonly maxCommitTime: Duration.Duration | undefined
+  readonly timeout: Duration.Duration | undefined
+}
+
+/**
+ * The options that a transaction runs with; what is `undefined` is the client's.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Resolved extends Decoded {
+  readonly timeout: Duration.Duration
+}
+
+/**
+ * How long a transaction may take in all unless its options say otherwise: 120 seconds. See the specification
+ * "Convenient API for Transactions".
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const defaultTimeout: Duration.Duration = Duration.seconds(120)
+
+const modes: ReadonlyArray<ReadPreferenceMode> = [
+  "primary",
+  "primaryPreferred",
+  "secondary",
+  "secondaryPreferred",
+  "nearest"
+]
+
+const Level = Schema.Literal("local", "majority", "snapshot").annotations({
+  description: "the level \"local\", \"majority\" or \"snapshot\""
+})
+
+const W = Schema.Union(
+  Schema.Int.pipe(Schema.between(1, serverLimit)),
+  // a number in a string went astray on its way, e.g. through a configuration
+  Schema.String.pipe(Schema.filter((name) => name.trim() !== "" && Number.isNaN(Number(name))))
+).annotations({
+  description: "a number of members of at least 1 (a session cannot have w: 0, which is never acknowledged), " +
+    "\"majority\" or the name of a write concern"
+})
+
+const Mode = Schema.Literal(...modes).annotations({ description: `one of the modes ${modes.join(", ")}` })
+
+const ReadConcern = Schema.Union(Level, Schema.Struct({ level: Level })).annotations({
+  description: "the level \"local\", \"majority\" or \"snapshot\", alone or as { level }"
+})
+
+const WriteConcern = Schema.Union(
+  W,
+  Schema.Struct({
+    w: Schema.optional(W),
+    journal: Schema.optional(Schema.Boolean),
+    wtimeout: Schema.optional(duration(serverLimit))
+  })
+).annotations({
+  description: "a number of members of at least 1 (a session cannot have w: 0, which is never acknowledged), " +
+    "\"majority\" or the name of a write concern, alone or as { w, journal, wtimeout }"
+})
+
+const ReadPreference = Schema.Union(
+  Mode,
+  Schema.Struct({
+    mode: Mode,
+    tags: Schema.optional(Schema.Array(Schema.Record({ key: Schema.String, value: Schema.String }))),
+    maxStalenessSeconds: Schema.optional(
+      Schema.Int.pipe(Schema.between(90, serverLimit)).annotations({ description: "a whole number of at least 90" })
+    )
+  })
+).annotations({ description: `one of the modes ${modes.join(", ")}, alone or as { mode, tags, maxStalenessSeconds }` })
+
+/**
+ * The fields of the options, each valid or not by itself.
+ *
+ * @internal
+ */
+export const fields = Schema.Struct({
+  readConcern: Schema.optional(ReadConcern),
+  writeConcern: Schema.optional(WriteConcern),
+  readPreference: Schema.optional(ReadPreference),
+  maxCommitTime: Schema.optional(duration(serverLimit)),
+  timeout: Schema.optional(duration())
+}).annotations({ description: "an object of transaction options" })
+
+/**
+ * The rules over several fields.
+ *
+ * @internal
+ */
+export const rules: Rules = ({ readPreference }) => {
+  if (!Predicate.isRecord(readPreference) || readPreference["mode"] !== "primary") return []
+  const { maxStalenessSeconds, tags } = readPreference
+  const message = "cannot be combined with the mode primary"
+  return [
+    ...(Array.isArray(tags) && tags.length > 0 ? [{ path: ["readPreference", "tags"], message }] : []),
+    ...(typeof maxStalenessSeconds === "number"
+      ? [{ path: ["readPreference", "maxStalenessSeconds"], message }]
+      : [])
+  ]
+}
+
+/**
+ * The one form of valid fields.
+ *
+ * @internal
+ */
+export const normalize = (options: typeof fields.Type): Decoded => {
+  const { maxCommitTime, readConcern, readPreference, timeout, writeConcern } = options
+  const concern = typeof writeConcern === "object" ? writeConcern : { w: writeConcern }
+  const preference = typeof readPreference === "string" ? { mode: readPreference } : readPreference
+  return {
+    readConcern: typeof readConcern === "string" ? { level: readConcern } : readConcern,
+    writeConcern: writeConcern === undefined
+      ? undefined
+      : { w: undefined, journal: undefined, wtimeout: undefined, ...concern },
+    readPreference: preference === undefined
+      ? undefined
+      : { tags: undefined, maxStalenessSeconds: undefined, ...preference },
+    maxCommitTime,
+    timeout
+  }
+}
+
+const decodeFields = decoder(fields, rules)
+
+/**
+ * Decodes options; `undefined` is no options. Pure: fails with `SessionMisconfigured`, which lists every
+ * issue (wrong types and values, times that are not finite or under a millisecond, `w: 0`, unknown keys at any
+ * depth, options that exclude each other).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const decode = (options: unknown): Either.Either<Decoded, SessionMisconfigured> =>
+  Either.map(decodeFields(options === undefined ? {} : options), normalize)
+
+/**
+ * The options a transaction runs with: field by field its own, else the session's default, else the library's. A
+ * read concern, write concern or read preference is one field: it is taken whole. See the specification
+ * "Transactions", section "startTransaction".
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const merge = (start: Decoded, sessionDefaults: Decoded | undefined): Resolved => ({
+  readConcern: start.readConcern ?? sessionDefaults?.readConcern,
+  writeConcern: start.writeConcern ?? sessionDefaults?.writeConcern,
+  readPreference: start.readPreference ?? sessionDefaults?.readPreference,
+  maxCommitTime: start.maxCommitTime ?? sessionDefaults?.maxCommitTime,
+  timeout: start.timeout ?? sessionDefaults?.timeout ?? defaultTimeout
+})
+
+/**
+ * The keys of the options in a configuration.
+ *
+ * @internal
+ */
+export const configKeys: ReadonlyArray<ConfigKey> = [
+  { key: ["READ_CONCERN"], path: ["readConcern", "level"], as: "text" },
+  { key: ["WRITE_CONCERN_W"], path: ["writeConcern", "w"], as: "number" },
+  { key: ["WRITE_CONCERN_JOURNAL"], path: ["writeConcern", "journal"], as: "boolean" },
+  { key: ["WRITE_CONCERN_WTIMEOUT"], path: ["writeConcern", "wtimeout"], as: "text" },
+  { key: ["READ_PREFERENCE"], path: ["readPreference", "mode"], as: "text" },
+  { key: ["MAX_STALENESS_SECONDS"], path: ["readPreference", "maxStalenessSeconds"], as: "number" },
+  { key: ["MAX_COMMIT_TIME"], path: ["maxCommitTime"], as: "text" },
+  { key: ["TIMEOUT"], path: ["timeout"], as: "text" }
+]
+
+/**
+ * The options from configuration, below a prefix (default `TRANSACTION`; `""` for none): `READ_CONCERN`,
+ * `WRITE_CONCERN_W`, `WRITE_CONCERN_JOURNAL`, `WRITE_CONCERN_WTIMEOUT`, `READ_PREFERENCE`, `MAX_STALENESS_SECONDS`,
+ * `MAX_COMMIT_TIME`, `TIMEOUT`. Times are like `"30 seconds"`. All are optional; the rules are those of
+ * {@link decode}, and each issue is an `InvalidData` with the key's path.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const config = (prefix: string = "TRANSACTION"): Config.Config<Decoded> => fromConfig(prefix, configKeys, decode)

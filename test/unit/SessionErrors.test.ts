@@ -1,0 +1,258 @@
+import * as Schema from "@effect/schema/Schema"
+import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as EffectSchema from "effect/Schema"
+import * as Driver from "mongodb"
+import { MongoError } from "../../src/MongoError.js"
+import * as Errors from "../../src/SessionErrors.js"
+
+const secrets = /hunter2|root:|mongodb(\+srv)?:|db\.internal|ada@|4111/
+const url = "mongodb://root:hunter2@db.internal:27017/shop"
+const document = { _id: "ada@example.org", card: "4111 1111 1111 1111" }
+
+const leaky = Object.assign(new Error(`${url} ${JSON.stringify(document)}`), { document })
+const driverError = new Driver.MongoServerError({ message: `${url} ${JSON.stringify(document)}`, keyValue: document })
+const mongoError = new MongoError({
+  reason: "WriteConflict",
+  operation: "update",
+  namespace: "shop.users",
+  code: 112,
+  codeName: "WriteConflict",
+  labels: ["TransientTransactionError"],
+  cause: driverError
+})
+const taggedUserError = { _tag: "PaymentRefused", ...document }
+const times = { attempts: 3, elapsed: Duration.millis(1500) }
+
+type AnyError = Errors.TransactionError | Errors.UseError | Errors.AcquireError | Errors.DecodeFailed
+
+const cases: ReadonlyArray<readonly [AnyError, string]> = [
+  [
+    new Errors.SessionMisconfigured({
+      issues: [
+        { path: ["snapshotTime"], message: "needs snapshot to be true" },
+        { path: ["defaultTransactionOptions", "timeout"], message: "expected a finite time" },
+        { path: [], message: "expected an object" }
+      ]
+    }),
+    "invalid options: snapshotTime: needs snapshot to be true; " +
+    "defaultTransactionOptions.timeout: expected a finite time; expected an object"
+  ],
+  [new Errors.CryptoUnavailable(), "the runtime has no secure random source for session ids"],
+  [
+    new Errors.SessionsUnsupported({ reason: "NoSessionTimeout" }),
+    "the deployment does not support this session: it reports no session timeout"
+  ],
+  [
+    new Errors.SessionsUnsupported({ reason: "WireVersion", found: "5", required: "6" }),
+    "the deployment does not support this session: its wire version is too old, found 5, required 6"
+  ],
+  [
+    new Errors.SessionsUnsupported({ reason: "FeatureCompatibility", found: "3.4", required: "3.6" }),
+    "the deployment does not support this session: its feature compatibility version is too low, found 3.4, " +
+    "required 3.6"
+  ],
+  [
+    new Errors.SessionsUnsupported({ reason: "SnapshotReads", required: "13" }),
+    "the deployment does not support this session: it has no snapshot reads outside transactions, required 13"
+  ],
+  [new Errors.SessionEnded({ operation: "find", reason: "released" }), "find: the session has been released"],
+  [
+    new Errors.SessionEnded({ operation: "find", reason: "broken" }),
+    "find: the session is broken: an operation on it did not settle in time"
+  ],
+  [
+    new Errors.SessionLapsed({ operation: "find", idle: Duration.minutes(31), timeout: Duration.minutes(30) }),
+    "find: the session lapsed, idle for 31m of 30m allowed"
+  ],
+  [new Errors.SessionBusy({ operation: "find", holder: "insert" }), "find: the session is busy with insert"],
+  [new Errors.ForeignSession({ operation: "find" }), "find: the ambient session belongs to another client"],
+  [
+    new Errors.UnacknowledgedWrite({ operation: "insertOne", source: "collection" }),
+    "insertOne: an unacknowledged write (w: 0, set on the collection) cannot use a session"
+  ],
+  [
+    new Errors.DecodeFailed({ source: "shop.users", path: ["address", "zip"], issue: "expected a string" }),
+    "shop.users: address.zip: expected a string"
+  ],
+  [
+    new Errors.DecodeFailed({
+      source: "shop.users",
+      documentId: "65f0c0ffee65f0c0ffee65f0",
+      path: [],
+      issue: "expected an object"
+    }),
+    "shop.users, document 65f0c0ffee65f0c0ffee65f0: expected an object"
+  ],
+  [
+    new Errors.DecodeFailed({ source: "shop.users", documentId: document._id, path: ["age"], issue: "is missing" }),
+    "shop.users: age: is missing"
+  ],
+  [
+    new Errors.TransactionAborted({ ...times, last: mongoError }),
+    `the transaction was given up after 3 attempts in 1s 500ms: ${mongoError.message}`
+  ],
+  [
+    new Errors.TransactionAborted({ ...times, attempts: 1, last: leaky }),
+    "the transaction was given up after 1 attempt in 1s 500ms: Error"
+  ],
+  [
+    new Errors.TransactionAborted({ ...times, last: taggedUserError }),
+    "the transaction was given up after 3 attempts in 1s 500ms: PaymentRefused"
+  ],
+  [
+    new Errors.TransactionAborted({ ...times, last: document }),
+    "the transaction was given up after 3 attempts in 1s 500ms: a failure of the program"
+  ],
+  [
+    new Errors.TransactionAborted({ ...times, last: url }),
+    "the transaction was given up after 3 attempts in 1s 500ms: a failure of the program"
+  ],
+  [
+    new Errors.CommitUnknown({ ...times, last: mongoError }),
+    `it is unknown whether the transaction was committed, after 3 attempts in 1s 500ms: ${mongoError.message}`
+  ],
+  [
+    new Errors.TransactionDoomed({ first: mongoError }),
+    `the transaction could not be committed, for a part of it had failed: ${mongoError.message}`
+  ],
+  [
+    new Errors.TransactionDoomed({ first: { _tag: `Refused ${url}`, document } }),
+    "the transaction could not be committed, for a part of it had failed: a failure of the program"
+  ],
+  [new Errors.TransactionRequired({ operation: "pay" }), "pay: must run inside a transaction"],
+  [new Errors.TransactionForbidden({ operation: "pay" }), "pay: must not run inside a transaction"],
+  [
+    new Errors.IncompatibleJoin({ options: ["readConcern", "timeout"] }),
+    "cannot join the running transaction: it was started with other values of readConcern, timeout"
+  ],
+  [
+    new Errors.InvalidInTransaction({ operation: "find", option: "readConcern" }),
+    "find: readConcern is not allowed in a transaction"
+  ],
+  [
+    new Errors.InvalidInTransaction({ operation: "killCursors", option: "killCursors" }),
+    "killCursors is not allowed in a transaction"
+  ],
+  [new Errors.TransactionUnsupported({ reason: "Standalone" }), "a standalone server has no transactions"],
+  [
+    new Errors.TransactionUnsupported({ reason: "SnapshotSession" }),
+    "a snapshot session cannot have transactions"
+  ],
+  [
+    new Errors.TransactionEnded({ operation: "find" }),
+    "find: the attempt of the transaction it belongs to is over"
+  ],
+  [mongoError, mongoError.message]
+]
+
+const errors = cases.map(([error]) => error)
+
+describe("every error", () => {
+  it("is among the cases of this file", () => {
+    const classes = Object.entries(Errors).filter(([, value]) => typeof value === "function").map(([name]) => name)
+    expect(new Set(errors.map(({ _tag }) => _tag))).toEqual(new Set([...classes, "MongoError"]))
+  })
+
+  it.each(cases)("%s: has its message", (error, message) => {
+    expect(error.message).toBe(message)
+    expect(String(error)).toBe(`${error._tag}: ${message}`)
+    expect(error.stack?.split("\n")[0]).toBe(`${error._tag}: ${message}`)
+  })
+
+  it.each(errors)("%s: shows no URL, password or document", (error) => {
+    const texts = [
+      error.message,
+      String(error),
+      error.stack,
+      JSON.stringify(error),
+      JSON.stringify(Cause.fail(error)),
+      Cause.pretty(Cause.fail(error)),
+      "hint" in error ? error.hint : ""
+    ]
+    texts.forEach((text) => expect(text).not.toMatch(secrets))
+  })
+
+  it.each(errors.filter(({ _tag }) => _tag !== "MongoError"))("%s: says how to put it right", (error) => {
+    const hint = "hint" in error ? error.hint : ""
+    expect(hint).toMatch(/^[A-Z].{20,}\.$/s)
+    expect(hint).not.toMatch(/undefined|\[object/)
+  })
+
+  it.each(errors)("%s: has tag and message in JSON", (error) => {
+    expect(JSON.parse(JSON.stringify(error))).toMatchObject({ _tag: error._tag, message: error.message })
+  })
+
+  it.effect.each(errors)("%s: is caught by its tag", (error) =>
+    Effect.gen(function*() {
+      const caught = yield* Effect.catchTag(
+        Effect.fail(error),
+        error._tag,
+        (caught: AnyError) => Effect.succeed<AnyError>(caught)
+      )
+      expect(caught).toBe(error)
+    }))
+})
+
+describe("an outcome of a transaction", () => {
+  it("keeps the last failure as its cause, with its labels", () => {
+    const aborted = new Errors.TransactionAborted({ ...times, last: mongoError })
+    const unknown = new Errors.CommitUnknown({ ...times, last: mongoError })
+    expect([aborted.cause, unknown.cause]).toEqual([mongoError, mongoError])
+    expect([aborted.labels, unknown.labels]).toEqual([["TransientTransactionError"], ["TransientTransactionError"]])
+    expect(new Errors.TransactionAborted({ ...times, last: leaky }).labels).toEqual([])
+    expect(new Errors.TransactionDoomed({ first: leaky }).cause).toBe(leaky)
+  })
+})
+
+describe("a failed decoding", () => {
+  const secret = "ada@example.org"
+  const decoders = {
+    "@effect/schema": Schema.decodeUnknownEither(Schema.Struct({
+      name: Schema.String,
+      age: Schema.Int.pipe(Schema.positive()),
+      since: Schema.Date,
+      pay: Schema.Union(Schema.Struct({ card: Schema.NumberFromString }), Schema.Struct({ cash: Schema.Boolean })),
+      tags: Schema.Record({ key: Schema.String, value: Schema.Number }),
+      rank: Schema.String.pipe(Schema.filter((text) => `${text} is no rank`))
+    })),
+    "effect/Schema": EffectSchema.decodeUnknownEither(EffectSchema.Struct({
+      name: EffectSchema.String,
+      age: EffectSchema.Int.pipe(EffectSchema.positive()),
+      since: EffectSchema.Date,
+      pay: EffectSchema.Union(
+        EffectSchema.Struct({ card: EffectSchema.NumberFromString }),
+        EffectSchema.Struct({ cash: EffectSchema.Boolean })
+      ),
+      tags: EffectSchema.Record({ key: EffectSchema.String, value: EffectSchema.Number }),
+      rank: EffectSchema.String.pipe(EffectSchema.filter((text) => `${text} is no rank`))
+    }))
+  }
+  const unnamed = { age: 1, since: "2020-01-01", pay: { cash: true }, tags: {} }
+  const good = { ...unnamed, name: "Ada" }
+
+  const failures: ReadonlyArray<readonly [string, object, ReadonlyArray<string>, RegExp]> = [
+    ["a wrong type", { ...good, name: { secret } }, ["name"], /^expected a string$/],
+    ["a missing field", unnamed, ["name"], /^is missing$/],
+    ["a refused number", { ...good, age: -4111 }, ["age"], /^expected a positive number$/],
+    ["a refused inner type", { ...good, age: 4111.5 }, ["age"], /^expected an integer$/],
+    ["a failed conversion", { ...good, pay: { card: secret } }, ["pay", "card"], /^expected /],
+    ["no member of a union", { ...good, pay: secret }, ["pay"], /^expected .* or /],
+    ["data used as a key", { ...good, tags: { [secret]: "x" } }, ["tags", "<key>"], /^expected a number$/],
+    ["a filter that quotes the value", { ...good, rank: secret }, ["rank"], /^expected /]
+  ]
+
+  describe.each(Object.entries(decoders))("with %s", (_, decode) => {
+    it.each(failures)("tells the place of %s, and not the value", (_, input, path, issue) => {
+      const decoded = decode(input)
+      if (decoded._tag === "Right") throw new Error("decoded")
+      const error = Errors.DecodeFailed.fromParseError("shop.users", decoded.left, secret)
+      expect(error.path).toEqual(path)
+      expect(error.issue).toMatch(issue)
+      expect(error.documentId).toBe(secret)
+      expect(`${error.message} ${JSON.stringify(error)}`).not.toMatch(secrets)
+    })
+  })
+})
