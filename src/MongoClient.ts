@@ -1,0 +1,346 @@
+/**
+ * A MongoDB client as a scoped resource: connected when it is acquired, and closed, after its sessions, when its scope
+ * closes.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type * as Driver from "mongodb"
+import { closingStep, errorName } from "./internal/bounded.js"
+import { type Deployment, fromHello, fromTopology } from "./internal/deployment.js"
+import * as Gate from "./internal/driver.js"
+import { make as makePool, type Pool } from "./internal/pool.js"
+import { MongoError } from "./MongoError.js"
+import * as SessionKeeper from "./SessionKeeper.js"
+
+/**
+ * A connected client.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** The driver's client. What runs on it directly is not guarded by this library. */
+  readonly driver: Driver.MongoClient
+  /** The database that data access uses when it names none; absent: the driver's default, from the URL, else `test`. */
+  readonly database: string | undefined
+  /** How long the server keeps an idle session; none while unknown, and where the deployment has no sessions. */
+  readonly sessionTimeout: Effect.Effect<Option.Option<Duration.Duration>>
+  /** What is known of the deployment; asks a server when nothing is known yet. */
+  readonly deployment: Effect.Effect<Deployment, MongoError>
+  /** How many sessions are open at this moment. */
+  readonly openSessions: Effect.Effect<number>
+  /** How long an interruption or a closing scope waits for an operation that is still in flight. */
+  readonly settleTimeout: Duration.Duration
+  /** How long each step of closing may take. */
+  readonly closeTimeout: Duration.Duration
+  /** Whether the client is closed, or about to be. */
+  readonly isClosed: () => boolean
+  /** Keeps this client's sessions alive, and knows which are open. */
+  readonly keeper: SessionKeeper.SessionKeeper
+  /** Takes driver sessions from the driver's pool, and gives them back. */
+  readonly pool: Pool
+  /** Runs a command on the `admin` database without any session. */
+  readonly adminCommand: (command: Driver.Document) => Effect.Effect<Driver.Document, MongoError>
+}
+
+/**
+ * The client of the program. Further clients get a tag of their own, by {@link Tag}.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class MongoClient extends Context.Tag("effect-mongo-session/MongoClient")<MongoClient, Service>() {}
+
+/**
+ * The options that a client has, whoever connects it.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface CommonOptions {
+  /** The database that data access uses when it names none. Default: the driver's, from the URL, else `test`. */
+  readonly database?: string | undefined
+  /** When idle sessions are refreshed, or `false` for never. Default: see `SessionKeeper.Options`. */
+  readonly keepAlive?: SessionKeeper.Options | false | undefined
+  /** How long each step of closing may take. Default: 10 seconds. */
+  readonly closeTimeout?: Duration.DurationInput | undefined
+  /**
+   * How long an interruption or a closing scope waits for an operation that is still in flight. After it, the operation's
+   * session refuses every further use. Default: 30 seconds.
+   */
+  readonly settleTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * How to connect.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options extends CommonOptions {
+  /** The connection string. */
+  readonly url: Redacted.Redacted<string>
+  /** The driver's own options. Default: none. */
+  readonly driver?: Driver.MongoClientOptions | undefined
+}
+
+/**
+ * A tag of a further client of the program, with its own layers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, Service> {
+  /** See {@link layer}. */
+  readonly layer: (options: Options) => Layer.Layer<Self, MongoError>
+  /** See {@link layerConfig}. */
+  readonly layerConfig: (
+    options: Config.Config.Wrap<Options>
+  ) => Layer.Layer<Self, MongoError | ConfigError.ConfigError>
+  /** See {@link layerFromDriver}. */
+  readonly layerFromDriver: <E, R>(
+    acquire: Effect.Effect<Driver.MongoClient, E, R>,
+    options?: CommonOptions
+  ) => Layer.Layer<Self, E | MongoError, Exclude<R, Scope.Scope>>
+}
+
+/**
+ * The tag of a further client, for a program that has several: `Session.make` and others take it as their option
+ * `client`, and need it in place of {@link MongoClient}.
+ *
+ * @example
+ * ```ts
+ * import * as MongoClient from "effect-mongo-session/MongoClient"
+ * import * as Session from "effect-mongo-session/Session"
+ * import * as Redacted from "effect/Redacted"
+ *
+ * class Analytics extends MongoClient.Tag("Analytics")<Analytics>() {}
+ *
+ * export const AnalyticsLive = Analytics.layer({ url: Redacted.make("mongodb://localhost:27017") })
+ * export const session = Session.make({ client: Analytics })
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag = <const Name extends string>(
+  name: Name
+) =>
+<Self>(): TagClass<Self, `effect-mongo-session/MongoClient/${Name}`> => {
+  const tag = Context.Tag(`effect-mongo-session/MongoClient/${name}` as const)<Self, Service>()
+  return Object.assign(tag, {
+    layer: (options: Options) => Layer.scoped(tag, make(options)),
+    layerConfig: (options: Config.Config.Wrap<Options>) => Layer.scoped(tag, makeConfig(options)),
+    layerFromDriver: <E, R>(acquire: Effect.Effect<Driver.MongoClient, E, R>, options?: CommonOptions) =>
+      Layer.scoped(tag, fromDriver(acquire, options))
+  })
+}
+
+/**
+ * Connects, and closes when the scope closes: first the keep-alive, then what sessions are still open, then the driver's
+ * client. Closing is bounded in time; what fails in it is logged.
+ *
+ * Connecting may be interrupted at any time; the half-open client is then closed in the background.
+ *
+ * Fails with `MongoError`: `InvalidUrl`, `InvalidArgument` or `InvalidOptions` before any IO, `AuthenticationFailed`,
+ * `Incompatible`, or `ServerSelectionFailed` when no server answers within the driver's `serverSelectionTimeoutMS`
+ * (30 seconds by default).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Service, MongoError, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const settings = yield* decode(options)
+      const driver = yield* Gate.makeClient(options.url, options.driver ?? {})
+      const watch = yield* watchTopology(driver)
+      const close = closeDriver(driver, settings.closeTimeout)
+      yield* Effect.onError(restore(Gate.connect(driver)), () => Effect.forkDaemon(close))
+      yield* Effect.addFinalizer(() => close)
+      return yield* serve(driver, watch, settings)
+    })
+  )
+
+/**
+ * {@link make} with its options from `Config`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeConfig = (
+  options: Config.Config.Wrap<Options>
+): Effect.Effect<Service, MongoError | ConfigError.ConfigError, Scope.Scope> =>
+  Effect.flatMap(Config.unwrap(options), make)
+
+/**
+ * Uses the caller's own client of the driver, given as the effect that acquires it: whoever made the client closes it.
+ * This library's sessions on it are ended when the scope closes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromDriver = <E, R>(
+  acquire: Effect.Effect<Driver.MongoClient, E, R>,
+  options: CommonOptions = {}
+): Effect.Effect<Service, E | MongoError, R | Scope.Scope> =>
+  Effect.gen(function*() {
+    const settings = yield* decode(options)
+    const driver = yield* acquire
+    return yield* Effect.uninterruptible(
+      Effect.flatMap(watchTopology(driver), (watch) => serve(driver, watch, settings))
+    )
+  })
+
+/**
+ * {@link make} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<MongoClient, MongoError> =>
+  Layer.scoped(MongoClient, make(options))
+
+/**
+ * {@link makeConfig} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Config.Wrap<Options>
+): Layer.Layer<MongoClient, MongoError | ConfigError.ConfigError> => Layer.scoped(MongoClient, makeConfig(options))
+
+/**
+ * {@link fromDriver} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFromDriver = <E, R>(
+  acquire: Effect.Effect<Driver.MongoClient, E, R>,
+  options?: CommonOptions
+): Layer.Layer<MongoClient, E | MongoError, Exclude<R, Scope.Scope>> =>
+  Layer.scoped(MongoClient, fromDriver(acquire, options))
+
+interface Settings {
+  readonly database: string | undefined
+  readonly keepAlive: SessionKeeper.Options | false
+  readonly closeTimeout: Duration.Duration
+  readonly settleTimeout: Duration.Duration
+}
+
+const decode = (options: CommonOptions): Effect.Effect<Settings, MongoError> => {
+  const keepAlive = options.keepAlive ?? {}
+  const closeTimeout = positive(options.closeTimeout ?? Duration.seconds(10))
+  const settleTimeout = positive(options.settleTimeout ?? Duration.seconds(30))
+  const idleFor = keepAlive === false || keepAlive.idleFor === undefined
+    ? Option.some(undefined)
+    : positive(keepAlive.idleFor)
+  const invalid = Object.entries({ closeTimeout, settleTimeout, "keepAlive.idleFor": idleFor })
+    .flatMap(([name, value]) => Option.isNone(value) ? [name] : [])
+  return Option.match(Option.all({ closeTimeout, settleTimeout, idleFor }), {
+    onNone: () =>
+      Effect.fail(
+        new MongoError({
+          reason: "InvalidOptions",
+          operation: `MongoClient (${invalid.join(", ")}: a finite duration above zero is expected)`,
+          labels: []
+        })
+      ),
+    onSome: (valid) =>
+      Effect.succeed({
+        database: options.database,
+        keepAlive: keepAlive === false ? false : { ...keepAlive, idleFor: valid.idleFor },
+        closeTimeout: valid.closeTimeout,
+        settleTimeout: valid.settleTimeout
+      })
+  })
+}
+
+const positive = (input: Duration.DurationInput): Option.Option<Duration.Duration> =>
+  Option.filter(
+    Duration.decodeUnknown(input),
+    (duration) => Duration.isFinite(duration) && Duration.greaterThan(duration, Duration.zero)
+  )
+
+// The topology's latest state in which something was known: while a primary is being elected, what was true of the
+// deployment before still is.
+const watchTopology = (driver: Driver.MongoClient) =>
+  Effect.gen(function*() {
+    let known = Option.none<Deployment>()
+    const listener = (event: Driver.TopologyDescriptionChangedEvent): void => {
+      known = Option.orElse(fromTopology(event.newDescription), () => known)
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => driver.on("topologyDescriptionChanged", listener)),
+      () => Effect.sync(() => driver.off("topologyDescriptionChanged", listener))
+    )
+    return { known: () => known, learn: (deployment: Deployment) => void (known = Option.some(deployment)) }
+  })
+
+const serve = (
+  driver: Driver.MongoClient,
+  topology: Effect.Effect.Success<ReturnType<typeof watchTopology>>,
+  settings: Settings
+): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    let closed = false
+    const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> =>
+      Gate.call(
+        { operation: Object.keys(command)[0] ?? "command", namespace: "admin", settleTimeout: settings.settleTimeout },
+        (signal) => Gate.adminCommand(driver, command, signal)
+      )
+    const sessionTimeout = Effect.sync(() =>
+      Option.flatMap(topology.known(), (deployment) => deployment.sessionTimeout)
+    )
+    const keeper = SessionKeeper.make(
+      (ids) => Effect.asVoid(adminCommand({ refreshSessions: ids })),
+      sessionTimeout,
+      settings.keepAlive === false ? {} : settings.keepAlive
+    )
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        closed = true
+        return Effect.forEach(keeper.members(), (member) => member.close, { concurrency: "unbounded", discard: true })
+      })
+    )
+    if (settings.keepAlive !== false) {
+      // Forked last, so that its end comes first when the scope closes.
+      yield* Effect.forkScoped(Effect.interruptible(keeper.run))
+    }
+    return {
+      driver,
+      database: settings.database,
+      sessionTimeout,
+      deployment: Effect.suspend(() =>
+        Option.match(topology.known(), {
+          onSome: Effect.succeed,
+          onNone: () =>
+            Effect.tap(
+              Effect.map(adminCommand({ hello: 1 }), fromHello),
+              (deployment) => Effect.sync(() => topology.learn(deployment))
+            )
+        })
+      ),
+      openSessions: Effect.sync(() => keeper.members().length),
+      settleTimeout: settings.settleTimeout,
+      closeTimeout: settings.closeTimeout,
+      isClosed: () => closed,
+      keeper,
+      pool: makePool(driver),
+      adminCommand
+    }
+  })
+
+const closeDriver = (driver: Driver.MongoClient, timeout: Duration.Duration): Effect.Effect<void> =>
+  closingStep("client", timeout, Effect.tryPromise(() => driver.close()), errorName)

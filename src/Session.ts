@@ -1,0 +1,255 @@
+/**
+ * A logical session as a scoped resource: acquiring it starts a session of the driver, releasing it ends it, and its
+ * operations run one at a time.
+ *
+ * @since 0.1.0
+ */
+import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as Driver from "mongodb"
+import type { CausalToken } from "./CausalToken.js"
+import { unsupported } from "./internal/deployment.js"
+import * as Gate from "./internal/driver.js"
+import { open, type State } from "./internal/openSession.js"
+import * as MongoClient from "./MongoClient.js"
+import type { MongoError } from "./MongoError.js"
+import {
+  type AcquireError,
+  CryptoUnavailable,
+  ForeignSession,
+  type SessionEnded,
+  type SessionLapsed,
+  SessionsUnsupported,
+  UnacknowledgedWrite,
+  type UseError
+} from "./SessionErrors.js"
+import type { SessionId } from "./SessionId.js"
+import * as SessionOptions from "./SessionOptions.js"
+
+export type {
+  /** What a session is doing. @since 0.1.0 @category models */
+  State
+}
+
+/**
+ * An open session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** The id of its server session. Another one after a renewal (`onLapse: "renew"`). */
+  readonly id: SessionId
+  /** The client that it belongs to; no other may use it. */
+  readonly client: MongoClient.Service
+  /** Its options, with every default filled in. Immutable. */
+  readonly options: SessionOptions.Decoded
+  /** Runs one operation of the driver in the session. See {@link use}. */
+  readonly use: <A>(
+    operation: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
+  ) => Effect.Effect<A, UseError>
+  /** Refreshes the session on the server now; the keep-alive does so by itself. */
+  readonly refresh: Effect.Effect<void, SessionEnded | SessionLapsed | MongoError>
+  /** How long the server has not heard of the session. */
+  readonly idle: Effect.Effect<Duration.Duration>
+  /** What the session is doing at this moment. */
+  readonly state: Effect.Effect<State>
+  /** The time of the latest operation that the session has seen. */
+  readonly operationTime: Effect.Effect<Option.Option<Driver.Timestamp>>
+  /** The latest cluster time that the session has seen. */
+  readonly clusterTime: Effect.Effect<Option.Option<Driver.ClusterTime>>
+  /** The time of a snapshot session's data: known after its first read, or from its options. */
+  readonly snapshotTime: Effect.Effect<Option.Option<Driver.Timestamp>>
+  /** What the session has seen, for another session or process to go on from. See {@link advanceTo} of that one. */
+  readonly causalToken: Effect.Effect<CausalToken>
+  /** Makes the session see what the token's session has seen. Never goes back. */
+  readonly advanceTo: (token: CausalToken) => Effect.Effect<void, SessionEnded>
+  /** Whether the server session will not be used again, as after a network error. */
+  readonly isDirty: Effect.Effect<boolean>
+  /** The address of the server that the session is pinned to; only on sharded clusters, during a transaction. */
+  readonly serverAddress: Effect.Effect<Option.Option<string>>
+}
+
+/**
+ * The ambient session: the one that the operations of a fiber run in.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Session extends Context.Tag("effect-mongo-session/Session")<Session, Service>() {}
+
+/**
+ * How to open a session. `client`: the client to open it on, if it is not the program's {@link MongoClient.MongoClient}.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<Client = MongoClient.MongoClient> extends SessionOptions.SessionOptions {
+  /** The tag of the client. Default: `MongoClient.MongoClient`. */
+  readonly client?: Context.Tag<Client, MongoClient.Service> | undefined
+}
+
+/**
+ * Opens a session, and ends it when the scope closes: new uses are refused, the running operation is waited for, an open
+ * transaction is aborted, and the server session goes back to the driver's pool, or is ended on the server with
+ * `release: "end"`. Use a session within a minute of opening it.
+ *
+ * Fails, in this order: `SessionMisconfigured` for invalid options, `CryptoUnavailable` where session ids could be
+ * guessed, `UnacknowledgedWrite` when the client's write concern is `w: 0`, all without any IO; `SessionsUnsupported`
+ * where the deployment has no sessions, `MongoError` when it can't be asked.
+ *
+ * See the specification "driver sessions", section "startSession".
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <Client = MongoClient.MongoClient>(
+  options?: Options<Client>
+): Effect.Effect<Service, AcquireError, Client | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { client: tag, ...rest } = options ?? {}
+    const decoded = yield* SessionOptions.decode(rest)
+    if (!(yield* Gate.hasSecureRandom)) {
+      return yield* new CryptoUnavailable()
+    }
+    const client = yield* clientOf(tag)
+    if (client.driver.options.writeConcern?.w === 0) {
+      return yield* new UnacknowledgedWrite({ operation: "Session.make", source: "client" })
+    }
+    const deployment = yield* Effect.catchIf(
+      client.deployment,
+      (error) => error.reason === "Incompatible",
+      () => new SessionsUnsupported({ reason: "WireVersion" })
+    )
+    const lacking = unsupported(deployment, decoded)
+    if (Option.isSome(lacking)) {
+      return yield* lacking.value
+    }
+    return yield* open(client, decoded)
+  })
+
+/**
+ * {@link make} as a layer: everything built on it shares one session.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <Client = MongoClient.MongoClient>(
+  options?: Options<Client>
+): Layer.Layer<Session, AcquireError, Client> => Layer.scoped(Session, make(options))
+
+/**
+ * Opens a session around an effect and makes it the ambient one.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const scoped: {
+  <Client = MongoClient.MongoClient>(
+    options?: Options<Client>
+  ): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AcquireError, Client | Exclude<R, Session>>
+  <A, E, R, Client = MongoClient.MongoClient>(
+    effect: Effect.Effect<A, E, R>,
+    options?: Options<Client>
+  ): Effect.Effect<A, E | AcquireError, Client | Exclude<R, Session>>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <A, E, R, Client = MongoClient.MongoClient>(
+    effect: Effect.Effect<A, E, R>,
+    options?: Options<Client>
+  ): Effect.Effect<A, E | AcquireError, Client | Exclude<R, Session>> => Effect.provide(effect, layer(options))
+)
+
+/**
+ * Runs an effect with the given session as the ambient one.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const provide: {
+  (session: Service): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, Session>>
+  <A, E, R>(effect: Effect.Effect<A, E, R>, session: Service): Effect.Effect<A, E, Exclude<R, Session>>
+} = dual(
+  2,
+  <A, E, R>(effect: Effect.Effect<A, E, R>, session: Service): Effect.Effect<A, E, Exclude<R, Session>> =>
+    Effect.provideService(effect, Session, session)
+)
+
+/**
+ * Runs an effect with no ambient session: its operations use sessions of the driver's own, or another client's.
+ *
+ * An effect that needs a session can't be detached from it, so it does not type-check.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const detached = <A, E, R>(
+  effect: [Session] extends [R] ? never : Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.locallyWith(effect, FiberRef.currentContext, (context) => Context.omit(Session)(context))
+
+/**
+ * The ambient session, if there is one, for an operation on the given client.
+ *
+ * Fails with `ForeignSession`, before any IO, when the ambient session belongs to another client.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const current = <Client = MongoClient.MongoClient>(options?: {
+  /** The tag of the operation's client. Default: `MongoClient.MongoClient`. */
+  readonly client?: Context.Tag<Client, MongoClient.Service> | undefined
+}): Effect.Effect<Option.Option<Service>, ForeignSession, Client> =>
+  Effect.flatMap(
+    Effect.zip(clientOf(options?.client), Effect.serviceOption(Session)),
+    ([client, session]) =>
+      Option.isSome(session) && session.value.client.driver !== client.driver
+        ? Effect.fail(new ForeignSession({ operation: "Session.current" }))
+        : Effect.succeed(session)
+  )
+
+/**
+ * The escape hatch: runs one operation of the driver in the ambient session, in its turn. Pass the driver session to the
+ * operation, and the signal to those that take one.
+ *
+ * An interruption fires the signal and waits until the promise has settled, for at most the session's `settleTimeout`. A
+ * promise that is rejected with anything but a failure of the driver is a defect.
+ *
+ * Fails with `SessionEnded`, `SessionLapsed` or `SessionBusy` without any IO, `UnacknowledgedWrite` for a write with
+ * `w: 0`, and `MongoError`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const use = <A>(
+  operation: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
+): Effect.Effect<A, UseError, Session> => Effect.flatMap(Session, (session) => session.use(operation))
+
+/**
+ * Checks options of unknown origin; `SessionMisconfigured` lists everything that is wrong with them.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const decodeOptions = SessionOptions.decode
+
+/**
+ * Session options from `Config`, under a prefix.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const config: (prefix?: string) => Config.Config<SessionOptions.SessionOptions> = SessionOptions.config
+
+// The default of the type parameter is the default tag's own identifier.
+const clientOf = <Client>(
+  tag: Context.Tag<Client, MongoClient.Service> | undefined
+): Effect.Effect<MongoClient.Service, never, Client> =>
+  tag ?? (MongoClient.MongoClient as unknown as Context.Tag<Client, MongoClient.Service>)

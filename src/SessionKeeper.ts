@@ -1,0 +1,231 @@
+/**
+ * Keeps idle sessions alive: one daemon per client, which refreshes all of its idle sessions with one command per 10,000
+ * of them, before the server drops them.
+ *
+ * A transaction lives for 60 seconds at most (server parameter `transactionLifetimeLimitSeconds`); no refresh extends
+ * that.
+ *
+ * @since 0.1.0
+ */
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type * as Driver from "mongodb"
+import * as Idleness from "./internal/idleness.js"
+import type { MongoError } from "./MongoError.js"
+import * as Telemetry from "./Telemetry.js"
+
+/**
+ * What the keeper knows of a session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Member {
+  /** The session's id as commands carry it; another one after a renewal. */
+  readonly lsid: () => Driver.ServerSessionId
+  /** Whether the session wants to be kept alive; no longer once it is being ended. */
+  readonly keepAlive: () => boolean
+  /** Whether an operation of the session is in flight. */
+  readonly isBusy: () => boolean
+  /** Milliseconds since the server last heard of the session, at the given instant. */
+  readonly idleAt: (now: Idleness.Instant) => number
+  /** Notes that the server heard of the session at the given instant. */
+  readonly touch: (at: Idleness.Instant) => void
+  /** Notes that the session has lapsed, and says whether that is news. */
+  readonly noteLapse: () => boolean
+  /** Ends the session. */
+  readonly close: Effect.Effect<void>
+}
+
+/**
+ * When and how idle sessions are refreshed.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options {
+  /**
+   * When to look for idle sessions. Default: every third of the server's session timeout (every 10 minutes where it is
+   * 30), with jitter. A schedule that comes to its end ends the keep-alive.
+   */
+  readonly schedule?: Schedule.Schedule<unknown> | undefined
+  /** How long a session must have been idle to be refreshed. Default: a third of the server's session timeout. */
+  readonly idleFor?: Duration.DurationInput | undefined
+  /** How a failed refresh is tried again within one round. Default: after 1, 2, 4, ... 30 seconds, for as long as a third
+   * of the server's session timeout. */
+  readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
+}
+
+/**
+ * What one round did.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Round {
+  /** Sessions refreshed. */
+  readonly refreshed: number
+  /** `refreshSessions` commands that succeeded. */
+  readonly commands: number
+  /** Sessions that had been idle for too long already. */
+  readonly lapsed: number
+}
+
+/**
+ * The keeper of one client's sessions.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SessionKeeper {
+  /** Takes a session into care; one from the pool with less than half of its life left is refreshed without delay. */
+  readonly add: (member: Member) => Effect.Effect<void>
+  /** Lets go of a session. */
+  readonly remove: (member: Member) => void
+  /** The sessions in care at this moment. */
+  readonly members: () => ReadonlyArray<Member>
+  /** Looks once for idle sessions and refreshes them. Never fails: failures are tried again, logged and counted. */
+  readonly round: Effect.Effect<Round>
+  /** Runs rounds by the schedule, and for sessions that can't wait for it, for ever. */
+  readonly run: Effect.Effect<void>
+}
+
+/**
+ * The most ids that one `refreshSessions` or `endSessions` may carry (specification "driver sessions").
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const batchSize = 10_000
+
+/**
+ * Which sessions are to be refreshed, and which are beyond it.
+ *
+ * A lapsed session is not refreshed: the server would recreate its id, and nobody would know that what belonged to it
+ * (its causal history, its cursors) is gone.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const plan = <M extends Pick<Member, "idleAt" | "isBusy" | "keepAlive">>(
+  members: Iterable<M>,
+  now: Idleness.Instant,
+  timeout: Duration.Duration,
+  idleFor: Duration.Duration
+): { readonly due: ReadonlyArray<M>; readonly lapsed: ReadonlyArray<M> } => {
+  const due: Array<M> = []
+  const lapsed: Array<M> = []
+  for (const member of members) {
+    if (member.isBusy()) continue
+    const idle = member.idleAt(now)
+    if (Idleness.hasLapsed(idle, timeout)) {
+      lapsed.push(member)
+    } else if (member.keepAlive() && idle >= Duration.toMillis(idleFor)) {
+      due.push(member)
+    }
+  }
+  return { due, lapsed }
+}
+
+/**
+ * Splits into batches that fit into one command.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const batches = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
+  Chunk.toReadonlyArray(Chunk.map(Chunk.chunksOf(Chunk.unsafeFromArray(items), batchSize), Chunk.toReadonlyArray))
+
+/**
+ * A keeper that refreshes with the given effect. `timeout` is how long the server keeps an idle session; where it is not
+ * known yet, nothing is refreshed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  refresh: (ids: ReadonlyArray<Driver.ServerSessionId>) => Effect.Effect<void, MongoError>,
+  timeout: Effect.Effect<Option.Option<Duration.Duration>>,
+  options: Options
+): SessionKeeper => {
+  const members = new Set<Member>()
+  const urgent = Effect.unsafeMakeLatch(false)
+  const third = Effect.map(timeout, (known) => Duration.times(Option.getOrElse(known, () => unknownTimeout), 1 / 3))
+  const everyThird = Schedule.jittered(Schedule.addDelayEffect(Schedule.forever, () => third))
+
+  // Planned anew at each try: what was used, ended or lapsed in the meantime is not refreshed.
+  const attempt = (batch: ReadonlyArray<Member>, known: Duration.Duration, idleFor: Duration.Duration) =>
+    Effect.gen(function*() {
+      const sent = yield* Idleness.now
+      const { due } = plan(batch.filter((member) => members.has(member)), sent, known, idleFor)
+      if (due.length === 0) return 0
+      yield* refresh(due.map((member) => member.lsid()))
+      const answered = yield* Idleness.now
+      // An answer that came after the timeout does not tell whether the session was still there when it was refreshed.
+      const alive = due.filter((member) => !Idleness.hasLapsed(member.idleAt(answered), known))
+      alive.forEach((member) => member.touch(sent))
+      yield* Metric.incrementBy(Telemetry.sessionsRefreshed, alive.length)
+      return alive.length
+    })
+
+  const keep = (batch: ReadonlyArray<Member>, known: Duration.Duration, idleFor: Duration.Duration) =>
+    attempt(batch, known, idleFor).pipe(
+      Effect.tapError((error) => Telemetry.refreshFailed(batch.length, error.reason)),
+      Effect.retry(options.retry ?? patiently(Duration.times(known, 1 / 3))),
+      // Logged and counted above; the next round tries again, and a session that is too late by then has lapsed.
+      Effect.orElseSucceed(() => 0)
+    )
+
+  const report = (lapsed: ReadonlyArray<Member>, known: Duration.Duration) => {
+    const news = lapsed.filter((member) => member.noteLapse())
+    return Effect.when(Telemetry.lapsed(news.length, known), () => news.length > 0)
+  }
+
+  const round: Effect.Effect<Round> = Effect.gen(function*() {
+    const known = yield* timeout
+    if (Option.isNone(known) || members.size === 0) return { refreshed: 0, commands: 0, lapsed: 0 }
+    const idleFor = options.idleFor === undefined
+      ? Duration.times(known.value, 1 / 3)
+      : Duration.decode(options.idleFor)
+    const { due, lapsed } = plan(members, yield* Idleness.now, known.value, idleFor)
+    yield* report(lapsed, known.value)
+    const refreshed = yield* Effect.forEach(batches(due), (batch) => keep(batch, known.value, idleFor))
+    return {
+      refreshed: refreshed.reduce((sum, n) => sum + n, 0),
+      commands: refreshed.filter((n) => n > 0).length,
+      lapsed: lapsed.length
+    }
+  })
+
+  return {
+    add: (member) =>
+      Effect.flatMap(Effect.zip(timeout, Idleness.now), ([known, now]) => {
+        members.add(member)
+        const old = Option.exists(known, (limit) => member.idleAt(now) > Duration.toMillis(limit) / 2)
+        return old && member.keepAlive() ? urgent.open : Effect.void
+      }),
+    remove: (member) => void members.delete(member),
+    members: () => [...members],
+    round,
+    run: Effect.all(
+      [
+        Effect.schedule(round, options.schedule ?? everyThird),
+        Effect.forever(urgent.await.pipe(Effect.zipRight(urgent.close), Effect.zipRight(round)))
+      ],
+      { concurrency: "unbounded", discard: true }
+    )
+  }
+}
+
+// MongoDB's default of localLogicalSessionTimeoutMinutes: how often to look again while no server has told its own.
+const unknownTimeout = Duration.minutes(30)
+
+const patiently = (limit: Duration.Duration): Schedule.Schedule<unknown> =>
+  Schedule.exponential(Duration.seconds(1)).pipe(
+    Schedule.union(Schedule.spaced(Duration.seconds(30))),
+    Schedule.upTo(limit)
+  )

@@ -1,0 +1,92 @@
+/**
+ * What is known of a deployment, and whether it has sessions: pure functions of what servers say of themselves.
+ */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import type * as Driver from "mongodb"
+import { SessionsUnsupported } from "../SessionErrors.js"
+
+/** What matters about a deployment. */
+export interface Deployment {
+  readonly kind: "standalone" | "replicaSet" | "sharded" | "loadBalanced"
+  /** How long a server keeps an idle session; none where a server has no sessions. */
+  readonly sessionTimeout: Option.Option<Duration.Duration>
+  /** The lowest of the servers' highest wire versions. */
+  readonly maxWireVersion: number
+}
+
+// Sessions came with MongoDB 3.6, snapshot reads outside of transactions with 5.0.
+const sessionsWireVersion = 6
+const snapshotWireVersion = 13
+
+/**
+ * What a topology description tells; none while no server that holds data is known, and behind a load balancer, where
+ * the driver monitors nothing.
+ */
+export const fromTopology = (topology: Driver.TopologyDescription): Option.Option<Deployment> => {
+  const known = [...topology.servers.values()].flatMap((server) => {
+    const kind = kinds[server.type]
+    return kind === undefined ? [] : [{ kind, server }]
+  })
+  const first = known[0]
+  if (first === undefined) {
+    return Option.none()
+  }
+  const timeouts = known.map(({ server }) => Option.fromNullable(server.logicalSessionTimeoutMinutes))
+  return Option.some({
+    kind: first.kind,
+    sessionTimeout: Option.map(Option.all(timeouts), (minutes) => Duration.minutes(Math.min(...minutes))),
+    maxWireVersion: Math.min(...known.map(({ server }) => server.maxWireVersion))
+  })
+}
+
+// Servers that hold data (specification "server discovery and monitoring"); arbiters and ghosts have no say.
+const kinds: Readonly<Record<string, Deployment["kind"]>> = {
+  Standalone: "standalone",
+  RSPrimary: "replicaSet",
+  RSSecondary: "replicaSet",
+  Mongos: "sharded"
+}
+
+/** What a server's reply to `hello` tells. */
+export const fromHello = (hello: Driver.Document): Deployment => ({
+  kind: hello["serviceId"] !== undefined
+    ? "loadBalanced"
+    : hello["msg"] === "isdbgrid"
+    ? "sharded"
+    : typeof hello["setName"] === "string"
+    ? "replicaSet"
+    : "standalone",
+  sessionTimeout: typeof hello["logicalSessionTimeoutMinutes"] === "number"
+    ? Option.some(Duration.minutes(hello["logicalSessionTimeoutMinutes"]))
+    : Option.none(),
+  maxWireVersion: typeof hello["maxWireVersion"] === "number" ? hello["maxWireVersion"] : 0
+})
+
+/** Why a session with the given options cannot be had on a deployment; none if it can. */
+export const unsupported = (
+  deployment: Deployment,
+  options: { readonly snapshot: boolean }
+): Option.Option<SessionsUnsupported> => {
+  if (deployment.maxWireVersion < sessionsWireVersion) {
+    return Option.some(tooOld("WireVersion", deployment, sessionsWireVersion))
+  }
+  if (Option.isNone(deployment.sessionTimeout)) {
+    return Option.some(new SessionsUnsupported({ reason: "NoSessionTimeout" }))
+  }
+  if (options.snapshot && (deployment.maxWireVersion < snapshotWireVersion || deployment.kind === "standalone")) {
+    return Option.some(tooOld("SnapshotReads", deployment, snapshotWireVersion))
+  }
+  return Option.none()
+}
+
+const tooOld = (
+  reason: SessionsUnsupported["reason"],
+  deployment: Deployment,
+  required: number
+): SessionsUnsupported =>
+  new SessionsUnsupported({
+    reason,
+    found: `${deployment.kind}, wire version ${deployment.maxWireVersion}`,
+    required: `wire version ${required}`
+  })

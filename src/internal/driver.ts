@@ -1,0 +1,325 @@
+/**
+ * The gate to the driver: the only module that imports `mongodb` at run time.
+ *
+ * Every promise of the driver goes through {@link call}, so that three things hold everywhere: an interruption waits
+ * until the driver is done with the operation, a driver's failure becomes a MongoError, and a bug in the user's code
+ * stays a defect.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Driver from "mongodb"
+import { CausalToken } from "../CausalToken.js"
+import { classify, MongoError } from "../MongoError.js"
+import { SessionId } from "../SessionId.js"
+import type * as SessionOptions from "../SessionOptions.js"
+import * as Telemetry from "../Telemetry.js"
+import type * as TransactionOptions from "../TransactionOptions.js"
+import { within } from "./bounded.js"
+
+/** What a call is for and how long an interruption may wait for it. */
+export interface CallOptions {
+  readonly operation: string
+  readonly namespace?: string | undefined
+  readonly settleTimeout: Duration.Duration
+  /** The client on which the operation may open cursors with the signal. Default: it opens none. */
+  readonly client?: Driver.MongoClient | undefined
+  /** Runs when the driver's promise had not settled within `settleTimeout` after an interruption. */
+  readonly onUnsettled?: Effect.Effect<void> | undefined
+}
+
+/**
+ * Runs one promise of the driver.
+ *
+ * An interruption fires the AbortSignal and then waits until the promise has settled, for at most `settleTimeout`: a
+ * command that is still in flight must not be overtaken by the next one of its session.
+ */
+export const call = <A>(
+  options: CallOptions,
+  evaluate: (signal: AbortSignal) => PromiseLike<A>
+): Effect.Effect<A, MongoError> =>
+  Effect.async<A, MongoError>((resume) => {
+    const controller = new AbortController()
+    const settled = start(evaluate, controller.signal).then(
+      (value) => resume(Exit.succeed(value)),
+      (error: unknown) => resume(Exit.failCause(toCause(options, error)))
+    )
+    return Effect.suspend(() => {
+      const cursors = cursorsOf(options.client, (cursor) => cursor.signal === controller.signal)
+      abort(controller, cursors)
+      return settle(options, settled.then(() => closeAll(cursors)))
+    })
+  })
+
+// A function that throws instead of rejecting is treated alike.
+const start = async <A>(evaluate: (signal: AbortSignal) => PromiseLike<A>, signal: AbortSignal): Promise<A> =>
+  evaluate(signal)
+
+const settle = (options: CallOptions, settled: Promise<void>): Effect.Effect<void> =>
+  Effect.flatMap(
+    within(options.settleTimeout, Effect.promise(() => settled)),
+    (inTime) =>
+      inTime ? Effect.void : Effect.zipRight(
+        Telemetry.unsettled(options.operation, options.settleTimeout),
+        options.onUnsettled ?? Effect.void
+      )
+  )
+
+// At the signal a cursor of the driver sends `killCursors` by itself, next to its `getMore`, and nobody can wait for it.
+// Here it does not; it is closed when the operation has settled, and that is waited for.
+const abort = (controller: AbortController, cursors: ReadonlyArray<Cursor>): void => {
+  for (const cursor of cursors) {
+    Object.defineProperty(cursor, "close", { value: () => Promise.resolve(), configurable: true })
+  }
+  controller.abort()
+  for (const cursor of cursors) {
+    Reflect.deleteProperty(cursor, "close")
+  }
+}
+
+// One after the other: each may be a command of the same session.
+const closeAll = async (cursors: ReadonlyArray<Cursor>): Promise<void> => {
+  for (const cursor of cursors) {
+    await cursor.close()
+  }
+}
+
+/** Closes the cursors that were opened in a session and are open still. */
+export const closeCursors = (session: Driver.ClientSession, client: Driver.MongoClient): Promise<void> =>
+  closeAll(cursorsOf(client, (cursor) => cursor.session === session))
+
+// What the driver's clients and cursors have, but its typings keep to themselves.
+interface Cursor {
+  readonly signal?: AbortSignal | undefined
+  readonly session?: Driver.ClientSession | null | undefined
+  readonly close: () => Promise<void>
+}
+
+const cursorsOf = (
+  client: Driver.MongoClient | undefined,
+  isMeant: (cursor: Cursor) => boolean
+): ReadonlyArray<Cursor> => {
+  const known = client as Driver.MongoClient & { readonly s?: { readonly activeCursors?: Iterable<Cursor> } } | undefined
+  return [...known?.s?.activeCursors ?? []].filter(isMeant)
+}
+
+/** A MongoError for a failure of the driver or server; a defect for everything else. */
+export const toCause = (
+  options: Pick<CallOptions, "operation" | "namespace">,
+  error: unknown
+): Cause.Cause<MongoError> => isDriverFailure(error) ? Cause.fail(toMongoError(options, error)) : Cause.die(error)
+
+// By brand as well as by class: the caller's own client may come from another copy of the driver.
+const isDriverFailure = (error: unknown): error is Error =>
+  error instanceof Error && (isMongoError(error) || isBsonError(error))
+
+const isMongoError = (error: Error): boolean =>
+  error instanceof Driver.MongoError || (error.name.startsWith("Mongo") && "hasErrorLabel" in error)
+
+const isBsonError = (error: Error): boolean => Driver.BSON.BSONError.isBSONError(error)
+
+const toMongoError = (options: Pick<CallOptions, "operation" | "namespace">, error: Error): MongoError => {
+  const code = "code" in error && typeof error.code === "number" ? error.code : undefined
+  const codeName = "codeName" in error && typeof error.codeName === "string" ? error.codeName : undefined
+  const labels = "errorLabels" in error && Array.isArray(error.errorLabels) ? error.errorLabels.map(String) : []
+  return new MongoError({
+    reason: classify({ labels, code, name: error.name }),
+    operation: options.operation,
+    namespace: options.namespace,
+    code,
+    codeName,
+    labels,
+    cause: error
+  })
+}
+
+/**
+ * Whether the driver refused a write without acknowledgement in a session.
+ *
+ * The driver has no class nor code of its own for this refusal; a test pins the text for each supported version.
+ */
+export const isUnacknowledgedWrite = (error: MongoError): boolean =>
+  error.cause instanceof Driver.MongoAPIError &&
+  error.cause.message === "Cannot have explicit session with unacknowledged writes"
+
+/**
+ * Builds a client, without connecting it. Whatever the driver has against its URL or options becomes a MongoError: the
+ * constructor also throws errors of the URL parsers below it.
+ */
+export const makeClient = (
+  url: Redacted.Redacted<string>,
+  options: Driver.MongoClientOptions
+): Effect.Effect<Driver.MongoClient, MongoError> =>
+  Effect.try({
+    try: () => new Driver.MongoClient(Redacted.value(url), options),
+    catch: (cause) =>
+      isDriverFailure(cause)
+        ? toMongoError({ operation: "connect" }, cause)
+        : new MongoError({ reason: "InvalidUrl", operation: "connect", labels: [], cause })
+  })
+
+/**
+ * Connects a client. An interruption does not wait: whoever interrupts closes the client.
+ *
+ * Before a server is asked, the driver looks hosts up and reads files; what the system has against it is a failure too.
+ */
+export const connect = (client: Driver.MongoClient): Effect.Effect<void, MongoError> =>
+  Effect.async<void, MongoError>((resume) => {
+    void client.connect().then(
+      () => resume(Effect.void),
+      (error: unknown) =>
+        resume(
+          error instanceof Error && "syscall" in error
+            ? Effect.fail(
+              new MongoError({
+                reason: error.syscall === "open" || error.syscall === "read" ? "InvalidOptions" : "NetworkError",
+                operation: "connect",
+                labels: [],
+                cause: error
+              })
+            )
+            : Effect.failCause(toCause({ operation: "connect" }, error))
+        )
+    )
+  })
+
+/** Whether the driver can make session ids from a secure random source; bson would silently use `Math.random`. */
+export const hasSecureRandom: Effect.Effect<boolean> = Effect.sync(() => {
+  try {
+    return globalThis.crypto.getRandomValues(new Uint8Array(16)).length === 16
+  } catch {
+    return false
+  }
+})
+
+/**
+ * Runs a command on the `admin` database without any session.
+ *
+ * The driver lends an implicit session to every command that comes without one. This one is given a driver session that
+ * lends no server session, so that no `lsid` goes out and none is taken from the pool.
+ */
+export const adminCommand = async (
+  client: Driver.MongoClient,
+  command: Driver.Document,
+  signal: AbortSignal
+): Promise<Driver.Document> => {
+  const implicit: Driver.ClientSessionOptions & { readonly explicit: boolean } = { explicit: false }
+  const session = client.startSession(implicit)
+  Object.defineProperty(session, "serverSession", {
+    value: { id: undefined, lastUse: 0, txnNumber: 0, isDirty: true }
+  })
+  try {
+    return await client.db("admin").command(command, { session, ignoreUndefined: true, signal })
+  } finally {
+    // Not `endSession`: it would give the stand-in to the pool.
+    session.hasEnded = true
+    session.emit("ended", session)
+  }
+}
+
+/** Session options as `startSession` takes them. */
+export const sessionOptions = (options: SessionOptions.Decoded): Driver.ClientSessionOptions => {
+  const { causalConsistency, defaultTransactionOptions: defaults, snapshot } = options
+  return {
+    causalConsistency,
+    snapshot,
+    ...(defaults === undefined ? {} : { defaultTransactionOptions: transactionOptions(defaults) })
+  }
+}
+
+/**
+ * Transaction options as `startTransaction` takes them, made of fresh objects at each call: the driver writes the session's
+ * causal time into the read concern that it is given, and a shared one would carry it into other sessions.
+ */
+export const transactionOptions = (options: TransactionOptions.Decoded): Driver.TransactionOptions => {
+  const { maxCommitTime, readConcern, readPreference, writeConcern } = options
+  return {
+    ...(readConcern === undefined ? {} : { readConcern: { level: readConcern.level } }),
+    ...(writeConcern === undefined ? {} : { writeConcern: toWriteConcern(writeConcern) }),
+    ...(readPreference === undefined ? {} : { readPreference: toReadPreference(readPreference) }),
+    ...(maxCommitTime === undefined ? {} : { maxCommitTimeMS: Duration.toMillis(maxCommitTime) })
+  }
+}
+
+const toWriteConcern = (
+  { journal, w, wtimeout }: NonNullable<TransactionOptions.Decoded["writeConcern"]>
+): Driver.WriteConcern =>
+  // The typings know no custom write concerns, which have names.
+  new Driver.WriteConcern(w as Driver.W | undefined, wtimeout && Duration.toMillis(wtimeout), journal)
+
+const toReadPreference = (
+  { maxStalenessSeconds, mode, tags }: NonNullable<TransactionOptions.Decoded["readPreference"]>
+): Driver.ReadPreference =>
+  new Driver.ReadPreference(
+    mode,
+    tags?.map((set) => ({ ...set })),
+    maxStalenessSeconds === undefined ? {} : { maxStalenessSeconds }
+  )
+
+/** The id in the form in which commands carry it. */
+export const toLsid = (id: SessionId): { readonly id: Driver.Binary } => ({
+  id: new Driver.Binary(id.bytes, Driver.Binary.SUBTYPE_UUID)
+})
+
+/** The id of a driver session. */
+export const idOf = (session: Driver.ClientSession): SessionId =>
+  SessionId.fromBytes(session.serverSession.id.id.buffer)
+
+/** The causal times that a driver session has seen. */
+export const causalTokenOf = (session: Driver.ClientSession): CausalToken =>
+  new CausalToken({
+    operationTime: Option.map(Option.fromNullable(session.operationTime), toBigInt),
+    clusterTime: Option.map(Option.fromNullable(session.clusterTime), (seen) => ({
+      time: toBigInt(seen.clusterTime),
+      hash: new Uint8Array(seen.signature?.hash.buffer ?? []),
+      keyId: seen.signature === undefined ? 0n : BigInt(seen.signature.keyId.toString())
+    }))
+  })
+
+/** Moves the causal times of a driver session on; times that it has passed already change nothing. */
+export const advance = (session: Driver.ClientSession, token: CausalToken): void => {
+  if (Option.isSome(token.clusterTime)) {
+    const { hash, keyId, time } = token.clusterTime.value
+    session.advanceClusterTime({
+      clusterTime: toTimestamp(time),
+      signature: { hash: new Driver.Binary(hash), keyId: Driver.Long.fromBigInt(keyId) }
+    })
+  }
+  if (Option.isSome(token.operationTime)) {
+    session.advanceOperationTime(toTimestamp(token.operationTime.value))
+  }
+}
+
+/** Gives a new driver session what an old one has seen, so that causal order and snapshot are kept. */
+export const carryOver = (from: Driver.ClientSession, to: Driver.ClientSession): void => {
+  advance(to, causalTokenOf(from))
+  Option.map(snapshotTimeOf(from), (time) => setSnapshotTime(to, time))
+}
+
+// What the driver's sessions have, but its typings keep to itself.
+interface Hidden {
+  snapshotTime?: Driver.Timestamp | undefined
+  readonly transaction?: { readonly server?: { readonly description: { readonly address: string } } }
+}
+
+const hidden = (session: Driver.ClientSession): Hidden => session as Driver.ClientSession & Hidden
+
+/** The time whose data a snapshot session reads, once known. */
+export const snapshotTimeOf = (session: Driver.ClientSession): Option.Option<Driver.Timestamp> =>
+  Option.fromNullable(hidden(session).snapshotTime)
+
+/** Makes a snapshot session read as of the given time; it must not have read yet. */
+export const setSnapshotTime = (session: Driver.ClientSession, time: Driver.Timestamp): void => {
+  hidden(session).snapshotTime = time
+}
+
+/** The address of the mongos that a sharded transaction is pinned to. */
+export const pinnedAddressOf = (session: Driver.ClientSession): Option.Option<string> =>
+  Option.fromNullable(hidden(session).transaction?.server?.description.address)
+
+const toBigInt = (timestamp: Driver.Timestamp): bigint => BigInt.asUintN(64, timestamp.toBigInt())
+
+const toTimestamp = (time: bigint): Driver.Timestamp => new Driver.Timestamp(time)

@@ -1,0 +1,140 @@
+/**
+ * The lane: what makes the operations of one session sequential.
+ *
+ * One permit, handed on first come, first served. It is not Effect's Semaphore, which wakes every waiting fiber at each
+ * release: 1,000 operations queued on one session took seconds there, and their order was not kept when a newcomer
+ * slipped in. Here a release hands the permit to the first in the queue and to nobody else.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { SessionBusy } from "../SessionErrors.js"
+
+/** Who asks for the permit: the operation, and the span that it runs in. */
+export interface Claim {
+  readonly operation: string
+  readonly span: string | undefined
+}
+
+interface Waiter {
+  readonly claim: Claim
+  granted: boolean
+  wake: (() => void) | undefined
+}
+
+/** A queue for one permit. */
+export interface Lane {
+  holder: Waiter | undefined
+  // A Set keeps the order of arrival and forgets an interrupted waiter in constant time.
+  readonly waiting: Set<Waiter>
+}
+
+/** How long a wait for the permit is silent. */
+const patience = Duration.seconds(10)
+
+export const make = (): Lane => ({ holder: undefined, waiting: new Set() })
+
+/** Whether an operation holds the permit at this moment. */
+export const isBusy = (lane: Lane): boolean => lane.holder !== undefined
+
+/**
+ * Runs an effect with the lane's permit; the permit is given back when the effect has come to its end, however it ends.
+ *
+ * Waiting is interruptible and leaves the queue at once.
+ */
+export const withPermit = <A, E, R>(
+  lane: Lane,
+  operation: string,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<A, E, R>((fiber) => {
+      const span = fiber.currentSpan
+      const waiter = enqueue(lane, { operation, span: span?._tag === "Span" ? span.name : undefined })
+      const held = Effect.ensuring(restore(effect), Effect.sync(() => leave(lane, waiter)))
+      if (waiter.granted) {
+        return held
+      }
+      // Whether the permit was handed over is looked up here, where nothing can interrupt: a fiber interrupted just as
+      // its turn comes passes the permit on instead of taking it to its grave.
+      return Effect.flatMap(Effect.exit(restore(turn(lane, waiter))), (exit) => {
+        if (Exit.isSuccess(exit)) {
+          return held
+        }
+        leave(lane, waiter)
+        return Effect.failCause(exit.cause)
+      })
+    })
+  )
+
+/** {@link withPermit}, but fails instead of waiting. */
+export const withPermitNow = <A, E, R>(
+  lane: Lane,
+  operation: string,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SessionBusy, R> =>
+  Effect.suspend((): Effect.Effect<A, E | SessionBusy, R> =>
+    lane.holder === undefined
+      ? withPermit(lane, operation, effect)
+      : Effect.fail(new SessionBusy({ operation, holder: lane.holder.claim.operation }))
+  )
+
+const enqueue = (lane: Lane, claim: Claim): Waiter => {
+  const waiter: Waiter = { claim, granted: lane.holder === undefined, wake: undefined }
+  if (waiter.granted) {
+    lane.holder = waiter
+  } else {
+    lane.waiting.add(waiter)
+  }
+  return waiter
+}
+
+const leave = (lane: Lane, waiter: Waiter): void => {
+  if (!waiter.granted) {
+    lane.waiting.delete(waiter)
+    return
+  }
+  const next = lane.waiting.values().next()
+  if (next.done === true) {
+    lane.holder = undefined
+    return
+  }
+  lane.waiting.delete(next.value)
+  lane.holder = next.value
+  next.value.granted = true
+  next.value.wake?.()
+}
+
+const turn = (lane: Lane, waiter: Waiter): Effect.Effect<void> =>
+  Effect.flatMap(Effect.fork(complain(lane, waiter)), (watch) =>
+    Effect.ensuring(
+      Effect.async<void>((resume) => {
+        if (waiter.granted) {
+          resume(Effect.void)
+        } else {
+          waiter.wake = () => resume(Effect.void)
+        }
+      }),
+      Fiber.interruptFork(watch)
+    ))
+
+const complain = (lane: Lane, waiter: Waiter): Effect.Effect<void> =>
+  // A wait inside an uninterruptible region must still be able to call off its watch.
+  Effect.interruptible(Effect.delay(
+    Effect.suspend(() => {
+      if (waiter.granted || !lane.waiting.has(waiter)) {
+        return Effect.void
+      }
+      const holder = lane.holder?.claim
+      return Effect.annotateLogs(
+        Effect.logWarning(`waited more than ${Duration.format(patience)} for the session`),
+        {
+          operation: waiter.claim.operation,
+          holder: holder?.operation ?? "none",
+          holderSpan: holder?.span ?? "none"
+        }
+      )
+    }),
+    patience
+  ))

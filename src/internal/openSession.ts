@@ -1,0 +1,222 @@
+/**
+ * An open session: the driver session behind it, its lane, its idle time, and the order in which it is ended.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import type * as Driver from "mongodb"
+import type { CausalToken } from "../CausalToken.js"
+import type * as MongoClient from "../MongoClient.js"
+import { SessionEnded, SessionLapsed, UnacknowledgedWrite, type UseError } from "../SessionErrors.js"
+import type { SessionId } from "../SessionId.js"
+import type { Member } from "../SessionKeeper.js"
+import type * as SessionOptions from "../SessionOptions.js"
+import * as Telemetry from "../Telemetry.js"
+import { closingStep, errorName, within } from "./bounded.js"
+import * as Gate from "./driver.js"
+import * as Idleness from "./idleness.js"
+import * as Lane from "./lane.js"
+import * as Pool from "./pool.js"
+
+/**
+ * What a session is doing.
+ *
+ * - `idle`: ready for an operation
+ * - `busy`: an operation is in flight
+ * - `lapsed`: idle for longer than the server keeps sessions
+ * - `broken`: an interrupted operation never settled; refuses every further use
+ * - `ended`: released
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type State = "idle" | "busy" | "lapsed" | "broken" | "ended"
+
+/** Opens a session on a client whose deployment is known to have sessions; it is ended when the scope closes. */
+export const open = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
+  Effect.map(
+    Effect.acquireRelease(begin(client, options), (session) => session.close),
+    (session) => session.service
+  )
+
+const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
+  Effect.gen(function*() {
+    const lane = Lane.make()
+    const settleTimeout = options.settleTimeout ?? client.settleTimeout
+    const take = Effect.flatMap(
+      client.sessionTimeout,
+      (timeout) => client.pool.take(Gate.sessionOptions(options), timeout)
+    ).pipe(Effect.tap((taken) => {
+      // The driver ignores it as an option.
+      if (options.snapshotTime !== undefined) Gate.setSnapshotTime(taken.session, options.snapshotTime)
+    }))
+
+    let { lastUsed, session } = yield* take
+    let ended = false
+    let broken = false
+    let lapseNoted = false
+
+    const idleAt = (now: Idleness.Instant): number => Idleness.elapsed(lastUsed, now)
+    const idle = Effect.map(Idleness.now, idleAt)
+
+    // How long the session has been idle and how long it may be, if that is too long.
+    const lapse = Effect.map(
+      Effect.zip(idle, client.sessionTimeout),
+      ([time, timeout]) =>
+        Option.filter(timeout, (limit) => Idleness.hasLapsed(time, limit)).pipe(
+          Option.map((limit) => ({ idle: Duration.millis(time), timeout: limit }))
+        )
+    )
+
+    const ensureOpen = (operation: string): Effect.Effect<void, SessionEnded> =>
+      Effect.suspend(() =>
+        ended || broken
+          ? Effect.fail(new SessionEnded({ operation, reason: ended ? "released" : "broken" }))
+          : Effect.void
+      )
+
+    const ensureAlive = (operation: string): Effect.Effect<void, SessionLapsed> =>
+      Effect.flatMap(
+        lapse,
+        Option.match({
+          onNone: () => Effect.void,
+          onSome: (times) =>
+            Effect.when(Telemetry.lapsed(1, times.timeout), member.noteLapse).pipe(
+              Effect.zipRight(
+                options.onLapse === "renew" ? renew : Effect.fail(new SessionLapsed({ operation, ...times }))
+              )
+            )
+        })
+      )
+
+    const renew = Effect.gen(function*() {
+      const old = session
+      ;({ lastUsed, session } = yield* take)
+      Gate.carryOver(old, session)
+      lapseNoted = false
+      Pool.discard(old)
+    })
+
+    // The server has heard of the session when the driver last sent its id, not when the operation was over: an operation
+    // may go on without the server, or never have needed it.
+    const noteUse = (before: number) =>
+      Effect.map(Idleness.now, (now) => {
+        if (session.serverSession.lastUse !== before) {
+          lastUsed = Idleness.latest(lastUsed, Idleness.before(now, Pool.sinceLastUse(session.serverSession)))
+        }
+      })
+
+    const unsettled = Effect.sync(() => {
+      broken = true
+      Pool.markDirty(session)
+    })
+
+    const use = <A>(
+      operation: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
+    ): Effect.Effect<A, UseError> => {
+      const run = Effect.suspend(() => {
+        const before = session.serverSession.lastUse
+        return Effect.ensuring(
+          Gate.call(
+            { operation: "use", settleTimeout, onUnsettled: unsettled },
+            (signal) => operation(session, signal)
+          ),
+          noteUse(before)
+        )
+      })
+      const inTurn = ensureOpen("use").pipe(
+        Effect.zipRight(ensureAlive("use")),
+        Effect.zipRight(run),
+        Effect.catchIf(
+          (error) => error._tag === "MongoError" && Gate.isUnacknowledgedWrite(error),
+          () => Effect.fail(new UnacknowledgedWrite({ operation: "use", source: "operation" }))
+        )
+      )
+      const enter = options.onBusy === "fail" ? Lane.withPermitNow : Lane.withPermit
+      return Effect.zipRight(ensureOpen("use"), enter(lane, "use", inTurn))
+    }
+
+    const member: Member = {
+      lsid: () => session.serverSession.id,
+      keepAlive: () => options.keepAlive && !ended && !broken,
+      isBusy: () => Lane.isBusy(lane),
+      idleAt,
+      touch: (at) => {
+        lastUsed = Idleness.latest(lastUsed, at)
+        Pool.touch(session)
+      },
+      noteLapse: () => {
+        const news = !lapseNoted
+        lapseNoted = true
+        return news
+      },
+      close: Effect.suspend(() => close)
+    }
+
+    const end = Effect.gen(function*() {
+      ended = true
+      if (yield* within(settleTimeout, Lane.withPermit(lane, "release", Effect.void))) {
+        const cursors = Effect.tryPromise(() => Gate.closeCursors(session, client.driver))
+        yield* closingStep("cursors", client.closeTimeout, cursors, errorName)
+      } else {
+        yield* Telemetry.closingFailed("running operation", "not done in time")
+        Pool.markDirty(session)
+      }
+      const lsid = session.serverSession.id
+      if (options.release === "end") {
+        Pool.markDirty(session)
+      }
+      client.pool.note(session, lastUsed)
+      yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
+      if (options.release === "end") {
+        // Only now: an id that were still in the pool could be in use again, and this would kill its cursors.
+        const command = client.adminCommand({ endSessions: [lsid] })
+        yield* closingStep("endSessions", client.closeTimeout, command, (error) => error.reason)
+      }
+      client.keeper.remove(member)
+      yield* Metric.incrementBy(Telemetry.sessionsOpen, -1)
+    })
+    // Whoever comes second, the session's own scope or its client's, waits for the first.
+    const close = yield* Effect.cached(end)
+
+    yield* client.keeper.add(member)
+    yield* Metric.increment(Telemetry.sessionsOpen)
+
+    const refresh = Effect.gen(function*() {
+      yield* ensureOpen("refresh")
+      yield* ensureAlive("refresh")
+      const sent = yield* Idleness.now
+      yield* client.adminCommand({ refreshSessions: [member.lsid()] })
+      member.touch(sent)
+    })
+
+    let id: { readonly of: Driver.ServerSession; readonly id: SessionId } | undefined
+    const service = {
+      get id(): SessionId {
+        if (id?.of !== session.serverSession) {
+          id = { of: session.serverSession, id: Gate.idOf(session) }
+        }
+        return id.id
+      },
+      client,
+      options,
+      use,
+      refresh,
+      idle: Effect.map(idle, Duration.millis),
+      state: Effect.map(
+        lapse,
+        (lapsed): State =>
+          ended ? "ended" : broken ? "broken" : Lane.isBusy(lane) ? "busy" : Option.isSome(lapsed) ? "lapsed" : "idle"
+      ),
+      operationTime: Effect.sync(() => Option.fromNullable(session.operationTime)),
+      clusterTime: Effect.sync(() => Option.fromNullable(session.clusterTime)),
+      snapshotTime: Effect.sync(() => Gate.snapshotTimeOf(session)),
+      causalToken: Effect.sync(() => Gate.causalTokenOf(session)),
+      advanceTo: (token: CausalToken) =>
+        Effect.zipRight(ensureOpen("advanceTo"), Effect.sync(() => Gate.advance(session, token))),
+      isDirty: Effect.sync(() => session.serverSession.isDirty),
+      serverAddress: Effect.sync(() => Gate.pinnedAddressOf(session))
+    }
+    return { service, close }
+  })
