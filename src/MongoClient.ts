@@ -7,7 +7,7 @@
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -15,10 +15,11 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import { closingStep, errorName } from "./internal/bounded.js"
-import { type Deployment, fromHello, fromTopology } from "./internal/deployment.js"
+import { decode, type Settings } from "./internal/clientSettings.js"
+import { type Deployment, fromHello, type TopologyWatch, watchTopology } from "./internal/deployment.js"
 import * as Gate from "./internal/driver.js"
 import { make as makePool, type Pool } from "./internal/pool.js"
-import { MongoError } from "./MongoError.js"
+import type { MongoError } from "./MongoError.js"
 import * as SessionKeeper from "./SessionKeeper.js"
 
 /**
@@ -146,6 +147,27 @@ export const Tag = <const Name extends string>(
 }
 
 /**
+ * Which client is meant, in a program that has several.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ClientOption<Client = MongoClient> {
+  /** The tag of the client. Default: `MongoClient.MongoClient`. */
+  readonly client?: Context.Tag<Client, Service> | undefined
+}
+
+/**
+ * The client that an option names; the program's if it names none.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const clientOf = <Client = MongoClient>(options?: ClientOption<Client>): Effect.Effect<Service, never, Client> =>
+  // The default of the type parameter is the default tag's own identifier.
+  options?.client ?? (MongoClient as unknown as Context.Tag<Client, Service>)
+
+/**
  * Connects, and closes when the scope closes: first the keep-alive, then what sessions are still open, then the driver's
  * client. Closing is bounded in time; what fails in it is logged.
  *
@@ -232,65 +254,9 @@ export const layerFromDriver = <E, R>(
 ): Layer.Layer<MongoClient, E | MongoError, Exclude<R, Scope.Scope>> =>
   Layer.scoped(MongoClient, fromDriver(acquire, options))
 
-interface Settings {
-  readonly database: string | undefined
-  readonly keepAlive: SessionKeeper.Options | false
-  readonly closeTimeout: Duration.Duration
-  readonly settleTimeout: Duration.Duration
-}
-
-const decode = (options: CommonOptions): Effect.Effect<Settings, MongoError> => {
-  const keepAlive = options.keepAlive ?? {}
-  const closeTimeout = positive(options.closeTimeout ?? Duration.seconds(10))
-  const settleTimeout = positive(options.settleTimeout ?? Duration.seconds(30))
-  const idleFor = keepAlive === false || keepAlive.idleFor === undefined
-    ? Option.some(undefined)
-    : positive(keepAlive.idleFor)
-  const invalid = Object.entries({ closeTimeout, settleTimeout, "keepAlive.idleFor": idleFor })
-    .flatMap(([name, value]) => Option.isNone(value) ? [name] : [])
-  return Option.match(Option.all({ closeTimeout, settleTimeout, idleFor }), {
-    onNone: () =>
-      Effect.fail(
-        new MongoError({
-          reason: "InvalidOptions",
-          operation: `MongoClient (${invalid.join(", ")}: a finite duration above zero is expected)`,
-          labels: []
-        })
-      ),
-    onSome: (valid) =>
-      Effect.succeed({
-        database: options.database,
-        keepAlive: keepAlive === false ? false : { ...keepAlive, idleFor: valid.idleFor },
-        closeTimeout: valid.closeTimeout,
-        settleTimeout: valid.settleTimeout
-      })
-  })
-}
-
-const positive = (input: Duration.DurationInput): Option.Option<Duration.Duration> =>
-  Option.filter(
-    Duration.decodeUnknown(input),
-    (duration) => Duration.isFinite(duration) && Duration.greaterThan(duration, Duration.zero)
-  )
-
-// The topology's latest state in which something was known: while a primary is being elected, what was true of the
-// deployment before still is.
-const watchTopology = (driver: Driver.MongoClient) =>
-  Effect.gen(function*() {
-    let known = Option.none<Deployment>()
-    const listener = (event: Driver.TopologyDescriptionChangedEvent): void => {
-      known = Option.orElse(fromTopology(event.newDescription), () => known)
-    }
-    yield* Effect.acquireRelease(
-      Effect.sync(() => driver.on("topologyDescriptionChanged", listener)),
-      () => Effect.sync(() => driver.off("topologyDescriptionChanged", listener))
-    )
-    return { known: () => known, learn: (deployment: Deployment) => void (known = Option.some(deployment)) }
-  })
-
 const serve = (
   driver: Driver.MongoClient,
-  topology: Effect.Effect.Success<ReturnType<typeof watchTopology>>,
+  topology: TopologyWatch,
   settings: Settings
 ): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -327,7 +293,7 @@ const serve = (
           onSome: Effect.succeed,
           onNone: () =>
             Effect.tap(
-              Effect.map(adminCommand({ hello: 1 }), fromHello),
+              Effect.map(Effect.zipRight(Gate.connect(driver), adminCommand({ hello: 1 })), fromHello),
               (deployment) => Effect.sync(() => topology.learn(deployment))
             )
         })

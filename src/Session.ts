@@ -19,7 +19,7 @@ import { unsupported } from "./internal/deployment.js"
 import * as Gate from "./internal/driver.js"
 import { open, type State } from "./internal/openSession.js"
 import * as MongoClient from "./MongoClient.js"
-import type { MongoError } from "./MongoError.js"
+import { MongoError } from "./MongoError.js"
 import {
   type AcquireError,
   CryptoUnavailable,
@@ -86,15 +86,14 @@ export interface Service {
 export class Session extends Context.Tag("effect-mongo-session/Session")<Session, Service>() {}
 
 /**
- * How to open a session. `client`: the client to open it on, if it is not the program's {@link MongoClient.MongoClient}.
+ * How to open a session, and on which client.
  *
  * @since 0.1.0
  * @category options
  */
-export interface Options<Client = MongoClient.MongoClient> extends SessionOptions.SessionOptions {
-  /** The tag of the client. Default: `MongoClient.MongoClient`. */
-  readonly client?: Context.Tag<Client, MongoClient.Service> | undefined
-}
+export interface Options<Client = MongoClient.MongoClient>
+  extends SessionOptions.SessionOptions, MongoClient.ClientOption<Client>
+{}
 
 /**
  * Opens a session, and ends it when the scope closes: new uses are refused, the running operation is waited for, an open
@@ -102,8 +101,9 @@ export interface Options<Client = MongoClient.MongoClient> extends SessionOption
  * `release: "end"`. Use a session within a minute of opening it.
  *
  * Fails, in this order: `SessionMisconfigured` for invalid options, `CryptoUnavailable` where session ids could be
- * guessed, `UnacknowledgedWrite` when the client's write concern is `w: 0`, all without any IO; `SessionsUnsupported`
- * where the deployment has no sessions, `MongoError` when it can't be asked.
+ * guessed, `UnacknowledgedWrite` when the client's write concern is `w: 0`, `MongoError` (`ConnectionClosed`) when the
+ * client is closed, all without any IO; `SessionsUnsupported` where the deployment has no sessions, `MongoError` when it
+ * can't be asked.
  *
  * See the specification "driver sessions", section "startSession".
  *
@@ -114,14 +114,18 @@ export const make = <Client = MongoClient.MongoClient>(
   options?: Options<Client>
 ): Effect.Effect<Service, AcquireError, Client | Scope.Scope> =>
   Effect.gen(function*() {
-    const { client: tag, ...rest } = options ?? {}
+    const { client: _, ...rest } = options ?? {}
     const decoded = yield* SessionOptions.decode(rest)
     if (!(yield* Gate.hasSecureRandom)) {
       return yield* new CryptoUnavailable()
     }
-    const client = yield* clientOf(tag)
+    const client = yield* MongoClient.clientOf(options)
     if (client.driver.options.writeConcern?.w === 0) {
       return yield* new UnacknowledgedWrite({ operation: "Session.make", source: "client" })
+    }
+    // The driver would connect a closed client again.
+    if (client.isClosed()) {
+      return yield* new MongoError({ reason: "ConnectionClosed", operation: "Session.make", labels: [] })
     }
     const deployment = yield* Effect.catchIf(
       client.deployment,
@@ -203,12 +207,11 @@ export const detached = <A, E, R>(
  * @since 0.1.0
  * @category accessors
  */
-export const current = <Client = MongoClient.MongoClient>(options?: {
-  /** The tag of the operation's client. Default: `MongoClient.MongoClient`. */
-  readonly client?: Context.Tag<Client, MongoClient.Service> | undefined
-}): Effect.Effect<Option.Option<Service>, ForeignSession, Client> =>
+export const current = <Client = MongoClient.MongoClient>(
+  options?: MongoClient.ClientOption<Client>
+): Effect.Effect<Option.Option<Service>, ForeignSession, Client> =>
   Effect.flatMap(
-    Effect.zip(clientOf(options?.client), Effect.serviceOption(Session)),
+    Effect.zip(MongoClient.clientOf(options), Effect.serviceOption(Session)),
     ([client, session]) =>
       Option.isSome(session) && session.value.client.driver !== client.driver
         ? Effect.fail(new ForeignSession({ operation: "Session.current" }))
@@ -247,9 +250,3 @@ export const decodeOptions = SessionOptions.decode
  * @category options
  */
 export const config: (prefix?: string) => Config.Config<SessionOptions.SessionOptions> = SessionOptions.config
-
-// The default of the type parameter is the default tag's own identifier.
-const clientOf = <Client>(
-  tag: Context.Tag<Client, MongoClient.Service> | undefined
-): Effect.Effect<MongoClient.Service, never, Client> =>
-  tag ?? (MongoClient.MongoClient as unknown as Context.Tag<Client, MongoClient.Service>)

@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,7 +16,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
 import * as Idleness from "./internal/idleness.js"
-import type { MongoError } from "./MongoError.js"
+import { MongoError } from "./MongoError.js"
 import * as Telemetry from "./Telemetry.js"
 
 /**
@@ -55,8 +56,11 @@ export interface Options {
   readonly schedule?: Schedule.Schedule<unknown> | undefined
   /** How long a session must have been idle to be refreshed. Default: a third of the server's session timeout. */
   readonly idleFor?: Duration.DurationInput | undefined
-  /** How a failed refresh is tried again within one round. Default: after 1, 2, 4, ... 30 seconds, for as long as a third
-   * of the server's session timeout. */
+  /**
+   * How a round with a failed refresh is tried again. Default: after 1, 2, 4, ... 30 seconds, for as long as there are
+   * sessions to be refreshed that have not lapsed. A refresh that is not answered within a third of the server's session
+   * timeout has failed.
+   */
   readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
 }
 
@@ -154,52 +158,60 @@ export const make = (
 ): SessionKeeper => {
   const members = new Set<Member>()
   const urgent = Effect.unsafeMakeLatch(false)
+  const oneByOne = Effect.unsafeMakeSemaphore(1)
   const third = Effect.map(timeout, (known) => Duration.times(Option.getOrElse(known, () => unknownTimeout), 1 / 3))
   const everyThird = Schedule.jittered(Schedule.addDelayEffect(Schedule.forever, () => third))
 
-  // Planned anew at each try: what was used, ended or lapsed in the meantime is not refreshed.
-  const attempt = (batch: ReadonlyArray<Member>, known: Duration.Duration, idleFor: Duration.Duration) =>
+  // Planned anew when it is sent: what was used, ended or lapsed in the meantime is not refreshed.
+  const keep = (batch: ReadonlyArray<Member>, known: Duration.Duration, idleFor: Duration.Duration) =>
     Effect.gen(function*() {
       const sent = yield* Idleness.now
       const { due } = plan(batch.filter((member) => members.has(member)), sent, known, idleFor)
       if (due.length === 0) return 0
-      yield* refresh(due.map((member) => member.lsid()))
+      yield* answeredInTime(refresh(due.map((member) => member.lsid())), Duration.times(known, 1 / 3))
       const answered = yield* Idleness.now
       // An answer that came after the timeout does not tell whether the session was still there when it was refreshed.
       const alive = due.filter((member) => !Idleness.hasLapsed(member.idleAt(answered), known))
       alive.forEach((member) => member.touch(sent))
       yield* Metric.incrementBy(Telemetry.sessionsRefreshed, alive.length)
       return alive.length
-    })
-
-  const keep = (batch: ReadonlyArray<Member>, known: Duration.Duration, idleFor: Duration.Duration) =>
-    attempt(batch, known, idleFor).pipe(
-      Effect.tapError((error) => Telemetry.refreshFailed(batch.length, error.reason)),
-      Effect.retry(options.retry ?? patiently(Duration.times(known, 1 / 3))),
-      // Logged and counted above; the next round tries again, and a session that is too late by then has lapsed.
-      Effect.orElseSucceed(() => 0)
-    )
+    }).pipe(Effect.tapError((error) => Telemetry.refreshFailed(batch.length, error.reason)))
 
   const report = (lapsed: ReadonlyArray<Member>, known: Duration.Duration) => {
     const news = lapsed.filter((member) => member.noteLapse())
     return Effect.when(Telemetry.lapsed(news.length, known), () => news.length > 0)
   }
 
-  const round: Effect.Effect<Round> = Effect.gen(function*() {
+  // A batch that fails keeps no other from being sent.
+  const pass = Effect.gen(function*() {
     const known = yield* timeout
-    if (Option.isNone(known) || members.size === 0) return { refreshed: 0, commands: 0, lapsed: 0 }
+    if (Option.isNone(known) || members.size === 0) return { refreshed: [], failures: [], lapsed: 0 }
     const idleFor = options.idleFor === undefined
       ? Duration.times(known.value, 1 / 3)
       : Duration.decode(options.idleFor)
     const { due, lapsed } = plan(members, yield* Idleness.now, known.value, idleFor)
     yield* report(lapsed, known.value)
-    const refreshed = yield* Effect.forEach(batches(due), (batch) => keep(batch, known.value, idleFor))
-    return {
-      refreshed: refreshed.reduce((sum, n) => sum + n, 0),
-      commands: refreshed.filter((n) => n > 0).length,
-      lapsed: lapsed.length
-    }
+    const results = yield* Effect.forEach(batches(due), (batch) => Effect.either(keep(batch, known.value, idleFor)))
+    const [failures, refreshed] = Arr.separate(results)
+    return { refreshed: refreshed.filter((count) => count > 0), failures, lapsed: lapsed.length }
   })
+
+  // All is planned anew at each try, so that what becomes due during an outage is refreshed as soon as it is over.
+  const round: Effect.Effect<Round> = Effect.suspend(() => {
+    const total = { refreshed: 0, commands: 0, lapsed: 0 }
+    return pass.pipe(
+      Effect.flatMap(({ failures, lapsed, refreshed }) => {
+        total.refreshed += refreshed.reduce((sum, count) => sum + count, 0)
+        total.commands += refreshed.length
+        total.lapsed = lapsed
+        return failures[0] === undefined ? Effect.void : Effect.fail(failures[0])
+      }),
+      Effect.retry(options.retry ?? patiently),
+      // Logged and counted above; the next round tries again.
+      Effect.ignore,
+      Effect.as(total)
+    )
+  }).pipe(oneByOne.withPermits(1))
 
   return {
     add: (member) =>
@@ -224,8 +236,13 @@ export const make = (
 // MongoDB's default of localLogicalSessionTimeoutMinutes: how often to look again while no server has told its own.
 const unknownTimeout = Duration.minutes(30)
 
-const patiently = (limit: Duration.Duration): Schedule.Schedule<unknown> =>
-  Schedule.exponential(Duration.seconds(1)).pipe(
-    Schedule.union(Schedule.spaced(Duration.seconds(30))),
-    Schedule.upTo(limit)
-  )
+const patiently: Schedule.Schedule<unknown> = Schedule.exponential(Duration.seconds(1)).pipe(
+  Schedule.union(Schedule.spaced(Duration.seconds(30)))
+)
+
+// A connection that went dead without a word must not end the keep-alive.
+const answeredInTime = (refresh: Effect.Effect<void, MongoError>, time: Duration.Duration) =>
+  Effect.timeoutFail(refresh, {
+    duration: time,
+    onTimeout: () => new MongoError({ reason: "TimedOut", operation: "refreshSessions", labels: [] })
+  })

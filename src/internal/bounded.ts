@@ -1,19 +1,34 @@
 /**
  * Waiting that comes to an end, also where nothing can be interrupted.
  */
+import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Telemetry from "../Telemetry.js"
 
-/** Waits for an effect for at most so long, and says whether it came to its end. */
+/**
+ * Waits for an effect for at most so long, and says whether it came to its end; a further interruption does not cut the
+ * wait short.
+ */
 export const within = <A, R>(
   time: Duration.Duration,
   effect: Effect.Effect<A, never, R>
 ): Effect.Effect<boolean, never, R> =>
-  Effect.raceFirst(
-    Effect.as(Effect.interruptible(effect), true),
-    Effect.as(Effect.interruptible(Effect.sleep(time)), false)
-  )
+  Effect.uninterruptible(Effect.gen(function*() {
+    const outcome = yield* Deferred.make<boolean>()
+    const race = (racer: Effect.Effect<boolean, never, R>) =>
+      // Daemons, for a fiber that is interrupted once more passes that on to its children even in its finalizers.
+      Effect.forkDaemon(Effect.onExit(Effect.interruptible(racer), (exit) => Deferred.done(outcome, exit)))
+    const racers = [
+      yield* race(Effect.as(effect, true)),
+      yield* race(Effect.as(Effect.sleep(time), false))
+    ]
+    const inTime = yield* Deferred.await(outcome)
+    // Not waited for: what is late may be slow to give up, too.
+    yield* Effect.forEach(racers, Fiber.interruptFork, { discard: true })
+    return inTime
+  }))
 
 /** Runs a step of closing: bounded in time, never failing, and logged when it does not succeed. */
 export const closingStep = <E, R>(

@@ -1,8 +1,11 @@
 /**
- * What is known of a deployment, and whether it has sessions: pure functions of what servers say of themselves.
+ * What is known of a deployment, and whether it has sessions: pure functions of what servers say of themselves, and the
+ * watch that keeps the latest of it.
  */
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import { SessionsUnsupported } from "../SessionErrors.js"
 
@@ -89,4 +92,25 @@ const tooOld = (
     reason,
     found: `${deployment.kind}, wire version ${deployment.maxWireVersion}`,
     required: `wire version ${required}`
+  })
+
+/** What is known of a client's deployment at this moment. */
+export interface TopologyWatch {
+  readonly known: () => Option.Option<Deployment>
+  readonly learn: (deployment: Deployment) => void
+}
+
+// The topology's latest state in which something was known: while a primary is being elected, what was true of the
+// deployment before still is.
+export const watchTopology = (driver: Driver.MongoClient): Effect.Effect<TopologyWatch, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    let known = Option.none<Deployment>()
+    const listener = (event: Driver.TopologyDescriptionChangedEvent): void => {
+      known = Option.orElse(fromTopology(event.newDescription), () => known)
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => driver.on("topologyDescriptionChanged", listener)),
+      () => Effect.sync(() => driver.off("topologyDescriptionChanged", listener))
+    )
+    return { known: () => known, learn: (deployment: Deployment) => void (known = Option.some(deployment)) }
   })

@@ -19,6 +19,7 @@ import type * as SessionOptions from "../SessionOptions.js"
 import * as Telemetry from "../Telemetry.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
 import { within } from "./bounded.js"
+import * as Cursors from "./cursors.js"
 
 /** What a call is for and how long an interruption may wait for it. */
 export interface CallOptions {
@@ -48,9 +49,9 @@ export const call = <A>(
       (error: unknown) => resume(Exit.failCause(toCause(options, error)))
     )
     return Effect.suspend(() => {
-      const cursors = cursorsOf(options.client, (cursor) => cursor.signal === controller.signal)
-      abort(controller, cursors)
-      return settle(options, settled.then(() => closeAll(cursors)))
+      const cursors = Cursors.withSignal(options.client, controller.signal)
+      Cursors.abort(controller, cursors)
+      return settle(options, settled.then(() => Cursors.closeAll(cursors)))
     })
   })
 
@@ -67,44 +68,6 @@ const settle = (options: CallOptions, settled: Promise<void>): Effect.Effect<voi
         options.onUnsettled ?? Effect.void
       )
   )
-
-// At the signal a cursor of the driver sends `killCursors` by itself, next to its `getMore`, and nobody can wait for it.
-// Here it does not; it is closed when the operation has settled, and that is waited for.
-const abort = (controller: AbortController, cursors: ReadonlyArray<Cursor>): void => {
-  for (const cursor of cursors) {
-    Object.defineProperty(cursor, "close", { value: () => Promise.resolve(), configurable: true })
-  }
-  controller.abort()
-  for (const cursor of cursors) {
-    Reflect.deleteProperty(cursor, "close")
-  }
-}
-
-// One after the other: each may be a command of the same session.
-const closeAll = async (cursors: ReadonlyArray<Cursor>): Promise<void> => {
-  for (const cursor of cursors) {
-    await cursor.close()
-  }
-}
-
-/** Closes the cursors that were opened in a session and are open still. */
-export const closeCursors = (session: Driver.ClientSession, client: Driver.MongoClient): Promise<void> =>
-  closeAll(cursorsOf(client, (cursor) => cursor.session === session))
-
-// What the driver's clients and cursors have, but its typings keep to themselves.
-interface Cursor {
-  readonly signal?: AbortSignal | undefined
-  readonly session?: Driver.ClientSession | null | undefined
-  readonly close: () => Promise<void>
-}
-
-const cursorsOf = (
-  client: Driver.MongoClient | undefined,
-  isMeant: (cursor: Cursor) => boolean
-): ReadonlyArray<Cursor> => {
-  const known = client as Driver.MongoClient & { readonly s?: { readonly activeCursors?: Iterable<Cursor> } } | undefined
-  return [...known?.s?.activeCursors ?? []].filter(isMeant)
-}
 
 /** A MongoError for a failure of the driver or server; a defect for everything else. */
 export const toCause = (
@@ -126,7 +89,7 @@ const toMongoError = (options: Pick<CallOptions, "operation" | "namespace">, err
   const codeName = "codeName" in error && typeof error.codeName === "string" ? error.codeName : undefined
   const labels = "errorLabels" in error && Array.isArray(error.errorLabels) ? error.errorLabels.map(String) : []
   return new MongoError({
-    reason: classify({ labels, code, name: error.name }),
+    reason: classify({ labels, code, name: nameOf(error) }),
     operation: options.operation,
     namespace: options.namespace,
     code,
@@ -135,6 +98,10 @@ const toMongoError = (options: Pick<CallOptions, "operation" | "namespace">, err
     cause: error
   })
 }
+
+// A server of an unfit version is never selected; only the cause tells why.
+const nameOf = (error: Error): string =>
+  error.cause instanceof Error && error.cause.name === "MongoCompatibilityError" ? error.cause.name : error.name
 
 /**
  * Whether the driver refused a write without acknowledgement in a session.
@@ -165,10 +132,21 @@ export const makeClient = (
  * Connects a client. An interruption does not wait: whoever interrupts closes the client.
  *
  * Before a server is asked, the driver looks hosts up and reads files; what the system has against it is a failure too.
+ * The driver goes on looking for a better server until its time is up when all that there are have an unfit version;
+ * this gives up at once.
  */
 export const connect = (client: Driver.MongoClient): Effect.Effect<void, MongoError> =>
   Effect.async<void, MongoError>((resume) => {
-    void client.connect().then(
+    const watch = ({ newDescription }: Driver.TopologyDescriptionChangedEvent): void => {
+      const errors = [...newDescription.servers.values()].map(({ error }) => error)
+      const first = errors[0]
+      if (first && errors.every((error) => error?.name === "MongoCompatibilityError")) {
+        resume(Effect.fail(toMongoError({ operation: "connect" }, first)))
+      }
+    }
+    client.on("topologyDescriptionChanged", watch)
+    const unwatch = (): void => void client.off("topologyDescriptionChanged", watch)
+    void client.connect().finally(unwatch).then(
       () => resume(Effect.void),
       (error: unknown) =>
         resume(
@@ -184,6 +162,7 @@ export const connect = (client: Driver.MongoClient): Effect.Effect<void, MongoEr
             : Effect.failCause(toCause({ operation: "connect" }, error))
         )
     )
+    return Effect.sync(unwatch)
   })
 
 /** Whether the driver can make session ids from a secure random source; bson would silently use `Math.random`. */
@@ -194,6 +173,16 @@ export const hasSecureRandom: Effect.Effect<boolean> = Effect.sync(() => {
     return false
   }
 })
+
+// However the client is set up, this library reads replies in this form; `ignoreUndefined` leaves the `lsid` out.
+const replyOptions = {
+  raw: false,
+  promoteValues: true,
+  promoteLongs: true,
+  promoteBuffers: false,
+  useBigInt64: false,
+  ignoreUndefined: true
+} as const
 
 /**
  * Runs a command on the `admin` database without any session.
@@ -212,7 +201,7 @@ export const adminCommand = async (
     value: { id: undefined, lastUse: 0, txnNumber: 0, isDirty: true }
   })
   try {
-    return await client.db("admin").command(command, { session, ignoreUndefined: true, signal })
+    return await client.db("admin").command(command, { ...replyOptions, session, signal })
   } finally {
     // Not `endSession`: it would give the stand-in to the pool.
     session.hasEnded = true

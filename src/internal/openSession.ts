@@ -14,6 +14,7 @@ import type { Member } from "../SessionKeeper.js"
 import type * as SessionOptions from "../SessionOptions.js"
 import * as Telemetry from "../Telemetry.js"
 import { closingStep, errorName, within } from "./bounded.js"
+import * as Cursors from "./cursors.js"
 import * as Gate from "./driver.js"
 import * as Idleness from "./idleness.js"
 import * as Lane from "./lane.js"
@@ -119,7 +120,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
         const before = session.serverSession.lastUse
         return Effect.ensuring(
           Gate.call(
-            { operation: "use", settleTimeout, onUnsettled: unsettled },
+            { operation: "use", settleTimeout, client: client.driver, onUnsettled: unsettled },
             (signal) => operation(session, signal)
           ),
           noteUse(before)
@@ -157,7 +158,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
     const end = Effect.gen(function*() {
       ended = true
       if (yield* within(settleTimeout, Lane.withPermit(lane, "release", Effect.void))) {
-        const cursors = Effect.tryPromise(() => Gate.closeCursors(session, client.driver))
+        const cursors = Effect.tryPromise(() => Cursors.closeOf(session, client.driver))
         yield* closingStep("cursors", client.closeTimeout, cursors, errorName)
       } else {
         yield* Telemetry.closingFailed("running operation", "not done in time")

@@ -17,8 +17,9 @@ const levels = [
     "internal/idleness",
     "internal/deployment"
   ),
-  modules("internal/driver", "internal/lane", "internal/pool", "internal/bounded", "Telemetry"),
+  modules("internal/driver", "internal/lane", "internal/pool", "internal/bounded", "internal/cursors", "Telemetry"),
   modules("SessionKeeper"),
+  modules("internal/clientSettings"),
   modules("MongoClient"),
   modules("internal/openSession"),
   modules("Session"),

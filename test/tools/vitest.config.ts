@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 import { reporter } from "./reporter.js"
@@ -31,7 +30,9 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          globalSetup: existsSync(globalServer) ? [globalServer] : [],
+          // They share one server, and its fail points with it.
+          poolOptions: { forks: { singleFork: true } },
+          globalSetup: [globalServer],
           testTimeout: 60_000,
           hookTimeout: 60_000
         }

@@ -1,0 +1,50 @@
+/**
+ * The driver's open cursors: which there are, and how they are closed in their turn.
+ */
+import type * as Driver from "mongodb"
+
+// What the driver's clients and cursors have, but its typings keep to themselves.
+export interface Cursor {
+  readonly signal?: AbortSignal | undefined
+  readonly session?: Driver.ClientSession | null | undefined
+  readonly close: () => Promise<void>
+}
+
+/** The cursors that were opened with a signal and are open still. */
+export const withSignal = (client: Driver.MongoClient | undefined, signal: AbortSignal): ReadonlyArray<Cursor> =>
+  cursorsOf(client, (cursor) => cursor.signal === signal)
+
+/**
+ * Fires a signal. At it a cursor of the driver sends `killCursors` by itself, next to its `getMore`, and nobody can wait for
+ * it. Here it does not; it is closed when the operation has settled, and that is waited for.
+ */
+export const abort = (controller: AbortController, cursors: ReadonlyArray<Cursor>): void => {
+  for (const cursor of cursors) {
+    Object.defineProperty(cursor, "close", { value: () => Promise.resolve(), configurable: true })
+  }
+  controller.abort()
+  for (const cursor of cursors) {
+    Reflect.deleteProperty(cursor, "close")
+  }
+}
+
+/** Closes cursors, one after the other: each may be a command of the same session. */
+export const closeAll = async (cursors: ReadonlyArray<Cursor>): Promise<void> => {
+  for (const cursor of cursors) {
+    await cursor.close()
+  }
+}
+
+/** Closes the cursors that were opened in a session and are open still. */
+export const closeOf = (session: Driver.ClientSession, client: Driver.MongoClient): Promise<void> =>
+  closeAll(cursorsOf(client, (cursor) => cursor.session === session))
+
+const cursorsOf = (
+  client: Driver.MongoClient | undefined,
+  isMeant: (cursor: Cursor) => boolean
+): ReadonlyArray<Cursor> => {
+  const known = client as
+    | Driver.MongoClient & { readonly s?: { readonly activeCursors?: Iterable<Cursor> } }
+    | undefined
+  return [...known?.s?.activeCursors ?? []].filter(isMeant)
+}

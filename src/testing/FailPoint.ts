@@ -1,0 +1,145 @@
+/**
+ * The server's fail point `failCommand` as a scoped resource: commands fail as asked while the scope is open, and no
+ * longer.
+ *
+ * The server must have test commands enabled, as every server of `testing/MongoServer` has; see its feature
+ * `failCommand`. A server has one such fail point: a second one takes the place of the first.
+ *
+ * Source: MongoDB's specification "Transactions", "Server Fail Point".
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { live } from "./internal/live.js"
+
+/**
+ * What is needed of a client: the driver's `MongoClient` has it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Client {
+  readonly db: (name: string) => {
+    readonly command: (command: { readonly [field: string]: unknown }) => Promise<unknown>
+  }
+}
+
+/**
+ * Which commands fail, how, and how often.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options {
+  /** The names of the commands. */
+  readonly failCommands: ReadonlyArray<string>
+  /** How often: until the scope closes, the next `times`, or all but the next `skip`. Default `{ times: 1 }`. */
+  readonly mode?: "alwaysOn" | { readonly times: number } | { readonly skip: number } | undefined
+  /** The error code to fail with; the command is not executed. Default: none. */
+  readonly errorCode?: number | undefined
+  /** The labels of the error; an empty list also keeps the server from adding its own. Default: the server's own. */
+  readonly errorLabels?: ReadonlyArray<string> | undefined
+  /** Whether the connection is closed instead of an answer. Default `false`. */
+  readonly closeConnection?: boolean | undefined
+  /** How long the command waits before it goes on or fails. Default: not at all. */
+  readonly blockFor?: Duration.DurationInput | undefined
+  /** A write concern error for commands that are executed. Default: none. */
+  readonly writeConcernError?: { readonly code: number; readonly [field: string]: unknown } | undefined
+  /** Only commands from clients with this `appName` fail. Default: from all. */
+  readonly appName?: string | undefined
+}
+
+/**
+ * The server did not set the fail point.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class FailPointFailed extends Data.TaggedError("FailPointFailed")<{
+  /** The server's error code, where the server answered. */
+  readonly code?: number | undefined
+  /** What to do about it. */
+  readonly hint: string
+  /** The driver's error. */
+  readonly cause: unknown
+}> {
+  override get message(): string {
+    const code = this.code === undefined ? "" : ` (code ${this.code})`
+    return `the fail point could not be set${code}: ${this.hint}`
+  }
+}
+
+/**
+ * Makes commands fail until the scope closes, also when that happens by interruption.
+ *
+ * Fails with `FailPointFailed` where the server has no test commands or does not understand the options.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const failCommand = (client: Client, options: Options): Effect.Effect<void, FailPointFailed, Scope.Scope> =>
+  Effect.acquireRelease(
+    configure(client, toCommand(options)),
+    () =>
+      configure(client, off).pipe(
+        Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => "no answer within 10 seconds" }),
+        Effect.catchAll((error) => Effect.logWarning("A fail point may still be set", error)),
+        live
+      )
+  )
+
+/**
+ * Makes commands fail while the effect runs.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const during = (client: Client, options: Options) =>
+<A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | FailPointFailed, Exclude<R, Scope.Scope>> =>
+  Effect.scoped(Effect.zipRight(failCommand(client, options), effect))
+
+type Command = Parameters<ReturnType<Client["db"]>["command"]>[0]
+
+const off: Command = { configureFailPoint: "failCommand", mode: "off" }
+
+const toCommand = (options: Options): Command => ({
+  configureFailPoint: "failCommand",
+  mode: options.mode ?? { times: 1 },
+  data: {
+    failCommands: options.failCommands,
+    ...(options.errorCode === undefined ? {} : { errorCode: options.errorCode }),
+    ...(options.errorLabels === undefined ? {} : { errorLabels: options.errorLabels }),
+    ...(options.closeConnection === undefined ? {} : { closeConnection: options.closeConnection }),
+    ...(options.blockFor === undefined ? {} : blocking(options.blockFor)),
+    ...(options.writeConcernError === undefined ? {} : { writeConcernError: options.writeConcernError }),
+    ...(options.appName === undefined ? {} : { appName: options.appName })
+  }
+})
+
+// the server counts whole milliseconds; an instant of waiting asked for must not become none
+const blocking = (time: Duration.DurationInput) => ({
+  blockConnection: true,
+  blockTimeMS: Math.ceil(Duration.toMillis(time))
+})
+
+const configure = (client: Client, command: Command): Effect.Effect<void, FailPointFailed> =>
+  Effect.asVoid(Effect.tryPromise({
+    try: () => client.db("admin").command(command),
+    catch: (cause) => {
+      const code = codeOf(cause)
+      return new FailPointFailed({ code, hint: hints.get(code) ?? "see the cause", cause })
+    }
+  }))
+
+const codeOf = (cause: unknown): number | undefined =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "number" ? cause.code : undefined
+
+const hints: ReadonlyMap<number | undefined, string> = new Map([
+  [59, "start the server with test commands enabled (`--setParameter enableTestCommands=1`)"],
+  [13, "use a client whose user has the role `root`"]
+])

@@ -1,0 +1,225 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { MongoClient as DriverClient } from "mongodb"
+import * as Dns from "node:dns"
+import * as MongoClient from "../../src/MongoClient.js"
+import * as Session from "../../src/Session.js"
+import * as MongoServer from "../../src/testing/MongoServer.js"
+import * as Network from "../support/blackhole.js"
+import { ping } from "../support/connected.js"
+import * as Monitor from "../support/monitor.js"
+import * as Responder from "../support/Responder.js"
+import * as TestServer from "../support/TestServer.js"
+
+const secret = "hunter2"
+
+const failed = (url: string, options: Partial<MongoClient.Options> = {}) =>
+  Effect.flip(Effect.scoped(MongoClient.make({ url: Redacted.make(url), ...options })))
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  describe("MongoClient.make before any IO", () => {
+    it.effect("a malformed URL fails, whoever of the driver's parsers finds it, and is not quoted", () =>
+      Effect.gen(function*() {
+        const malformed = [
+          "",
+          "localhost:27017",
+          `http://user:${secret}@localhost`,
+          `mongodb://user:${secret}@`,
+          `mongodb://user:${secret}@localhost:port`,
+          `mongodb://us%er:${secret}@localhost`,
+          `mongodb+srv://user:${secret}@localhost:27017`
+        ]
+        for (const url of malformed) {
+          const error = yield* failed(url)
+          expect(error, url).toMatchObject({ _tag: "MongoError", reason: "InvalidUrl", operation: "connect" })
+          expect(error.message + JSON.stringify(error), url).not.toContain(secret)
+        }
+      }))
+
+    it.effect("options of the driver that make no sense fail", () =>
+      Effect.gen(function*() {
+        const error = yield* failed("mongodb://localhost", { driver: { maxPoolSize: -1 } })
+        expect(["InvalidUrl", "InvalidOptions", "InvalidArgument"]).toContain(error.reason)
+      }))
+
+    it.effect("times that are no positive, finite durations fail, all of them named", () =>
+      Effect.gen(function*() {
+        const socketsBefore = yield* Monitor.sockets
+        for (const time of [0, -1, Number.NaN, Infinity, Duration.infinity, Duration.zero]) {
+          const error = yield* failed("mongodb://127.0.0.1:1", {
+            closeTimeout: time,
+            settleTimeout: time,
+            keepAlive: { idleFor: time }
+          })
+          expect(error).toMatchObject({ _tag: "MongoError", reason: "InvalidOptions" })
+          expect(error.message).toContain("closeTimeout, settleTimeout, keepAlive.idleFor")
+        }
+        expect(yield* Monitor.sockets).toBe(socketsBefore)
+      }))
+  })
+
+  describe("MongoClient.make and a host that does not answer", () => {
+    it.effect("fails with ServerSelectionFailed when the driver's time for it is up", () =>
+      Effect.gen(function*() {
+        const socketsBefore = yield* Monitor.sockets
+        const [time, error] = yield* Effect.timed(
+          failed("mongodb://127.0.0.1:1", { driver: { serverSelectionTimeoutMS: 200 } })
+        )
+        expect(error).toMatchObject({ _tag: "MongoError", reason: "ServerSelectionFailed", operation: "connect" })
+        expect(error.isRetryable).toBe(true)
+        expect(error.message).not.toContain("127.0.0.1")
+        expect(Duration.toMillis(time)).toBeLessThan(2_000)
+        yield* Monitor.until(Monitor.sockets, (open) => open <= socketsBefore)
+      }))
+
+    it.effect("a name that nobody knows is a failure, not a defect", () =>
+      Effect.gen(function*() {
+        const error = yield* failed("mongodb://no-such-host.invalid", { driver: { serverSelectionTimeoutMS: 200 } })
+        expect(error).toMatchObject({ _tag: "MongoError", reason: "ServerSelectionFailed" })
+      }))
+
+    it.scoped("can be interrupted while a host accepts and is silent: at once, and no socket is left", () =>
+      Effect.gen(function*() {
+        const network = yield* Network.make()
+        const url = Redacted.make(`mongodb://127.0.0.1:${network.port}`)
+        const connecting = yield* Effect.fork(Effect.scoped(MongoClient.make({ url })))
+        yield* Monitor.until(network.connections, (open) => open > 0)
+        const [time, exit] = yield* Effect.timed(Fiber.interrupt(connecting))
+        expect(Exit.isInterrupted(exit)).toBe(true)
+        expect(Duration.toMillis(time)).toBeLessThan(100)
+        yield* Monitor.until(network.connections, (open) => open === 0)
+      }))
+
+    it.scoped("can be interrupted while the host's name is looked up: what connects later is closed", () =>
+      Effect.gen(function*() {
+        const server = yield* Responder.make()
+        let answer = (_: Array<Dns.SrvRecord>): void => {}
+        const asked = new Promise<Array<Dns.SrvRecord>>((resolve) => void (answer = resolve))
+        const { resolveSrv, resolveTxt } = Dns.promises
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => void Object.assign(Dns.promises, { resolveSrv, resolveTxt }))
+        )
+        Object.assign(Dns.promises, { resolveSrv: () => asked, resolveTxt: () => Promise.resolve([]) })
+        const connecting = yield* Effect.fork(Effect.scoped(MongoClient.make({
+          url: Redacted.make("mongodb+srv://cluster.example.test/?tls=false"),
+          driver: { lookup: (_host, _options, done) => done(null, "127.0.0.1", 4), directConnection: true }
+        })))
+        yield* Effect.sleep("20 millis")
+        const [time] = yield* Effect.timed(Fiber.interrupt(connecting))
+        expect(Duration.toMillis(time)).toBeLessThan(100)
+        answer([{ name: "host.example.test", port: server.port, priority: 0, weight: 0 }])
+        yield* Effect.sleep("300 millis")
+        yield* Monitor.until(server.connections, (open) => open === 0)
+      }))
+
+    it.scoped("an old server is refused with Incompatible", () =>
+      Effect.gen(function*() {
+        const { url } = yield* Responder.make({ hello: { maxWireVersion: 5 } })
+        const [time, error] = yield* Effect.timed(failed(url))
+        expect(error).toMatchObject({ _tag: "MongoError", reason: "Incompatible", operation: "connect" })
+        expect(Duration.toMillis(time)).toBeLessThan(5_000)
+      }))
+  })
+
+  describe("a connected client", () => {
+    it.effect("learns from the topology how long the server keeps idle sessions, without asking", () =>
+      Monitor.withClient({}, ({ client, monitor }) =>
+        Effect.gen(function*() {
+          expect(yield* client.sessionTimeout).toEqual(Option.some(Duration.minutes(30)))
+          expect(yield* client.deployment).toMatchObject({ kind: "replicaSet" })
+          expect(yield* monitor.commands).toEqual([])
+        })))
+
+    it.scoped("learns it again when the server says something else", () =>
+      Effect.gen(function*() {
+        const { url } = yield* Responder.make({ hello: { logicalSessionTimeoutMinutes: 1 } })
+        const client = yield* MongoClient.make({ url: Redacted.make(url), settleTimeout: "3 seconds" })
+        expect(yield* client.sessionTimeout).toEqual(Option.some(Duration.minutes(1)))
+        expect(client.settleTimeout).toEqual(Duration.seconds(3))
+        expect(client.closeTimeout).toEqual(Duration.seconds(10))
+      }))
+
+    it.effect("is closed with its scope, and says so", () =>
+      Effect.gen(function*() {
+        const { url } = yield* MongoServer.MongoServer
+        const socketsBefore = yield* Monitor.sockets
+        const { client, whileOpen } = yield* Effect.scoped(Effect.map(
+          MongoClient.make({ url: Redacted.make(url) }),
+          (client) => ({ client, whileOpen: client.isClosed() })
+        ))
+        expect(whileOpen).toBe(false)
+        expect(client.isClosed()).toBe(true)
+        yield* Monitor.until(Monitor.sockets, (open) => open <= socketsBefore)
+      }))
+  })
+
+  describe("the layers", () => {
+    it.effect("layer: a client for the program, closed with the layer", () =>
+      Effect.gen(function*() {
+        const { url } = yield* MongoServer.MongoServer
+        const client = yield* Effect.flatMap(MongoClient.MongoClient, (client) =>
+          Effect.as(Session.scoped(Effect.flatMap(Session.Session, ping)), client)).pipe(
+            Effect.provide(MongoClient.layer({ url: Redacted.make(url), database: "shop" }))
+          )
+        expect(client.database).toBe("shop")
+        expect(client.isClosed()).toBe(true)
+      }))
+
+    it.effect("layerConfig: the URL from the configuration; a missing one is a ConfigError", () =>
+      Effect.gen(function*() {
+        const { url } = yield* MongoServer.MongoServer
+        const live = MongoClient.layerConfig({
+          url: Config.redacted("MONGO_URL"),
+          settleTimeout: Config.duration("SETTLE")
+        })
+        const client = yield* Effect.provide(MongoClient.MongoClient, live).pipe(
+          Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["MONGO_URL", url], ["SETTLE", "7 seconds"]])))
+        )
+        expect(client.settleTimeout).toEqual(Duration.seconds(7))
+        const missing = yield* Effect.flip(Effect.provide(MongoClient.MongoClient, live)).pipe(
+          Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))
+        )
+        expect(missing).toMatchObject({ _op: "And" })
+      }))
+
+    it.scoped("layerFromDriver: ends its own sessions and leaves the caller's client open", () =>
+      Effect.gen(function*() {
+        const { url } = yield* MongoServer.MongoServer
+        const driver = yield* Effect.acquireRelease(
+          Effect.promise(() => new DriverClient(url).connect()),
+          (client) => Effect.promise(() => client.close())
+        )
+        const service = yield* Effect.scoped(Effect.gen(function*() {
+          const client = Context.get(
+            yield* Layer.build(MongoClient.layerFromDriver(Effect.succeed(driver))),
+            MongoClient.MongoClient
+          )
+          yield* Effect.flatMap(Monitor.session({ client }), ping)
+          expect(yield* client.sessionTimeout).toEqual(Option.some(Duration.minutes(30)))
+          return client
+        }))
+        expect(service.isClosed()).toBe(true)
+        expect(yield* service.openSessions).toBe(0)
+        expect(yield* Effect.promise(() => driver.db("admin").command({ ping: 1 }))).toMatchObject({ ok: 1 })
+        expect(driver.listenerCount("topologyDescriptionChanged")).toBe(0)
+      }))
+
+    it.effect("layerFromDriver: passes on what the caller's acquisition fails with", () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.provide(
+          MongoClient.MongoClient,
+          MongoClient.layerFromDriver(Effect.fail("no client today" as const))
+        ))
+        expect(error).toBe("no client today")
+      }))
+  })
+})

@@ -1,0 +1,179 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
+import type * as Session from "../../src/Session.js"
+import * as Telemetry from "../../src/Telemetry.js"
+import * as FailPoint from "../../src/testing/FailPoint.js"
+import { type Connected, connected, logged, send } from "../support/connected.js"
+import * as Monitor from "../support/monitor.js"
+import * as TestServer from "../support/TestServer.js"
+
+const block = (
+  { appName, client }: Monitor.Watched,
+  failCommands: ReadonlyArray<string>,
+  blockFor: Duration.DurationInput
+) => FailPoint.failCommand(client.driver, { failCommands, mode: "alwaysOn", blockFor, appName })
+
+const users = ({ client }: Monitor.Watched) =>
+  Effect.map(TestServer.database, (name) => client.driver.db(name).collection<{ n: number }>("users"))
+
+const outcomes = (watched: Monitor.Watched, name: string) =>
+  Effect.map(watched.monitor.named(name), (seen) => seen.map(({ outcome }) => outcome))
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  describe("L1: an interruption is over when the operation has settled", () => {
+    it.effect("an interrupted insert is done, and its document there, when its interruption is over", (context) =>
+      Monitor.withClient({}, (watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const collection = yield* users(watched)
+          const session = yield* Monitor.session(watched)
+          yield* block(watched, ["insert"], "300 millis")
+          const insert = yield* Effect.fork(session.use((s) => collection.insertOne({ n: 1 }, { session: s })))
+          yield* watched.monitor.awaitStarted("insert")
+          const exit = yield* Fiber.interrupt(insert)
+          expect(Exit.isInterrupted(exit)).toBe(true)
+          expect(yield* outcomes(watched, "insert")).toEqual(["succeeded"])
+          expect(yield* session.state).toBe("idle")
+          expect(yield* session.use((s) => collection.countDocuments({ n: 1 }, { session: s }))).toBe(1)
+        })))
+
+    it.effect("interrupting it a second and a third time does not cut the wait short", (context) =>
+      Monitor.withClient({}, (watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const collection = yield* users(watched)
+          const session = yield* Monitor.session(watched)
+          yield* block(watched, ["insert"], "300 millis")
+          const insert = yield* Effect.fork(session.use((s) => collection.insertOne({ n: 1 }, { session: s })))
+          yield* watched.monitor.awaitStarted("insert")
+          yield* Fiber.interruptFork(insert)
+          yield* Effect.sleep("20 millis")
+          yield* Fiber.interruptFork(insert)
+          yield* Effect.sleep("20 millis")
+          yield* Fiber.interrupt(insert)
+          expect(yield* outcomes(watched, "insert")).toEqual(["succeeded"])
+          expect(yield* session.state).toBe("idle")
+        })))
+
+    it.effect("a read is aborted by the signal, long before the server answers", (context) =>
+      Monitor.withClient({}, (watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const collection = yield* users(watched)
+          const session = yield* Monitor.session(watched)
+          yield* block(watched, ["find"], "2 seconds")
+          const read = yield* Effect.fork(
+            session.use((s, signal) => collection.findOne({}, { session: s, signal }))
+          )
+          yield* watched.monitor.awaitStarted("find")
+          const [time] = yield* Effect.timed(Fiber.interrupt(read))
+          expect(Duration.toMillis(time)).toBeLessThan(1_000)
+          expect(yield* outcomes(watched, "find")).toEqual(["failed"])
+          expect(yield* session.state).toBe("idle")
+        })))
+
+    it.effect("a cursor that is interrupted in the middle is closed after its getMore, and before the interruption is over", (context) =>
+      Monitor.withClient({}, (watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const collection = yield* users(watched)
+          yield* Effect.promise(() => collection.insertMany([1, 2, 3, 4, 5, 6].map((n) => ({ n }))))
+          const session = yield* Monitor.session(watched)
+          yield* block(watched, ["getMore", "killCursors"], "100 millis")
+          const read = yield* Effect.fork(
+            session.use((s, signal) => collection.find({}, { session: s, signal, batchSize: 2 }).toArray())
+          )
+          yield* watched.monitor.awaitStarted("getMore")
+          yield* Fiber.interrupt(read)
+          expect(yield* outcomes(watched, "getMore")).toEqual(["succeeded"])
+          expect(yield* outcomes(watched, "killCursors")).toEqual(["succeeded"])
+          expect(yield* watched.monitor.overlaps).toEqual([])
+        })))
+
+    it.effect("a cursor that waits for nothing when it is interrupted is closed, too", () =>
+      Monitor.withClient({}, (watched) =>
+        Effect.gen(function*() {
+          const collection = yield* users(watched)
+          yield* Effect.promise(() => collection.insertMany([1, 2, 3, 4, 5, 6].map((n) => ({ n }))))
+          const session = yield* Monitor.session(watched)
+          const read = yield* Effect.fork(session.use(async (s, signal) => {
+            await collection.find({}, { session: s, signal, batchSize: 2 }).next()
+            await new Promise((resolve) => signal.addEventListener("abort", resolve))
+          }))
+          yield* watched.monitor.awaitStarted("find")
+          yield* Effect.sleep("50 millis")
+          yield* Fiber.interrupt(read)
+          expect(yield* outcomes(watched, "killCursors")).toEqual(["succeeded"])
+        })))
+  })
+
+  describe("an operation that never settles", () => {
+    const hanging = connected({ handlers: { insert: "hang" } }, { closeTimeout: "200 millis" })
+    const insert = (session: Session.Service) => send(session, { insert: "users", documents: [{}] })
+    const interruptInsert = ({ server }: Connected, session: Session.Service) =>
+      Effect.gen(function*() {
+        const fiber = yield* Effect.fork(insert(session))
+        yield* server.awaitCommand("insert")
+        return yield* Effect.timed(Fiber.interrupt(fiber))
+      })
+
+    it.scoped("holds its interruption for the settle timeout and breaks the session, which is counted and logged", () =>
+      logged((entries) =>
+        Effect.gen(function*() {
+          const hung = yield* hanging
+          const session = yield* hung.open({ settleTimeout: "200 millis" })
+          const before = yield* Metric.value(Telemetry.operationsUnsettled)
+          const [time, exit] = yield* interruptInsert(hung, session)
+          expect(Exit.isInterrupted(exit)).toBe(true)
+          expect(Duration.toMillis(time)).toBeGreaterThanOrEqual(195)
+          expect(Duration.toMillis(time)).toBeLessThan(1_000)
+          expect(yield* session.state).toBe("broken")
+          expect(yield* session.isDirty).toBe(true)
+          expect((yield* Metric.value(Telemetry.operationsUnsettled)).count).toBe(before.count + 1)
+          expect(entries.map(({ annotations }) => annotations)).toEqual([{ operation: "use", waited: "200ms" }])
+        })
+      ))
+
+    it.scoped("lets no further use through, nor those that waited: nothing more is sent", () =>
+      Effect.gen(function*() {
+        const hung = yield* hanging
+        const session = yield* hung.open({ settleTimeout: "200 millis" })
+        const first = yield* Effect.fork(insert(session))
+        yield* hung.server.awaitCommand("insert")
+        const waiting = yield* Effect.fork(Effect.flip(insert(session)))
+        yield* Effect.yieldNow()
+        yield* Fiber.interrupt(first)
+        const broken = { _tag: "SessionEnded", reason: "broken" }
+        expect(yield* Fiber.join(waiting)).toMatchObject({ ...broken, operation: "use" })
+        expect(yield* Effect.flip(insert(session))).toMatchObject({ ...broken, operation: "use" })
+        expect(yield* Effect.flip(session.refresh)).toMatchObject({ ...broken, operation: "refresh" })
+        expect((yield* hung.server.commands).map(({ name }) => name)).toEqual(["insert"])
+      }))
+
+    it.scoped("does not leave its server session to the pool", () =>
+      Effect.gen(function*() {
+        const hung = yield* hanging
+        const broken = yield* Effect.scoped(Effect.gen(function*() {
+          const session = yield* hung.open({ settleTimeout: "200 millis" })
+          yield* interruptInsert(hung, session)
+          return session.id
+        }))
+        expect((yield* hung.open()).id).not.toEqual(broken)
+      }))
+
+    it.effect("holds the closing scopes of session and client for a bounded time, and leaves no socket", () =>
+      Effect.gen(function*() {
+        const socketsBefore = yield* Monitor.sockets
+        const [time] = yield* Effect.timed(Effect.scoped(Effect.gen(function*() {
+          const hung = yield* hanging
+          yield* interruptInsert(hung, yield* hung.open({ settleTimeout: "200 millis" }))
+        })))
+        expect(Duration.toMillis(time)).toBeLessThan(2_000)
+        yield* Monitor.until(Monitor.sockets, (open) => open <= socketsBefore)
+      }))
+  })
+})

@@ -1,0 +1,249 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Array from "effect/Array"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { UUID } from "mongodb"
+import { createHash, randomBytes } from "node:crypto"
+import type { TestContext } from "vitest"
+import * as MongoClient from "../../src/MongoClient.js"
+import type { MongoError } from "../../src/MongoError.js"
+import * as SessionCommands from "../../src/SessionCommands.js"
+import type { DecodeFailed } from "../../src/SessionErrors.js"
+import { SessionId } from "../../src/SessionId.js"
+import * as MongoServer from "../../src/testing/MongoServer.js"
+import * as Monitor from "../support/monitor.js"
+import * as TestServer from "../support/TestServer.js"
+
+const newIds = (count: number): ReadonlyArray<SessionId> =>
+  Array.makeBy(count, () => SessionId.fromBytes(randomBytes(16)))
+
+const nobody = new Uint8Array(createHash("sha256").digest())
+
+const on = (client: MongoClient.Service) => Effect.provideService(MongoClient.MongoClient, client)
+
+/** A test with a client of its own, that leaves nothing behind. */
+const withClient = <A, E>(
+  test: (watched: Monitor.Watched, run: ReturnType<typeof on>) => Effect.Effect<A, E, MongoServer.MongoServer>
+) => Monitor.withClient({}, (watched) => test(watched, on(watched.client)))
+
+/** Skips the test, with the reason, on a server that does what this test shows the absence of. */
+const needsLackOf = (context: TestContext, feature: keyof MongoServer.Features) =>
+  Effect.map(MongoServer.MongoServer, ({ description, features }) => {
+    if (!features[feature]) return
+    const reason = `${description} has the feature ${feature}`
+    context.task.meta.skipReason = reason
+    context.skip(reason)
+  })
+
+// A server of its own: some of these commands concern all clients of a server.
+it.layer(TestServer.own())("SessionCommands", (it) => {
+  it.effect("startSession gives an id of the server's, another one each time, and its timeout of 30 minutes", () =>
+    withClient(({ monitor }, run) =>
+      Effect.gen(function*() {
+        const first = yield* run(SessionCommands.startSession)
+        const second = yield* run(SessionCommands.startSession)
+        expect(Duration.toMinutes(first.timeout)).toBe(30)
+        expect(Equal.equals(first.id, second.id)).toBe(false)
+        for (const { lsid } of yield* monitor.named("startSession")) expect(lsid).toBeUndefined()
+      })
+    ))
+
+  it.effect("scoped ends the session that it has started, outside of any session", () =>
+    withClient(({ monitor }, run) =>
+      Effect.gen(function*() {
+        const { id } = yield* run(Effect.scoped(
+          Effect.tap(SessionCommands.scoped, () =>
+            Effect.map(monitor.named("endSessions"), (ended) => expect(ended).toEqual([])))
+        ))
+        const ended = yield* monitor.named("endSessions")
+        expect(ended).toMatchObject([{ lsid: undefined, outcome: "succeeded" }])
+        expect(ended[0]?.command["endSessions"]).toEqual([{ id: new UUID(id.bytes) }])
+      })
+    ))
+
+  it.effect("refresh, end and kill take sessions that the server knows, and those that it does not", () =>
+    withClient((_, run) =>
+      Effect.gen(function*() {
+        const { id } = yield* run(SessionCommands.startSession)
+        const ids = [id, ...newIds(1)]
+        yield* run(SessionCommands.refreshSessions(ids))
+        yield* run(SessionCommands.killSessions(ids))
+        yield* run(SessionCommands.endSessions(ids))
+      })
+    ))
+
+  it.effect("25,001 ids are taken in three commands", () =>
+    withClient(({ monitor }, run) =>
+      Effect.gen(function*() {
+        const ids = newIds(25_001)
+        yield* run(SessionCommands.refreshSessions(ids))
+        yield* run(SessionCommands.killSessions(ids))
+        yield* run(SessionCommands.endSessions(ids))
+        for (const name of ["refreshSessions", "killSessions", "endSessions"]) {
+          const sent = yield* monitor.named(name)
+          expect(sent.map(({ command }) => command[name].length)).toEqual([10_000, 10_000, 5_001])
+          expect(sent.every(({ lsid, outcome }) => lsid === undefined && outcome === "succeeded")).toBe(true)
+        }
+      })
+    ))
+
+  it.effect("the commands that kill by owner, by pattern, or everything are taken", () =>
+    withClient((_, run) =>
+      Effect.gen(function*() {
+        const [id = yield* Effect.dieMessage("no id")] = newIds(1)
+        yield* run(SessionCommands.killAllSessions([{ user: "nobody", db: "admin" }]))
+        yield* run(SessionCommands.killAllSessionsByPattern([{ lsid: { id, uid: nobody } }, { uid: nobody }]))
+        yield* run(SessionCommands.killMySessions)
+        yield* run(SessionCommands.killEverySession)
+      })
+    ))
+
+  it.effect("killSessions kills the cursor of a session at once, and the id stays usable", (context) =>
+    withClient((watched, run) =>
+      Effect.scoped(Effect.gen(function*() {
+        yield* TestServer.needs(context, "killSessionsKillsCursors")
+        const db = watched.client.driver.db(yield* TestServer.database)
+        yield* Effect.promise(() => db.collection("rows").insertMany([{ n: 1 }, { n: 2 }, { n: 3 }]))
+        const session = yield* Monitor.session(watched)
+        const cursor = yield* session.use((driverSession) =>
+          Promise.resolve(db.collection("rows").find({}, { batchSize: 1, session: driverSession }))
+        )
+        yield* session.use(() => cursor.next())
+        yield* run(SessionCommands.killSessions([session.id]))
+        const error = yield* Effect.flip(session.use(() => cursor.next()))
+        expect(error).toMatchObject({ _tag: "MongoError", reason: "CursorLost" })
+        yield* session.use((driverSession) => db.command({ ping: 1 }, { session: driverSession }))
+      }))
+    ))
+
+  it.effect("a started session is among the local ones, and among all once the server has written them down", (context) =>
+    withClient(({ client }, run) =>
+      Effect.gen(function*() {
+        yield* TestServer.needs(context, "listSessions")
+        // for refreshLogicalSessionCacheNow, which is a test command as well
+        yield* TestServer.needs(context, "failCommand")
+        const { id } = yield* run(SessionCommands.startSession)
+        const has = (entries: Chunk.Chunk<SessionCommands.ListedSession>) =>
+          Chunk.some(entries, ({ lsid }) => Equal.equals(lsid.id, id))
+        expect(has(yield* run(Stream.runCollect(SessionCommands.listLocalSessions())))).toBe(true)
+        yield* Effect.promise(() => client.driver.db("admin").command({ refreshLogicalSessionCacheNow: 1 }))
+        expect(has(yield* run(Stream.runCollect(SessionCommands.listSessions({ allUsers: true }))))).toBe(true)
+      })
+    ))
+
+  it.effect("a server that answers with operations where sessions were asked for is not believed", (context) =>
+    withClient((_, run) =>
+      Effect.gen(function*() {
+        yield* needsLackOf(context, "listSessions")
+        for (const list of [SessionCommands.listSessions, SessionCommands.listLocalSessions]) {
+          const error = yield* Effect.flip(run(Stream.runDrain(list())))
+          expect(error).toMatchObject({ _tag: "DecodeFailed", path: ["_id"], issue: "is missing" })
+        }
+      })
+    ))
+
+  it.effect("a transaction is listed while it is open, and no longer", (context) =>
+    withClient((watched, run) =>
+      Effect.scoped(Effect.gen(function*() {
+        yield* TestServer.needs(context, "currentOpTransactions")
+        const db = watched.client.driver.db(yield* TestServer.database)
+        yield* Effect.promise(() => db.createCollection("rows"))
+        const session = yield* Monitor.session(watched)
+        const listed = run(Stream.runCollect(SessionCommands.currentTransactions({ allUsers: true }))).pipe(
+          Effect.map(Chunk.filter(({ lsid }) => Equal.equals(lsid.id, session.id)))
+        )
+        yield* session.use(async (driverSession) => {
+          driverSession.startTransaction({ readConcern: { level: "snapshot" } })
+          await db.collection("rows").insertOne({ n: 1 }, { session: driverSession })
+        })
+        expect(Chunk.toReadonlyArray(yield* listed)).toMatchObject([
+          { active: false, autocommit: false, readConcern: Option.some("snapshot") }
+        ])
+        yield* session.use((driverSession) => driverSession.abortTransaction())
+        expect(yield* listed).toEqual(Chunk.empty())
+      }))
+    ))
+
+  it.effect("where no transaction is open none is listed", () =>
+    withClient((_, run) =>
+      Effect.gen(function*() {
+        expect(yield* run(Stream.runCollect(SessionCommands.currentTransactions()))).toEqual(Chunk.empty())
+      })
+    ))
+})
+
+describe("SessionCommands with access control", () => {
+  const needsAuthentication: ReadonlyArray<
+    readonly [name: string, effect: Effect.Effect<unknown, MongoError | DecodeFailed, MongoClient.MongoClient>]
+  > = [
+    ["startSession", SessionCommands.startSession],
+    ["scoped", Effect.scoped(SessionCommands.scoped)],
+    ["refreshSessions", SessionCommands.refreshSessions(newIds(1))],
+    ["killSessions", SessionCommands.killSessions(newIds(1))],
+    ["killAllSessions", SessionCommands.killAllSessions([{ user: "app", db: "shop" }])],
+    [
+      "killAllSessionsByPattern",
+      Effect.catchTag(
+        SessionCommands.killAllSessionsByPattern([{ uid: nobody }]),
+        "SessionMisconfigured",
+        Effect.die
+      )
+    ],
+    ["killMySessions", SessionCommands.killMySessions],
+    ["killEverySession", SessionCommands.killEverySession],
+    ["listSessions", Stream.runDrain(SessionCommands.listSessions())],
+    ["listLocalSessions", Stream.runDrain(SessionCommands.listLocalSessions({ allUsers: true }))],
+    ["currentTransactions", Stream.runDrain(SessionCommands.currentTransactions({ allUsers: true }))]
+  ]
+
+  const as = (credentials: Option.Option<MongoServer.Credentials>) =>
+    Effect.flatMap(MongoServer.MongoServer, ({ urlAs }) => MongoClient.make({ url: Redacted.make(urlAs(credentials)) }))
+
+  it.layer(TestServer.own({ auth: true }))((it) => {
+    it.scoped.each(needsAuthentication)(
+      "%s is Unauthorized for whoever is not authenticated",
+      ([, effect]) =>
+        Effect.gen(function*() {
+          const client = yield* as(Option.none())
+          const error = yield* Effect.flip(Effect.asVoid(on(client)(effect)))
+          expect(error).toMatchObject({ _tag: "MongoError", reason: "Unauthorized", code: 13 })
+        })
+    )
+
+    it.scoped("who may not look at others' transactions gets Unauthorized, and may start sessions", () =>
+      Effect.gen(function*() {
+        const root = yield* TestServer.driver()
+        const credentials = { username: "app", password: randomBytes(8).toString("hex") }
+        yield* Effect.promise(() =>
+          root.db("admin").command({
+            createUser: credentials.username,
+            pwd: credentials.password,
+            roles: [{ role: "readWrite", db: "shop" }]
+          })
+        )
+        const client = yield* as(Option.some(credentials))
+        const error = yield* Effect.flip(
+          on(client)(Stream.runDrain(SessionCommands.currentTransactions({ allUsers: true })))
+        )
+        expect(error).toMatchObject({ reason: "Unauthorized", operation: "currentTransactions" })
+        expect(error.message).not.toContain(credentials.password)
+        const { id } = yield* on(client)(SessionCommands.startSession)
+        yield* on(client)(SessionCommands.endSessions([id]))
+      }))
+
+    it.scoped("an authenticated user starts sessions, and kills those of everybody with the privilege", () =>
+      Effect.gen(function*() {
+        const { url } = yield* MongoServer.MongoServer
+        const client = yield* MongoClient.make({ url: Redacted.make(url) })
+        const { id } = yield* on(client)(SessionCommands.startSession)
+        yield* on(client)(SessionCommands.refreshSessions([id]))
+        yield* on(client)(SessionCommands.killMySessions)
+        yield* on(client)(SessionCommands.killEverySession)
+      }))
+  })
+})

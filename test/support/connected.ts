@@ -1,0 +1,81 @@
+/**
+ * A client of the library on a scripted server, and the log that a test reads.
+ */
+import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
+import * as Logger from "effect/Logger"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type * as Driver from "mongodb"
+import * as MongoClient from "../../src/MongoClient.js"
+import type { MongoError } from "../../src/MongoError.js"
+import type * as Session from "../../src/Session.js"
+import type { AcquireError } from "../../src/SessionErrors.js"
+import * as Monitor from "./monitor.js"
+import * as Responder from "./Responder.js"
+
+/** A scripted server and a client that is connected to it. */
+export interface Connected {
+  readonly server: Responder.Responder
+  readonly client: MongoClient.Service
+  /** Opens a session of the client. */
+  readonly open: (
+    options?: Session.Options
+  ) => Effect.Effect<Session.Service, AcquireError, Scope.Scope>
+}
+
+/** Starts a scripted server, and connects a client to it. */
+export const connected = (
+  server: Responder.Options = {},
+  client: Partial<MongoClient.Options> = {}
+): Effect.Effect<Connected, MongoError, Scope.Scope> =>
+  Effect.flatMap(Responder.make(server), (responder) => clientOf(responder, client))
+
+/** Connects a client to a scripted server. */
+export const clientOf = (
+  server: Responder.Responder,
+  options: Partial<MongoClient.Options> = {}
+): Effect.Effect<Connected, MongoError, Scope.Scope> =>
+  Effect.map(
+    MongoClient.make({ url: Redacted.make(server.url), ...options }),
+    (client) => ({ server, client, open: open(client) })
+  )
+
+/** Opens a session on a client. */
+export const open = (client: MongoClient.Service): Connected["open"] => (options) =>
+  Monitor.session({ client }, options)
+
+/** Sends a command in a session. */
+export const ping = (session: Session.Service) => send(session, { ping: 1 })
+
+/** Sends any command in a session. */
+export const send = (session: Session.Service, command: Driver.Document) =>
+  session.use((driverSession) => session.client.driver.db("test").command(command, { session: driverSession }))
+
+/** Reads a collection in a session. */
+export const find = (session: Session.Service, filter: Driver.Filter<Driver.Document> = {}) =>
+  session.use((driverSession) =>
+    session.client.driver.db("test").collection("things").find(filter, { session: driverSession }).toArray()
+  )
+
+/** The server session that a session has at this moment; the object itself, to look at it after it was given back. */
+export const serverSessionOf = (session: Session.Service) =>
+  session.use((driverSession) => Promise.resolve(driverSession.serverSession))
+
+/** What was logged. */
+export interface Entry {
+  readonly message: string
+  readonly annotations: Readonly<Record<string, unknown>>
+}
+
+/** Runs an effect with its log caught instead of written. */
+export const logged = <A, E, R>(
+  effect: (entries: ReadonlyArray<Entry>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    const entries: Array<Entry> = []
+    const logger = Logger.make<unknown, void>(({ annotations, message }) => {
+      entries.push({ message: String(message), annotations: Object.fromEntries(HashMap.toEntries(annotations)) })
+    })
+    return Effect.provide(effect(entries), Logger.replace(Logger.defaultLogger, logger))
+  })

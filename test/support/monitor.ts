@@ -1,0 +1,203 @@
+/**
+ * Watches a client of the driver: which commands went out in which logical session and when each was over, which
+ * connections are in use, and what is left behind when a test is over.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type * as Driver from "mongodb"
+import { randomUUID } from "node:crypto"
+import { expect } from "vitest"
+import * as MongoClient from "../../src/MongoClient.js"
+import type { MongoError } from "../../src/MongoError.js"
+import * as Session from "../../src/Session.js"
+import type { AcquireError } from "../../src/SessionErrors.js"
+import { live } from "../../src/testing/internal/live.js"
+import * as MongoServer from "../../src/testing/MongoServer.js"
+import * as TestServer from "./TestServer.js"
+
+/** A command as the driver reported it. */
+export interface Seen {
+  readonly name: string
+  /** The logical session in hexadecimal, if the command had one. */
+  readonly lsid: string | undefined
+  readonly command: Driver.Document
+  /** How it ended; `undefined` while it is in flight. */
+  readonly outcome: "succeeded" | "failed" | undefined
+}
+
+/** What a client has done since it is watched, or since {@link Monitor.clear}. */
+export interface Monitor {
+  readonly commands: Effect.Effect<ReadonlyArray<Seen>>
+  readonly named: (name: string) => Effect.Effect<ReadonlyArray<Seen>>
+  /** Waits until so many commands of the name have been sent. */
+  readonly awaitStarted: (name: string, count?: number) => Effect.Effect<void>
+  /** Pairs of commands of one logical session, the second of which was sent before the first was over. */
+  readonly overlaps: Effect.Effect<ReadonlyArray<readonly [Seen, Seen]>>
+  /**
+   * Reads that were aborted while the server may have been opening a cursor for them; not cleared. Nobody knows the id
+   * of such a cursor, so only the server can close it, when it has been idle for long enough.
+   */
+  readonly orphans: Effect.Effect<number>
+  /** Connections that an operation has and has not given back. */
+  readonly checkedOut: Effect.Effect<number>
+  readonly clear: Effect.Effect<void>
+}
+
+interface Mutable extends Seen {
+  outcome: Seen["outcome"]
+}
+
+/** Watches a client that was made with `monitorCommands: true`, for as long as it lives. */
+export const watch = (driver: Driver.MongoClient): Monitor => {
+  const seen: Array<Mutable> = []
+  const overlaps: Array<readonly [Seen, Seen]> = []
+  const inFlight = new Map<number, Mutable>()
+  let checkedOut = 0
+  let orphans = 0
+
+  driver.on("commandStarted", (event) => {
+    const id: unknown = event.command["lsid"]?.id
+    const one: Mutable = {
+      name: event.commandName,
+      lsid: hasBuffer(id) ? Buffer.from(id.buffer).toString("hex") : undefined,
+      command: event.command,
+      outcome: undefined
+    }
+    for (const other of inFlight.values()) {
+      if (one.lsid !== undefined && other.lsid === one.lsid) overlaps.push([other, one])
+    }
+    seen.push(one)
+    inFlight.set(event.requestId, one)
+  })
+  const over = (outcome: "succeeded" | "failed") => (event: { readonly requestId: number }): void => {
+    const one = inFlight.get(event.requestId)
+    inFlight.delete(event.requestId)
+    if (one === undefined) return
+    one.outcome = outcome
+    if (outcome === "failed" && opensCursor.has(one.name)) orphans++
+  }
+  driver.on("commandSucceeded", over("succeeded"))
+  driver.on("commandFailed", over("failed"))
+  driver.on("connectionCheckedOut", () => void checkedOut++)
+  driver.on("connectionCheckedIn", () => void checkedOut--)
+
+  const named = (name: string) => Effect.sync(() => seen.filter((one) => one.name === name))
+  return {
+    commands: Effect.sync(() => seen.slice()),
+    named,
+    awaitStarted: (name, count = 1) => Effect.asVoid(until(named(name), (found) => found.length >= count)),
+    overlaps: Effect.sync(() => overlaps.slice()),
+    orphans: Effect.sync(() => orphans),
+    checkedOut: Effect.sync(() => checkedOut),
+    clear: Effect.sync(() => {
+      seen.length = 0
+      overlaps.length = 0
+    })
+  }
+}
+
+const opensCursor = new Set(["find", "aggregate"])
+
+const hasBuffer = (id: unknown): id is { readonly buffer: Uint8Array } =>
+  typeof id === "object" && id !== null && "buffer" in id && id.buffer instanceof Uint8Array
+
+/** Looks again and again, in real time, until the value is as wanted; dies after ten seconds, with the last value. */
+export const until = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  isWanted: (value: A) => boolean
+): Effect.Effect<A, E, R> =>
+  live(Effect.gen(function*() {
+    let last = yield* effect
+    for (let tries = 0; tries < 2_000 && !isWanted(last); tries++) {
+      yield* Effect.sleep("5 millis")
+      last = yield* effect
+    }
+    return isWanted(last) ? last : yield* Effect.dieMessage(`not within ten seconds: ${JSON.stringify(last)}`)
+  }))
+
+/** A client of the library, and what it does. */
+export interface Watched {
+  readonly client: MongoClient.Service
+  readonly monitor: Monitor
+  /** The client's `appName`, so that a fail point meets nobody else's commands. */
+  readonly appName: string
+}
+
+/** Connects a client of the library to the test server, or to the given URL, and watches it. */
+export const connect = (
+  options: Partial<MongoClient.Options> = {}
+): Effect.Effect<Watched, MongoError, MongoServer.MongoServer | Scope.Scope> =>
+  Effect.gen(function*() {
+    const server = yield* MongoServer.MongoServer
+    const appName = randomUUID()
+    const client = yield* MongoClient.make({
+      url: Redacted.make(server.url),
+      ...options,
+      driver: { monitorCommands: true, appName, ...options.driver }
+    })
+    return { client, monitor: watch(client.driver), appName }
+  })
+
+/** Opens a session on a watched client. */
+export const session = (
+  { client }: Pick<Watched, "client">,
+  options?: Session.Options
+): Effect.Effect<Session.Service, AcquireError, Scope.Scope> =>
+  Effect.provideService(Session.make(options), MongoClient.MongoClient, client)
+
+/**
+ * Law 16 for one client: no connection in use, no session open, be it the library's or the driver's, and no cursor on
+ * the server but those that were open before.
+ */
+export const assertNothingLeft = (
+  { client, monitor }: Watched,
+  cursorsBefore: number
+): Effect.Effect<void, never, MongoServer.MongoServer> =>
+  Effect.gen(function*() {
+    expect(yield* client.openSessions, "open sessions").toBe(0)
+    expect(driverSessions(client.driver), "sessions of the driver").toBe(0)
+    expect(yield* monitor.checkedOut, "connections in use").toBe(0)
+    const orphans = yield* monitor.orphans
+    yield* until(openCursors, (open) => open <= cursorsBefore + orphans)
+  })
+
+const driverSessions = (driver: Driver.MongoClient): number => {
+  const { s } = driver as Driver.MongoClient & { readonly s: { readonly activeSessions: ReadonlySet<unknown> } }
+  return s.activeSessions.size
+}
+
+/** The cursors that are open on the server. */
+export const openCursors: Effect.Effect<number, never, MongoServer.MongoServer> = Effect.scoped(
+  Effect.flatMap(TestServer.driver(), (admin) =>
+    Effect.map(
+      Effect.promise(() => admin.db("admin").command({ serverStatus: 1 })),
+      (status): number => status["metrics"].cursor.open.total
+    ))
+)
+
+/** How many sockets this process has open. */
+export const sockets: Effect.Effect<number> = Effect.sync(() =>
+  process.getActiveResourcesInfo().filter((resource) => resource === "TCPSocketWrap").length
+)
+
+/**
+ * Runs a test with a client of its own and asserts law 16 afterwards, in the place of an `afterEach`: first that the
+ * client has nothing left, then, when it is closed, that it has no socket left.
+ */
+export const withClient = <A, E, R>(
+  options: Partial<MongoClient.Options>,
+  test: (watched: Watched) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | MongoError, Exclude<R, Scope.Scope> | MongoServer.MongoServer> =>
+  Effect.gen(function*() {
+    const cursorsBefore = yield* openCursors
+    const socketsBefore = yield* sockets
+    const result = yield* Effect.scoped(Effect.gen(function*() {
+      const watched = yield* connect(options)
+      const result = yield* Effect.scoped(test(watched))
+      yield* assertNothingLeft(watched, cursorsBefore)
+      return result
+    }))
+    yield* until(sockets, (open) => open <= socketsBefore)
+    return result
+  })
