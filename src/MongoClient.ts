@@ -171,7 +171,8 @@ export const clientOf = <Client = MongoClient>(options?: ClientOption<Client>): 
  * Connects, and closes when the scope closes: first the keep-alive, then what sessions are still open, then the driver's
  * client. Closing is bounded in time; what fails in it is logged.
  *
- * Connecting may be interrupted at any time; the half-open client is then closed in the background.
+ * Connecting may be interrupted at any time; the half-open client is then closed in the background. The driver keeps a
+ * socket to a host that accepted and is silent until its `connectTimeoutMS` is over (30 seconds by default).
  *
  * Fails with `MongoError`: `InvalidUrl`, `InvalidArgument` or `InvalidOptions` before any IO, `AuthenticationFailed`,
  * `Incompatible`, or `ServerSelectionFailed` when no server answers within the driver's `serverSelectionTimeoutMS`
@@ -187,7 +188,7 @@ export const make = (options: Options): Effect.Effect<Service, MongoError, Scope
       const driver = yield* Gate.makeClient(options.url, options.driver ?? {})
       const watch = yield* watchTopology(driver)
       const close = closeDriver(driver, settings.closeTimeout)
-      yield* Effect.onError(restore(Gate.connect(driver)), () => Effect.forkDaemon(close))
+      yield* Effect.onError(restore(Gate.connect(driver, close)), () => Effect.forkDaemon(close))
       yield* Effect.addFinalizer(() => close)
       return yield* serve(driver, watch, settings)
     })

@@ -9,7 +9,10 @@
 import * as Data from "effect/Data"
 import { type Reason, reasonOfClass, reasonOfCode, wording } from "./internal/reasons.js"
 
-export type { Reason } from "./internal/reasons.js"
+export type {
+  /** Why an operation failed. @since 0.1.0 @category errors */
+  Reason
+}
 
 /**
  * The error labels that MongoDB's servers and drivers put on errors. Labels are open strings: an error may

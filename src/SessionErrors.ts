@@ -26,7 +26,10 @@ import type {
   TransactionUnsupported
 } from "./TransactionErrors.js"
 
-export type { Issue } from "./internal/issues.js"
+export type {
+  /** One thing that is wrong with an option or a document. @since 0.1.0 @category models */
+  Issue
+}
 export * from "./TransactionErrors.js"
 
 /**

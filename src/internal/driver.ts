@@ -70,7 +70,7 @@ const settle = (options: CallOptions, settled: Promise<void>): Effect.Effect<voi
   )
 
 /** A MongoError for a failure of the driver or server; a defect for everything else. */
-export const toCause = (
+const toCause = (
   options: Pick<CallOptions, "operation" | "namespace">,
   error: unknown
 ): Cause.Cause<MongoError> => isDriverFailure(error) ? Cause.fail(toMongoError(options, error)) : Cause.die(error)
@@ -123,19 +123,24 @@ export const makeClient = (
   Effect.try({
     try: () => new Driver.MongoClient(Redacted.value(url), options),
     catch: (cause) =>
-      isDriverFailure(cause)
+      isDriverFailure(cause) && cause.name !== "MongoRuntimeError"
         ? toMongoError({ operation: "connect" }, cause)
         : new MongoError({ reason: "InvalidUrl", operation: "connect", labels: [], cause })
   })
 
 /**
- * Connects a client. An interruption does not wait: whoever interrupts closes the client.
+ * Connects a client. An interruption does not wait: whoever interrupts closes the client. A client that is closed while
+ * the driver still looks its hosts up connects nevertheless; `late` runs when an interrupted connecting has come to its
+ * end.
  *
  * Before a server is asked, the driver looks hosts up and reads files; what the system has against it is a failure too.
  * The driver goes on looking for a better server until its time is up when all that there are have an unfit version;
  * this gives up at once.
  */
-export const connect = (client: Driver.MongoClient): Effect.Effect<void, MongoError> =>
+export const connect = (
+  client: Driver.MongoClient,
+  late: Effect.Effect<void> = Effect.void
+): Effect.Effect<void, MongoError> =>
   Effect.async<void, MongoError>((resume) => {
     const watch = ({ newDescription }: Driver.TopologyDescriptionChangedEvent): void => {
       const errors = [...newDescription.servers.values()].map(({ error }) => error)
@@ -146,7 +151,7 @@ export const connect = (client: Driver.MongoClient): Effect.Effect<void, MongoEr
     }
     client.on("topologyDescriptionChanged", watch)
     const unwatch = (): void => void client.off("topologyDescriptionChanged", watch)
-    void client.connect().finally(unwatch).then(
+    const settled = client.connect().finally(unwatch).then(
       () => resume(Effect.void),
       (error: unknown) =>
         resume(
@@ -162,7 +167,7 @@ export const connect = (client: Driver.MongoClient): Effect.Effect<void, MongoEr
             : Effect.failCause(toCause({ operation: "connect" }, error))
         )
     )
-    return Effect.sync(unwatch)
+    return Effect.asVoid(Effect.forkDaemon(Effect.zipRight(Effect.promise(() => settled), late)))
   })
 
 /** Whether the driver can make session ids from a secure random source; bson would silently use `Math.random`. */
@@ -223,7 +228,7 @@ export const sessionOptions = (options: SessionOptions.Decoded): Driver.ClientSe
  * Transaction options as `startTransaction` takes them, made of fresh objects at each call: the driver writes the session's
  * causal time into the read concern that it is given, and a shared one would carry it into other sessions.
  */
-export const transactionOptions = (options: TransactionOptions.Decoded): Driver.TransactionOptions => {
+const transactionOptions = (options: TransactionOptions.Decoded): Driver.TransactionOptions => {
   const { maxCommitTime, readConcern, readPreference, writeConcern } = options
   return {
     ...(readConcern === undefined ? {} : { readConcern: { level: readConcern.level } }),

@@ -66,7 +66,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       Effect.zip(idle, client.sessionTimeout),
       ([time, timeout]) =>
         Option.filter(timeout, (limit) => Idleness.hasLapsed(time, limit)).pipe(
-          Option.map((limit) => ({ idle: Duration.millis(time), timeout: limit }))
+          Option.map((limit) => ({ idle: Duration.millis(Math.floor(time)), timeout: limit }))
         )
     )
 
@@ -97,7 +97,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       Gate.carryOver(old, session)
       lapseNoted = false
       Pool.discard(old)
-    })
+    }).pipe(Effect.uninterruptible)
 
     // The server has heard of the session when the driver last sent its id, not when the operation was over: an operation
     // may go on without the server, or never have needed it.
@@ -184,13 +184,15 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
     yield* client.keeper.add(member)
     yield* Metric.increment(Telemetry.sessionsOpen)
 
-    const refresh = Effect.gen(function*() {
+    // In its turn: it may renew the session, which must not happen under an operation that is in flight.
+    const refreshInTurn = Effect.gen(function*() {
       yield* ensureOpen("refresh")
       yield* ensureAlive("refresh")
       const sent = yield* Idleness.now
       yield* client.adminCommand({ refreshSessions: [member.lsid()] })
       member.touch(sent)
     })
+    const refresh = Effect.zipRight(ensureOpen("refresh"), Lane.withPermit(lane, "refresh", refreshInTurn))
 
     let id: { readonly of: Driver.ServerSession; readonly id: SessionId } | undefined
     const service = {
@@ -204,7 +206,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       options,
       use,
       refresh,
-      idle: Effect.map(idle, Duration.millis),
+      idle: Effect.map(idle, (time) => Duration.millis(Math.floor(time))),
       state: Effect.map(
         lapse,
         (lapsed): State =>

@@ -30,8 +30,6 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          // They share one server, and its fail points with it.
-          poolOptions: { forks: { singleFork: true } },
           globalSetup: [globalServer],
           testTimeout: 60_000,
           hookTimeout: 60_000

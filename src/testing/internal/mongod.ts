@@ -160,6 +160,10 @@ const keep = (
           grace: "20 seconds",
           onLine: (text) => {
             if (text === "downloading") isDownloading = true
+            if (text === "downloaded") {
+              isDownloading = false
+              update(words)
+            }
             if (/^Downloading MongoDB/.test(text)) {
               hasProgress = true
               update(text.trim())

@@ -18,7 +18,7 @@ export interface Order {
   readonly parameters: Readonly<Record<string, string | number | boolean>>
 }
 
-/** Prints `downloading` when it has to, and `ready` with the URL. */
+/** Prints `downloading` and `downloaded` if that has to be done, then `ready` with the URL. */
 export const program = `
 const fs = require("node:fs")
 const path = require("node:path")
@@ -59,9 +59,13 @@ const start = async () => {
   fs.mkdirSync(order.home, { recursive: true, mode: 0o700 })
   fs.mkdirSync(dbPath, { recursive: true })
   process.env.TMPDIR = process.env.TEMP = process.env.TMP = order.home
-  const { DryMongoBinary, MongoMemoryReplSet, MongoMemoryServer } = require(order.packagePath)
+  const { DryMongoBinary, MongoBinary, MongoMemoryReplSet, MongoMemoryServer } = require(order.packagePath)
   const binary = order.binary === undefined ? {} : { systemBinary: order.binary }
-  if (order.binary === undefined && (await DryMongoBinary.locateBinary({})) === undefined) console.log("downloading")
+  if (order.binary === undefined && (await DryMongoBinary.locateBinary({})) === undefined) {
+    console.log("downloading")
+    await MongoBinary.getPath({})
+    console.log("downloaded")
+  }
   const args = Object.entries(order.parameters).flatMap(([name, value]) => ["--setParameter", name + "=" + value])
   const auth = order.credentials === undefined ? undefined : {
     enable: true,
