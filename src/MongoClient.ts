@@ -9,6 +9,7 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
@@ -28,7 +29,7 @@ import * as SessionKeeper from "./SessionKeeper.js"
  * @since 0.1.0
  * @category models
  */
-export interface Service {
+export interface Service extends Inspectable.Inspectable {
   /** The driver's client. What runs on it directly is not guarded by this library. */
   readonly driver: Driver.MongoClient
   /** The database that data access uses when it names none; absent: the driver's default, from the URL, else `test`. */
@@ -286,6 +287,9 @@ const serve = (
       yield* Effect.forkScoped(Effect.interruptible(keeper.run))
     }
     return {
+      ...Inspectable.BaseProto,
+      // A log or a message must not show the driver's client, which holds the URL.
+      toJSON: () => ({ _id: "MongoClient", database: settings.database }),
       driver,
       database: settings.database,
       sessionTimeout,

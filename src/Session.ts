@@ -10,6 +10,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
+import type * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -44,7 +45,7 @@ export type {
  * @since 0.1.0
  * @category models
  */
-export interface Service {
+export interface Service extends Inspectable.Inspectable {
   /** The id of its server session. Another one after a renewal (`onLapse: "renew"`). */
   readonly id: SessionId
   /** The client that it belongs to; no other may use it. */

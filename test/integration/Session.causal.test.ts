@@ -1,11 +1,13 @@
-import { describe, expect, it, layer } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import { Long, Timestamp } from "mongodb"
 import * as CausalToken from "../../src/CausalToken.js"
 import type * as Session from "../../src/Session.js"
+import type * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Connected from "../support/connected.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
@@ -28,9 +30,14 @@ const readConcerns = (seen: ReadonlyArray<{ readonly command: Driver.Document }>
 
 const timeOf = (time: Option.Option<Driver.Timestamp>): bigint => Option.getOrThrow(time).toBigInt()
 
-layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  describe("law 8 on a server", () => {
-    it.effect("a read after a write asks for the time of the write, without being told to", () =>
+/** A test on the shared server, in real time. */
+const onServer = <E>(name: string, test: () => Effect.Effect<void, E, MongoServer.MongoServer | Scope.Scope>) =>
+  it.scopedLive(name, () => Effect.provide(test(), TestServer.layer))
+
+describe("law 8 on a server", () => {
+  onServer(
+    "a read after a write asks for the time of the write, without being told to",
+    () =>
       Monitor.withClient({}, ({ client, monitor }) =>
         Effect.gen(function*() {
           const database = yield* TestServer.database
@@ -46,9 +53,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(before).toBe(undefined)
           expect(after!["afterClusterTime"].toBigInt()).toBe(written)
           expect(timeOf(yield* session.operationTime)).toBeGreaterThanOrEqual(written)
-        })))
+        }))
+  )
 
-    it.effect("a read asks for no time with causalConsistency: false", () =>
+  onServer(
+    "a read asks for no time with causalConsistency: false",
+    () =>
       Monitor.withClient({}, ({ client, monitor }) =>
         Effect.gen(function*() {
           const database = yield* TestServer.database
@@ -63,9 +73,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           )
           yield* find(session, database, "a")
           expect(readConcerns(yield* monitor.named("find"))).toEqual([undefined, undefined])
-        })))
+        }))
+  )
 
-    it.effect("a snapshot session reads with level snapshot, and is not causally consistent", () =>
+  onServer(
+    "a snapshot session reads with level snapshot, and is not causally consistent",
+    () =>
       Monitor.withClient({}, ({ client, monitor }) =>
         Effect.gen(function*() {
           const database = yield* TestServer.database
@@ -76,9 +89,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const concerns = readConcerns(yield* monitor.named("find"))
           expect(concerns.map((concern) => concern?.["level"])).toEqual(["snapshot"])
           expect(concerns[0]).not.toHaveProperty("afterClusterTime")
-        })))
+        }))
+  )
 
-    it.scoped("a token that went as text to another client makes its first read see the write", () =>
+  onServer(
+    "a token that went as text to another client makes its first read see the write",
+    () =>
       Effect.gen(function*() {
         const database = yield* TestServer.database
         const text = yield* Monitor.withClient({}, ({ client }) =>
@@ -101,8 +117,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             expect(sent!.command["$clusterTime"].clusterTime.toBigInt())
               .toBeGreaterThanOrEqual(Option.getOrThrow(token.clusterTime).time)
           }))
-      }))
-  })
+      })
+  )
 })
 
 /** Times are seconds in the upper half, and a counter. */
