@@ -13,6 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
 import * as Idleness from "./internal/idleness.js"
@@ -159,8 +160,12 @@ export const make = (
   const members = new Set<Member>()
   const urgent = Effect.unsafeMakeLatch(false)
   const oneByOne = Effect.unsafeMakeSemaphore(1)
-  const third = Effect.map(timeout, (known) => Duration.times(Option.getOrElse(known, () => unknownTimeout), 1 / 3))
-  const everyThird = Schedule.jittered(Schedule.addDelayEffect(Schedule.forever, () => third))
+  // In whole milliseconds: the TestClock of Effect before 3.22 knows no others.
+  const third = Effect.zipWith(timeout, Random.next, (known, random) => {
+    const limit = Option.getOrElse(known, () => unknownTimeout)
+    return Duration.millis(Math.round(Duration.toMillis(limit) / 3 * (0.8 + 0.4 * random)))
+  })
+  const everyThird = Schedule.addDelayEffect(Schedule.forever, () => third)
 
   // Planned anew when it is sent: what was used, ended or lapsed in the meantime is not refreshed.
   const keep = (batch: ReadonlyArray<Member>, known: Duration.Duration, idleFor: Duration.Duration) =>
