@@ -9,7 +9,6 @@ import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import * as MongoClient from "../../src/MongoClient.js"
 import type * as Session from "../../src/Session.js"
-import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Network from "../support/blackhole.js"
 import { connected, logged, ping, send } from "../support/connected.js"
 import * as Monitor from "../support/monitor.js"
@@ -27,14 +26,6 @@ const opened = (watched: Monitor.Watched, options?: Session.Options) =>
     const session = yield* Scope.extend(Monitor.session(watched, options), scope)
     return { session, close: Scope.close(scope, Exit.void) }
   })
-
-/** Pings that take 300 ms. */
-const slowPing = ({ appName }: Monitor.Watched) =>
-  Effect.flatMap(
-    TestServer.driver(),
-    (admin) =>
-      FailPoint.failCommand(admin, { failCommands: ["ping"], mode: "alwaysOn", blockFor: "300 millis", appName })
-  )
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("L3: closing a session", () => {
@@ -58,7 +49,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         Effect.gen(function*() {
           yield* TestServer.needs(context, "failCommand")
           const { close, session } = yield* opened(watched)
-          yield* slowPing(watched)
+          yield* Monitor.block(watched, ["ping"], "300 millis")
           const running = yield* Effect.fork(ping(session))
           yield* watched.monitor.awaitStarted("ping")
           const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.fork(Effect.flip(ping(session))))
@@ -119,7 +110,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         const sessions = yield* Effect.forEach([1, 2, 3], () => Scope.extend(Monitor.session(watched), outer))
         yield* Effect.forEach(sessions, ping)
         expect(yield* watched.client.openSessions).toBe(3)
-        yield* slowPing(watched)
+        yield* Monitor.block(watched, ["ping"], "300 millis")
         const running = yield* Effect.fork(ping(sessions[0]!))
         yield* watched.monitor.awaitStarted("ping", 4)
         yield* Scope.close(clientScope, Exit.void)

@@ -6,7 +6,6 @@ import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
-import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Monitor from "../support/monitor.js"
 import * as Programs from "../support/programs.js"
 import * as TestServer from "../support/TestServer.js"
@@ -117,7 +116,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* TestServer.needs(context, "failCommand")
           const { client, monitor } = watched
           const session = yield* Monitor.session(watched, { onBusy: "fail" })
-          yield* slow(watched, "ping", "300 millis")
+          yield* Monitor.block(watched, ["ping"], "300 millis")
           const ping = session.use((driverSession) =>
             client.driver.db("admin").command({ ping: 1 }, { session: driverSession })
           )
@@ -137,7 +136,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* TestServer.needs(context, "failCommand")
           const { client, monitor } = watched
           const session = yield* Monitor.session(watched)
-          yield* slow(watched, "ping", "500 millis")
+          yield* Monitor.block(watched, ["ping"], "500 millis")
           const first = yield* Effect.fork(
             session.use((driverSession) => client.driver.db("admin").command({ ping: 1 }, { session: driverSession }))
           )
@@ -195,6 +194,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             users.find({}, { session: driverSession, batchSize: 2 })
           )
           const seen: Array<unknown> = []
+          const reading = yield* Deferred.make<void>()
           const writing = yield* Deferred.make<void>()
           const reader = Effect.gen(function*() {
             for (
@@ -203,16 +203,18 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               row = yield* session.use(() => cursor.next())
             ) {
               seen.push(row["n"])
+              yield* Deferred.succeed(reading, undefined)
               yield* Deferred.await(writing)
             }
           })
-          const writer = Effect.zipRight(
-            session.use((driverSession) => users.updateMany({}, { $set: { read: true } }, { session: driverSession })),
-            Deferred.succeed(writing, undefined)
-          )
-          yield* Effect.all([reader, Effect.delay(writer, "50 millis")], { concurrency: 2 }).pipe(
-            Effect.timeout("10 seconds")
-          )
+          const writer = Effect.gen(function*() {
+            yield* Deferred.await(reading)
+            yield* session.use((driverSession) =>
+              users.updateMany({}, { $set: { read: true } }, { session: driverSession })
+            )
+            yield* Deferred.succeed(writing, undefined)
+          })
+          yield* Effect.all([reader, writer], { concurrency: "unbounded" }).pipe(Effect.timeout("10 seconds"))
           expect(seen).toEqual(numbers(6))
           expect(yield* watched.monitor.overlaps).toEqual([])
         })))
@@ -220,18 +222,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 })
 
 /** A database for random programs, and a fail point that makes their slow operations slow. */
-const programDatabase = ({ appName, client }: Monitor.Watched) =>
+const programDatabase = (watched: Monitor.Watched) =>
   Effect.gen(function*() {
-    const db = client.driver.db(yield* TestServer.database)
+    const db = watched.client.driver.db(yield* TestServer.database)
     yield* Effect.promise(() => db.collection("users").insertMany(numbers(8).map((n) => ({ n }))))
-    yield* FailPoint.failCommand(client.driver, {
-      failCommands: Programs.slowCommands,
-      mode: "alwaysOn",
-      blockFor: "4 millis",
-      appName
-    })
+    yield* Monitor.block(watched, Programs.slowCommands, "4 millis")
     return db
   })
-
-const slow = ({ appName, client }: Monitor.Watched, command: string, blockFor: Duration.DurationInput) =>
-  FailPoint.failCommand(client.driver, { failCommands: [command], mode: { times: 1 }, blockFor, appName })

@@ -1,4 +1,5 @@
 import { describe, expect, layer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -6,19 +7,14 @@ import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import type * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
-import * as FailPoint from "../../src/testing/FailPoint.js"
 import { type Connected, connected, logged, send } from "../support/connected.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
 
-const block = (
-  { appName, client }: Monitor.Watched,
-  failCommands: ReadonlyArray<string>,
-  blockFor: Duration.DurationInput
-) => FailPoint.failCommand(client.driver, { failCommands, mode: "alwaysOn", blockFor, appName })
-
 const users = ({ client }: Monitor.Watched) =>
   Effect.map(TestServer.database, (name) => client.driver.db(name).collection<{ n: number }>("users"))
+
+const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>) => logged(() => effect)
 
 const outcomes = (watched: Monitor.Watched, name: string) =>
   Effect.map(watched.monitor.named(name), (seen) => seen.map(({ outcome }) => outcome))
@@ -31,7 +27,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* TestServer.needs(context, "failCommand")
           const collection = yield* users(watched)
           const session = yield* Monitor.session(watched)
-          yield* block(watched, ["insert"], "300 millis")
+          yield* Monitor.block(watched, ["insert"], "300 millis")
           const insert = yield* Effect.fork(session.use((s) => collection.insertOne({ n: 1 }, { session: s })))
           yield* watched.monitor.awaitStarted("insert")
           const exit = yield* Fiber.interrupt(insert)
@@ -47,7 +43,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* TestServer.needs(context, "failCommand")
           const collection = yield* users(watched)
           const session = yield* Monitor.session(watched)
-          yield* block(watched, ["insert"], "300 millis")
+          yield* Monitor.block(watched, ["insert"], "300 millis")
           const insert = yield* Effect.fork(session.use((s) => collection.insertOne({ n: 1 }, { session: s })))
           yield* watched.monitor.awaitStarted("insert")
           yield* Fiber.interruptFork(insert)
@@ -65,7 +61,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* TestServer.needs(context, "failCommand")
           const collection = yield* users(watched)
           const session = yield* Monitor.session(watched)
-          yield* block(watched, ["find"], "2 seconds")
+          yield* Monitor.block(watched, ["find"], "2 seconds")
           const read = yield* Effect.fork(
             session.use((s, signal) => collection.findOne({}, { session: s, signal }))
           )
@@ -83,7 +79,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const collection = yield* users(watched)
           yield* Effect.promise(() => collection.insertMany([1, 2, 3, 4, 5, 6].map((n) => ({ n }))))
           const session = yield* Monitor.session(watched)
-          yield* block(watched, ["getMore", "killCursors"], "100 millis")
+          yield* Monitor.block(watched, ["getMore", "killCursors"], "100 millis")
           const read = yield* Effect.fork(
             session.use((s, signal) => collection.find({}, { session: s, signal, batchSize: 2 }).toArray())
           )
@@ -100,12 +96,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const collection = yield* users(watched)
           yield* Effect.promise(() => collection.insertMany([1, 2, 3, 4, 5, 6].map((n) => ({ n }))))
           const session = yield* Monitor.session(watched)
+          const idle = yield* Deferred.make<void>()
           const read = yield* Effect.fork(session.use(async (s, signal) => {
             await collection.find({}, { session: s, signal, batchSize: 2 }).next()
+            Deferred.unsafeDone(idle, Effect.void)
             await new Promise((resolve) => signal.addEventListener("abort", resolve))
           }))
-          yield* watched.monitor.awaitStarted("find")
-          yield* Effect.sleep("50 millis")
+          yield* Deferred.await(idle)
           yield* Fiber.interrupt(read)
           expect(yield* outcomes(watched, "killCursors")).toEqual(["succeeded"])
         })))
@@ -139,7 +136,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ))
 
     it.scoped("lets no further use through, nor those that waited: nothing more is sent", () =>
-      Effect.gen(function*() {
+      quietly(Effect.gen(function*() {
         const hung = yield* hanging
         const session = yield* hung.open({ settleTimeout: "200 millis" })
         const first = yield* Effect.fork(insert(session))
@@ -152,10 +149,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         expect(yield* Effect.flip(insert(session))).toMatchObject({ ...broken, operation: "use" })
         expect(yield* Effect.flip(session.refresh)).toMatchObject({ ...broken, operation: "refresh" })
         expect((yield* hung.server.commands).map(({ name }) => name)).toEqual(["insert"])
-      }))
+      })))
 
     it.scoped("does not leave its server session to the pool", () =>
-      Effect.gen(function*() {
+      quietly(Effect.gen(function*() {
         const hung = yield* hanging
         const broken = yield* Effect.scoped(Effect.gen(function*() {
           const session = yield* hung.open({ settleTimeout: "200 millis" })
@@ -163,10 +160,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           return session.id
         }))
         expect((yield* hung.open()).id).not.toEqual(broken)
-      }))
+      })))
 
     it.effect("holds the closing scopes of session and client for a bounded time, and leaves no socket", () =>
-      Effect.gen(function*() {
+      quietly(Effect.gen(function*() {
         const socketsBefore = yield* Monitor.sockets
         const [time] = yield* Effect.timed(Effect.scoped(Effect.gen(function*() {
           const hung = yield* hanging
@@ -174,6 +171,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })))
         expect(Duration.toMillis(time)).toBeLessThan(2_000)
         yield* Monitor.until(Monitor.sockets, (open) => open <= socketsBefore)
-      }))
+      })))
   })
 })

@@ -2,6 +2,8 @@
  * Watches a client of the driver: which commands went out in which logical session and when each was over, which
  * connections are in use, and what is left behind when a test is over.
  */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -12,6 +14,7 @@ import * as MongoClient from "../../src/MongoClient.js"
 import type { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import type { AcquireError } from "../../src/SessionErrors.js"
+import * as FailPoint from "../../src/testing/FailPoint.js"
 import { live } from "../../src/testing/internal/live.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as TestServer from "./TestServer.js"
@@ -49,7 +52,7 @@ interface Mutable extends Seen {
 }
 
 /** Watches a client that was made with `monitorCommands: true`, for as long as it lives. */
-export const watch = (driver: Driver.MongoClient): Monitor => {
+const watch = (driver: Driver.MongoClient): Monitor => {
   const seen: Array<Mutable> = []
   const overlaps: Array<readonly [Seen, Seen]> = []
   const inFlight = new Map<number, Mutable>()
@@ -102,18 +105,23 @@ const opensCursor = new Set(["find", "aggregate"])
 const hasBuffer = (id: unknown): id is { readonly buffer: Uint8Array } =>
   typeof id === "object" && id !== null && "buffer" in id && id.buffer instanceof Uint8Array
 
-/** Looks again and again, in real time, until the value is as wanted; dies after ten seconds, with the last value. */
+/** Looks again and again, in real time, until the value is as wanted; dies when patience is over, with the last value. */
 export const until = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  isWanted: (value: A) => boolean
+  isWanted: (value: A) => boolean,
+  patience: Duration.DurationInput = "10 seconds"
 ): Effect.Effect<A, E, R> =>
   live(Effect.gen(function*() {
+    const end = (yield* Clock.currentTimeMillis) + Duration.toMillis(patience)
     let last = yield* effect
-    for (let tries = 0; tries < 2_000 && !isWanted(last); tries++) {
+    while (!isWanted(last)) {
+      if ((yield* Clock.currentTimeMillis) > end) {
+        return yield* Effect.dieMessage(`not in time; the last value was ${JSON.stringify(last)}`)
+      }
       yield* Effect.sleep("5 millis")
       last = yield* effect
     }
-    return isWanted(last) ? last : yield* Effect.dieMessage(`not within ten seconds: ${JSON.stringify(last)}`)
+    return last
   }))
 
 /** A client of the library, and what it does. */
@@ -146,20 +154,32 @@ export const session = (
 ): Effect.Effect<Session.Service, AcquireError, Scope.Scope> =>
   Effect.provideService(Session.make(options), MongoClient.MongoClient, client)
 
+/** Makes a watched client's commands of these names take so long, until the scope closes. */
+export const block = (
+  { appName }: Pick<Watched, "appName">,
+  failCommands: ReadonlyArray<string>,
+  blockFor: Duration.DurationInput
+): Effect.Effect<void, FailPoint.FailPointFailed, MongoServer.MongoServer | Scope.Scope> =>
+  Effect.flatMap(
+    TestServer.driver(),
+    (admin) => FailPoint.failCommand(admin, { failCommands, mode: "alwaysOn", blockFor, appName })
+  )
+
 /**
  * Law 16 for one client: no connection in use, no session open, be it the library's or the driver's, and no cursor on
  * the server but those that were open before.
  */
 export const assertNothingLeft = (
   { client, monitor }: Watched,
-  cursorsBefore: number
+  cursorsBefore: number,
+  patience?: Duration.DurationInput
 ): Effect.Effect<void, never, MongoServer.MongoServer> =>
   Effect.gen(function*() {
     expect(yield* client.openSessions, "open sessions").toBe(0)
     expect(driverSessions(client.driver), "sessions of the driver").toBe(0)
     expect(yield* monitor.checkedOut, "connections in use").toBe(0)
     const orphans = yield* monitor.orphans
-    yield* until(openCursors, (open) => open <= cursorsBefore + orphans)
+    yield* until(openCursors, (open) => open <= cursorsBefore + orphans, patience)
   })
 
 const driverSessions = (driver: Driver.MongoClient): number => {
