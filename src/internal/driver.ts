@@ -28,6 +28,8 @@ export interface CallOptions {
   readonly settleTimeout: Duration.Duration
   /** The client on which the operation may open cursors with the signal. Default: it opens none. */
   readonly client?: Driver.MongoClient | undefined
+  /** Called when the operation was given up at the signal. */
+  readonly onAborted?: (() => void) | undefined
   /** Runs when the driver's promise had not settled within `settleTimeout` after an interruption. */
   readonly onUnsettled?: Effect.Effect<void> | undefined
 }
@@ -46,7 +48,10 @@ export const call = <A>(
     const controller = new AbortController()
     const settled = start(evaluate, controller.signal).then(
       (value) => resume(Exit.succeed(value)),
-      (error: unknown) => resume(Exit.failCause(toCause(options, error)))
+      (error: unknown) => {
+        if (controller.signal.aborted) options.onAborted?.()
+        resume(Exit.failCause(toCause(options, error)))
+      }
     )
     return Effect.suspend(() => {
       const cursors = Cursors.withSignal(options.client, controller.signal)

@@ -58,6 +58,8 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
     let ended = false
     let broken = false
     let lapseNoted = false
+    // A find that was given up may have left a cursor on the server whose id nobody knows. It lives as long as its session.
+    let mayHoldCursor = false
 
     const idleAt = (now: Idleness.Instant): number => Idleness.elapsed(lastUsed, now)
     const idle = Effect.map(Idleness.now, idleAt)
@@ -97,6 +99,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       ;({ lastUsed, session } = yield* take)
       Gate.carryOver(old, session)
       lapseNoted = false
+      mayHoldCursor = false
       Pool.discard(old)
     }).pipe(Effect.uninterruptible)
 
@@ -108,6 +111,10 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
           lastUsed = Idleness.latest(lastUsed, Idleness.before(now, Pool.sinceLastUse(session.serverSession)))
         }
       })
+
+    const onAborted = () => {
+      mayHoldCursor = true
+    }
 
     const unsettled = Effect.sync(() => {
       broken = true
@@ -121,7 +128,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
         const before = session.serverSession.lastUse
         return Effect.ensuring(
           Gate.call(
-            { operation: "use", settleTimeout, client: client.driver, onUnsettled: unsettled },
+            { operation: "use", settleTimeout, client: client.driver, onAborted, onUnsettled: unsettled },
             (signal) => operation(session, signal)
           ),
           noteUse(before)
@@ -166,12 +173,13 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
         Pool.markDirty(session)
       }
       const lsid = session.serverSession.id
-      if (options.release === "end") {
+      const endOnServer = options.release === "end" || mayHoldCursor
+      if (endOnServer) {
         Pool.markDirty(session)
       }
       client.pool.note(session, lastUsed)
       yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
-      if (options.release === "end") {
+      if (endOnServer) {
         // Only now: an id that were still in the pool could be in use again, and this would kill its cursors.
         const command = client.adminCommand({ endSessions: [lsid] })
         yield* closingStep("endSessions", client.closeTimeout, command, (error) => error.reason)

@@ -249,4 +249,47 @@ describe("law 6, release: \"pool\"", () => {
       )
       expect(ended.map(({ id }) => Buffer.from(id.buffer).toString("hex"))).toEqual([other])
     }))
+
+  // Whoever gives up a find before its answer never learns of the cursor that the server has opened for it.
+  it.scoped("a session whose read was given up is ended on the server all the same, with the cursor that it may hold", () =>
+    Effect.gen(function*() {
+      const { client, open, server } = yield* connected({ handlers: { find: "hang" } })
+      const id = yield* Effect.scoped(Effect.gen(function*() {
+        const session = yield* open({ release: "pool" })
+        const read = yield* Effect.fork(
+          session.use((one, signal) =>
+            client.driver.db("test").collection("things").findOne({}, { session: one, signal })
+          )
+        )
+        yield* server.awaitCommand("find")
+        yield* Fiber.interrupt(read)
+        expect(yield* server.named("endSessions")).toEqual([])
+        return session.id.hex
+      }))
+      const ended = (yield* server.named("endSessions")).flatMap(({ command }) =>
+        command["endSessions"] as Array<Driver.ServerSessionId>
+      )
+      expect(ended.map((one) => Buffer.from(one.id.buffer).toString("hex"))).toEqual([id])
+      expect(yield* next(open)).not.toContain(id)
+    }))
+
+  it.scoped("a session whose write was interrupted, and settled, goes back to the pool", () =>
+    Effect.gen(function*() {
+      const { client, open, server } = yield* connected()
+      const reply = yield* Deferred.make<void>()
+      yield* server.on("insert", () => Effect.as(Deferred.await(reply), { n: 1 }))
+      const id = yield* Effect.scoped(Effect.gen(function*() {
+        const session = yield* open()
+        const write = yield* Effect.fork(
+          session.use((one) => client.driver.db("test").collection("things").insertOne({}, { session: one }))
+        )
+        yield* server.awaitCommand("insert")
+        const interruption = yield* Effect.fork(Fiber.interrupt(write))
+        yield* Deferred.succeed(reply, undefined)
+        yield* Fiber.join(interruption)
+        return session.id.hex
+      }))
+      expect(yield* server.named("endSessions")).toEqual([])
+      expect(yield* next(open, 1)).toEqual([id])
+    }))
 })
