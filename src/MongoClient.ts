@@ -286,6 +286,15 @@ const serve = (
       // Forked last, so that its end comes first when the scope closes.
       yield* Effect.forkScoped(Effect.interruptible(keeper.run))
     }
+    const known = (orElse: Effect.Effect<Deployment, MongoError>) =>
+      Effect.suspend(() => Option.match(topology.known(), { onNone: () => orElse, onSome: Effect.succeed }))
+    // One at a time, so that many who open a session at once do not all ask.
+    const asking = yield* Effect.makeSemaphore(1)
+    const ask = Gate.connect(driver).pipe(
+      Effect.zipRight(adminCommand({ hello: 1 })),
+      Effect.map(fromHello),
+      Effect.tap((deployment) => Effect.sync(() => topology.learn(deployment)))
+    )
     return {
       ...Inspectable.BaseProto,
       // A log or a message must not show the driver's client, which holds the URL.
@@ -293,16 +302,7 @@ const serve = (
       driver,
       database: settings.database,
       sessionTimeout,
-      deployment: Effect.suspend(() =>
-        Option.match(topology.known(), {
-          onSome: Effect.succeed,
-          onNone: () =>
-            Effect.tap(
-              Effect.map(Effect.zipRight(Gate.connect(driver), adminCommand({ hello: 1 })), fromHello),
-              (deployment) => Effect.sync(() => topology.learn(deployment))
-            )
-        })
-      ),
+      deployment: known(asking.withPermits(1)(known(ask))),
       openSessions: Effect.sync(() => keeper.members().length),
       settleTimeout: settings.settleTimeout,
       closeTimeout: settings.closeTimeout,

@@ -67,7 +67,8 @@ export interface Facts {
  * A failure of the driver or the server in one operation.
  *
  * The message is built from the operation, the namespace, the reason and the code only: a driver's own message
- * may quote documents, hosts or credentials. It stays reachable in `cause`, for those who decide to print it.
+ * may quote documents, hosts or credentials. It stays reachable in `cause`, which Effect's loggers print with an error that
+ * is logged; log the `message` where none of that may get into a log.
  *
  * @since 0.1.0
  * @category errors

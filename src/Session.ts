@@ -18,6 +18,7 @@ import type * as Driver from "mongodb"
 import type { CausalToken } from "./CausalToken.js"
 import { unsupported } from "./internal/deployment.js"
 import * as Gate from "./internal/driver.js"
+import { isTooOldServer } from "./internal/failure.js"
 import { open, type State } from "./internal/openSession.js"
 import * as MongoClient from "./MongoClient.js"
 import { MongoError } from "./MongoError.js"
@@ -54,7 +55,8 @@ export interface Service extends Inspectable.Inspectable {
   readonly options: SessionOptions.Decoded
   /** Runs one operation of the driver in the session. See {@link use}. */
   readonly use: <A>(
-    operation: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
+    evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
+    options?: UseOptions
   ) => Effect.Effect<A, UseError>
   /** Refreshes the session on the server now; the keep-alive does so by itself. */
   readonly refresh: Effect.Effect<void, SessionEnded | SessionLapsed | MongoError>
@@ -62,13 +64,16 @@ export interface Service extends Inspectable.Inspectable {
   readonly idle: Effect.Effect<Duration.Duration>
   /** What the session is doing at this moment. */
   readonly state: Effect.Effect<State>
-  /** The time of the latest operation that the session has seen. */
+  /** The time of the latest operation that the session has seen; the driver notes it in causally consistent sessions only. */
   readonly operationTime: Effect.Effect<Option.Option<Driver.Timestamp>>
   /** The latest cluster time that the session has seen. */
   readonly clusterTime: Effect.Effect<Option.Option<Driver.ClusterTime>>
   /** The time of a snapshot session's data: known after its first read, or from its options. */
   readonly snapshotTime: Effect.Effect<Option.Option<Driver.Timestamp>>
-  /** What the session has seen, for another session or process to go on from. See {@link advanceTo} of that one. */
+  /**
+   * What the session has seen, for another session or process to go on from. See {@link advanceTo} of that one. A session
+   * that is not causally consistent tells no operation time.
+   */
   readonly causalToken: Effect.Effect<CausalToken>
   /** Makes the session see what the token's session has seen. Never goes back. */
   readonly advanceTo: (token: CausalToken) => Effect.Effect<void, SessionEnded>
@@ -76,6 +81,17 @@ export interface Service extends Inspectable.Inspectable {
   readonly isDirty: Effect.Effect<boolean>
   /** The address of the server that the session is pinned to; only on sharded clusters, during a transaction. */
   readonly serverAddress: Effect.Effect<Option.Option<string>>
+}
+
+/**
+ * How errors and logs call an operation.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface UseOptions {
+  /** The operation's name. Default: `use`. */
+  readonly operation?: string | undefined
 }
 
 /**
@@ -124,20 +140,18 @@ export const make = <Client = MongoClient.MongoClient>(
     if (client.driver.options.writeConcern?.w === 0) {
       return yield* new UnacknowledgedWrite({ operation: "Session.make", source: "client" })
     }
-    // The driver would connect a closed client again.
-    if (client.isClosed()) {
-      return yield* new MongoError({ reason: "ConnectionClosed", operation: "Session.make", labels: [] })
-    }
+    yield* ensureOpen(client)
     const deployment = yield* Effect.catchIf(
       client.deployment,
-      (error) => error.reason === "Incompatible",
+      isTooOldServer,
       () => new SessionsUnsupported({ reason: "WireVersion" })
     )
     const lacking = unsupported(deployment, decoded)
     if (Option.isSome(lacking)) {
       return yield* lacking.value
     }
-    return yield* open(client, decoded)
+    // Again: it may have closed while it was asked.
+    return yield* Effect.zipRight(ensureOpen(client), open(client, decoded))
   })
 
 /**
@@ -233,8 +247,9 @@ export const current = <Client = MongoClient.MongoClient>(
  * @category accessors
  */
 export const use = <A>(
-  operation: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
-): Effect.Effect<A, UseError, Session> => Effect.flatMap(Session, (session) => session.use(operation))
+  evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
+  options?: UseOptions
+): Effect.Effect<A, UseError, Session> => Effect.flatMap(Session, (session) => session.use(evaluate, options))
 
 /**
  * Checks options of unknown origin; `SessionMisconfigured` lists everything that is wrong with them.
@@ -251,3 +266,11 @@ export const decodeOptions = SessionOptions.decode
  * @category options
  */
 export const config: (prefix?: string) => Config.Config<SessionOptions.SessionOptions> = SessionOptions.config
+
+// The driver would connect a closed client again.
+const ensureOpen = (client: MongoClient.Service): Effect.Effect<void, MongoError> =>
+  Effect.suspend(() =>
+    client.isClosed()
+      ? Effect.fail(new MongoError({ reason: "ConnectionClosed", operation: "Session.make", labels: [] }))
+      : Effect.void
+  )

@@ -79,7 +79,7 @@ export class CryptoUnavailable extends Data.TaggedError("CryptoUnavailable") {
  */
 export class SessionsUnsupported extends Data.TaggedError("SessionsUnsupported")<{
   /** What is not supported, or too old. */
-  readonly reason: "NoSessionTimeout" | "WireVersion" | "FeatureCompatibility" | "SnapshotReads"
+  readonly reason: "NoSessionTimeout" | "WireVersion" | "SnapshotReads"
   /** What the deployment reports, e.g. a wire version. */
   readonly found?: string | undefined
   /** The least that is needed. */
@@ -309,15 +309,11 @@ const unsupported = {
   NoSessionTimeout: {
     what: "it reports no session timeout",
     hint: "Connect to a replica set, a sharded cluster or a standalone server that has logical sessions " +
-      "(MongoDB 3.6 or later); behind a proxy, let logicalSessionTimeoutMinutes pass."
+      "(MongoDB and feature compatibility version 3.6 or later); behind a proxy, let logicalSessionTimeoutMinutes pass."
   },
   WireVersion: {
     what: "its wire version is too old",
     hint: "Upgrade the server, or use a driver that still supports it."
-  },
-  FeatureCompatibility: {
-    what: "its feature compatibility version is too low",
-    hint: "Raise it with the command setFeatureCompatibilityVersion once every member has been upgraded."
   },
   SnapshotReads: {
     what: "it has no snapshot reads outside transactions",

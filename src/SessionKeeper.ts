@@ -52,7 +52,8 @@ export interface Member {
 export interface Options {
   /**
    * When to look for idle sessions. Default: every third of the server's session timeout (every 10 minutes where it is
-   * 30), with jitter. A schedule that comes to its end ends the keep-alive.
+   * 30), with jitter. After a schedule that has come to its end, only sessions
+   * that are old when they are opened are refreshed.
    */
   readonly schedule?: Schedule.Schedule<unknown> | undefined
   /** How long a session must have been idle to be refreshed. Default: a third of the server's session timeout. */
@@ -173,7 +174,7 @@ export const make = (
       const sent = yield* Idleness.now
       const { due } = plan(batch.filter((member) => members.has(member)), sent, known, idleFor)
       if (due.length === 0) return 0
-      yield* answeredInTime(refresh(due.map((member) => member.lsid())), Duration.times(known, 1 / 3))
+      yield* answeredInTime(sane(refresh(due.map((member) => member.lsid()))), Duration.times(known, 1 / 3))
       const answered = yield* Idleness.now
       // An answer that came after the timeout does not tell whether the session was still there when it was refreshed.
       const alive = due.filter((member) => !Idleness.hasLapsed(member.idleAt(answered), known))
@@ -196,7 +197,9 @@ export const make = (
       : Duration.decode(options.idleFor)
     const { due, lapsed } = plan(members, yield* Idleness.now, known.value, idleFor)
     yield* report(lapsed, known.value)
-    const results = yield* Effect.forEach(batches(due), (batch) => Effect.either(keep(batch, known.value, idleFor)))
+    const results = yield* Effect.forEach(batches(due), (batch) => Effect.either(keep(batch, known.value, idleFor)), {
+      concurrency: 3
+    })
     const [failures, refreshed] = Arr.separate(results)
     return { refreshed: refreshed.filter((count) => count > 0), failures, lapsed: lapsed.length }
   })
@@ -244,6 +247,13 @@ const unknownTimeout = Duration.minutes(30)
 const patiently: Schedule.Schedule<unknown> = Schedule.exponential(Duration.seconds(1)).pipe(
   Schedule.union(Schedule.spaced(Duration.seconds(30)))
 )
+
+// A function that the driver calls, as for credentials, may die; that must not end the keep-alive.
+const sane = (refresh: Effect.Effect<void, MongoError>) =>
+  Effect.catchAllDefect(
+    refresh,
+    (cause) => Effect.fail(new MongoError({ reason: "Other", operation: "refreshSessions", labels: [], cause }))
+  )
 
 // A connection that went dead without a word must not end the keep-alive.
 const answeredInTime = (refresh: Effect.Effect<void, MongoError>, time: Duration.Duration) =>

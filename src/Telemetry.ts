@@ -68,10 +68,13 @@ export const operationsUnsettled = Metric.counter("mongo.session.unsettled", {
 export const unsettled = (operation: string, waited: Duration.Duration): Effect.Effect<void> =>
   Effect.zipRight(
     Metric.increment(operationsUnsettled),
-    Effect.annotateLogs(Effect.logError("an interrupted operation has not settled; its session is broken"), {
-      operation,
-      waited: Duration.format(waited)
-    })
+    Effect.annotateLogs(
+      Effect.logError("an interrupted operation has not settled in time; if it ran in a session, that is broken"),
+      {
+        operation,
+        waited: Duration.format(waited)
+      }
+    )
   )
 
 /**

@@ -39,26 +39,28 @@ const expect = <A, R>(tag: Misuse["_tag"], what: string, attempt: Effect.Effect<
       })
   })
 
-const ping = (session: Session.Service) =>
-  session.use((driverSession) =>
-    session.client.driver.db(session.client.database).command({ ping: 1 }, { session: driverSession })
+const ping = (session: Session.Service, operation = "ping") =>
+  session.use(
+    (driverSession) =>
+      session.client.driver.db(session.client.database).command({ ping: 1 }, { session: driverSession }),
+    { operation }
   )
 
 const misconfigured = Effect.scoped(
   Session.make({ snapshot: true, causalConsistency: true, settleTimeout: 0, defaultTransactionOptions: {} })
 )
 
-const outOfScope = Effect.flatMap(Effect.scoped(Session.make()), ping)
+const outOfScope = Effect.flatMap(Effect.scoped(Session.make()), (session) => ping(session))
 
 const twoAtOnce = Effect.scoped(Effect.gen(function*() {
   const session = yield* Session.make({ onBusy: "fail" })
-  yield* Effect.all([ping(session), ping(session)], { concurrency: 2 })
+  yield* Effect.all([ping(session, "first ping"), ping(session, "second ping")], { concurrency: 2 })
 }))
 
 const unacknowledged = Effect.gen(function*() {
   const { database, driver } = yield* MongoClient.MongoClient
   const orders = driver.db(database).collection("orders", { writeConcern: { w: 0 } })
-  yield* Session.use((session) => orders.insertOne({ number: 0 }, { session }))
+  yield* Session.use((session) => orders.insertOne({ number: 0 }, { session }), { operation: "insertOne" })
 }).pipe(Session.scoped())
 
 const foreign = Session.current({ client: Reader }).pipe(Session.scoped())

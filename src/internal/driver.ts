@@ -5,7 +5,6 @@
  * until the driver is done with the operation, a driver's failure becomes a MongoError, and a bug in the user's code
  * stays a defect.
  */
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,13 +12,14 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Driver from "mongodb"
 import { CausalToken } from "../CausalToken.js"
-import { classify, MongoError } from "../MongoError.js"
+import { MongoError } from "../MongoError.js"
 import { SessionId } from "../SessionId.js"
 import type * as SessionOptions from "../SessionOptions.js"
 import * as Telemetry from "../Telemetry.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
 import { within } from "./bounded.js"
 import * as Cursors from "./cursors.js"
+import { isDriverFailure, toCause, toMongoError } from "./failure.js"
 
 /** What a call is for and how long an interruption may wait for it. */
 export interface CallOptions {
@@ -74,64 +74,29 @@ const settle = (options: CallOptions, settled: Promise<void>): Effect.Effect<voi
       )
   )
 
-/** A MongoError for a failure of the driver or server; a defect for everything else. */
-const toCause = (
-  options: Pick<CallOptions, "operation" | "namespace">,
-  error: unknown
-): Cause.Cause<MongoError> => isDriverFailure(error) ? Cause.fail(toMongoError(options, error)) : Cause.die(error)
-
-// By brand as well as by class: the caller's own client may come from another copy of the driver.
-const isDriverFailure = (error: unknown): error is Error =>
-  error instanceof Error && (isMongoError(error) || isBsonError(error))
-
-const isMongoError = (error: Error): boolean =>
-  error instanceof Driver.MongoError || (error.name.startsWith("Mongo") && "hasErrorLabel" in error)
-
-const isBsonError = (error: Error): boolean => Driver.BSON.BSONError.isBSONError(error)
-
-const toMongoError = (options: Pick<CallOptions, "operation" | "namespace">, error: Error): MongoError => {
-  const code = "code" in error && typeof error.code === "number" ? error.code : undefined
-  const codeName = "codeName" in error && typeof error.codeName === "string" ? error.codeName : undefined
-  const labels = "errorLabels" in error && Array.isArray(error.errorLabels) ? error.errorLabels.map(String) : []
-  return new MongoError({
-    reason: classify({ labels, code, name: nameOf(error) }),
-    operation: options.operation,
-    namespace: options.namespace,
-    code,
-    codeName,
-    labels,
-    cause: error
-  })
-}
-
-// A server of an unfit version is never selected; only the cause tells why.
-const nameOf = (error: Error): string =>
-  error.cause instanceof Error && error.cause.name === "MongoCompatibilityError" ? error.cause.name : error.name
-
-/**
- * Whether the driver refused a write without acknowledgement in a session.
- *
- * The driver has no class nor code of its own for this refusal; a test pins the text for each supported version.
- */
-export const isUnacknowledgedWrite = (error: MongoError): boolean =>
-  error.cause instanceof Driver.MongoAPIError &&
-  error.cause.message === "Cannot have explicit session with unacknowledged writes"
-
 /**
  * Builds a client, without connecting it. Whatever the driver has against its URL or options becomes a MongoError: the
- * constructor also throws errors of the URL parsers below it.
+ * constructor also throws errors of the URL parsers below it, and says the same of an option as of a URL.
  */
 export const makeClient = (
   url: Redacted.Redacted<string>,
   options: Driver.MongoClientOptions
-): Effect.Effect<Driver.MongoClient, MongoError> =>
-  Effect.try({
-    try: () => new Driver.MongoClient(Redacted.value(url), options),
-    catch: (cause) =>
-      isDriverFailure(cause) && cause.name !== "MongoRuntimeError"
-        ? toMongoError({ operation: "connect" }, cause)
-        : new MongoError({ reason: "InvalidUrl", operation: "connect", labels: [], cause })
-  })
+): Effect.Effect<Driver.MongoClient, MongoError> => {
+  const build = (given: Driver.MongoClientOptions) =>
+    Effect.try({ try: () => new Driver.MongoClient(Redacted.value(url), given), catch: (cause) => cause })
+  const refusal = (reason: MongoError["reason"], cause: unknown) =>
+    new MongoError({ reason, operation: "connect", labels: [], cause })
+  return Effect.catchAll(build(options), (cause) =>
+    Effect.matchEffect(build({}), {
+      onFailure: () =>
+        Effect.fail(
+          isDriverFailure(cause) && cause.name !== "MongoRuntimeError"
+            ? toMongoError({ operation: "connect" }, cause)
+            : refusal("InvalidUrl", cause)
+        ),
+      onSuccess: () => Effect.fail(refusal("InvalidOptions", cause))
+    }))
+}
 
 /**
  * Connects a client. An interruption does not wait: whoever interrupts closes the client. A client that is closed while

@@ -49,9 +49,8 @@ export const withPermit = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.withFiberRuntime<A, E, R>((fiber) => {
-      const span = fiber.currentSpan
-      const waiter = enqueue(lane, { operation, span: span?._tag === "Span" ? span.name : undefined })
+    Effect.flatMap(claimOf(operation), (claim) => {
+      const waiter = enqueue(lane, claim)
       const held = Effect.ensuring(restore(effect), Effect.sync(() => leave(lane, waiter)))
       if (waiter.granted) {
         return held
@@ -74,10 +73,19 @@ export const withPermitNow = <A, E, R>(
   operation: string,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SessionBusy, R> =>
-  Effect.suspend((): Effect.Effect<A, E | SessionBusy, R> =>
-    lane.holder === undefined
-      ? withPermit(lane, operation, effect)
-      : Effect.fail(new SessionBusy({ operation, holder: lane.holder.claim.operation }))
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(claimOf(operation), (claim): Effect.Effect<A, E | SessionBusy, R> => {
+      if (lane.holder !== undefined) {
+        return Effect.fail(new SessionBusy({ operation, holder: lane.holder.claim.operation }))
+      }
+      const waiter = enqueue(lane, claim)
+      return Effect.ensuring(restore(effect), Effect.sync(() => leave(lane, waiter)))
+    })
+  )
+
+const claimOf = (operation: string): Effect.Effect<Claim> =>
+  Effect.withFiberRuntime(({ currentSpan }) =>
+    Effect.succeed({ operation, span: currentSpan?._tag === "Span" ? currentSpan.name : undefined })
   )
 
 const enqueue = (lane: Lane, claim: Claim): Waiter => {

@@ -17,6 +17,7 @@ import * as Telemetry from "../Telemetry.js"
 import { closingStep, errorName, within } from "./bounded.js"
 import * as Cursors from "./cursors.js"
 import * as Gate from "./driver.js"
+import { isUnacknowledgedWrite } from "./failure.js"
 import * as Idleness from "./idleness.js"
 import * as Lane from "./lane.js"
 import * as Pool from "./pool.js"
@@ -87,15 +88,27 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
           onNone: () => Effect.void,
           onSome: (times) =>
             Effect.when(Telemetry.lapsed(1, times.timeout), member.noteLapse).pipe(
+              // A transaction is gone with its session; what remains of it must not run outside of one.
               Effect.zipRight(
-                options.onLapse === "renew" ? renew : Effect.fail(new SessionLapsed({ operation, ...times }))
+                options.onLapse === "renew" && !session.inTransaction()
+                  ? renew
+                  : Effect.fail(new SessionLapsed({ operation, ...times }))
               )
             )
         })
       )
 
+    const closeCursors = (of: Driver.ClientSession) =>
+      closingStep(
+        "cursors",
+        client.closeTimeout,
+        Effect.tryPromise(() => Cursors.closeOf(of, client.driver)),
+        errorName
+      )
+
     const renew = Effect.gen(function*() {
       const old = session
+      yield* closeCursors(old)
       ;({ lastUsed, session } = yield* take)
       Gate.carryOver(old, session)
       lapseNoted = false
@@ -122,28 +135,29 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
     })
 
     const use = <A>(
-      operation: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
+      evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
+      { operation = "use" }: { readonly operation?: string | undefined } = {}
     ): Effect.Effect<A, UseError> => {
       const run = Effect.suspend(() => {
         const before = session.serverSession.lastUse
         return Effect.ensuring(
           Gate.call(
-            { operation: "use", settleTimeout, client: client.driver, onAborted, onUnsettled: unsettled },
-            (signal) => operation(session, signal)
+            { operation, settleTimeout, client: client.driver, onAborted, onUnsettled: unsettled },
+            (signal) => evaluate(session, signal)
           ),
           noteUse(before)
         )
       })
-      const inTurn = ensureOpen("use").pipe(
-        Effect.zipRight(ensureAlive("use")),
+      const inTurn = ensureOpen(operation).pipe(
+        Effect.zipRight(ensureAlive(operation)),
         Effect.zipRight(run),
         Effect.catchIf(
-          (error) => error._tag === "MongoError" && Gate.isUnacknowledgedWrite(error),
-          () => Effect.fail(new UnacknowledgedWrite({ operation: "use", source: "operation" }))
+          (error) => error._tag === "MongoError" && isUnacknowledgedWrite(error),
+          () => Effect.fail(new UnacknowledgedWrite({ operation, source: "operation" }))
         )
       )
       const enter = options.onBusy === "fail" ? Lane.withPermitNow : Lane.withPermit
-      return Effect.zipRight(ensureOpen("use"), enter(lane, "use", inTurn))
+      return Effect.zipRight(ensureOpen(operation), enter(lane, operation, inTurn))
     }
 
     const member: Member = {
@@ -166,18 +180,21 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
     const end = Effect.gen(function*() {
       ended = true
       if (yield* within(settleTimeout, Lane.withPermit(lane, "release", Effect.void))) {
-        const cursors = Effect.tryPromise(() => Cursors.closeOf(session, client.driver))
-        yield* closingStep("cursors", client.closeTimeout, cursors, errorName)
+        yield* closeCursors(session)
       } else {
         yield* Telemetry.closingFailed("running operation", "not done in time")
         Pool.markDirty(session)
       }
       const lsid = session.serverSession.id
-      const endOnServer = options.release === "end" || mayHoldCursor
+      // Where somebody else has ended the driver session, its server session is in the pool already, or in use again.
+      const isOurs = !session.hasEnded
+      const endOnServer = isOurs && (options.release === "end" || mayHoldCursor)
       if (endOnServer) {
         Pool.markDirty(session)
       }
-      client.pool.note(session, lastUsed)
+      if (isOurs) {
+        client.pool.note(session, lastUsed)
+      }
       yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
       if (endOnServer) {
         // Only now: an id that were still in the pool could be in use again, and this would kill its cursors.

@@ -28,7 +28,7 @@
  * - `NoSuchTransaction`, `TransactionTooOld`, `TransactionCommitted`, `TransactionTooLarge`,
  *   `TransactionExpired`, `PreparedTransaction`: what the server says about a transaction
  * - `NotSupported`: the deployment does not offer the operation, or not in this situation
- * - `InvalidOptions`: the server refused the command's options or values
+ * - `InvalidOptions`: the options or values are not valid, as the server, or this library, says
  * - `InvalidUrl`: the connection string could not be understood
  * - `InvalidArgument`: the driver refused the arguments, or its API was misused
  * - `TransactionMisuse`: the driver refused a transaction operation in the session's present state
@@ -209,7 +209,7 @@ export const wording: { readonly [R in Reason]: string } = {
   TransactionExpired: "the transaction was open for longer than the server allows",
   PreparedTransaction: "the transaction is prepared, or blocked by one that is",
   NotSupported: "the deployment does not support it here",
-  InvalidOptions: "the server refused the options",
+  InvalidOptions: "the options or values are invalid",
   InvalidUrl: "the connection string is malformed",
   InvalidArgument: "the driver refused the arguments",
   TransactionMisuse: "the session's transaction does not allow it now",

@@ -85,9 +85,7 @@ export const failCommand = (client: Client, options: Options): Effect.Effect<voi
     configure(client, toCommand(options)),
     () =>
       configure(client, off).pipe(
-        Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => "no answer within 10 seconds" }),
-        Effect.catchAll((error) => Effect.logWarning("A fail point may still be set", error)),
-        live
+        Effect.catchAll((error) => Effect.logWarning("A fail point may still be set", error))
       )
   )
 
@@ -127,14 +125,23 @@ const blocking = (time: Duration.DurationInput) => ({
   blockTimeMS: Math.ceil(Duration.toMillis(time))
 })
 
+// Bounded, for it runs where nothing can be interrupted.
 const configure = (client: Client, command: Command): Effect.Effect<void, FailPointFailed> =>
-  Effect.asVoid(Effect.tryPromise({
+  Effect.tryPromise({
     try: () => client.db("admin").command(command),
     catch: (cause) => {
       const code = codeOf(cause)
       return new FailPointFailed({ code, hint: hints.get(code) ?? "see the cause", cause })
     }
-  }))
+  }).pipe(
+    Effect.timeoutFail({
+      duration: "10 seconds",
+      onTimeout: () =>
+        new FailPointFailed({ code: undefined, hint: "there was no answer within 10 seconds", cause: undefined })
+    }),
+    Effect.asVoid,
+    live
+  )
 
 const codeOf = (cause: unknown): number | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "number" ? cause.code : undefined

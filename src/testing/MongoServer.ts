@@ -88,7 +88,10 @@ export interface Features {
  * @category models
  */
 export interface Service {
-  /** The connection string. With access control it holds the password, which is worth nothing outside of the tests. */
+  /**
+   * The connection string. With access control it holds the password: a throw-away one, unless the server is the one that
+   * `MONGODB_URI` names.
+   */
   readonly url: string
   /** The connection string for another user, or for nobody: to test what the server refuses. */
   readonly urlAs: (credentials: Option.Option<Credentials>) => string

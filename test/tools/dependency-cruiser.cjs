@@ -13,6 +13,7 @@ const levels = [
     "internal/issues",
     "internal/reasons",
     "internal/render",
+    "internal/failure",
     "internal/options",
     "internal/idleness",
     "internal/deployment"

@@ -50,11 +50,6 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
     "the deployment does not support this session: its wire version is too old, found 5, required 6"
   ],
   [
-    new Errors.SessionsUnsupported({ reason: "FeatureCompatibility", found: "3.4", required: "3.6" }),
-    "the deployment does not support this session: its feature compatibility version is too low, found 3.4, " +
-    "required 3.6"
-  ],
-  [
     new Errors.SessionsUnsupported({ reason: "SnapshotReads", required: "13" }),
     "the deployment does not support this session: it has no snapshot reads outside transactions, required 13"
   ],

@@ -64,7 +64,7 @@ const withClient = <A>(
       new WayFailed({ reason: error.message, fix: "correct the connection string" })),
     use,
     (client) =>
-      Effect.ignore(Effect.tryPromise(() => client.close()))
+      Effect.ignore(Effect.timeout(Effect.tryPromise(() => client.close()), "5 seconds"))
   )
 
 const command = <A>(name: string, run: () => Promise<A>): Effect.Effect<A, WayFailed> =>
