@@ -10,7 +10,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
-import type * as Inspectable from "effect/Inspectable"
+import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -151,7 +151,12 @@ export const make = <Client = MongoClient.MongoClient>(
       return yield* lacking.value
     }
     // Again: it may have closed while it was asked.
-    return yield* Effect.zipRight(ensureOpen(client), open(client, decoded))
+    yield* ensureOpen(client)
+    const session = yield* open(client, decoded)
+    return Object.assign(session, Inspectable.BaseProto, {
+      // A log or a message must not show the client, which holds the URL.
+      toJSON: () => ({ _id: "Session", id: session.id.uuid, options: decoded })
+    })
   })
 
 /**

@@ -7,6 +7,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -81,22 +82,26 @@ const settle = (options: CallOptions, settled: Promise<void>): Effect.Effect<voi
 export const makeClient = (
   url: Redacted.Redacted<string>,
   options: Driver.MongoClientOptions
-): Effect.Effect<Driver.MongoClient, MongoError> => {
-  const build = (given: Driver.MongoClientOptions) =>
-    Effect.try({ try: () => new Driver.MongoClient(Redacted.value(url), given), catch: (cause) => cause })
-  const refusal = (reason: MongoError["reason"], cause: unknown) =>
-    new MongoError({ reason, operation: "connect", labels: [], cause })
-  return Effect.catchAll(build(options), (cause) =>
-    Effect.matchEffect(build({}), {
-      onFailure: () =>
-        Effect.fail(
-          isDriverFailure(cause) && cause.name !== "MongoRuntimeError"
-            ? toMongoError({ operation: "connect" }, cause)
-            : refusal("InvalidUrl", cause)
-        ),
-      onSuccess: () => Effect.fail(refusal("InvalidOptions", cause))
-    }))
-}
+): Effect.Effect<Driver.MongoClient, MongoError> =>
+  Effect.suspend(() => {
+    const build = (given: Driver.MongoClientOptions) =>
+      Either.try(() => new Driver.MongoClient(Redacted.value(url), given))
+    const refused = (reason: MongoError["reason"], cause: unknown) =>
+      new MongoError({ reason, operation: "connect", labels: [], cause })
+    const built = build(options)
+    if (Either.isRight(built)) {
+      return Effect.succeed(built.right)
+    }
+    const cause = built.left
+    if (Either.isRight(build({}))) {
+      return Effect.fail(refused("InvalidOptions", cause))
+    }
+    return Effect.fail(
+      isDriverFailure(cause) && cause.name !== "MongoRuntimeError"
+        ? toMongoError({ operation: "connect" }, cause)
+        : refused("InvalidUrl", cause)
+    )
+  })
 
 /**
  * Connects a client. An interruption does not wait: whoever interrupts closes the client. A client that is closed while

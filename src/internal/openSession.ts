@@ -3,7 +3,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Inspectable from "effect/Inspectable"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
@@ -222,9 +221,6 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
 
     let id: { readonly of: Driver.ServerSession; readonly id: SessionId } | undefined
     const service = {
-      ...Inspectable.BaseProto,
-      // A log or a message must not show the client, which holds the URL.
-      toJSON: () => ({ _id: "Session", id: service.id.uuid, options }),
       get id(): SessionId {
         if (id?.of !== session.serverSession) {
           id = { of: session.serverSession, id: Gate.idOf(session) }

@@ -2,8 +2,9 @@ import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { inspect } from "node:util"
 import * as MongoClient from "../../src/MongoClient.js"
-import * as Session from "../../src/Session.js"
+import type * as Session from "../../src/Session.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import { ping } from "../support/connected.js"
 import * as Monitor from "../support/monitor.js"
@@ -68,9 +69,15 @@ layer(MongoServer.layer({ auth: credentials }), { excludeTestServices: true, tim
         const { url } = yield* MongoServer.MongoServer
         const options: MongoClient.Options = { url: Redacted.make(url) }
         const client = yield* MongoClient.make(options)
-        yield* Session.make().pipe(Effect.provideService(MongoClient.MongoClient, client))
+        const session = yield* Monitor.session({ client })
+        yield* ping(session)
         expect(url).toContain(credentials.password)
-        expect(`${String(options.url)} ${JSON.stringify(options)}`).not.toContain(credentials.password)
+        expect(inspect(client.driver, { depth: 20 })).toContain(credentials.password)
+        for (const shown of [options, client, session]) {
+          expect(inspect(shown, { depth: 20 })).not.toContain(credentials.password)
+          expect(String(shown)).not.toContain(credentials.password)
+          expect(JSON.stringify(shown)).not.toContain(credentials.password)
+        }
       })))
   })
 })

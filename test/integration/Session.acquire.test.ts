@@ -1,5 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
@@ -220,5 +223,54 @@ describe("opening a session", () => {
       expect(yield* open(client)).toMatchObject({ _tag: "MongoError", reason: "ConnectionClosed" })
       expect(yield* client.openSessions).toBe(0)
       expect(opened).toBe(0)
+    }))
+
+  it.scoped("on a client that closes while its deployment is being asked fails, and leaves none open", () =>
+    Effect.gen(function*() {
+      const server = yield* Responder.make()
+      const driver = yield* unconnected(server.url)
+      const asked = yield* Deferred.make<void>()
+      const answer = yield* Deferred.make<void>()
+      const connect = driver.connect.bind(driver)
+      driver.connect = async () => {
+        Deferred.unsafeDone(asked, Effect.void)
+        await Effect.runPromise(Deferred.await(answer))
+        return connect()
+      }
+      const scope = yield* Scope.make()
+      const client = yield* Scope.extend(MongoClient.fromDriver(Effect.succeed(driver)), scope)
+      const opening = yield* Effect.fork(open(client))
+      yield* Deferred.await(asked)
+      yield* Scope.close(scope, Exit.void)
+      yield* Deferred.succeed(answer, undefined)
+      expect(yield* Fiber.join(opening)).toMatchObject({
+        _tag: "MongoError",
+        reason: "ConnectionClosed",
+        operation: "Session.make"
+      })
+      expect(yield* client.openSessions).toBe(0)
+    }))
+
+  it.scoped("by many at once, on a client that nobody has connected yet, asks the deployment once", () =>
+    Effect.gen(function*() {
+      const warnings: Array<string> = []
+      const note = ({ name }: Error): void => void warnings.push(name)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => process.on("warning", note)),
+        () => Effect.sync(() => process.off("warning", note))
+      )
+      const server = yield* Responder.make()
+      const driver = yield* unconnected(server.url, { monitorCommands: true })
+      let hellos = 0
+      driver.on("commandStarted", ({ commandName }) => void (commandName === "hello" && hellos++))
+      const client = yield* MongoClient.fromDriver(Effect.succeed(driver))
+      const sessions = yield* Effect.all(Array.from({ length: 30 }, () => Connected.open(client)()), {
+        concurrency: "unbounded"
+      })
+      expect(new Set(sessions.map(({ id }) => id.hex)).size).toBe(30)
+      expect(hellos).toBe(1)
+      // Node.js tells of warnings at its next tick
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      expect(warnings).toEqual([])
     }))
 })

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
@@ -44,21 +45,27 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* watched.monitor.commands).toEqual([])
         })))
 
-    it.effect("waits for the running operation, and gives those that wait for it SessionEnded, without a command", (context) =>
+    it.effect("waits for the running operation, and gives those that wait for it SessionEnded, without a command", () =>
       Monitor.withClient({}, (watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const { close, session } = yield* opened(watched)
-          yield* Monitor.block(watched, ["ping"], "300 millis")
-          const running = yield* Effect.fork(ping(session))
-          yield* watched.monitor.awaitStarted("ping")
+          const started = yield* Deferred.make<void>()
+          const release = yield* Deferred.make<void>()
+          const running = yield* Effect.fork(session.use(async (s) => {
+            Deferred.unsafeDone(started, Effect.void)
+            await Effect.runPromise(Deferred.await(release))
+            return watched.client.driver.db("test").command({ ping: 1 }, { session: s })
+          }))
+          yield* Deferred.await(started)
           const waiting = yield* Effect.forEach([1, 2, 3], () => Effect.fork(Effect.flip(ping(session))))
           yield* Effect.yieldNow()
           const closing = yield* Effect.fork(close)
           yield* Effect.yieldNow()
-          const [time, refused] = yield* Effect.timed(Effect.flip(ping(session)))
-          expect(refused).toMatchObject(released)
-          expect(Duration.toMillis(time)).toBeLessThan(150)
+          // were it to wait, it would wait for what is released below
+          expect(yield* Effect.flip(ping(session))).toMatchObject(released)
+          expect(yield* Fiber.poll(closing)).toEqual(Option.none())
+          expect(yield* watched.monitor.commands).toEqual([])
+          yield* Deferred.succeed(release, undefined)
           yield* Fiber.join(closing)
           expect((yield* watched.monitor.named("ping")).map(({ outcome }) => outcome)).toEqual(["succeeded"])
           expect(yield* Fiber.join(running)).toMatchObject({ ok: 1 })
@@ -152,7 +159,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             yield* Deferred.succeed(started, insert)
           })))
           expect(Duration.toMillis(time)).toBeGreaterThanOrEqual(195)
-          expect(Duration.toMillis(time)).toBeLessThan(1_000)
+          expect(Duration.toMillis(time)).toBeLessThan(8_000)
           expect(entries.map(({ annotations }) => annotations)).toContainEqual({
             step: "running operation",
             problem: "not done in time"
@@ -174,7 +181,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             yield* Effect.fork(ping(session))
             yield* Effect.yieldNow()
           })))
-          expect(Duration.toMillis(time)).toBeLessThan(1_500)
+          expect(Duration.toMillis(time)).toBeLessThan(8_000)
           expect(entries.map(({ annotations }) => annotations)).toContainEqual({
             step: "running operation",
             problem: "not done in time"
@@ -194,7 +201,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             yield* Effect.addFinalizer(() => Effect.promise(() => close()))
           })))
           expect(Duration.toMillis(time)).toBeGreaterThanOrEqual(195)
-          expect(Duration.toMillis(time)).toBeLessThan(1_000)
+          expect(Duration.toMillis(time)).toBeLessThan(8_000)
           expect(entries.map(({ annotations }) => annotations)).toEqual([{
             step: "client",
             problem: "not done in time"
@@ -210,7 +217,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             settleTimeout: "100 millis"
           })
           const [time] = yield* Effect.timed(Effect.scoped(Effect.flatMap(hung.open({ release: "end" }), ping)))
-          expect(Duration.toMillis(time)).toBeLessThan(1_500)
+          expect(Duration.toMillis(time)).toBeLessThan(8_000)
           expect(entries.map(({ annotations }) => annotations)).toEqual([{
             step: "endSessions",
             problem: "not done in time"

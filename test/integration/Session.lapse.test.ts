@@ -17,6 +17,12 @@ import * as Responder from "../support/Responder.js"
 
 const hex = (server: Driver.ServerSession): string => Buffer.from(server.id.id.buffer).toString("hex")
 
+/** The cursors that a client of the driver has open. */
+const openCursors = (driver: Driver.MongoClient): ReadonlyArray<unknown> => {
+  const { s } = driver as Driver.MongoClient & { readonly s: { readonly activeCursors: ReadonlySet<unknown> } }
+  return [...s.activeCursors]
+}
+
 /** A session that nothing keeps alive. */
 const unkept = (options?: Session.Options, server?: Responder.Options) =>
   Effect.gen(function*() {
@@ -175,6 +181,44 @@ describe("a session that lapsed, with onLapse: \"renew\"", () => {
         expect(new Set(lsids)).toEqual(new Set([session.id.hex]))
         expect(started).toBe(lapses)
       }
+      expect(yield* server.overlaps).toEqual([])
+    }))
+
+  it.scoped("is not renewed in the middle of a transaction, which is gone with it: the use fails", () =>
+    Effect.gen(function*() {
+      const { client, server, session } = yield* unkept({ onLapse: "renew" })
+      const insert = session.use((one) => client.driver.db("test").collection("things").insertOne({}, { session: one }))
+      yield* session.use(async (one) => one.startTransaction())
+      yield* insert
+      const { id } = session
+      yield* server.clear
+      yield* TestClock.adjust(Duration.minutes(31))
+      for (const attempt of [Effect.flip(insert), Effect.flip(session.refresh), Effect.flip(insert)]) {
+        expect(yield* attempt).toMatchObject({ _tag: "SessionLapsed", timeout: Duration.minutes(30) })
+      }
+      expect(session.id).toEqual(id)
+      expect(yield* session.state).toBe("lapsed")
+      expect(yield* server.commands).toEqual([])
+    }))
+
+  it.scoped("has the cursors closed that its old driver session had left open", () =>
+    Effect.gen(function*() {
+      const cursor = { firstBatch: [{ n: 1 }], id: Long.fromNumber(7), ns: "test.things" }
+      const { client, server, session } = yield* unkept({ onLapse: "renew" }, { handlers: { find: { cursor } } })
+      const left = yield* session.use(async (one) => {
+        const found = client.driver.db("test").collection("things").find({}, { session: one })
+        await found.next()
+        return found
+      })
+      const { id } = session
+      expect(openCursors(client.driver)).toEqual([left])
+      yield* TestClock.adjust(Duration.minutes(31))
+      yield* ping(session)
+      expect(session.id).not.toEqual(id)
+      expect(left.closed).toBe(true)
+      expect(openCursors(client.driver)).toEqual([])
+      const [kill] = yield* server.named("killCursors")
+      expect(Responder.lsidOf(kill!.command)).toBe(id.hex)
       expect(yield* server.overlaps).toEqual([])
     }))
 

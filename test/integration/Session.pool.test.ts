@@ -273,6 +273,32 @@ describe("law 6, release: \"pool\"", () => {
       expect(yield* next(open)).not.toContain(id)
     }))
 
+  for (const release of ["end", "pool"] as const) {
+    it.scoped(`a session whose user ended the driver's by hand is not ended a second time, with release "${release}"`, () =>
+      Effect.gen(function*() {
+        const { client, open, server } = yield* connected({ handlers: { find: "hang" } })
+        const scope = yield* Scope.make()
+        const first = yield* Scope.extend(open({ release }), scope)
+        // so that it would be ended on the server with "pool", too
+        const read = yield* Effect.fork(
+          first.use((one, signal) =>
+            client.driver.db("test").collection("things").findOne({}, { session: one, signal })
+          )
+        )
+        yield* server.awaitCommand("find")
+        yield* Fiber.interrupt(read)
+        const { hex } = first.id
+        yield* first.use((one) => one.endSession())
+        const second = yield* open()
+        expect(second.id.hex).toBe(hex)
+        yield* Scope.close(scope, Exit.void)
+        expect(yield* server.named("endSessions")).toEqual([])
+        yield* ping(second)
+        expect(yield* second.isDirty).toBe(false)
+        expect(yield* client.openSessions).toBe(1)
+      }))
+  }
+
   it.scoped("a session whose write was interrupted, and settled, goes back to the pool", () =>
     Effect.gen(function*() {
       const { client, open, server } = yield* connected()

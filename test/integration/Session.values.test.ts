@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
+import type * as Driver from "mongodb"
 import { inspect } from "node:util"
 import * as CausalToken from "../../src/CausalToken.js"
 import * as MongoClient from "../../src/MongoClient.js"
@@ -136,6 +137,54 @@ describe("what a session tells of itself", () => {
       expect(session.id).toEqual(id)
       expect(yield* session.isDirty).toBe(false)
       expect(Option.isSome(yield* session.operationTime)).toBe(true)
+    }))
+})
+
+describe("an operation that was given a name", () => {
+  const named = (session: Session.Service, operation: string, command: Driver.Document = { ping: 1 }) =>
+    session.use((one) => session.client.driver.db("test").command(command, { session: one }), { operation })
+
+  it.scoped("is called by it in the errors of the session, and by those that it is in the way of", () =>
+    Effect.gen(function*() {
+      const { open, server } = yield* connected()
+      const answer = yield* Deferred.make<Responder.Reply>()
+      yield* server.on("ping", () => Deferred.await(answer))
+      const session = yield* Effect.scoped(Effect.gen(function*() {
+        const session = yield* open({ onBusy: "fail" })
+        const running = yield* Effect.fork(named(session, "saveUser"))
+        yield* server.awaitCommand("ping")
+        const errors = [yield* Effect.flip(named(session, "loadUser")), yield* Effect.flip(ping(session))]
+        yield* Deferred.succeed(answer, {})
+        yield* Fiber.join(running)
+        expect(errors).toMatchObject([
+          { _tag: "SessionBusy", operation: "loadUser", holder: "saveUser" },
+          { _tag: "SessionBusy", operation: "use", holder: "saveUser" }
+        ])
+        return session
+      }))
+      expect(yield* Effect.flip(named(session, "loadUser")))
+        .toMatchObject({ _tag: "SessionEnded", operation: "loadUser" })
+    }))
+
+  it.scoped("is called by it in the errors of the driver, of a lapse and of an unacknowledged write, ambient or not", () =>
+    Effect.gen(function*() {
+      const { client, open } = yield* connected({}, { keepAlive: false })
+      const session = yield* open()
+      expect(yield* Effect.flip(named(session, "loadUser", { noSuchCommand: 1 })))
+        .toMatchObject({ _tag: "MongoError", operation: "loadUser", code: 59 })
+      const ambient = Session.use((one) => client.driver.db("test").command({ noSuchCommand: 1 }, { session: one }), {
+        operation: "loadUser"
+      })
+      expect(yield* Effect.flip(Session.provide(ambient, session)))
+        .toMatchObject({ _tag: "MongoError", operation: "loadUser" })
+      const unacknowledged = session.use(
+        (one) => client.driver.db("test").collection("users").insertOne({}, { session: one, writeConcern: { w: 0 } }),
+        { operation: "saveUser" }
+      )
+      expect(yield* Effect.flip(unacknowledged)).toMatchObject({ _tag: "UnacknowledgedWrite", operation: "saveUser" })
+      yield* TestClock.adjust(Duration.minutes(31))
+      expect(yield* Effect.flip(named(session, "loadUser")))
+        .toMatchObject({ _tag: "SessionLapsed", operation: "loadUser" })
     }))
 })
 

@@ -5,6 +5,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
@@ -14,6 +15,7 @@ import { Binary } from "mongodb"
 import * as Idleness from "../../src/internal/idleness.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as SessionKeeper from "../../src/SessionKeeper.js"
+import * as Telemetry from "../../src/Telemetry.js"
 
 const halfAnHour = Duration.minutes(30)
 const minutes = Duration.toMillis(Duration.minutes(1))
@@ -102,6 +104,25 @@ describe("law 7, while the server cannot be reached", () => {
       yield* TestClock.adjust(Duration.hours(2))
       expect(count).toBeGreaterThan(5)
       expect(yield* lapsed(members)).toBe(0)
+    }))
+
+  it.effect("a refresh that dies is counted and logged as one that failed, and tried again", () =>
+    Effect.gen(function*() {
+      const logged: Array<string> = []
+      const logger = Logger.make(({ message }) => void logged.push(String(message)))
+      const before = yield* Metric.value(Telemetry.refreshFailures)
+      let count = 0
+      const keeper = keeperOf(() => Effect.suspend(() => ++count === 1 ? Effect.die(new Error("bug")) : Effect.void))
+      const members = yield* addIdle(keeper, [0])
+      const running = yield* Effect.fork(
+        Effect.provide(keeper.run, Logger.replace(Logger.defaultLogger, logger))
+      )
+      yield* TestClock.adjust(Duration.hours(2))
+      expect(count).toBeGreaterThan(5)
+      expect(yield* lapsed(members)).toBe(0)
+      expect((yield* Metric.value(Telemetry.refreshFailures)).count - before.count).toBe(1)
+      expect(logged).toEqual(["sessions could not be refreshed"])
+      expect(yield* Fiber.poll(running)).toEqual(Option.none())
     }))
 
   it.effect("a batch that is always refused keeps no other from being refreshed", () =>

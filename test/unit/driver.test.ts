@@ -7,9 +7,19 @@ import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
-import { BSON, MongoClient, MongoNetworkError, MongoServerError, ReadPreference, WriteConcern } from "mongodb"
+import {
+  BSON,
+  MongoAPIError,
+  MongoClient,
+  MongoNetworkError,
+  MongoServerError,
+  ReadPreference,
+  WriteConcern
+} from "mongodb"
 import { CausalToken } from "../../src/CausalToken.js"
 import * as Gate from "../../src/internal/driver.js"
+import * as Failure from "../../src/internal/failure.js"
+import { MongoError } from "../../src/MongoError.js"
 import * as SessionOptions from "../../src/SessionOptions.js"
 import * as Telemetry from "../../src/Telemetry.js"
 
@@ -109,6 +119,20 @@ describe("call", () => {
       const failed = yield* Effect.flip(Gate.call(options, () => Promise.reject(foreign)))
       expect(failed).toMatchObject({ reason: "WriteConflict", labels: ["TransientTransactionError"] })
     }))
+
+  it("an unacknowledged write is recognised whichever copy of the driver refused it, and nothing else is", () => {
+    const refusal = "Cannot have explicit session with unacknowledged writes"
+    const because = (cause?: unknown) =>
+      Failure.isUnacknowledgedWrite(
+        new MongoError({ reason: "InvalidArgument", operation: "test", labels: [], cause })
+      )
+    expect(because(Object.assign(new Error(refusal), { name: "MongoAPIError" }))).toBe(true)
+    expect(because(new MongoAPIError(refusal))).toBe(true)
+    expect(because(new MongoAPIError("something else"))).toBe(false)
+    expect(because(new Error(refusal))).toBe(false)
+    expect(because({ name: "MongoAPIError", message: refusal })).toBe(false)
+    expect(because()).toBe(false)
+  })
 
   it.effect("a bug in the user's code stays that very defect, thrown or rejected", () =>
     Effect.gen(function*() {

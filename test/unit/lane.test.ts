@@ -130,6 +130,45 @@ describe("lane", () => {
     }))
 
   it.live(
+    "withPermitNow never waits, wherever the runtime makes its fibers yield",
+    () =>
+      Effect.promise(() =>
+        FastCheck.assert(
+          FastCheck.asyncProperty(
+            FastCheck.nat(80),
+            FastCheck.nat(80),
+            FastCheck.integer({ min: 16, max: 64 }),
+            (first, second, maxOps) =>
+              Effect.runPromise(
+                Effect.gen(function*() {
+                  const lane = Lane.make()
+                  let waits = 0
+                  const add = lane.waiting.add.bind(lane.waiting)
+                  Object.assign(lane.waiting, { add: (waiter: never) => (waits++, add(waiter)) })
+                  const work = Effect.repeatN(Effect.yieldNow(), 3)
+                  const attempt = (steps: number, name: string) =>
+                    Effect.forEach(Arr.makeBy(steps + 1, (n) => n), () => Effect.void, { discard: true }).pipe(
+                      Effect.zipRight(Effect.exit(Lane.withPermitNow(lane, name, work)))
+                    )
+                  const exits = yield* Effect.all([attempt(first, "a"), attempt(second, "b")], {
+                    concurrency: "unbounded"
+                  })
+                  expect(waits).toBe(0)
+                  expect(exits.filter(Exit.isSuccess).length).toBeGreaterThan(0)
+                  for (const exit of exits.filter(Exit.isFailure)) {
+                    expect(exit.cause).toMatchObject({ _tag: "Fail", error: { _tag: "SessionBusy" } })
+                  }
+                  expect(Lane.isBusy(lane)).toBe(false)
+                }).pipe(Effect.withMaxOpsBeforeYield(maxOps))
+              )
+          ),
+          { numRuns: 1_000 }
+        )
+      ),
+    60_000
+  )
+
+  it.live(
     "no program of runs, forks and interruptions lets two operations overlap or loses the permit",
     () =>
       Effect.promise(() =>

@@ -1,0 +1,98 @@
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Metric from "effect/Metric"
+import type * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import type { ServerSessionId } from "mongodb"
+import { expectTypeOf } from "vitest"
+import type { MongoError } from "../../src/MongoError.js"
+import * as SessionKeeper from "../../src/SessionKeeper.js"
+import * as Telemetry from "../../src/Telemetry.js"
+
+declare const refresh: (ids: ReadonlyArray<ServerSessionId>) => Effect.Effect<void, MongoError>
+declare const timeout: Effect.Effect<Option.Option<Duration.Duration>>
+declare const duration: Duration.Duration
+declare const now: Parameters<SessionKeeper.Member["idleAt"]>[0]
+declare const members: ReadonlySet<SessionKeeper.Member>
+declare const named: ReadonlyArray<
+  Pick<SessionKeeper.Member, "idleAt" | "isBusy" | "keepAlive"> & { readonly name: string }
+>
+declare const schedule: Schedule.Schedule<number, unknown, "settings">
+
+// make: needs no more than it is given, so that the keeper is an ordinary value
+
+expectTypeOf(SessionKeeper.make(refresh, timeout, {})).toEqualTypeOf<SessionKeeper.SessionKeeper>()
+expectTypeOf(SessionKeeper.make).parameters.toEqualTypeOf<
+  [
+    refresh: (ids: ReadonlyArray<ServerSessionId>) => Effect.Effect<void, MongoError>,
+    timeout: Effect.Effect<Option.Option<Duration.Duration>>,
+    options: SessionKeeper.Options
+  ]
+>()
+
+// a timeout that can fail would end the keep-alive
+expectTypeOf<Effect.Effect<Option.Option<Duration.Duration>, "unready">>()
+  .not.toExtend<Parameters<typeof SessionKeeper.make>[1]>()
+// @ts-expect-error a schedule that needs a service would leave it to the client's
+SessionKeeper.make(refresh, timeout, { schedule })
+
+// The keeper neither fails nor needs anything
+
+expectTypeOf<SessionKeeper.SessionKeeper["add"]>().toEqualTypeOf<
+  (member: SessionKeeper.Member) => Effect.Effect<void>
+>()
+expectTypeOf<SessionKeeper.SessionKeeper["remove"]>().toEqualTypeOf<(member: SessionKeeper.Member) => void>()
+expectTypeOf<SessionKeeper.SessionKeeper["members"]>().toEqualTypeOf<() => ReadonlyArray<SessionKeeper.Member>>()
+expectTypeOf<SessionKeeper.SessionKeeper["round"]>().toEqualTypeOf<Effect.Effect<SessionKeeper.Round>>()
+expectTypeOf<SessionKeeper.SessionKeeper["run"]>().toEqualTypeOf<Effect.Effect<void>>()
+expectTypeOf<SessionKeeper.Round>().toEqualTypeOf<
+  { readonly refreshed: number; readonly commands: number; readonly lapsed: number }
+>()
+
+// A member of it
+
+expectTypeOf<SessionKeeper.Member["lsid"]>().toEqualTypeOf<() => ServerSessionId>()
+expectTypeOf<SessionKeeper.Member["keepAlive"]>().toEqualTypeOf<() => boolean>()
+expectTypeOf<SessionKeeper.Member["isBusy"]>().toEqualTypeOf<() => boolean>()
+expectTypeOf<SessionKeeper.Member["idleAt"]>().returns.toEqualTypeOf<number>()
+expectTypeOf<SessionKeeper.Member["touch"]>().returns.toEqualTypeOf<void>()
+expectTypeOf<SessionKeeper.Member["noteLapse"]>().toEqualTypeOf<() => boolean>()
+expectTypeOf<SessionKeeper.Member["close"]>().toEqualTypeOf<Effect.Effect<void>>()
+
+// Options
+
+expectTypeOf<Required<SessionKeeper.Options>>().toEqualTypeOf<{
+  readonly schedule: Schedule.Schedule<unknown> | undefined
+  readonly idleFor: Duration.DurationInput | undefined
+  readonly retry: Schedule.Schedule<unknown, MongoError> | undefined
+}>()
+expectTypeOf<{}>().toExtend<SessionKeeper.Options>()
+
+// plan: pure, and gives back the members as they came
+
+expectTypeOf(SessionKeeper.plan(members, now, duration, duration)).toEqualTypeOf<
+  {
+    readonly due: ReadonlyArray<SessionKeeper.Member>
+    readonly lapsed: ReadonlyArray<SessionKeeper.Member>
+  }
+>()
+expectTypeOf(SessionKeeper.plan(named, now, duration, duration).due).toEqualTypeOf<typeof named>()
+
+// batches
+
+expectTypeOf(SessionKeeper.batches([1, 2])).toEqualTypeOf<ReadonlyArray<ReadonlyArray<number>>>()
+expectTypeOf(SessionKeeper.batchSize).toEqualTypeOf<number>()
+
+// Telemetry: metrics that anybody may read, and reports that never fail
+
+expectTypeOf(Telemetry.sessionsOpen).toEqualTypeOf<Metric.Metric.Gauge<number>>()
+expectTypeOf(Telemetry.sessionsRefreshed).toEqualTypeOf<Metric.Metric.Counter<number>>()
+expectTypeOf(Telemetry.refreshFailures).toEqualTypeOf<Metric.Metric.Counter<number>>()
+expectTypeOf(Telemetry.sessionsLapsed).toEqualTypeOf<Metric.Metric.Counter<number>>()
+expectTypeOf(Telemetry.operationsUnsettled).toEqualTypeOf<Metric.Metric.Counter<number>>()
+expectTypeOf(Telemetry.unsettled).toEqualTypeOf<
+  (operation: string, waited: Duration.Duration) => Effect.Effect<void>
+>()
+expectTypeOf(Telemetry.lapsed).toEqualTypeOf<(count: number, timeout: Duration.Duration) => Effect.Effect<void>>()
+expectTypeOf(Telemetry.refreshFailed).toEqualTypeOf<(sessions: number, reason: string) => Effect.Effect<void>>()
+expectTypeOf(Telemetry.closingFailed).toEqualTypeOf<(step: string, problem: string) => Effect.Effect<void>>()
