@@ -38,9 +38,9 @@ export const make = (client: Driver.MongoClient): Pool => {
         const limit = Option.getOrElse(timeout, () => Duration.infinity)
         let session = client.startSession(options)
         let idle = idleAt(session.serverSession, now)
-        // What is made anew is no staler than this, and nothing is noted of it: where the server keeps sessions for a
-        // minute only, it would otherwise never do.
-        const start = driverNow(session.serverSession)
+        // What is made anew has not been idle, and nothing is noted of it: where the server keeps sessions for a minute
+        // only, it would otherwise never do.
+        const start = driverNow(session.serverSession) - moment
         const isNew = (server: Driver.ServerSession): boolean => server.lastUse >= start && !notes.has(server)
         while (!isNew(session.serverSession) && Idleness.isStale(idle, limit)) {
           discard(session)
@@ -54,6 +54,9 @@ export const make = (client: Driver.MongoClient): Pool => {
     }
   }
 }
+
+// What was made or used so many milliseconds ago is as good as new: the shortest life of a session is a minute.
+const moment = 1_000
 
 /** Milliseconds since the driver last sent a server session's id, by the clock that the driver uses. */
 export const sinceLastUse = (server: Driver.ServerSession): number => Math.max(0, driverNow(server) - server.lastUse)
