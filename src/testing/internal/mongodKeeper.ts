@@ -48,7 +48,9 @@ const stop = async (code) => {
   for (const pid of new Set([...pids, ...mongodPids()])) {
     try {
       process.kill(pid, "SIGKILL")
-    } catch {}
+    } catch {
+      // it is gone already
+    }
   }
   if (order !== undefined) fs.rmSync(order.home, { recursive: true, force: true, maxRetries: 5 })
   process.exit(code)
