@@ -60,7 +60,7 @@ export interface Options {
   readonly idleFor?: Duration.DurationInput | undefined
   /**
    * How a round with a failed refresh is tried again. Default: after 1, 2, 4, ... 30 seconds, for as long as there are
-   * sessions to be refreshed that have not lapsed. A refresh that is not answered within a third of the server's session
+   * sessions to be refreshed that have not lapsed. A refresh that is not answered within a sixth of the server's session
    * timeout has failed.
    */
   readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
@@ -174,7 +174,7 @@ export const make = (
       const sent = yield* Idleness.now
       const { due } = plan(batch.filter((member) => members.has(member)), sent, known, idleFor)
       if (due.length === 0) return 0
-      yield* answeredInTime(sane(refresh(due.map((member) => member.lsid()))), Duration.times(known, 1 / 3))
+      yield* answeredInTime(sane(refresh(due.map((member) => member.lsid()))), Duration.times(known, 1 / 6))
       const answered = yield* Idleness.now
       // An answer that came after the timeout does not tell whether the session was still there when it was refreshed.
       const alive = due.filter((member) => !Idleness.hasLapsed(member.idleAt(answered), known))
@@ -255,7 +255,9 @@ const sane = (refresh: Effect.Effect<void, MongoError>) =>
     (cause) => Effect.fail(new MongoError({ reason: "Other", operation: "refreshSessions", labels: [], cause }))
   )
 
-// A connection that went dead without a word must not end the keep-alive.
+// A connection that went dead without a word must not end the keep-alive. A session may have been idle for 11 fifteenths of
+// the timeout when it is refreshed at last (a third, and the longest wait for the next round): after a sixth without an
+// answer there is time for a second try.
 const answeredInTime = (refresh: Effect.Effect<void, MongoError>, time: Duration.Duration) =>
   Effect.timeoutFail(refresh, {
     duration: time,
