@@ -17,18 +17,21 @@ import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "./CausalToken.js"
 import { unsupported } from "./internal/deployment.js"
-import * as Gate from "./internal/driver.js"
+import * as Driving from "./internal/driver.js"
 import { isTooOldServer } from "./internal/failure.js"
 import { open, type State } from "./internal/openSession.js"
+import type { Gate, key } from "./internal/sessionGate.js"
 import * as MongoClient from "./MongoClient.js"
 import { MongoError } from "./MongoError.js"
 import {
   type AcquireError,
   CryptoUnavailable,
   ForeignSession,
+  type SessionBusy,
   type SessionEnded,
   type SessionLapsed,
   SessionsUnsupported,
+  type TransactionEnded,
   UnacknowledgedWrite,
   type UseError
 } from "./SessionErrors.js"
@@ -59,7 +62,7 @@ export interface Service extends Inspectable.Inspectable {
     options?: UseOptions
   ) => Effect.Effect<A, UseError>
   /** Refreshes the session on the server now; the keep-alive does so by itself. */
-  readonly refresh: Effect.Effect<void, SessionEnded | SessionLapsed | MongoError>
+  readonly refresh: Effect.Effect<void, SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError>
   /** How long the server has not heard of the session. */
   readonly idle: Effect.Effect<Duration.Duration>
   /** What the session is doing at this moment. */
@@ -81,6 +84,8 @@ export interface Service extends Inspectable.Inspectable {
   readonly isDirty: Effect.Effect<boolean>
   /** The address of the server that the session is pinned to; only on sharded clusters, during a transaction. */
   readonly serverAddress: Effect.Effect<Option.Option<string>>
+  /** What transactions need of the session. Not for use outside of this library. */
+  readonly [key]: Gate
 }
 
 /**
@@ -133,7 +138,7 @@ export const make = <Client = MongoClient.MongoClient>(
   Effect.gen(function*() {
     const { client: _, ...rest } = options ?? {}
     const decoded = yield* SessionOptions.decode(rest)
-    if (!(yield* Gate.hasSecureRandom)) {
+    if (!(yield* Driving.hasSecureRandom)) {
       return yield* new CryptoUnavailable()
     }
     const client = yield* MongoClient.clientOf(options)

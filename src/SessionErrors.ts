@@ -281,6 +281,7 @@ export type UseError =
   | SessionLapsed
   | SessionBusy
   | UnacknowledgedWrite
+  | TransactionEnded
   | MongoError
 
 /**

@@ -3,9 +3,13 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import type { Reason } from "./MongoError.js"
 
 /**
  * Sessions open at this moment, over all clients of the process.
@@ -112,3 +116,152 @@ export const refreshFailed = (sessions: number, reason: string): Effect.Effect<v
  */
 export const closingFailed = (step: string, problem: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning("a step of closing did not succeed"), { step, problem })
+
+/**
+ * How a transaction ended, as the tag `outcome` of {@link transactions}.
+ *
+ * - `committed`
+ * - `rolledBack`: the body failed, was interrupted, or asked for it
+ * - `aborted`: given up, for attempts or time ran out
+ * - `doomed`: the body succeeded although a part of it had failed
+ * - `unknown`: it may have been committed
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TransactionOutcome = "committed" | "rolledBack" | "aborted" | "doomed" | "unknown"
+
+/**
+ * The outcome that each end of a transaction counts as.
+ *
+ * @internal
+ */
+export const outcomeOf = {
+  committed: "committed",
+  aborted: "rolledBack",
+  refused: "rolledBack",
+  unknown: "unknown"
+} as const
+
+/**
+ * Transactions that have come to their end, by `outcome`. What ends by hand counts as it ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const transactions = Metric.counter("mongo.session.transactions", {
+  description: "Transactions that have come to their end",
+  incremental: true
+})
+
+/**
+ * Runs of a transaction's body, or of its commit, that are repeated; by `label`, the error label that allows it, and
+ * `step`, `body` or `commit`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const transactionRetries = Metric.counter("mongo.session.transaction.retries", {
+  description: "Repeated runs of a transaction's body or commit",
+  incremental: true
+})
+
+/**
+ * Hooks of transactions that failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const hookFailures = Metric.counter("mongo.session.transaction.hook.failures", {
+  description: "Hooks of transactions that failed",
+  incremental: true
+})
+
+/**
+ * A transaction, or its commit, is about to be run again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Retry {
+  /** The attempt that has failed, counted from 1. */
+  readonly attempt: number
+  /** What is run again: the whole body, or the commit alone. */
+  readonly step: "body" | "commit"
+  /** Why it had failed. */
+  readonly reason: Reason
+  /** The error label that allows to run it again, be it the driver's or one that the specification asks for. */
+  readonly label: "TransientTransactionError" | "UnknownTransactionCommitResult"
+  /** The time until it is run again. */
+  readonly delay: Duration.Duration
+  /** The time since the first attempt began. */
+  readonly elapsed: Duration.Duration
+}
+
+/**
+ * Counts and logs that a transaction, or its commit, is run again, and notes it in the transaction's span.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const retried = (retry: Retry): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { attempt, label, reason, step } = retry
+    yield* Metric.increment(Metric.tagged(Metric.tagged(transactionRetries, "label", label), "step", step))
+    yield* event("retry", { attempt, label, reason, step })
+    yield* Effect.annotateLogs(Effect.logDebug("a transaction is run again"), {
+      attempt,
+      step,
+      reason,
+      label,
+      delay: Duration.format(retry.delay)
+    })
+  })
+
+/**
+ * Counts how a transaction ended, and notes it in its span.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const ended = (outcome: TransactionOutcome): Effect.Effect<void> =>
+  Effect.zipRight(
+    Metric.increment(Metric.tagged(transactions, "outcome", outcome)),
+    event(outcome, {})
+  )
+
+/**
+ * Counts and logs a hook that failed. What the transaction did stays as it is.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const hookFailed = (moment: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.zipRight(
+    Metric.increment(Metric.tagged(hookFailures, "moment", moment)),
+    Effect.annotateLogs(Effect.logError("a hook of a transaction failed", cause), { moment })
+  )
+
+/**
+ * Logs that it could not be found out whether a commit had happened.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const verificationFailed = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.logError("it could not be verified whether a transaction was committed", cause)
+
+/**
+ * Logs that a transaction could not be aborted; the server does so by itself, after a minute.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const abortFailed = (problem: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning("a transaction could not be aborted"), { problem })
+
+const event = (name: string, attributes: Record<string, unknown>): Effect.Effect<void> =>
+  Effect.flatMap(Effect.option(Effect.currentSpan), (span) =>
+    Option.isNone(span)
+      ? Effect.void
+      : Effect.map(Clock.currentTimeNanos, (now) => span.value.event(name, now, attributes)))

@@ -19,8 +19,10 @@ export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
   readonly attempts: number
   /** The time since the first attempt began. */
   readonly elapsed: Duration.Duration
-  /** The failure of the last attempt. */
+  /** The failure for which the last attempt was to be run again. */
   readonly last: unknown
+  /** Whether it ran inside another transaction (`propagation: "requiresNew"`). Default `false`. */
+  readonly nested?: boolean | undefined
 }> {
   /** The failure of the last attempt, where loggers look for it. */
   override get cause(): unknown {
@@ -34,7 +36,11 @@ export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
     return `the transaction was given up after ${tried(this)}: ${describe(this.last)}`
   }
   get hint(): string {
-    return "Nothing was committed, so it may be run again; shorten the body, or raise `timeout` or `retry`."
+    const hint = "Nothing was committed, so it may be run again; shorten the body, or raise `timeout` or `retry`."
+    return this.nested === true
+      ? `${hint} If the transaction around it had written the same documents, it could never have succeeded: that one ` +
+        "waits for it. Let it join (\"required\"), or write those documents in one of the two only."
+      : hint
   }
   override toJSON(): object {
     return render(this, { attempts: this.attempts, elapsed: this.elapsed, last: describe(this.last) })

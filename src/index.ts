@@ -26,5 +26,7 @@ export * as SessionKeeper from "./SessionKeeper.js"
 export * as SessionOptions from "./SessionOptions.js"
 /** The names and metrics of what the library reports about itself. @since 0.1.0 */
 export * as Telemetry from "./Telemetry.js"
+/** Transactions that compose. @since 0.1.0 */
+export * as Transaction from "./Transaction.js"
 /** The options of a transaction. @since 0.1.0 */
 export * as TransactionOptions from "./TransactionOptions.js"

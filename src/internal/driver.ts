@@ -165,20 +165,22 @@ const replyOptions = {
 } as const
 
 /**
- * Runs a command on the `admin` database without any session.
+ * Runs a command on the `admin` database without any session, or in a transaction that the driver has done with.
  *
  * The driver lends an implicit session to every command that comes without one. This one is given a driver session that
- * lends no server session, so that no `lsid` goes out and none is taken from the pool.
+ * lends no server session, so that no `lsid` goes out and none is taken from the pool; or one that lends the id and the
+ * transaction number that are named.
  */
 export const adminCommand = async (
   client: Driver.MongoClient,
   command: Driver.Document,
-  signal: AbortSignal
+  signal: AbortSignal,
+  of?: { readonly lsid: Driver.ServerSessionId; readonly txnNumber: number }
 ): Promise<Driver.Document> => {
   const implicit: Driver.ClientSessionOptions & { readonly explicit: boolean } = { explicit: false }
   const session = client.startSession(implicit)
   Object.defineProperty(session, "serverSession", {
-    value: { id: undefined, lastUse: 0, txnNumber: 0, isDirty: true }
+    value: { id: of?.lsid, lastUse: 0, txnNumber: of?.txnNumber ?? 0, isDirty: true }
   })
   try {
     return await client.db("admin").command(command, { ...replyOptions, session, signal })
@@ -203,7 +205,7 @@ export const sessionOptions = (options: SessionOptions.Decoded): Driver.ClientSe
  * Transaction options as `startTransaction` takes them, made of fresh objects at each call: the driver writes the session's
  * causal time into the read concern that it is given, and a shared one would carry it into other sessions.
  */
-const transactionOptions = (options: TransactionOptions.Decoded): Driver.TransactionOptions => {
+export const transactionOptions = (options: TransactionOptions.Decoded): Driver.TransactionOptions => {
   const { maxCommitTime, readConcern, readPreference, writeConcern } = options
   return {
     ...(readConcern === undefined ? {} : { readConcern: { level: readConcern.level } }),

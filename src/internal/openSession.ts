@@ -14,12 +14,14 @@ import type { Member } from "../SessionKeeper.js"
 import type * as SessionOptions from "../SessionOptions.js"
 import * as Telemetry from "../Telemetry.js"
 import { closingStep, errorName, within } from "./bounded.js"
+import { abandon } from "./byHand.js"
 import * as Cursors from "./cursors.js"
 import * as Gate from "./driver.js"
 import { isUnacknowledgedWrite } from "./failure.js"
 import * as Idleness from "./idleness.js"
 import * as Lane from "./lane.js"
 import * as Pool from "./pool.js"
+import { type Gate as Transactional, inTurn, key, operate } from "./sessionGate.js"
 
 /**
  * What a session is doing.
@@ -124,40 +126,57 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
         }
       })
 
-    const onAborted = () => {
-      mayHoldCursor = true
-    }
-
-    const unsettled = Effect.sync(() => {
+    const breakUp = Effect.sync(() => {
       broken = true
       Pool.markDirty(session)
     })
 
-    const use = <A>(
-      evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
-      { operation = "use" }: { readonly operation?: string | undefined } = {}
-    ): Effect.Effect<A, UseError> => {
-      const run = Effect.suspend(() => {
+    const call: Transactional["call"] = (operation, evaluate, onAborted) =>
+      Effect.suspend(() => {
         const before = session.serverSession.lastUse
         return Effect.ensuring(
           Gate.call(
-            { operation, settleTimeout, client: client.driver, onAborted, onUnsettled: unsettled },
+            {
+              operation,
+              settleTimeout,
+              client: client.driver,
+              onAborted: () => {
+                mayHoldCursor = true
+                onAborted?.()
+              },
+              onUnsettled: breakUp
+            },
             (signal) => evaluate(session, signal)
           ),
           noteUse(before)
         )
       })
-      const inTurn = ensureOpen(operation).pipe(
-        Effect.zipRight(ensureAlive(operation)),
-        Effect.zipRight(run),
-        Effect.catchIf(
-          (error) => error._tag === "MongoError" && isUnacknowledgedWrite(error),
-          () => Effect.fail(new UnacknowledgedWrite({ operation, source: "operation" }))
-        )
-      )
-      const enter = options.onBusy === "fail" ? Lane.withPermitNow : Lane.withPermit
-      return Effect.zipRight(ensureOpen(operation), enter(lane, operation, inTurn))
+
+    const gate: Transactional = {
+      lane,
+      settleTimeout,
+      session: () => session,
+      inTurn: inTurn(lane, options.onBusy),
+      ready: (operation) => Effect.zipRight(ensureOpen(operation), ensureAlive(operation)),
+      call,
+      breakUp,
+      isBroken: () => broken,
+      manual: undefined
     }
+
+    const use = <A>(
+      evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
+      { operation = "use" }: { readonly operation?: string | undefined } = {}
+    ): Effect.Effect<A, UseError> =>
+      Effect.zipRight(
+        ensureOpen(operation),
+        gate.inTurn(operation, (part) =>
+          Effect.catchIf(
+            Effect.zipRight(gate.ready(operation), operate(gate, part, operation, evaluate)),
+            (error) => error._tag === "MongoError" && isUnacknowledgedWrite(error),
+            () => Effect.fail(new UnacknowledgedWrite({ operation, source: "operation" }))
+          ))
+      )
 
     const member: Member = {
       lsid: () => session.serverSession.id,
@@ -200,6 +219,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
         const command = client.adminCommand({ endSessions: [lsid] })
         yield* closingStep("endSessions", client.closeTimeout, command, (error) => error.reason)
       }
+      yield* abandon(gate)
       client.keeper.remove(member)
       yield* Metric.incrementBy(Telemetry.sessionsOpen, -1)
     })
@@ -211,16 +231,16 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
 
     // In its turn: it may renew the session, which must not happen under an operation that is in flight.
     const refreshInTurn = Effect.gen(function*() {
-      yield* ensureOpen("refresh")
-      yield* ensureAlive("refresh")
+      yield* gate.ready("refresh")
       const sent = yield* Idleness.now
       yield* client.adminCommand({ refreshSessions: [member.lsid()] })
       member.touch(sent)
     })
-    const refresh = Effect.zipRight(ensureOpen("refresh"), Lane.withPermit(lane, "refresh", refreshInTurn))
+    const refresh = Effect.zipRight(ensureOpen("refresh"), gate.inTurn("refresh", () => refreshInTurn))
 
     let id: { readonly of: Driver.ServerSession; readonly id: SessionId } | undefined
     const service = {
+      [key]: gate,
       get id(): SessionId {
         if (id?.of !== session.serverSession) {
           id = { of: session.serverSession, id: Gate.idOf(session) }

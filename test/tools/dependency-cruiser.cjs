@@ -16,14 +16,30 @@ const levels = [
     "internal/failure",
     "internal/options",
     "internal/idleness",
-    "internal/deployment"
+    "internal/deployment",
+    "internal/outcome",
+    "internal/transient",
+    "internal/backoff"
   ),
-  modules("internal/driver", "internal/lane", "internal/pool", "internal/bounded", "internal/cursors", "Telemetry"),
+  modules(
+    "internal/driver",
+    "internal/driverTransaction",
+    "internal/lane",
+    "internal/pool",
+    "internal/bounded",
+    "internal/cursors",
+    "internal/attempt",
+    "internal/hooks",
+    "internal/sessionGate",
+    "internal/byHand",
+    "Telemetry"
+  ),
   modules("SessionKeeper"),
   modules("internal/clientSettings"),
   modules("MongoClient"),
   modules("internal/openSession"),
   modules("Session"),
+  modules("internal/joining", "internal/ending", "internal/engine"),
   modules("Transaction", "Cursor", "SessionCommands", "internal/replies", "internal/patterns", "internal/listing"),
   modules("Database", "Collection", "ChangeStream", "Outbox"),
   modules("index")

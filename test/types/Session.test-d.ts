@@ -15,9 +15,11 @@ import * as Session from "../../src/Session.js"
 import type {
   AcquireError,
   ForeignSession,
+  SessionBusy,
   SessionEnded,
   SessionLapsed,
   SessionMisconfigured,
+  TransactionEnded,
   UseError
 } from "../../src/SessionErrors.js"
 import type { SessionId } from "../../src/SessionId.js"
@@ -120,7 +122,9 @@ expectTypeOf(session.id).toEqualTypeOf<SessionId>()
 expectTypeOf(session.client).toEqualTypeOf<MongoClient.Service>()
 expectTypeOf(session.options).toEqualTypeOf<SessionOptions.Decoded>()
 expectTypeOf(session.use(() => Promise.resolve("a"))).toEqualTypeOf<Effect.Effect<string, UseError>>()
-expectTypeOf(session.refresh).toEqualTypeOf<Effect.Effect<void, SessionEnded | SessionLapsed | MongoError>>()
+expectTypeOf(session.refresh).toEqualTypeOf<
+  Effect.Effect<void, SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError>
+>()
 expectTypeOf(session.idle).toEqualTypeOf<Effect.Effect<Duration.Duration>>()
 expectTypeOf(session.state).toEqualTypeOf<Effect.Effect<Session.State>>()
 expectTypeOf(session.operationTime).toEqualTypeOf<Effect.Effect<Option.Option<Timestamp>>>()

@@ -150,13 +150,14 @@ expectTypeOf(useError).toEqualTypeOf<
   | SessionErrors.SessionLapsed
   | SessionErrors.SessionBusy
   | SessionErrors.UnacknowledgedWrite
+  | SessionErrors.TransactionEnded
   | MongoError.MongoError
 >()
 expectTypeOf<Tag<SessionErrors.AcquireError>>().toEqualTypeOf<
   "SessionMisconfigured" | "CryptoUnavailable" | "SessionsUnsupported" | "UnacknowledgedWrite" | "MongoError"
 >()
 expectTypeOf<Tag<SessionErrors.UseError>>().toEqualTypeOf<
-  "SessionEnded" | "SessionLapsed" | "SessionBusy" | "UnacknowledgedWrite" | "MongoError"
+  "SessionEnded" | "SessionLapsed" | "SessionBusy" | "UnacknowledgedWrite" | "TransactionEnded" | "MongoError"
 >()
 expectTypeOf<Tag<SessionErrors.TransactionError>>().toEqualTypeOf<
   | Tag<SessionErrors.AcquireError>
@@ -214,7 +215,12 @@ expectTypeOf<SessionErrors.DecodeFailed["issue"]>().toEqualTypeOf<string>()
 expectTypeOf(SessionErrors.DecodeFailed.fromParseError).returns.toEqualTypeOf<SessionErrors.DecodeFailed>()
 
 expectTypeOf<Fields<typeof SessionErrors.TransactionAborted>>().toEqualTypeOf<
-  { readonly attempts: number; readonly elapsed: Duration.Duration; readonly last: unknown }
+  {
+    readonly attempts: number
+    readonly elapsed: Duration.Duration
+    readonly last: unknown
+    readonly nested?: boolean | undefined
+  }
 >()
 expectTypeOf<SessionErrors.TransactionAborted["labels"]>().toEqualTypeOf<ReadonlyArray<string>>()
 expectTypeOf<Fields<typeof SessionErrors.CommitUnknown>>().toEqualTypeOf<

@@ -1,0 +1,552 @@
+/**
+ * Transactions that compose: effects written apart become one unit, which is committed or rolled back as a whole.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Attempt from "./internal/attempt.js"
+import * as Backoff from "./internal/backoff.js"
+import * as ByHand from "./internal/byHand.js"
+import * as DriverTransaction from "./internal/driverTransaction.js"
+import * as Engine from "./internal/engine.js"
+import * as Hooks from "./internal/hooks.js"
+import * as Joining from "./internal/joining.js"
+import { type Gate, key } from "./internal/sessionGate.js"
+import type * as MongoClient from "./MongoClient.js"
+import type { MongoError } from "./MongoError.js"
+import * as Session from "./Session.js"
+import {
+  type AcquireError,
+  type InvalidInTransaction,
+  type SessionBusy,
+  type SessionEnded,
+  type SessionLapsed,
+  SessionMisconfigured,
+  type TransactionDoomed,
+  TransactionEnded,
+  type TransactionError,
+  TransactionForbidden,
+  TransactionRequired,
+  TransactionUnsupported
+} from "./SessionErrors.js"
+import type * as SessionOptions from "./SessionOptions.js"
+import * as Telemetry from "./Telemetry.js"
+import * as TransactionOptions from "./TransactionOptions.js"
+
+export {
+  /**
+   * The transaction that an effect runs in: in the requirements of an effect, it must run inside one, which the compiler
+   * checks.
+   *
+   * @since 0.1.0
+   * @category tags
+   */
+  Transaction
+} from "./internal/attempt.js"
+export type {
+  /** The transaction that an effect runs in. @since 0.1.0 @category models */
+  Service
+} from "./internal/attempt.js"
+export type {
+  /** The state of a session's transaction. @since 0.1.0 @category models */
+  State
+} from "./internal/driverTransaction.js"
+
+/**
+ * What `run` does with regard to a transaction around it.
+ *
+ * - `required`: joins it; without one, starts one
+ * - `requiresNew`: starts one of its own in a session of its own, which is committed or rolled back by itself
+ * - `mandatory`: joins it; without one, fails with `TransactionRequired`
+ * - `never`: fails with `TransactionForbidden`; without one, runs the effect without a transaction
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Propagation = "required" | "requiresNew" | "mandatory" | "never"
+
+/**
+ * How to run a transaction.
+ *
+ * A part that joins a transaction takes that one's options as they are. Those of the five of `TransactionOptions` that
+ * the part sets must be the same, else it fails with `IncompatibleJoin`; its `retry`, `onRetry`, `verifyCommit` and
+ * `session` mean nothing.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<Client = MongoClient.MongoClient, VR = never, OR = never>
+  extends TransactionOptions.TransactionOptions, MongoClient.ClientOption<Client>
+{
+  /** What to do with regard to a transaction around this one. Default `required`. */
+  readonly propagation?: Propagation | undefined
+  /**
+   * When to run the body again, and how often. Its input is the failure; the time limit holds in any case. Default
+   * {@link backoff}.
+   */
+  readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
+  /** The options of the session that is opened where there is none. */
+  readonly session?: SessionOptions.SessionOptions | undefined
+  /** Told before the body, or the commit, is run again. Runs outside of the transaction. */
+  readonly onRetry?: ((retry: Telemetry.Retry) => Effect.Effect<void, never, OR>) | undefined
+  /**
+   * Asked when it is not known whether the commit happened: `true` if it did; `false` if it did not, and the body may
+   * be run again. Runs outside of the transaction, after the commit was repeated for as long as there was time. When it
+   * fails, that is logged, and the run fails with `CommitUnknown`, as it does without this option.
+   */
+  readonly verifyCommit?: Effect.Effect<boolean, unknown, VR> | undefined
+}
+
+/**
+ * The delays that the specification asks for: before the run number n of a body, counted from 0, a random part of the
+ * lesser of 5 ms · 1.5ⁿ and 500 ms. Endless; combine it with `Schedule.recurs` to limit the attempts.
+ *
+ * See the specification "Convenient API for Transactions".
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const backoff: Schedule.Schedule<number> = Backoff.specification
+
+interface Never<Client> extends Options<Client> {
+  readonly propagation: "never"
+}
+
+/**
+ * Runs an effect in a transaction of the ambient session, or of a session that is opened for it: everything that the
+ * effect does in that session takes effect together when the effect succeeds, or not at all.
+ *
+ * The effect, its body, is run again from its beginning as long as it fails for a reason that may go away, like a lost
+ * conflict or a lost primary, be the failure wrapped, mapped or swallowed; so all else that it does must bear being
+ * repeated, or belong into {@link onCommit}. Its own failures roll back and are passed on as they are. An
+ * interruption waits for the running operation, and rolls back.
+ *
+ * Operations of the body run one at a time, from however many fibers; operations of others in the session wait until the
+ * transaction is over. A fiber that is still running after the body has ended finds the transaction closed
+ * (`TransactionEnded`).
+ *
+ * Fails, besides, with `SessionMisconfigured`, `ForeignSession`, `TransactionUnsupported`, `TransactionRequired`,
+ * `TransactionForbidden` and `IncompatibleJoin` before anything is sent; with all that opening and using a session can
+ * fail with; with `TransactionAborted` when attempts or time ran out; with `TransactionDoomed` when the body succeeded
+ * although an operation in it had failed; with `CommitUnknown` when it is not known whether the commit happened; and
+ * with `MongoError` when the commit was refused.
+ *
+ * See the specifications "Transactions" and "Convenient API for Transactions".
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const run: {
+  <Client = MongoClient.MongoClient>(options: Never<Client>): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | TransactionError, Client | Exclude<R, Session.Session>>
+  <Client = MongoClient.MongoClient, VR = never, OR = never>(options?: Options<Client, VR, OR>): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | TransactionError, Client | VR | OR | Inside<R>>
+  <A, E, R, Client = MongoClient.MongoClient>(
+    effect: Effect.Effect<A, E, R>,
+    options: Never<Client>
+  ): Effect.Effect<A, E | TransactionError, Client | Exclude<R, Session.Session>>
+  <A, E, R, Client = MongoClient.MongoClient, VR = never, OR = never>(
+    effect: Effect.Effect<A, E, R>,
+    options?: Options<Client, VR, OR>
+  ): Effect.Effect<A, E | TransactionError, Client | VR | OR | Inside<R>>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <A, E, R, Client, VR, OR>(
+    effect: Effect.Effect<A, E, R>,
+    options: Options<Client, VR, OR> = {}
+  ): Effect.Effect<A, E | TransactionError, Client | VR | OR | Inside<R>> =>
+    Effect.gen(function*() {
+      const decoded = yield* decode(options)
+      const { propagation = "required" } = options
+      const { session, within } = yield* whereabouts(options)
+
+      if (propagation === "mandatory" && within === undefined) {
+        return yield* new TransactionRequired({ operation: "Transaction.run" })
+      }
+      if (propagation === "never") {
+        if (within !== undefined) return yield* new TransactionForbidden({ operation: "Transaction.run" })
+        return yield* inSession(session, options, (service) => without(effect, service))
+      }
+      // In a sandbox nothing is ever committed, so that what would be a transaction of its own must join.
+      if (within !== undefined && (propagation !== "requiresNew" || within.part.of.isSandbox)) {
+        yield* Joining.ensureSame(decoded, within.part, within.session.client.driver)
+        return yield* Joining.join((part) => inside(effect, within.session, part), within.part)
+      }
+      const done = yield* inSession(within === undefined ? session : Option.none(), options, (service) =>
+        transaction(effect, service, decoded, options, false, ({ hooks }) =>
+          Hooks.run(hooks)))
+      return Option.isSome(done) ? done.value : yield* run<A, E, R, Client, VR, OR>(effect, options)
+    })
+)
+
+// What an effect still needs when it is run in a transaction.
+type Inside<R> = Exclude<R, Session.Session | Attempt.Transaction>
+
+/**
+ * What a sandbox has made of an effect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Sandboxed<A> {
+  /** What the effect succeeded with. */
+  readonly value: A
+  /** The hooks that would have run, in order. They have not: run those that the test is about. */
+  readonly hooks: ReadonlyArray<{
+    /** What they were registered for. */
+    readonly moment: "onCommit" | "onRollback"
+    /** The hook; what it fails with is logged. */
+    readonly effect: Effect.Effect<void>
+  }>
+}
+
+/**
+ * Runs an effect in a transaction that is always rolled back: for tests that leave nothing behind. All is real but the
+ * commit: operations, retries, `beforeCommit`. Nothing of it is seen outside, and nothing outside sees it.
+ *
+ * Inside another transaction it opens a session of its own. What would be a transaction of its own inside of it
+ * (`requiresNew`) joins it; `Transaction.commit` is refused with `InvalidInTransaction`. {@link outside} steps out of it.
+ *
+ * Fails as {@link run} does.
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const sandbox: {
+  <Client = MongoClient.MongoClient, OR = never>(
+    options?: SandboxOptions<Client, OR>
+  ): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<Sandboxed<A>, E | TransactionError, Client | OR | Inside<R>>
+  <A, E, R, Client = MongoClient.MongoClient, OR = never>(
+    effect: Effect.Effect<A, E, R>,
+    options?: SandboxOptions<Client, OR>
+  ): Effect.Effect<Sandboxed<A>, E | TransactionError, Client | OR | Inside<R>>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <A, E, R, Client, OR>(
+    effect: Effect.Effect<A, E, R>,
+    options: SandboxOptions<Client, OR> = {}
+  ): Effect.Effect<Sandboxed<A>, E | TransactionError, Client | OR | Inside<R>> =>
+    Effect.gen(function*() {
+      const decoded = yield* decode(options)
+      const { session, within } = yield* whereabouts(options)
+      let hooks: ReadonlyArray<Attempt.Hook> = []
+      const done = yield* inSession(within === undefined ? session : Option.none(), options, (service) =>
+        transaction<A, E, R, never, OR>(effect, service, decoded, options, true, (done) =>
+          Effect.sync(() =>
+            void (hooks = done.hooks)
+          )))
+      if (Option.isNone(done)) {
+        return yield* sandbox<A, E, R, Client, OR>(effect, options)
+      }
+      return {
+        value: done.value,
+        hooks: hooks.map((hook) => ({
+          moment: hook.moment === "onCommit" ? hook.moment : "onRollback",
+          effect: Hooks.reported(hook)
+        }))
+      }
+    })
+)
+
+/**
+ * How to run a sandbox.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface SandboxOptions<Client = MongoClient.MongoClient, OR = never>
+  extends Omit<Options<Client, never, OR>, "propagation" | "verifyCommit">
+{}
+
+/**
+ * Puts an effect off until the body has succeeded, just before the commit. It runs inside of the transaction and may
+ * write. When it fails, nothing is committed and the run fails with `TransactionDoomed`, or is repeated when the failure
+ * may go away.
+ *
+ * Hooks run in the order in which they were registered, each once; those of an attempt that is run again are dropped, and
+ * so are those of a joined part that has failed. Fails with `TransactionEnded` when the body has ended.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const beforeCommit = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<void, TransactionEnded, Attempt.Transaction | R> =>
+  Effect.flatMap(part, (part) => Attempt.register(part, "beforeCommit", effect))
+
+/**
+ * Puts an effect off until the transaction is committed. It runs outside of the transaction when the session is free
+ * again, so that it may use the session, and can't be interrupted. When it fails, that is logged and counted; the
+ * transaction stays committed.
+ *
+ * Hooks run in the order in which they were registered, each once; those of an attempt that is run again are dropped, and
+ * so are those of a joined part that has failed. None runs when it is not known whether the transaction was committed.
+ * Fails with `TransactionEnded` when the body has ended.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const onCommit = <A, E, R>(
+  effect: [Attempt.Transaction] extends [R] ? never : Effect.Effect<A, E, R>
+): Effect.Effect<void, TransactionEnded, Attempt.Transaction | R> =>
+  Effect.flatMap(part, (part) => Attempt.register<A, E, R>(part, "onCommit", effect))
+
+/**
+ * Puts an effect off until the transaction is rolled back, for whatever reason; or until its outcome is known, if it was
+ * registered by a joined part that has failed. It runs as one of {@link onCommit} does.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const onRollback = <A, E, R>(
+  effect: [Attempt.Transaction] extends [R] ? never : Effect.Effect<A, E, R>
+): Effect.Effect<void, TransactionEnded, Attempt.Transaction | R> =>
+  Effect.flatMap(part, (part) => Attempt.register<A, E, R>(part, "onRollback", effect))
+
+/**
+ * Asks for the transaction to be rolled back at its end, whatever its body's result, which is returned all the same.
+ * Fails with `TransactionEnded` when the body has ended.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const rollbackOnly: Effect.Effect<void, TransactionEnded, Attempt.Transaction> = Effect.suspend(() =>
+  Effect.flatMap(part, (part) =>
+    Effect.zipRight(
+      Attempt.ensureOpen(part, "Transaction.rollbackOnly"),
+      Effect.sync(() => void (part.of.rollbackOnly = true))
+    ))
+)
+
+/**
+ * Runs an effect outside of the transaction that it is in: it finds neither the transaction nor its session, so that its
+ * operations take effect at once and stay, whatever becomes of the transaction. Without a transaction it changes nothing.
+ *
+ * A session that is passed along all the same is refused with `SessionBusy` while the transaction holds it. An effect that
+ * needs the session or the transaction can't step out, so it does not type-check.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const outside = <A, E, R>(
+  effect: [Extract<R, Session.Session | Attempt.Transaction>] extends [never] ? Effect.Effect<A, E, R> : never
+): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Effect.serviceOption(Session.Session), (session) => {
+    const gate = Option.getOrUndefined(session)?.[key]
+    return Effect.flatMap(gate === undefined ? Effect.succeed(undefined) : partIn(gate), (part) =>
+      part === undefined
+        ? Effect.mapInputContext<A, E, R, R>(effect, (context) => Attempt.stepOut(context))
+        : alone<A, E, R>(effect))
+  })
+
+/**
+ * Starts a transaction in the ambient session by hand; every operation in the session then belongs to it, until
+ * {@link commit} or {@link abort}. Nothing is sent. `timeout` is the least time that the commit may take.
+ *
+ * {@link run} needs none of this, and retries. A run inside joins the transaction. When the session is released, an open
+ * transaction is aborted.
+ *
+ * Fails with `SessionMisconfigured` and `TransactionUnsupported`, with what using a session can fail with, and with
+ * `MongoError` (`TransactionMisuse`) when a transaction is in progress already.
+ *
+ * See the specification "Transactions", section "startTransaction".
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const start = (
+  options?: TransactionOptions.TransactionOptions
+): Effect.Effect<void, ManualError | SessionMisconfigured | TransactionUnsupported, Session.Session> =>
+  Effect.gen(function*() {
+    const decoded = yield* TransactionOptions.decode(options)
+    const session = yield* Session.Session
+    yield* ensureSupported(session)
+    yield* ByHand.start(session[key], resolve(decoded, session))
+  })
+
+/**
+ * Commits the transaction of the ambient session by hand. When a failure has the label `UnknownTransactionCommitResult`,
+ * it is not known whether it happened, and it may be committed again. In the body of {@link run}, that then returns
+ * what the body returns.
+ *
+ * Fails with what using a session can fail with; with `MongoError` (`TransactionMisuse`) when there is no transaction, or
+ * it was aborted; with `TransactionDoomed` when a part of it had failed after writing; with `InvalidInTransaction` in a
+ * sandbox. It can't be interrupted.
+ *
+ * See the specification "Transactions", section "commitTransaction".
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const commit: Effect.Effect<void, ManualError | TransactionDoomed | InvalidInTransaction, Session.Session> =
+  Effect.flatMap(Session.Session, (session) => ByHand.commit(session[key]))
+
+/**
+ * Aborts the transaction of the ambient session by hand. What the server has against it is ignored, for it aborts by
+ * itself what it hears no more of. In the body of {@link run}, that then returns what the body returns.
+ *
+ * Fails with what using a session can fail with, and with `MongoError` (`TransactionMisuse`) when there is no transaction,
+ * or it has ended. It can't be interrupted.
+ *
+ * See the specification "Transactions", section "abortTransaction".
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const abort: Effect.Effect<void, ManualError, Session.Session> = Effect.flatMap(
+  Session.Session,
+  (session) => ByHand.abort(session[key])
+)
+
+/**
+ * The state of the ambient session's transaction.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const state: Effect.Effect<DriverTransaction.State, never, Session.Session> = Effect.map(
+  Session.Session,
+  (session) => DriverTransaction.stateOf(session[key].session())
+)
+
+/**
+ * What manual control of a transaction can fail with, whatever it does.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ManualError = SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError
+
+const propagations: ReadonlyArray<unknown> = ["required", "requiresNew", "mandatory", "never", undefined]
+
+const decode = <Client, VR, OR>(
+  options: Options<Client, VR, OR>
+): Effect.Effect<TransactionOptions.Decoded, SessionMisconfigured> => {
+  const { client: _, onRetry: __, propagation, retry: ___, session: ____, verifyCommit: _____, ...rest } = options
+  return propagations.includes(propagation)
+    ? TransactionOptions.decode(rest)
+    : new SessionMisconfigured({
+      issues: [{
+        path: ["propagation"],
+        message: "must be \"required\", \"requiresNew\", \"mandatory\" or \"never\""
+      }]
+    })
+}
+
+// The ambient session, and the part of a transaction in it that an effect finds itself in.
+const whereabouts = <Client>(options: MongoClient.ClientOption<Client>) =>
+  Effect.gen(function*() {
+    const session = yield* Session.current(options)
+    const part = Option.isNone(session) ? undefined : yield* partIn(session.value[key])
+    if (Option.isNone(session) || part === undefined) return { session, within: undefined }
+    if (part.isOver || part.of.ended !== "no") return yield* new TransactionEnded({ operation: "Transaction.run" })
+    return { session, within: { part, session: session.value } }
+  })
+
+const partIn = (gate: Gate): Effect.Effect<Attempt.Part | undefined> =>
+  Effect.map(Attempt.placeIn(gate.lane), ({ part }) => part ?? ByHand.active(gate))
+
+const inSession = <A, E, R, Client>(
+  session: Option.Option<Session.Service>,
+  options: MongoClient.ClientOption<Client> & { readonly session?: SessionOptions.SessionOptions | undefined },
+  f: (session: Session.Service) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, Client | R> =>
+  Option.isSome(session)
+    ? f(session.value)
+    // Not `Effect.scoped`, which would make its scope that of the body, too.
+    : Effect.acquireUseRelease(
+      Scope.make(),
+      (scope) => Effect.flatMap(Scope.extend(Session.make({ ...options.session, client: options.client }), scope), f),
+      (scope, exit) => Scope.close(scope, exit)
+    )
+
+const inside = <A, E, R>(effect: Effect.Effect<A, E, R>, session: Session.Service, part: Attempt.Part) =>
+  Effect.provide(effect, Context.add(Context.make(Session.Session, session), Attempt.Transaction, part))
+
+// That it needs no transaction is in the type of `run`: it is not excluded from what the effect needs.
+const without = <A, E, R>(effect: Effect.Effect<A, E, R>, session: Session.Service): Effect.Effect<A, E, Inside<R>> =>
+  Effect.mapInputContext(
+    effect,
+    (context: Context.Context<Inside<R>>) => Context.add(context, Session.Session, session) as Context.Context<R>
+  )
+
+// Runs a transaction of its own in a session; `whenDone` runs after its turn, whatever happens. None when somebody else has
+// started one by hand while this waited for its turn.
+const transaction = <A, E, R, VR, OR>(
+  effect: Effect.Effect<A, E, R>,
+  session: Session.Service,
+  decoded: TransactionOptions.Decoded,
+  options: Pick<Options<never, VR, OR>, "retry" | "onRetry" | "verifyCommit">,
+  isSandbox: boolean,
+  whenDone: (done: Engine.Finished<A, E | Engine.RunError>) => Effect.Effect<void>
+) =>
+  Effect.gen(function*() {
+    yield* ensureSupported(session)
+    const gate = session[key]
+    const { onRetry, verifyCommit } = options
+    const plan = {
+      options: resolve(decoded, session),
+      retry: options.retry ?? backoff,
+      // Whatever it fails with, it is logged; no caller needs to know the type.
+      // @effect-diagnostics-next-line anyUnknownInErrorContext:off
+      verifyCommit: verifyCommit && alone(Effect.exit(verifyCommit)),
+      onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
+      isSandbox,
+      outer: yield* Attempt.innermost
+    }
+    let done: Engine.Finished<A, E | Engine.RunError> | undefined
+    const attempts = Effect.tap(
+      Engine.run(gate, session.client, (part) => inside(effect, session, part), plan),
+      (finished) => {
+        done = finished
+        return Telemetry.ended(finished.outcome)
+      }
+    )
+    const inTurn = gate.inTurn("transaction", () =>
+      ByHand.active(gate) === undefined ? Effect.asSome(attempts) : Effect.succeedNone)
+    return yield* inTurn.pipe(
+      Effect.flatMap(Effect.transposeMapOption(({ exit }) =>
+        exit
+      )),
+      Effect.withSpan("transaction", { attributes: { "db.system.name": "mongodb" }, captureStackTrace: false }),
+      Effect.onExit(() => done === undefined ? Effect.void : whenDone(done))
+    )
+  })
+
+const ensureSupported = (session: Session.Service): Effect.Effect<void, TransactionUnsupported | MongoError> =>
+  session.options.snapshot
+    ? new TransactionUnsupported({ reason: "SnapshotSession" })
+    : Effect.flatMap(
+      session.client.deployment,
+      ({ kind }) => kind === "standalone" ? new TransactionUnsupported({ reason: "Standalone" }) : Effect.void
+    )
+
+const resolve = (decoded: TransactionOptions.Decoded, session: Session.Service): TransactionOptions.Resolved =>
+  DriverTransaction.withClientDefaults(
+    TransactionOptions.merge(decoded, session.options.defaultTransactionOptions),
+    session.client.driver
+  )
+
+const part: Effect.Effect<Attempt.Part, never, Attempt.Transaction> = Effect.flatMap(
+  Attempt.Transaction,
+  (service) =>
+    service instanceof Attempt.Part
+      ? Effect.succeed(service)
+      : Effect.dieMessage("the service Transaction was not provided by Transaction.run")
+)
+
+// An effect without its session, and outside of the transaction that it is in.
+const alone = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.mapInputContext(effect, (context: Context.Context<R>) => withoutSession(Attempt.stepOut(context)))
+
+const withoutSession = <R>(context: Context.Context<R>): Context.Context<R> =>
+  Context.omit(Session.Session)(context) as Context.Context<R>

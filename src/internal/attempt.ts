@@ -1,0 +1,230 @@
+/**
+ * One run of a transaction's body: its lane, what it has seen, and what is to run when it is over.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import type { MongoError } from "../MongoError.js"
+import { TransactionEnded } from "../TransactionErrors.js"
+import type * as TransactionOptions from "../TransactionOptions.js"
+import type * as Lane from "./lane.js"
+import type { Ended } from "./outcome.js"
+import { isOfServer, transientOf } from "./transient.js"
+
+/**
+ * The transaction that an effect runs in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** Which attempt this is, counted from 1. */
+  readonly attempt: number
+  /** What the transaction was started with. */
+  readonly options: TransactionOptions.Resolved
+}
+
+/**
+ * The transaction that an effect runs in: in the requirements of an effect, it must run inside one, which the compiler
+ * checks.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Transaction extends Context.Tag("effect-mongo-session/Transaction")<Transaction, Service>() {}
+
+// What an effect that has stepped out of a transaction stepped out of.
+class Around extends Context.Tag("effect-mongo-session/Transaction/Around")<Around, Part>() {}
+
+/** When a hook is to run. */
+export type Moment = "beforeCommit" | "onCommit" | "onRollback"
+
+/** An effect to run when the fate of the transaction is decided, with the context that it was registered in. */
+export interface Hook {
+  readonly moment: Moment
+  readonly part: Part
+  readonly exit: Effect.Effect<Exit.Exit<unknown, unknown>>
+}
+
+/** All attempts of a transaction. */
+export interface Run {
+  isOver: boolean
+}
+
+/** An attempt. Mutable: the operations of the body write down in it what they see. */
+export interface Attempt {
+  readonly number: number
+  readonly options: TransactionOptions.Resolved
+  /** The lane of the session that the attempt runs in: which session's operations are meant. */
+  readonly sessionLane: Lane.Lane
+  /** Makes the operations of the attempt sequential. */
+  readonly lane: Lane.Lane
+  /** The transaction around this one, which waits for it. */
+  readonly outer: Part | undefined
+  /** Whether everything is rolled back in the end, whatever happens. */
+  readonly isSandbox: boolean
+  /** The run that it is an attempt of: for as long as that lasts, it holds the session. */
+  readonly run: Run
+  /** Whether the body has come to its end: nothing may use the attempt any more. */
+  over: boolean
+  ended: Ended
+  rollbackOnly: boolean
+  /** A failure that may go away when the whole is run again. */
+  transient: MongoError | undefined
+  /** The operation's failure that made it impossible to commit. */
+  doom: Cause.Cause<unknown> | undefined
+  /** The failure of a joined part that had written. */
+  halfDone: Cause.Cause<unknown> | undefined
+  hooks: ReadonlyArray<Hook>
+  /** The hooks of transactions that the body has ended by hand before it started another, and how those ended. */
+  readonly past: Array<{ readonly ended: Ended; readonly hooks: ReadonlyArray<Hook> }>
+}
+
+/** The whole of an attempt, or a part of it: an effect that has joined it. */
+export class Part implements Service {
+  readonly of: Attempt
+  readonly within: Part | undefined
+  /** How many operations were begun in it; any of them may have written. */
+  operations = 0
+  failed = false
+
+  constructor(of: Attempt, within?: Part) {
+    this.of = of
+    this.within = within
+  }
+
+  get attempt(): number {
+    return this.of.number
+  }
+
+  get options(): TransactionOptions.Resolved {
+    return this.of.options
+  }
+
+  /** Whether it, or what it is a part of, has failed. */
+  get hasFailed(): boolean {
+    return this.failed || this.within?.hasFailed === true
+  }
+
+  /** Whether nothing may use it any more. */
+  get isOver(): boolean {
+    return this.of.over || this.hasFailed
+  }
+
+  /** In logs, it is not to show what it holds. */
+  toJSON(): object {
+    return { _id: "Transaction", attempt: this.attempt, options: this.options }
+  }
+}
+
+/** A new attempt. */
+export const make = ({ isSandbox, lane, number, options, outer, run, sessionLane }: Pick<
+  Attempt,
+  "number" | "options" | "sessionLane" | "lane" | "outer" | "isSandbox" | "run"
+>): Part =>
+  new Part({
+    number,
+    options,
+    sessionLane,
+    lane,
+    outer,
+    isSandbox,
+    run,
+    over: false,
+    ended: "no",
+    rollbackOnly: false,
+    transient: undefined,
+    doom: undefined,
+    halfDone: undefined,
+    hooks: [],
+    past: []
+  })
+
+/** Makes an attempt new in which the body has ended the transaction by hand and starts another. */
+export const restart = (attempt: Attempt): void => {
+  attempt.past.push({ ended: attempt.ended, hooks: attempt.hooks })
+  attempt.ended = "no"
+  attempt.rollbackOnly = false
+  attempt.transient = undefined
+  attempt.doom = undefined
+  attempt.halfDone = undefined
+  attempt.hooks = []
+}
+
+const partOf = (context: Context.Context<never>): Part | undefined => {
+  const found = Context.getOrElse(context, Transaction, () => undefined)
+  return found instanceof Part ? found : undefined
+}
+
+const outwards = (part: Part | undefined, lane: Lane.Lane): Part | undefined =>
+  part === undefined || part.of.sessionLane === lane ? part : outwards(part.of.outer, lane)
+
+/**
+ * Where the operations of a session that a fiber runs belong: in a part of an attempt, behind one that they have stepped
+ * out of and that waits for them, or in no attempt.
+ */
+export type Place = { readonly part: Part | undefined; readonly isLocked: boolean }
+
+/** The place of the running fiber in the session of the lane. */
+export const placeIn = (lane: Lane.Lane): Effect.Effect<Place> =>
+  Effect.withFiberRuntime((fiber) => {
+    const part = outwards(partOf(fiber.currentContext), lane)
+    const around = outwards(Context.getOrElse(fiber.currentContext, Around, () => undefined), lane)
+    return Effect.succeed({
+      part,
+      isLocked: around !== undefined && !around.of.run.isOver && around.of.lane !== lane
+    })
+  })
+
+/** The transaction of the running fiber, whatever its session. */
+export const innermost: Effect.Effect<Part | undefined> = Effect.withFiberRuntime((fiber) =>
+  Effect.succeed(partOf(fiber.currentContext))
+)
+
+/** The context of an effect that steps out of a transaction: the given one, or that which it is in. */
+export const stepOut = <R>(context: Context.Context<R>, part = partOf(context)): Context.Context<R> => {
+  const outside = Context.omit(Transaction)(context) as Context.Context<R>
+  return part === undefined ? outside : Context.add(outside, Around, part)
+}
+
+/** Runs an effect that belongs to a transaction, but not into it. */
+export const behind = <A, E, R>(effect: Effect.Effect<A, E, R>, part: Part): Effect.Effect<A, E, R> =>
+  Effect.mapInputContext(effect, (context: Context.Context<R>) => stepOut(context, part))
+
+/** Fails where nothing may use the part any more. */
+export const ensureOpen = (part: Part, operation: string): Effect.Effect<void, TransactionEnded> =>
+  Effect.suspend(() => part.isOver ? Effect.fail(new TransactionEnded({ operation })) : Effect.void)
+
+/** Runs an operation of a part, whose turn it is, and writes down what it sees. */
+export const operate = <A, E, R>(part: Part, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    for (let one: Part | undefined = part; one !== undefined; one = one.within) one.operations++
+    return Effect.tapErrorCause(effect, (cause) => Effect.sync(() => observe(part.of, cause)))
+  })
+
+/** Writes down a failure that an attempt has seen. What the driver refused by itself never reached the server. */
+const observe = (attempt: Attempt, cause: Cause.Cause<unknown>): void => {
+  if ([...Cause.failures(cause)].some(isOfServer)) attempt.doom ??= cause
+  attempt.transient ??= transientOf(cause)
+}
+
+/** Writes down that an operation was given up half-way: what it did to the transaction is not known. */
+export const giveUp = (attempt: Attempt): void => {
+  attempt.doom ??= Cause.interrupt(FiberId.none)
+}
+
+/** Keeps an effect for a later moment, with its context. */
+export const register = <A, E, R>(
+  part: Part,
+  moment: Moment,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<void, TransactionEnded, R> =>
+  Effect.zipRight(
+    ensureOpen(part, moment),
+    Effect.contextWith((context: Context.Context<R>) => {
+      const exit = Effect.provide(Effect.exit(effect), moment === "beforeCommit" ? context : stepOut(context))
+      part.of.hooks = [...part.of.hooks, { moment, part, exit }]
+    })
+  )

@@ -1,0 +1,143 @@
+/**
+ * Transactions under manual control: started, committed and aborted by the program.
+ *
+ * See the specification "Transactions", section "ClientSession changes". The driver keeps its state machine, and its
+ * messages.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../MongoError.js"
+import {
+  InvalidInTransaction,
+  type SessionBusy,
+  type SessionEnded,
+  type SessionLapsed,
+  TransactionDoomed,
+  type TransactionEnded
+} from "../SessionErrors.js"
+import * as Telemetry from "../Telemetry.js"
+import type * as TransactionOptions from "../TransactionOptions.js"
+import * as Attempt from "./attempt.js"
+import * as DriverTransaction from "./driverTransaction.js"
+import * as Hooks from "./hooks.js"
+import type { Ended } from "./outcome.js"
+import { type Gate, settled } from "./sessionGate.js"
+import { isCommitUnknown } from "./transient.js"
+
+type Refusal = SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError
+
+/** Starts a transaction in a session. */
+export const start = (gate: Gate, options: TransactionOptions.Resolved): Effect.Effect<void, Refusal> =>
+  gate.inTurn("startTransaction", (part) =>
+    Effect.zipRight(
+      gate.ready("startTransaction"),
+      Effect.map(
+        gate.call("startTransaction", async (session) => DriverTransaction.start(session, options)),
+        () => {
+          if (part !== undefined) {
+            Attempt.restart(part.of)
+            return
+          }
+          gate.manual = Attempt.make({
+            number: 1,
+            options,
+            sessionLane: gate.lane,
+            // Its operations queue with all others of the session: whoever started it may be any fiber.
+            lane: gate.lane,
+            outer: undefined,
+            isSandbox: false,
+            run: { isOver: false }
+          })
+        }
+      )
+    ))
+
+/** The transaction of the session that is under manual control, if it is open. */
+export const active = (gate: Gate): Attempt.Part | undefined =>
+  gate.manual !== undefined && !gate.manual.of.over && gate.session().inTransaction() ? gate.manual : undefined
+
+/** Commits the transaction of a session; once more where the first time it did not become clear whether it happened. */
+export const commit = (gate: Gate): Effect.Effect<void, Refusal | TransactionDoomed | InvalidInTransaction> =>
+  Effect.gen(function*() {
+    const { part } = yield* Attempt.placeIn(gate.lane)
+    if (part?.of.isSandbox === true) {
+      return yield* new InvalidInTransaction({ operation: "Transaction.commit", option: "Transaction.commit" })
+    }
+    const transaction = part ?? active(gate)
+    if (transaction !== undefined) yield* Hooks.beforeCommit(transaction)
+    const halfDone = transaction?.of.halfDone
+    if (halfDone !== undefined) {
+      yield* abort(gate)
+      return yield* new TransactionDoomed({ first: Cause.squash(halfDone) })
+    }
+    const time = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
+    yield* end(gate, "commitTransaction", time, (session) => session.commitTransaction())
+  })
+
+/** Aborts the transaction of a session. */
+export const abort = (gate: Gate): Effect.Effect<void, Refusal> =>
+  end(gate, "abortTransaction", gate.settleTimeout, (session) => session.abortTransaction())
+
+/**
+ * Ends the transaction, notes how, and runs what was put off until then after the turn is over. Not to be interrupted, for
+ * else nobody would know how it ended.
+ */
+const end = (
+  gate: Gate,
+  operation: "commitTransaction" | "abortTransaction",
+  time: Duration.Duration,
+  evaluate: (session: Driver.ClientSession) => Promise<void>
+): Effect.Effect<void, Refusal> =>
+  Effect.suspend(() => {
+    let due: ReadonlyArray<Attempt.Hook> = []
+    const inTurn = gate.inTurn(operation, (part) =>
+      Effect.uninterruptible(Effect.gen(function*() {
+        yield* gate.ready(operation)
+        const exit = yield* Effect.exit(settled(gate, operation, time, evaluate))
+        const ended = operation === "commitTransaction" ? endOf(exit) : Exit.isSuccess(exit) ? "aborted" : undefined
+        const transaction = part?.of ?? gate.manual?.of
+        if (ended !== undefined && transaction !== undefined) {
+          if (part === undefined) due = yield* finish(transaction, ended)
+          else transaction.ended = ended
+        }
+        return yield* exit
+      })))
+    return Effect.onExit(inTurn, () => Hooks.run(due))
+  })
+
+// None where the driver refused to commit in the session's state, so that nothing has changed.
+const endOf = (exit: Exit.Exit<void, MongoError>): Exclude<Ended, "no"> | undefined => {
+  if (Exit.isSuccess(exit)) return "committed"
+  const errors = [...Cause.failures(exit.cause)]
+  return errors.some(({ reason }) => reason === "TransactionMisuse")
+    ? undefined
+    : errors.some(isCommitUnknown)
+    ? "unknown"
+    : "refused"
+}
+
+// What was put off is run once; who commits again finds nothing of it, unless it was not known how the first commit ended.
+const finish = (
+  transaction: Attempt.Attempt,
+  ended: Exclude<Ended, "no">
+): Effect.Effect<ReadonlyArray<Attempt.Hook>> =>
+  Effect.suspend(() => {
+    const isNews = transaction.ended !== ended
+    const due = Hooks.due(transaction, ended)
+    transaction.over = true
+    transaction.ended = ended
+    if (ended !== "unknown") transaction.hooks = []
+    return Effect.as(isNews ? Telemetry.ended(Telemetry.outcomeOf[ended]) : Effect.void, due)
+  })
+
+/** Runs what an open transaction has put off, when its session has ended, and it with it. */
+export const abandon = (gate: Gate): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { manual } = gate
+    return manual === undefined || manual.of.over
+      ? Effect.void
+      : Effect.flatMap(finish(manual.of, "aborted"), Hooks.run)
+  })

@@ -1,0 +1,189 @@
+/**
+ * Ends a transaction on the server: aborts it, or commits it as often as it takes to know what became of it.
+ *
+ * See the specification "Transactions", sections "commitTransaction" and "abortTransaction".
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
+import type * as MongoClient from "../MongoClient.js"
+import type { MongoError } from "../MongoError.js"
+import * as Telemetry from "../Telemetry.js"
+import { behind, type Part } from "./attempt.js"
+import * as Backoff from "./backoff.js"
+import { within } from "./bounded.js"
+import * as Gate from "./driver.js"
+import * as DriverTransaction from "./driverTransaction.js"
+import * as Outcome from "./outcome.js"
+import { type Gate as SessionGate, settled } from "./sessionGate.js"
+import { isCommitAnswered, isCommitUnknown, isTransient } from "./transient.js"
+
+/** What becomes of a transaction that was committed. */
+export type Committed =
+  | { readonly _tag: "Committed" }
+  | { readonly _tag: "Refused" | "Unknown" | "GivenUp"; readonly error: MongoError }
+  | { readonly _tag: "Again"; readonly error: MongoError; readonly delay: Duration.Duration }
+
+/** Ends one attempt. */
+export interface Ending<R> {
+  /** Aborts the transaction for good. Never fails: the server aborts by itself what it hears no more of. */
+  readonly abort: Effect.Effect<void>
+  /** Aborts the transaction, if the driver knows of one; another in the same session follows, which does the rest. */
+  readonly abortSuperseded: Effect.Effect<void>
+  readonly commit: Effect.Effect<Committed, never, R>
+}
+
+/** How to end it. */
+export interface Options<VR, OR> {
+  /** How much time the run has in all. */
+  readonly timeout: Duration.Duration
+  readonly elapsed: Effect.Effect<Duration.Duration>
+  readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
+  /** How long to wait before another attempt; none when schedule or time have run out. */
+  readonly pause: (failure: MongoError) => Effect.Effect<Option.Option<Duration.Duration>>
+  /** Told before a commit is sent again. */
+  readonly onRetry: (failure: MongoError, delay: Duration.Duration) => Effect.Effect<void, never, OR>
+}
+
+/** Ends one attempt. */
+export const make = <VR, OR>(
+  gate: SessionGate,
+  client: MongoClient.Service,
+  part: Part,
+  { elapsed, onRetry, pause, timeout, verifyCommit }: Options<VR, OR>
+): Ending<VR | OR> => {
+  const timeLeft = Effect.map(elapsed, (spent) => Duration.subtract(timeout, spent))
+
+  // Commits once. At least the time that any operation has to settle is left to it, however late it is.
+  const commitOnce = Effect.flatMap(
+    timeLeft,
+    (left) =>
+      settled(
+        gate,
+        "commitTransaction",
+        Duration.max(left, gate.settleTimeout),
+        (session) => session.commitTransaction()
+      )
+  )
+
+  const ask: Effect.Effect<Outcome.VerifiedFacts["answer"], never, VR> = verifyCommit === undefined
+    ? Effect.succeed("silent")
+    : Effect.flatMap(
+      behind(verifyCommit, part),
+      Exit.match({
+        onFailure: (cause) => Effect.as(Telemetry.verificationFailed(cause), "silent" as const),
+        onSuccess: (isCommitted) => Effect.succeed(isCommitted ? "committed" as const : "notCommitted" as const)
+      })
+    )
+
+  const verify = (
+    error: MongoError,
+    name: DriverTransaction.Name
+  ): Effect.Effect<Committed, never, VR> =>
+    Effect.gen(function*() {
+      const answer = yield* ask
+      const late = answer === "notCommitted" ? yield* abortLate(gate, client, name) : "unknown"
+      const delay = late === "aborted" ? yield* pause(error) : Option.none()
+      switch (Outcome.ofVerified({ answer, late, mayRetry: Option.isSome(delay) })) {
+        case "committed":
+          return { _tag: "Committed" }
+        case "unknown":
+          return { _tag: "Unknown", error }
+        case "retry":
+        case "giveUp":
+          return Option.match(delay, {
+            onNone: (): Committed => ({ _tag: "GivenUp", error }),
+            onSome: (time) => ({ _tag: "Again", error, delay: time })
+          })
+      }
+    })
+
+  const commit: Ending<VR | OR>["commit"] = Effect.gen(function*() {
+    const backoff = Backoff.make(Backoff.specification)
+    for (;;) {
+      const error = yield* Effect.match(commitOnce, { onFailure: identity, onSuccess: () => undefined })
+      if (error === undefined) return { _tag: "Committed" }
+      const name = DriverTransaction.nameOf(gate.session())
+      const unknown = isCommitUnknown(error)
+      const wait = Option.getOrElse(yield* backoff.next(error), () => Duration.zero)
+      const left = yield* timeLeft
+      const delay = !unknown && isTransient(error) ? yield* pause(error) : Option.none()
+      const decision = Outcome.ofCommit({
+        answer: "failed",
+        unknown,
+        transient: isTransient(error),
+        final: gate.isBroken() || isCommitAnswered(error),
+        timeLeft: Duration.greaterThan(left, wait),
+        mayRetry: Option.isSome(delay)
+      })
+      switch (decision) {
+        case "committed":
+          return { _tag: "Committed" }
+        case "ask":
+          return yield* verify(error, name)
+        case "retry":
+        case "giveUp":
+          return Option.match(delay, {
+            onNone: (): Committed => ({ _tag: "GivenUp", error }),
+            onSome: (time) => ({ _tag: "Again", error, delay: time })
+          })
+        case "fail":
+          return { _tag: "Refused", error }
+        case "commitAgain":
+          yield* onRetry(error, wait)
+          yield* Effect.sleep(wait)
+      }
+    }
+  })
+
+  return {
+    commit,
+    abort: abort(gate, client),
+    abortSuperseded: abortDriver(gate)
+  }
+}
+
+/** Aborts the transaction of a session for good. */
+const abort = (gate: SessionGate, client: MongoClient.Service): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const session = gate.session()
+    if (gate.isBroken() || !DriverTransaction.mayBeBegun(session)) return abortDriver(gate)
+    const name = DriverTransaction.nameOf(session)
+    return Effect.zipRight(abortDriver(gate), abortLate(gate, client, name))
+  })
+
+const abortDriver = (gate: SessionGate): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    gate.isBroken() || !gate.session().inTransaction()
+      ? Effect.void
+      : Effect.catchAll(
+        settled(gate, "abortTransaction", gate.settleTimeout, (session) => session.abortTransaction()),
+        (error) => Telemetry.abortFailed(error.reason)
+      )
+  )
+
+/** Aborts a transaction whose commit may still be on its way, and tells what the server says of it. */
+const abortLate = (
+  gate: SessionGate,
+  client: MongoClient.Service,
+  name: DriverTransaction.Name
+): Effect.Effect<Outcome.VerifiedFacts["late"]> =>
+  Effect.suspend(() => {
+    let late: Outcome.VerifiedFacts["late"] = "unknown"
+    const send = Gate.call(
+      { operation: "abortTransaction", settleTimeout: gate.settleTimeout },
+      (signal) => DriverTransaction.abortByName(client.driver, name, signal)
+    )
+    const told = Effect.matchEffect(send, {
+      onSuccess: () => Effect.sync(() => void (late = "aborted")),
+      onFailure: (error) => {
+        if (error.reason === "NoSuchTransaction") late = "aborted"
+        else if (error.reason === "TransactionCommitted") late = "committed"
+        else return Telemetry.abortFailed(error.reason)
+        return Effect.void
+      }
+    })
+    return Effect.map(within(gate.settleTimeout, told), () => late)
+  })

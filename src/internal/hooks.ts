@@ -1,0 +1,70 @@
+/**
+ * What the body of a transaction has put off until the fate of the transaction is decided.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Telemetry from "../Telemetry.js"
+import type { Attempt, Hook, Part } from "./attempt.js"
+import type { Ended } from "./outcome.js"
+import { transientOf } from "./transient.js"
+
+/**
+ * Runs the hooks that belong before the commit, one after the other, and those that these register. One that fails is
+ * written down in the attempt, which can then not be committed.
+ */
+export const beforeCommit = ({ of }: Part): Effect.Effect<void> => {
+  const next = (index: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const hook = of.hooks[index]
+      if (hook === undefined || !mayCommit(of)) return Effect.void
+      const run = hook.moment !== "beforeCommit" || hook.part.hasFailed
+        ? Effect.void
+        : Effect.flatMap(hook.exit, (exit) => noted(of, exit))
+      return Effect.zipRight(run, next(index + 1))
+    })
+  return next(0)
+}
+
+const mayCommit = (attempt: Attempt): boolean =>
+  attempt.ended === "no" && !attempt.rollbackOnly && attempt.transient === undefined && attempt.doom === undefined &&
+  attempt.halfDone === undefined
+
+const noted = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+  if (Exit.isSuccess(exit)) return Effect.void
+  const { cause } = exit
+  if (Cause.isInterrupted(cause) || Cause.isDie(cause)) return Effect.failCause(Cause.stripFailures(cause))
+  return Effect.sync(() => {
+    attempt.halfDone ??= cause
+    attempt.transient ??= transientOf(cause)
+  })
+}
+
+/**
+ * The hooks to run now that an attempt has ended so, in the order in which they were registered. What a failed part has
+ * registered counts as rolled back, whatever became of the rest. Nothing runs where the end is not known.
+ */
+export const due = (attempt: Attempt, ended: Exclude<Ended, "no">): ReadonlyArray<Hook> => [
+  ...attempt.past.flatMap((past) => past.ended === "no" ? [] : select(past.hooks, past.ended)),
+  ...select(attempt.hooks, ended)
+]
+
+const select = (hooks: ReadonlyArray<Hook>, ended: Exclude<Ended, "no">): ReadonlyArray<Hook> =>
+  hooks.filter(({ moment, part }) => {
+    const hasFailed = part.hasFailed || ended === "aborted" || ended === "refused"
+    return ended !== "unknown" && moment === (hasFailed ? "onRollback" : "onCommit")
+  })
+
+/** A hook that cannot fail any more: what it failed with is logged and counted. */
+export const reported = ({ exit, moment }: Hook): Effect.Effect<void> =>
+  Effect.flatMap(
+    exit,
+    Exit.match({
+      onSuccess: () => Effect.void,
+      onFailure: (cause) => Telemetry.hookFailed(moment, cause)
+    })
+  )
+
+/** Runs hooks one after the other, however each of them ends. */
+export const run = (hooks: ReadonlyArray<Hook>): Effect.Effect<void> =>
+  Effect.uninterruptible(Effect.forEach(hooks, reported, { discard: true }))

@@ -1,0 +1,60 @@
+/**
+ * How a part joins the transaction that it is run in.
+ */
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import type * as Driver from "mongodb"
+import { IncompatibleJoin } from "../TransactionErrors.js"
+import type * as TransactionOptions from "../TransactionOptions.js"
+import * as Attempt from "./attempt.js"
+import { withClientDefaults } from "./driverTransaction.js"
+
+const names = ["readConcern", "writeConcern", "readPreference", "maxCommitTime", "timeout"] as const
+
+/** The options of a part that differ from those of the transaction; what a part leaves out it takes as it is. */
+const differing = (
+  part: TransactionOptions.Decoded,
+  transaction: TransactionOptions.Resolved,
+  client: Driver.MongoClient
+): ReadonlyArray<string> => {
+  const whole = withClientDefaults(transaction, client)
+  return names.filter((name) => part[name] !== undefined && !isSame(part[name], whole[name]))
+}
+
+const isSame = (one: unknown, other: unknown): boolean =>
+  isObject(one) && isObject(other) && !Equal.isEqual(one)
+    ? [...new Set([...Object.keys(one), ...Object.keys(other)])].every((key) => isSame(one[key], other[key]))
+    : Equal.equals(one, other)
+
+const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
+  typeof value === "object" && value !== null
+
+/**
+ * Runs an effect as a part of a transaction.
+ *
+ * MongoDB has no savepoints: when a part fails after it has begun to write, the whole can't be committed any more.
+ */
+export const join = <A, E, R>(
+  body: (part: Attempt.Part) => Effect.Effect<A, E, R>,
+  within: Attempt.Part
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    const part = new Attempt.Part(within.of, within)
+    return Effect.onExit(body(part), (exit) =>
+      Effect.sync(() => {
+        if (Exit.isSuccess(exit)) return
+        part.failed = true
+        if (part.operations > 0) within.of.halfDone ??= exit.cause
+      }))
+  })
+
+/** Fails where the options of a part are not those of the transaction. */
+export const ensureSame = (
+  options: TransactionOptions.Decoded,
+  within: Attempt.Part,
+  client: Driver.MongoClient
+): Effect.Effect<void, IncompatibleJoin> => {
+  const options_ = differing(options, within.options, client)
+  return options_.length === 0 ? Effect.void : Effect.fail(new IncompatibleJoin({ options: options_ }))
+}

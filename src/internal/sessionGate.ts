@@ -1,0 +1,92 @@
+/**
+ * What transactions need of the session that they run in, beyond what a session offers to everybody.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Driver from "mongodb"
+import { Label, MongoError } from "../MongoError.js"
+import { SessionBusy, type SessionEnded, type SessionLapsed, type TransactionEnded } from "../SessionErrors.js"
+import * as Attempt from "./attempt.js"
+import { within } from "./bounded.js"
+import * as Lane from "./lane.js"
+
+/** The key under which a session keeps its gate. */
+export const key: unique symbol = Symbol.for("effect-mongo-session/Session/Gate")
+
+/** A session, seen from a transaction in it. */
+export interface Gate {
+  readonly lane: Lane.Lane
+  readonly settleTimeout: Duration.Duration
+  /** The driver session; another one after a renewal. */
+  readonly session: () => Driver.ClientSession
+  /** Runs an effect in its turn. */
+  readonly inTurn: <A, E, R>(
+    operation: string,
+    effect: (part: Attempt.Part | undefined) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | SessionBusy | TransactionEnded, R>
+  /** Fails where no operation may begin; renews a session that has lapsed, if it may. */
+  readonly ready: (operation: string) => Effect.Effect<void, SessionEnded | SessionLapsed>
+  /** Runs a promise of the driver for the one whose turn it is. */
+  readonly call: <A>(
+    operation: string,
+    evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
+    onAborted?: () => void
+  ) => Effect.Effect<A, MongoError>
+  /** Refuses every further use: something in the session did not come to its end. */
+  readonly breakUp: Effect.Effect<void>
+  readonly isBroken: () => boolean
+  /** The transaction that was started by hand, until the next one is. */
+  manual: Attempt.Part | undefined
+}
+
+/**
+ * Runs an effect in its turn: in the lane of the attempt that the fiber is in, or in that of the session.
+ *
+ * Where the fiber has stepped out of a transaction on this very session, it would wait for the transaction, and that for it.
+ */
+export const inTurn = (lane: Lane.Lane, onBusy: "queue" | "fail"): Gate["inTurn"] => {
+  const enter = onBusy === "fail" ? Lane.withPermitNow : Lane.withPermit
+  return (operation, effect) =>
+    Effect.flatMap(Attempt.placeIn(lane), ({ isLocked, part }) => {
+      if (part !== undefined) {
+        const whenOpen = Effect.zipRight(Attempt.ensureOpen(part, operation), Effect.suspend(() => effect(part)))
+        return enter(part.of.lane, operation, whenOpen)
+      }
+      if (isLocked) return Effect.fail(new SessionBusy({ operation, holder: "the transaction that it stepped out of" }))
+      return enter(lane, operation, Effect.suspend(() => effect(undefined)))
+    })
+}
+
+/** Runs an operation of a part; one that is given up half-way leaves the transaction in a state that nobody knows. */
+export const operate = <A>(
+  gate: Pick<Gate, "call">,
+  part: Attempt.Part | undefined,
+  operation: string,
+  evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
+): Effect.Effect<A, MongoError> =>
+  part === undefined
+    ? gate.call(operation, evaluate)
+    : Attempt.operate(part, gate.call(operation, evaluate, () => Attempt.giveUp(part.of)))
+
+/**
+ * Runs a promise of the driver where nothing can be interrupted, but for so long only: then the session is broken, and the
+ * result of the promise unknown.
+ */
+export const settled = (
+  gate: Gate,
+  operation: string,
+  time: Duration.Duration,
+  evaluate: (session: Driver.ClientSession) => PromiseLike<void>
+): Effect.Effect<void, MongoError> =>
+  Effect.suspend(() => {
+    let exit: Exit.Exit<void, MongoError> | undefined
+    const call = Effect.map(Effect.exit(gate.call(operation, evaluate)), (result) => void (exit = result))
+    return Effect.flatMap(within(time, call), () =>
+      exit ?? Effect.zipRight(
+        gate.breakUp,
+        Effect.fail(
+          new MongoError({ reason: "TimedOut", operation, labels: [Label.UnknownTransactionCommitResult] })
+        )
+      ))
+  })
