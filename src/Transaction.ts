@@ -3,39 +3,46 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
 import * as Attempt from "./internal/attempt.js"
 import * as Backoff from "./internal/backoff.js"
 import * as ByHand from "./internal/byHand.js"
 import * as DriverTransaction from "./internal/driverTransaction.js"
-import * as Engine from "./internal/engine.js"
 import * as Hooks from "./internal/hooks.js"
 import * as Joining from "./internal/joining.js"
-import { type Gate, key } from "./internal/sessionGate.js"
+import {
+  alone,
+  ensureSupported,
+  inSession,
+  type Inside,
+  inside,
+  partIn,
+  resolve,
+  transaction,
+  whereabouts,
+  without
+} from "./internal/running.js"
+import { key } from "./internal/sessionGate.js"
 import type * as MongoClient from "./MongoClient.js"
 import type { MongoError } from "./MongoError.js"
 import * as Session from "./Session.js"
+import type { TransactionEnded, TransactionUnsupported } from "./SessionErrors.js"
 import {
-  type AcquireError,
   type InvalidInTransaction,
   type SessionBusy,
   type SessionEnded,
   type SessionLapsed,
   SessionMisconfigured,
   type TransactionDoomed,
-  TransactionEnded,
   type TransactionError,
   TransactionForbidden,
-  TransactionRequired,
-  TransactionUnsupported
+  TransactionRequired
 } from "./SessionErrors.js"
 import type * as SessionOptions from "./SessionOptions.js"
-import * as Telemetry from "./Telemetry.js"
+import type * as Telemetry from "./Telemetry.js"
 import * as TransactionOptions from "./TransactionOptions.js"
 
 export {
@@ -180,14 +187,11 @@ export const run: {
         return yield* Joining.join((part) => inside(effect, within.session, part), within.part)
       }
       const done = yield* inSession(within === undefined ? session : Option.none(), options, (service) =>
-        transaction(effect, service, decoded, options, false, ({ hooks }) =>
+        transaction(effect, service, decoded, planOf(options), false, ({ hooks }) =>
           Hooks.run(hooks)))
       return Option.isSome(done) ? done.value : yield* run<A, E, R, Client, VR, OR>(effect, options)
     })
 )
-
-// What an effect still needs when it is run in a transaction.
-type Inside<R> = Exclude<R, Session.Session | Attempt.Transaction>
 
 /**
  * What a sandbox has made of an effect.
@@ -240,7 +244,7 @@ export const sandbox: {
       const { session, within } = yield* whereabouts(options)
       let hooks: ReadonlyArray<Attempt.Hook> = []
       const done = yield* inSession(within === undefined ? session : Option.none(), options, (service) =>
-        transaction<A, E, R, never, OR>(effect, service, decoded, options, true, (done) =>
+        transaction<A, E, R, never, OR>(effect, service, decoded, planOf(options), true, (done) =>
           Effect.sync(() =>
             void (hooks = done.hooks)
           )))
@@ -442,99 +446,16 @@ const decode = <Client, VR, OR>(
     })
 }
 
-// The ambient session, and the part of a transaction in it that an effect finds itself in.
-const whereabouts = <Client>(options: MongoClient.ClientOption<Client>) =>
-  Effect.gen(function*() {
-    const session = yield* Session.current(options)
-    const part = Option.isNone(session) ? undefined : yield* partIn(session.value[key])
-    if (Option.isNone(session) || part === undefined) return { session, within: undefined }
-    if (part.isOver || part.of.ended !== "no") return yield* new TransactionEnded({ operation: "Transaction.run" })
-    return { session, within: { part, session: session.value } }
-  })
-
-const partIn = (gate: Gate): Effect.Effect<Attempt.Part | undefined> =>
-  Effect.map(Attempt.placeIn(gate.lane), ({ part }) => part ?? ByHand.active(gate))
-
-const inSession = <A, E, R, Client>(
-  session: Option.Option<Session.Service>,
-  options: MongoClient.ClientOption<Client> & { readonly session?: SessionOptions.SessionOptions | undefined },
-  f: (session: Session.Service) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | AcquireError, Client | R> =>
-  Option.isSome(session)
-    ? f(session.value)
-    // Not `Effect.scoped`, which would make its scope that of the body, too.
-    : Effect.acquireUseRelease(
-      Scope.make(),
-      (scope) => Effect.flatMap(Scope.extend(Session.make({ ...options.session, client: options.client }), scope), f),
-      (scope, exit) => Scope.close(scope, exit)
-    )
-
-const inside = <A, E, R>(effect: Effect.Effect<A, E, R>, session: Session.Service, part: Attempt.Part) =>
-  Effect.provide(effect, Context.add(Context.make(Session.Session, session), Attempt.Transaction, part))
-
-// That it needs no transaction is in the type of `run`: it is not excluded from what the effect needs.
-const without = <A, E, R>(effect: Effect.Effect<A, E, R>, session: Session.Service): Effect.Effect<A, E, Inside<R>> =>
-  Effect.mapInputContext(
-    effect,
-    (context: Context.Context<Inside<R>>) => Context.add(context, Session.Session, session) as Context.Context<R>
-  )
-
-// Runs a transaction of its own in a session; `whenDone` runs after its turn, whatever happens. None when somebody else has
-// started one by hand while this waited for its turn.
-const transaction = <A, E, R, VR, OR>(
-  effect: Effect.Effect<A, E, R>,
-  session: Session.Service,
-  decoded: TransactionOptions.Decoded,
-  options: Pick<Options<never, VR, OR>, "retry" | "onRetry" | "verifyCommit">,
-  isSandbox: boolean,
-  whenDone: (done: Engine.Finished<A, E | Engine.RunError>) => Effect.Effect<void>
-) =>
-  Effect.gen(function*() {
-    yield* ensureSupported(session)
-    const gate = session[key]
-    const { onRetry, verifyCommit } = options
-    const plan = {
-      options: resolve(decoded, session),
-      retry: options.retry ?? backoff,
-      // Whatever it fails with, it is logged; no caller needs to know the type.
-      // @effect-diagnostics-next-line anyUnknownInErrorContext:off
-      verifyCommit: verifyCommit && alone(Effect.exit(verifyCommit)),
-      onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
-      isSandbox,
-      outer: yield* Attempt.innermost
-    }
-    let done: Engine.Finished<A, E | Engine.RunError> | undefined
-    const attempts = Effect.tap(
-      Engine.run(gate, session.client, (part) => inside(effect, session, part), plan),
-      (finished) => {
-        done = finished
-        return Telemetry.ended(finished.outcome)
-      }
-    )
-    const inTurn = gate.inTurn("transaction", () =>
-      ByHand.active(gate) === undefined ? Effect.asSome(attempts) : Effect.succeedNone)
-    return yield* inTurn.pipe(
-      Effect.flatMap(Effect.transposeMapOption(({ exit }) =>
-        exit
-      )),
-      Effect.withSpan("transaction", { attributes: { "db.system.name": "mongodb" }, captureStackTrace: false }),
-      Effect.onExit(() => done === undefined ? Effect.void : whenDone(done))
-    )
-  })
-
-const ensureSupported = (session: Session.Service): Effect.Effect<void, TransactionUnsupported | MongoError> =>
-  session.options.snapshot
-    ? new TransactionUnsupported({ reason: "SnapshotSession" })
-    : Effect.flatMap(
-      session.client.deployment,
-      ({ kind }) => kind === "standalone" ? new TransactionUnsupported({ reason: "Standalone" }) : Effect.void
-    )
-
-const resolve = (decoded: TransactionOptions.Decoded, session: Session.Service): TransactionOptions.Resolved =>
-  DriverTransaction.withClientDefaults(
-    TransactionOptions.merge(decoded, session.options.defaultTransactionOptions),
-    session.client.driver
-  )
+const planOf = <VR, OR>({ onRetry, retry = backoff, verifyCommit }: Pick<
+  Options<never, VR, OR>,
+  "retry" | "onRetry" | "verifyCommit"
+>) => ({
+  retry,
+  onRetry,
+  // Whatever it fails with, it is logged; no caller needs to know the type.
+  // @effect-diagnostics-next-line anyUnknownInErrorContext:off
+  verifyCommit: verifyCommit && Effect.exit(verifyCommit)
+})
 
 const part: Effect.Effect<Attempt.Part, never, Attempt.Transaction> = Effect.flatMap(
   Attempt.Transaction,
@@ -543,10 +464,3 @@ const part: Effect.Effect<Attempt.Part, never, Attempt.Transaction> = Effect.fla
       ? Effect.succeed(service)
       : Effect.dieMessage("the service Transaction was not provided by Transaction.run")
 )
-
-// An effect without its session, and outside of the transaction that it is in.
-const alone = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.mapInputContext(effect, (context: Context.Context<R>) => withoutSession(Attempt.stepOut(context)))
-
-const withoutSession = <R>(context: Context.Context<R>): Context.Context<R> =>
-  Context.omit(Session.Session)(context) as Context.Context<R>

@@ -40,6 +40,7 @@ const levels = [
   modules("internal/openSession"),
   modules("Session"),
   modules("internal/joining", "internal/ending", "internal/engine"),
+  modules("internal/running"),
   modules("Transaction", "Cursor", "SessionCommands", "internal/replies", "internal/patterns", "internal/listing"),
   modules("Database", "Collection", "ChangeStream", "Outbox"),
   modules("index")
