@@ -134,7 +134,7 @@ export interface Options<Client = MongoClient.MongoClient>
  */
 export const make = <Client = MongoClient.MongoClient>(
   options?: Options<Client>
-): Effect.Effect<Service, AcquireError, Client | Scope.Scope> =>
+): Effect.Effect<Service, AcquireError, NoInfer<Client> | Scope.Scope> =>
   Effect.gen(function*() {
     const { client: _, ...rest } = options ?? {}
     const decoded = yield* SessionOptions.decode(rest)
@@ -172,7 +172,7 @@ export const make = <Client = MongoClient.MongoClient>(
  */
 export const layer = <Client = MongoClient.MongoClient>(
   options?: Options<Client>
-): Layer.Layer<Session, AcquireError, Client> => Layer.scoped(Session, make(options))
+): Layer.Layer<Session, AcquireError, NoInfer<Client>> => Layer.scoped(Session, make(options))
 
 /**
  * Opens a session around an effect and makes it the ambient one.
@@ -183,17 +183,19 @@ export const layer = <Client = MongoClient.MongoClient>(
 export const scoped: {
   <Client = MongoClient.MongoClient>(
     options?: Options<Client>
-  ): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | AcquireError, Client | Exclude<R, Session>>
+  ): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | AcquireError, NoInfer<Client> | Exclude<R, Session>>
   <A, E, R, Client = MongoClient.MongoClient>(
     effect: Effect.Effect<A, E, R>,
     options?: Options<Client>
-  ): Effect.Effect<A, E | AcquireError, Client | Exclude<R, Session>>
+  ): Effect.Effect<A, E | AcquireError, NoInfer<Client> | Exclude<R, Session>>
 } = dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R, Client = MongoClient.MongoClient>(
     effect: Effect.Effect<A, E, R>,
     options?: Options<Client>
-  ): Effect.Effect<A, E | AcquireError, Client | Exclude<R, Session>> => Effect.provide(effect, layer(options))
+  ): Effect.Effect<A, E | AcquireError, NoInfer<Client> | Exclude<R, Session>> => Effect.provide(effect, layer(options))
 )
 
 /**
@@ -234,7 +236,7 @@ export const detached = <A, E, R>(
  */
 export const current = <Client = MongoClient.MongoClient>(
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<Option.Option<Service>, ForeignSession, Client> =>
+): Effect.Effect<Option.Option<Service>, ForeignSession, NoInfer<Client>> =>
   Effect.flatMap(
     Effect.zip(MongoClient.clientOf(options), Effect.serviceOption(Session)),
     ([client, session]) =>

@@ -96,7 +96,7 @@ export const scoped: Effect.Effect<
 export const refreshSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, Client> =>
+): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
   sendList("refreshSessions", Array.from(ids, Gate.toLsid), options)
 
 /**
@@ -112,7 +112,7 @@ export const refreshSessions = <Client = MongoClient.MongoClient>(
 export const endSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, Client> =>
+): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
   sendList("endSessions", Array.from(ids, Gate.toLsid), options)
 
 /**
@@ -125,7 +125,7 @@ export const endSessions = <Client = MongoClient.MongoClient>(
 export const killSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, Client> =>
+): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
   sendList("killSessions", Array.from(ids, Gate.toLsid), options)
 
 /**
@@ -137,7 +137,7 @@ export const killSessions = <Client = MongoClient.MongoClient>(
 export const killAllSessions = <Client = MongoClient.MongoClient>(
   users: Iterable<User>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, Client> =>
+): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
   sendList("killAllSessions", Array.from(users, Patterns.toUser), options)
 
 /**
@@ -153,7 +153,7 @@ export const killAllSessions = <Client = MongoClient.MongoClient>(
 export const killAllSessionsByPattern = <Client = MongoClient.MongoClient>(
   patterns: Iterable<Pattern>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, Client> => {
+): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, NoInfer<Client>> => {
   const given = Array.from(patterns)
   const issues = given.flatMap((pattern, index) => Patterns.issuesOf(pattern, String(index)))
   return issues.length === 0
@@ -199,7 +199,7 @@ export const killEverySession: Effect.Effect<void, MongoError | DecodeFailed, Mo
  */
 export const listSessions = <Client = MongoClient.MongoClient>(
   options?: ListOptions<Client>
-): Stream.Stream<ListedSession, MongoError | DecodeFailed, Client> =>
+): Stream.Stream<ListedSession, MongoError | DecodeFailed, NoInfer<Client>> =>
   sessions("listSessions", { database: "config", collection: "system.sessions" }, options)
 
 /**
@@ -213,7 +213,7 @@ export const listSessions = <Client = MongoClient.MongoClient>(
  */
 export const listLocalSessions = <Client = MongoClient.MongoClient>(
   options?: ListOptions<Client>
-): Stream.Stream<ListedSession, MongoError | DecodeFailed, Client> =>
+): Stream.Stream<ListedSession, MongoError | DecodeFailed, NoInfer<Client>> =>
   sessions("listLocalSessions", { database: "admin" }, options)
 
 /**
@@ -225,7 +225,7 @@ export const listLocalSessions = <Client = MongoClient.MongoClient>(
  */
 export const currentTransactions = <Client = MongoClient.MongoClient>(
   options?: TransactionListOptions<Client>
-): Stream.Stream<CurrentTransaction, MongoError | DecodeFailed, Client> =>
+): Stream.Stream<CurrentTransaction, MongoError | DecodeFailed, NoInfer<Client>> =>
   Stream.unwrap(Effect.map(MongoClient.clientOf(options), (client) =>
     Stream.map(
       list(client, {
@@ -257,10 +257,11 @@ export const currentTransactions = <Client = MongoClient.MongoClient>(
  * @since 0.1.0
  * @category combinators
  */
-export const on =
-  <Client>(client: Context.Tag<Client, MongoClient.Service>) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Client | Exclude<R, MongoClient.MongoClient>> =>
-    Effect.provideServiceEffect(effect, MongoClient.MongoClient, client)
+export const on = <Client>(client: Context.Tag<Client, MongoClient.Service>) =>
+<A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, NoInfer<Client> | Exclude<R, MongoClient.MongoClient>> =>
+  Effect.provideServiceEffect(effect, MongoClient.MongoClient, client)
 
 const send = <A, I>(
   client: MongoClient.Service,
@@ -278,7 +279,7 @@ const sendList = <Client>(
   command: string,
   items: ReadonlyArray<Driver.Document>,
   options: MongoClient.ClientOption<Client> | undefined
-): Effect.Effect<void, MongoError | DecodeFailed, Client> =>
+): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
   Effect.flatMap(MongoClient.clientOf(options), (client) =>
     Effect.mapError(
       Effect.validateAll(
@@ -307,7 +308,7 @@ const sessions = <Client>(
   name: "listSessions" | "listLocalSessions",
   place: { readonly database: string; readonly collection?: string },
   options: ListOptions<Client> | undefined
-): Stream.Stream<ListedSession, MongoError | DecodeFailed, Client> => {
+): Stream.Stream<ListedSession, MongoError | DecodeFailed, NoInfer<Client>> => {
   const users = options?.users && Array.from(options.users, Patterns.toUser)
   // The server would list one's own for an empty list of users.
   if (users?.length === 0) return Stream.empty

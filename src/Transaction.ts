@@ -120,8 +120,11 @@ export interface Options<Client = MongoClient.MongoClient, VR = never, OR = neve
  */
 export const backoff: Schedule.Schedule<number> = Backoff.specification
 
-interface Never<Client> extends Options<Client> {
-  readonly propagation: "never"
+// Overloads without the needs of `verifyCommit` and `onRetry` come first, and the client's is not inferred from where the
+// result goes: in a list of effects, these would be `any`.
+// Options with which an effect is run in a transaction for certain. Where `never` is possible, what it needs of one stays.
+interface InTransaction<Client, VR, OR> extends Options<Client, VR, OR> {
+  readonly propagation?: Exclude<Propagation, "never"> | undefined
 }
 
 /**
@@ -149,26 +152,44 @@ interface Never<Client> extends Options<Client> {
  * @category combinators
  */
 export const run: {
-  <Client = MongoClient.MongoClient>(options: Never<Client>): <A, E, R>(
+  <Client = MongoClient.MongoClient>(
+    options?: InTransaction<Client, never, never>
+  ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | TransactionError, Client | Exclude<R, Session.Session>>
-  <Client = MongoClient.MongoClient, VR = never, OR = never>(options?: Options<Client, VR, OR>): <A, E, R>(
+  ) => Effect.Effect<A, E | TransactionError, NoInfer<Client> | Inside<R>>
+  <Client = MongoClient.MongoClient, VR = never, OR = never>(
+    options: InTransaction<Client, VR, OR>
+  ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | TransactionError, Client | VR | OR | Inside<R>>
+  ) => Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Inside<R>>
+  <Client = MongoClient.MongoClient>(options: Options<Client>): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | TransactionError, NoInfer<Client> | Exclude<R, Session.Session>>
+  <Client = MongoClient.MongoClient, VR = never, OR = never>(options: Options<Client, VR, OR>): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Exclude<R, Session.Session>>
   <A, E, R, Client = MongoClient.MongoClient>(
     effect: Effect.Effect<A, E, R>,
-    options: Never<Client>
-  ): Effect.Effect<A, E | TransactionError, Client | Exclude<R, Session.Session>>
+    options?: InTransaction<Client, never, never>
+  ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | Inside<R>>
   <A, E, R, Client = MongoClient.MongoClient, VR = never, OR = never>(
     effect: Effect.Effect<A, E, R>,
-    options?: Options<Client, VR, OR>
-  ): Effect.Effect<A, E | TransactionError, Client | VR | OR | Inside<R>>
+    options: InTransaction<Client, VR, OR>
+  ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Inside<R>>
+  <A, E, R, Client = MongoClient.MongoClient>(
+    effect: Effect.Effect<A, E, R>,
+    options: Options<Client>
+  ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | Exclude<R, Session.Session>>
+  <A, E, R, Client = MongoClient.MongoClient, VR = never, OR = never>(
+    effect: Effect.Effect<A, E, R>,
+    options: Options<Client, VR, OR>
+  ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Exclude<R, Session.Session>>
 } = dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R, Client, VR, OR>(
     effect: Effect.Effect<A, E, R>,
     options: Options<Client, VR, OR> = {}
-  ): Effect.Effect<A, E | TransactionError, Client | VR | OR | Inside<R>> =>
+  ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Inside<R>> =>
     Effect.gen(function*() {
       const decoded = yield* decode(options)
       const { propagation = "required" } = options
@@ -189,7 +210,7 @@ export const run: {
       const done = yield* inSession(within === undefined ? session : Option.none(), options, (service) =>
         transaction(effect, service, decoded, planOf(options), false, ({ hooks }) =>
           Hooks.run(hooks)))
-      return Option.isSome(done) ? done.value : yield* run<A, E, R, Client, VR, OR>(effect, options)
+      return Option.isSome(done) ? done.value : yield* run<A, E, R, Client, VR, OR>(effect, { ...options, propagation })
     })
 )
 
@@ -228,17 +249,17 @@ export const sandbox: {
     options?: SandboxOptions<Client, OR>
   ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<Sandboxed<A>, E | TransactionError, Client | OR | Inside<R>>
+  ) => Effect.Effect<Sandboxed<A>, E | TransactionError, NoInfer<Client> | OR | Inside<R>>
   <A, E, R, Client = MongoClient.MongoClient, OR = never>(
     effect: Effect.Effect<A, E, R>,
     options?: SandboxOptions<Client, OR>
-  ): Effect.Effect<Sandboxed<A>, E | TransactionError, Client | OR | Inside<R>>
+  ): Effect.Effect<Sandboxed<A>, E | TransactionError, NoInfer<Client> | OR | Inside<R>>
 } = dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R, Client, OR>(
     effect: Effect.Effect<A, E, R>,
     options: SandboxOptions<Client, OR> = {}
-  ): Effect.Effect<Sandboxed<A>, E | TransactionError, Client | OR | Inside<R>> =>
+  ): Effect.Effect<Sandboxed<A>, E | TransactionError, NoInfer<Client> | OR | Inside<R>> =>
     Effect.gen(function*() {
       const decoded = yield* decode(options)
       const { session, within } = yield* whereabouts(options)

@@ -244,7 +244,9 @@ export class TransactionEnded extends Data.TaggedError("TransactionEnded")<{
 }
 
 const tried = (error: { readonly attempts: number; readonly elapsed: Duration.Duration }): string =>
-  `${error.attempts} attempt${error.attempts === 1 ? "" : "s"} in ${Duration.format(error.elapsed)}`
+  `${error.attempts} attempt${error.attempts === 1 ? "" : "s"} in ${
+    Duration.format(Duration.millis(Math.round(Duration.toMillis(error.elapsed))))
+  }`
 
 // a failure of the program's own may hold anything, so only what it is called is told
 const describe = (failure: unknown): string => {

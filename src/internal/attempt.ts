@@ -6,7 +6,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import type { MongoError } from "../MongoError.js"
+import * as FiberRef from "effect/FiberRef"
+import { MongoError } from "../MongoError.js"
 import { TransactionEnded } from "../TransactionErrors.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
 import type * as Lane from "./lane.js"
@@ -206,16 +207,30 @@ export const operate = <A, E, R>(part: Part, effect: Effect.Effect<A, E, R>): Ef
 
 /** Writes down a failure that an attempt has seen. What the driver refused by itself never reached the server. */
 const observe = (attempt: Attempt, cause: Cause.Cause<unknown>): void => {
-  if ([...Cause.failures(cause)].some(isOfServer)) attempt.doom ??= cause
-  attempt.transient ??= transientOf(cause)
+  const failures = [...Cause.failures(cause)]
+  const transient = transientOf(cause) ?? failures.find(isLostConnection)
+  if (transient !== undefined && !isConsequence(attempt, transient)) attempt.transient ??= transient
+  if (failures.some(isOfServer)) attempt.doom ??= cause
 }
+
+/**
+ * Whether a failure says no more than that the transaction is gone, after another has ended it that will not go away by
+ * itself: the server calls it transient all the same, and running the whole again would lead there again.
+ */
+export const isConsequence = (attempt: Attempt, failure: MongoError): boolean =>
+  failure.reason === "NoSuchTransaction" && attempt.doom !== undefined && attempt.transient === undefined
+
+// The driver labels only the first of several connections that break together: the others are of a pool that it has
+// cleared by then.
+const isLostConnection = (failure: unknown): failure is MongoError =>
+  failure instanceof MongoError && failure.reason === "NetworkError"
 
 /** Writes down that an operation was given up half-way: what it did to the transaction is not known. */
 export const giveUp = (attempt: Attempt): void => {
   attempt.doom ??= Cause.interrupt(FiberId.none)
 }
 
-/** Keeps an effect for a later moment, with its context. */
+/** Keeps an effect for a later moment, with its context and the annotations of its log. */
 export const register = <A, E, R>(
   part: Part,
   moment: Moment,
@@ -223,8 +238,11 @@ export const register = <A, E, R>(
 ): Effect.Effect<void, TransactionEnded, R> =>
   Effect.zipRight(
     ensureOpen(part, moment),
-    Effect.contextWith((context: Context.Context<R>) => {
-      const exit = Effect.provide(Effect.exit(effect), moment === "beforeCommit" ? context : stepOut(context))
+    Effect.map(Effect.zip(Effect.context<R>(), Effect.logAnnotations), ([context, annotations]) => {
+      const exit = Effect.exit(effect).pipe(
+        Effect.provide(moment === "beforeCommit" ? context : stepOut(context)),
+        Effect.locally(FiberRef.currentLogAnnotations, annotations)
+      )
       part.of.hooks = [...part.of.hooks, { moment, part, exit }]
     })
   )

@@ -74,12 +74,12 @@ export const commit = (gate: Gate): Effect.Effect<void, Refusal | TransactionDoo
       return yield* new TransactionDoomed({ first: Cause.squash(halfDone) })
     }
     const time = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
-    yield* end(gate, "commitTransaction", time, (session) => session.commitTransaction())
+    yield* end(gate, "commitTransaction", time, DriverTransaction.commit)
   })
 
 /** Aborts the transaction of a session. */
 export const abort = (gate: Gate): Effect.Effect<void, Refusal> =>
-  end(gate, "abortTransaction", gate.settleTimeout, (session) => session.abortTransaction())
+  end(gate, "abortTransaction", gate.settleTimeout, DriverTransaction.abort)
 
 /**
  * Ends the transaction, notes how, and runs what was put off until then after the turn is over. Not to be interrupted, for
@@ -99,7 +99,8 @@ const end = (
         const exit = yield* Effect.exit(settled(gate, operation, time, evaluate))
         const ended = operation === "commitTransaction" ? endOf(exit) : Exit.isSuccess(exit) ? "aborted" : undefined
         const transaction = part?.of ?? gate.manual?.of
-        if (ended !== undefined && transaction !== undefined) {
+        // What was committed stays so, whatever the answer to a repeated commit is.
+        if (ended !== undefined && transaction !== undefined && transaction.ended !== "committed") {
           if (part === undefined) due = yield* finish(transaction, ended)
           else transaction.ended = ended
         }

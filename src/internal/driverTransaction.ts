@@ -30,7 +30,7 @@ const states: Readonly<Record<string, State>> = {
 
 // What the driver's sessions have, but its typings keep to itself.
 interface Hidden {
-  readonly transaction?: { readonly state?: string }
+  readonly transaction?: { state?: string; readonly options?: { writeConcern?: Driver.WriteConcern } }
   readonly txnNumberIncrement?: number
 }
 
@@ -47,9 +47,78 @@ export const stateOf = (session: Driver.ClientSession): State =>
 export const mayBeBegun = (session: Driver.ClientSession): boolean =>
   stateOf(session) === "starting" && hidden(session).txnNumberIncrement === 0
 
+/**
+ * Runs an operation, and keeps the transaction as it was if that was just started and the operation could not be encoded.
+ *
+ * The driver takes a transaction for begun when its first command has failed, even where nothing was sent. The next
+ * command then does not begin it, and the server knows no such transaction.
+ */
+export const keepStarting = <A>(session: Driver.ClientSession, evaluate: () => PromiseLike<A>): PromiseLike<A> =>
+  stateOf(session) === "starting" ? watched(session, evaluate) : evaluate()
+
+const watched = async <A>(session: Driver.ClientSession, evaluate: () => PromiseLike<A>): Promise<A> => {
+  const server = session.serverSession
+  const descriptor = { configurable: true, enumerable: true }
+  let { lastUse } = server
+  let commands = 0
+  // The driver notes the time of each command that it gives the session's id.
+  Object.defineProperty(server, "lastUse", {
+    ...descriptor,
+    get: () => lastUse,
+    set: (time: number) => {
+      commands++
+      lastUse = time
+    }
+  })
+  try {
+    return await evaluate()
+  } catch (error) {
+    const { transaction } = hidden(session)
+    if (commands === 1 && transaction !== undefined && stateOf(session) === "inProgress" && isOfEncoder(error)) {
+      transaction.state = "STARTING_TRANSACTION"
+    }
+    throw error
+  } finally {
+    Object.defineProperty(server, "lastUse", { ...descriptor, writable: true, value: lastUse })
+  }
+}
+
+// A reply that can't be decoded fails alike, but its command was sent. Where the names of functions were lost to a bundler,
+// the transaction is taken for begun.
+const isOfEncoder = (error: unknown): boolean =>
+  error instanceof Error && "bsonError" in error && /\bserializeInto\b/.test(error.stack ?? "")
+
 /** Starts a transaction of the driver. It may throw. */
 export const start = (session: Driver.ClientSession, options: TransactionOptions.Decoded): void =>
   session.startTransaction(Gate.transactionOptions(options))
+
+/** Commits the transaction of a driver session, with the write concern that it was started with. */
+export const commit = (session: Driver.ClientSession): Promise<void> =>
+  // Where the commit is repeated, the driver's time limit is the specification's.
+  session.inTransaction() ? asStarted(session, () => session.commitTransaction()) : session.commitTransaction()
+
+/** Aborts the transaction of a driver session, with the write concern that it was started with. */
+export const abort = (session: Driver.ClientSession): Promise<void> =>
+  asStarted(session, () => session.abortTransaction())
+
+// To a write concern without them the driver adds `w: "majority"` and a time limit of 10 s, but not to fields that are there
+// and undefined. It makes the first command at once; that of its own second try, where the limit is the specification's,
+// later.
+const asStarted = <A>(session: Driver.ClientSession, send: () => Promise<A>): Promise<A> => {
+  const options = hidden(session).transaction?.options
+  const concern = options?.writeConcern
+  if (options === undefined || concern === undefined) return send()
+  const once: { w: unknown; wtimeoutMS?: number | undefined } = {
+    ...concern,
+    w: concern.w,
+    wtimeoutMS: concern.wtimeoutMS
+  }
+  options.writeConcern = once as Driver.WriteConcern
+  const sent = send()
+  options.writeConcern = concern
+  if (once.wtimeoutMS === undefined) delete once.wtimeoutMS
+  return sent
+}
 
 /**
  * Options with what they leave to the client filled in, so that two may be compared. Passed to the driver they also keep it

@@ -64,7 +64,7 @@ export const make = <VR, OR>(
         gate,
         "commitTransaction",
         Duration.max(left, gate.settleTimeout),
-        (session) => session.commitTransaction()
+        DriverTransaction.commit
       )
   )
 
@@ -159,7 +159,7 @@ const abortDriver = (gate: SessionGate): Effect.Effect<void> =>
     gate.isBroken() || !gate.session().inTransaction()
       ? Effect.void
       : Effect.catchAll(
-        settled(gate, "abortTransaction", gate.settleTimeout, (session) => session.abortTransaction()),
+        settled(gate, "abortTransaction", gate.settleTimeout, DriverTransaction.abort),
         (error) => Telemetry.abortFailed(error.reason)
       )
   )

@@ -72,13 +72,15 @@ interface Again {
 /**
  * Runs a body in attempts until one is committed or rolled back for good, for the one whose turn it is in the session.
  *
- * Can be interrupted in the body and in the waits between attempts only, and then aborts.
+ * Can be interrupted in the body and in the waits between attempts only, and then aborts. `tell` is told how it ended,
+ * interrupted or not.
  */
 export const run = <A, E, R, VR, OR>(
   gate: Gate,
   client: MongoClient.Service,
   body: (part: Attempt.Part) => Effect.Effect<A, E, R>,
-  plan: Plan<VR, OR>
+  plan: Plan<VR, OR>,
+  tell: (finished: Finished<A, E | RunError>) => Effect.Effect<void>
 ): Effect.Effect<Finished<A, E | RunError>, never, R | VR | OR> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
@@ -150,7 +152,7 @@ export const run = <A, E, R, VR, OR>(
           attempt.over = true
           yield* drain(gate, attempt)
 
-          const transient = attempt.transient ?? (Exit.isFailure(exit) ? transientOf(exit.cause) : undefined)
+          const transient = attempt.transient ?? transientIn(exit, attempt)
           const delay = transient === undefined ? Option.none() : yield* pause(transient)
           const decision = Outcome.ofAttempt({
             body: Outcome.bodyExit(exit),
@@ -225,9 +227,17 @@ export const run = <A, E, R, VR, OR>(
           })
         })
 
-      return yield* Effect.ensuring(attempts(1), Effect.sync(() => void (whole.isOver = true)))
+      const finished = yield* Effect.ensuring(attempts(1), Effect.sync(() => void (whole.isOver = true)))
+      // Here and not by the caller: an interruption that has waited for the end would be quicker.
+      yield* tell(finished)
+      return finished
     })
   )
+
+const transientIn = (exit: Exit.Exit<unknown, unknown>, attempt: Attempt.Attempt): MongoError | undefined => {
+  const found = Exit.isFailure(exit) ? transientOf(exit.cause) : undefined
+  return found !== undefined && Attempt.isConsequence(attempt, found) ? undefined : found
+}
 
 /** Starts a transaction of the driver; nothing is sent. */
 const start = (gate: Gate, options: TransactionOptions.Resolved): Effect.Effect<void, MongoError> =>

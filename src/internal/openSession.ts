@@ -13,10 +13,12 @@ import type { SessionId } from "../SessionId.js"
 import type { Member } from "../SessionKeeper.js"
 import type * as SessionOptions from "../SessionOptions.js"
 import * as Telemetry from "../Telemetry.js"
+import * as Attempt from "./attempt.js"
 import { closingStep, errorName, within } from "./bounded.js"
 import { abandon } from "./byHand.js"
 import * as Cursors from "./cursors.js"
 import * as Gate from "./driver.js"
+import * as DriverTransaction from "./driverTransaction.js"
 import { isUnacknowledgedWrite } from "./failure.js"
 import * as Idleness from "./idleness.js"
 import * as Lane from "./lane.js"
@@ -146,7 +148,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
               },
               onUnsettled: breakUp
             },
-            (signal) => evaluate(session, signal)
+            (signal) => DriverTransaction.keepStarting(session, () => evaluate(session, signal))
           ),
           noteUse(before)
         )
@@ -164,12 +166,19 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       manual: undefined
     }
 
+    // A fiber that outlives its transaction is told that, whether or not the session has ended with it.
+    const ensureUsable = (operation: string) =>
+      Effect.flatMap(Attempt.placeIn(lane), ({ part }) =>
+        part === undefined
+          ? ensureOpen(operation)
+          : Effect.zipRight(Attempt.ensureOpen(part, operation), ensureOpen(operation)))
+
     const use = <A>(
       evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
       { operation = "use" }: { readonly operation?: string | undefined } = {}
     ): Effect.Effect<A, UseError> =>
       Effect.zipRight(
-        ensureOpen(operation),
+        ensureUsable(operation),
         gate.inTurn(operation, (part) =>
           Effect.catchIf(
             Effect.zipRight(gate.ready(operation), operate(gate, part, operation, evaluate)),
@@ -236,7 +245,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       yield* client.adminCommand({ refreshSessions: [member.lsid()] })
       member.touch(sent)
     })
-    const refresh = Effect.zipRight(ensureOpen("refresh"), gate.inTurn("refresh", () => refreshInTurn))
+    const refresh = Effect.zipRight(ensureUsable("refresh"), gate.inTurn("refresh", () => refreshInTurn))
 
     let id: { readonly of: Driver.ServerSession; readonly id: SessionId } | undefined
     const service = {

@@ -92,8 +92,11 @@ export const transaction = <A, E, R, VR, OR>(
       outer: yield* Attempt.innermost
     }
     let done: Engine.Finished<A, E | Engine.RunError> | undefined
-    const attempts = Effect.tap(
-      Engine.run(gate, session.client, (part) => inside(effect, session, part), plan),
+    const attempts = Engine.run(
+      gate,
+      session.client,
+      (part) => inside(effect, session, part),
+      plan,
       (finished) => {
         done = finished
         return Telemetry.ended(finished.outcome)
