@@ -40,13 +40,17 @@ const programs = (): ReadonlyArray<string> =>
     }).sort()
     : []
 
-/** Each `ts` block that begins with `// file: <path>` must be that file, to the letter. */
+/** Each `ts` block that begins with `// file: <path>` must be that file to the letter, with `// from: <path>` a part of it. */
 const readmeBlocks = (readme: string): ReadonlyArray<readonly [name: string, problem: string | undefined]> =>
-  [...readme.matchAll(/^```ts\n\/\/ file: (\S+)\n([\s\S]*?)^```$/gm)].map(([, file = "", code = ""]) => {
-    const name = `README.md shows ${file}`
+  [...readme.matchAll(/^```ts\n\/\/ (file|from): (\S+)\n([\s\S]*?)^```$/gm)].map(([, kind, file = "", code = ""]) => {
+    const name = `README.md shows ${kind === "from" ? "a part of " : ""}${file}`
     if (!existsSync(file)) return [name, "there is no such file"]
-    return [name, readFileSync(file, "utf8").trim() === code.trim() ? undefined : "the file says something else"]
+    const text = unindented(readFileSync(file, "utf8"))
+    const isSo = kind === "from" ? text.includes(unindented(code)) : text === unindented(code)
+    return [name, isSo ? undefined : "the file says something else"]
   })
+
+const unindented = (code: string) => code.trim().replace(/^ +/gm, "")
 
 const unknownScripts = (readme: string): string | undefined => {
   const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { readonly scripts: Record<string, string> }

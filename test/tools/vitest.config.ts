@@ -23,7 +23,8 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["test/unit/**/*.test.ts"] }
+        // Property tests take their time where the processors are busy.
+        test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 }
       },
       {
         extends: true,

@@ -102,6 +102,10 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
     "the transaction was given up after 3 attempts in 1s 500ms: a failure of the program"
   ],
   [
+    new Errors.TransactionAborted({ ...times, last: mongoError, nested: true }),
+    `the transaction was given up after 3 attempts in 1s 500ms: ${mongoError.message}`
+  ],
+  [
     new Errors.TransactionAborted({ ...times, last: url }),
     "the transaction was given up after 3 attempts in 1s 500ms: a failure of the program"
   ],
@@ -199,6 +203,34 @@ describe("an outcome of a transaction", () => {
     expect([aborted.labels, unknown.labels]).toEqual([["TransientTransactionError"], ["TransientTransactionError"]])
     expect(new Errors.TransactionAborted({ ...times, last: leaky }).labels).toEqual([])
     expect(new Errors.TransactionDoomed({ first: leaky }).cause).toBe(leaky)
+  })
+
+  it("has no labels where the last failure has none, as a failure of the program", () => {
+    const unlabelled = new MongoError({ reason: "ServerSelectionFailed", operation: "update", labels: [] })
+    expect(new Errors.TransactionAborted({ ...times, last: unlabelled }).labels).toEqual([])
+    expect(new Errors.CommitUnknown({ ...times, last: unlabelled }).labels).toEqual([])
+    expect(new Errors.TransactionAborted({ ...times, last: { labels: ["TransientTransactionError"] } }).labels).toEqual(
+      []
+    )
+  })
+
+  it("tells who was given up inside another transaction that it may have waited for that one, and nobody else", () => {
+    const hintOf = (nested?: boolean) => new Errors.TransactionAborted({ ...times, last: mongoError, nested }).hint
+    const alone = hintOf()
+    expect(alone).toMatch(/^Nothing was committed, so it may be run again;/)
+    expect(alone).not.toMatch(/transaction around it/)
+    expect(hintOf(false)).toBe(alone)
+    expect(hintOf(true).startsWith(alone)).toBe(true)
+    expect(hintOf(true)).toMatch(/the transaction around it .* the same documents, it could never have succeeded/)
+    expect(hintOf(true)).toMatch(/Let it join \("required"\)/)
+  })
+
+  it("that was given up inside another transaction says so in nothing but the hint", () => {
+    const [alone, nested] = [false, true].map((nested) =>
+      new Errors.TransactionAborted({ ...times, last: mongoError, nested })
+    )
+    expect(nested?.message).toBe(alone?.message)
+    expect(nested?.labels).toEqual(alone?.labels)
   })
 })
 

@@ -1,0 +1,193 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as MongoClient from "../../src/MongoClient.js"
+import { Label, MongoError } from "../../src/MongoError.js"
+import * as Session from "../../src/Session.js"
+import { CommitUnknown } from "../../src/SessionErrors.js"
+import type * as Telemetry from "../../src/Telemetry.js"
+import * as Transaction from "../../src/Transaction.js"
+import { connected, logged, send } from "../support/connected.js"
+import * as TestServer from "../support/TestServer.js"
+import { inPlace, toLines, witness } from "../support/transactions.js"
+
+const begun = ["1 insert start", "1 commitTransaction"]
+const again = "1 commitTransaction w:majority"
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  describe("a commit that is answered", () => {
+    it.effect("carries its own time limit and write concern, which no operation of the body does", (context) =>
+      inPlace(context, ({ insert, monitor, wire }) =>
+        Effect.gen(function*() {
+          yield* Transaction.run(insert(1), { maxCommitTime: "2 seconds", writeConcern: 1 })
+          expect(yield* wire).toEqual(["1 insert start", "1 commitTransaction w:1"])
+          const limits = (yield* monitor.commands).map(({ command, name }) => [name, command["maxTimeMS"]])
+          expect(limits.slice(0, 2)).toEqual([["insert", undefined], ["commitTransaction", 2000]])
+        })))
+
+    it.effect("with a refusal for good fails with that, is not repeated, and counts as rolled back", (context) =>
+      inPlace(context, ({ failing, insert, wire }) =>
+        Effect.gen(function*() {
+          yield* failing({ failCommands: ["commitTransaction"], errorCode: 257, errorLabels: [] })
+          const { hooks, register } = witness()
+          const error = yield* Effect.flip(Transaction.run(Effect.zipRight(register, insert(1))))
+          expect(error).toBeInstanceOf(MongoError)
+          expect(error).toMatchObject({ reason: "TransactionTooLarge", code: 257, operation: "commitTransaction" })
+          expect((yield* wire).filter((line) => line.includes("commit"))).toEqual(["1 commitTransaction"])
+          expect(hooks).toEqual(["onRollback"])
+        })))
+
+    it.effect("with a failure that may go away has the whole body run again", (context) =>
+      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+        Effect.gen(function*() {
+          yield* transientOn(["commitTransaction"])
+          const { hooks, register } = witness()
+          yield* Transaction.run(Effect.zipRight(register, insert(1)))
+          expect(yield* stored).toEqual([1])
+          expect(yield* wire).toEqual([...begun, "2 insert start", "2 commitTransaction"])
+          expect(hooks).toEqual(["onCommit"])
+        })))
+
+    it.effect("with such a failure each time is given up", (context) =>
+      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+        Effect.gen(function*() {
+          yield* transientOn(["commitTransaction"], 10)
+          const { hooks, register } = witness()
+          const run = Transaction.run(Effect.zipRight(register, insert(1)), { retry: Schedule.recurs(1) })
+          expect(yield* Effect.flip(run)).toMatchObject({
+            _tag: "TransactionAborted",
+            attempts: 2,
+            last: { reason: "NoSuchTransaction", operation: "commitTransaction" },
+            labels: [Label.TransientTransactionError]
+          })
+          expect(yield* stored).toEqual([])
+          expect(yield* wire).toEqual([...begun, "2 insert start", "2 commitTransaction"])
+          expect(hooks).toEqual(["onRollback"])
+        })))
+  })
+
+  describe("a commit whose answer is lost", () => {
+    it.effect("because the connection is closed is sent again, with majority: committed once", (context) =>
+      inPlace(context, ({ insert, lostCommit, stored, wire }) =>
+        Effect.gen(function*() {
+          yield* lostCommit(1)
+          let runs = 0
+          yield* Transaction.run(Effect.zipRight(Effect.sync(() => void runs++), insert(1)))
+          expect(runs).toBe(1)
+          expect(yield* stored).toEqual([1])
+          expect(yield* wire).toEqual([...begun, again])
+        })))
+
+    it.effect("more often than the driver repeats it is sent again until it is answered", (context) =>
+      inPlace(context, ({ insert, lostCommit, stored, wire }) =>
+        Effect.gen(function*() {
+          yield* lostCommit(5)
+          const { hooks, register } = witness()
+          yield* Transaction.run(Effect.zipRight(register, insert(1)))
+          expect(yield* stored).toEqual([1])
+          expect(yield* wire).toEqual([...begun, again, again, again, again, again])
+          expect(hooks).toEqual(["onCommit"])
+        })))
+
+    it.effect("although it was done is sent again, which does not do it twice", (context) =>
+      inPlace(context, ({ insert, lostCommit, stored, wire }) =>
+        Effect.gen(function*() {
+          yield* lostCommit(2, 64)
+          const { hooks, register } = witness()
+          yield* Transaction.run(Effect.zipRight(register, insert(1)), { writeConcern: { w: 1, journal: true } })
+          expect(yield* stored).toEqual([1])
+          expect(yield* wire).toEqual(["1 insert start", "1 commitTransaction w:1", again, again])
+          expect(hooks).toEqual(["onCommit"])
+        })))
+
+    it.effect("until the time is out is CommitUnknown; the waits between grow as the specification says; no hook runs", (context) =>
+      inPlace(context, ({ insert, lostCommit, wire }) =>
+        Effect.gen(function*() {
+          yield* lostCommit(10_000)
+          const { hooks, register } = witness()
+          const retries: Array<Telemetry.Retry> = []
+          const [time, error] = yield* Effect.timed(Effect.flip(
+            Transaction.run(Effect.zipRight(register, insert(1)), {
+              timeout: "400 millis",
+              onRetry: (retry) => Effect.sync(() => void retries.push(retry))
+            })
+          ))
+          expect(error).toBeInstanceOf(CommitUnknown)
+          if (!(error instanceof CommitUnknown)) return
+          expect(error.attempts).toBe(1)
+          expect(error.labels).toContain(Label.UnknownTransactionCommitResult)
+          expect(error.last).toMatchObject({ reason: "NetworkError", operation: "commitTransaction" })
+          expect(Duration.lessThanOrEqualTo(error.elapsed, time)).toBe(true)
+          expect(Duration.toMillis(time)).toBeLessThan(5000)
+          expect(retries.length).toBeGreaterThanOrEqual(3)
+          for (const [n, { delay, elapsed, step }] of retries.entries()) {
+            expect(step).toBe("commit")
+            expect(Duration.toMillis(delay)).toBeLessThanOrEqual(Math.min(5 * 1.5 ** (n + 1), 500))
+            expect(Duration.toMillis(elapsed) + Duration.toMillis(delay)).toBeLessThan(400 + 50)
+          }
+          const lines = yield* wire
+          expect(lines.slice(0, 3)).toEqual([...begun, again])
+          expect(lines.slice(2).every((line) => line === again)).toBe(true)
+          // Each of them twice, for the driver repeats it once.
+          expect(lines).toHaveLength(1 + 2 * (retries.length + 1))
+          expect(hooks).toEqual([])
+        })))
+
+    const answered = [
+      ["its own time limit ran out (MaxTimeMSExpired)", { errorCode: 50 }],
+      ["its own time limit ran out after it was written", { writeConcernError: { code: 50, errmsg: "late" } }],
+      ["its write concern is unknown (79)", { writeConcernError: { code: 79, errmsg: "unknown" } }],
+      ["its write concern cannot be met (100)", { writeConcernError: { code: 100, errmsg: "too few" } }]
+    ] as const
+    for (const [why, answer] of answered) {
+      it.effect(`because ${why} is CommitUnknown at once, for the answer would be the same`, (context) =>
+        inPlace(context, ({ failing, insert, wire }) =>
+          Effect.gen(function*() {
+            yield* failing({ failCommands: ["commitTransaction"], mode: "alwaysOn", ...answer })
+            const { hooks, register } = witness()
+            const error = yield* Effect.flip(Transaction.run(Effect.zipRight(register, insert(1))))
+            expect(error).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { _tag: "MongoError" } })
+            expect(yield* wire).toEqual(begun)
+            expect(hooks).toEqual([])
+          })))
+    }
+
+    it.scoped("for ever ends after its time as CommitUnknown, with its session broken", () =>
+      logged(() =>
+        Effect.gen(function*() {
+          const { client, open, server } = yield* connected(
+            { handlers: { commitTransaction: "hang" } },
+            { closeTimeout: "200 millis" }
+          )
+          const session = yield* open({ settleTimeout: "200 millis" })
+          const { hooks, register } = witness()
+          const insert = send(session, { insert: "items", documents: [{}] })
+          const [time, error] = yield* Transaction.run(Effect.zipRight(register, insert), { timeout: "400 millis" })
+            .pipe(
+              Session.provide(session),
+              Effect.provideService(MongoClient.MongoClient, client),
+              Effect.flip,
+              Effect.timed
+            )
+          expect(error).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { reason: "TimedOut" } })
+          expect(Duration.toMillis(time)).toBeGreaterThanOrEqual(390)
+          expect(Duration.toMillis(time)).toBeLessThan(5000)
+          expect(yield* session.state).toBe("broken")
+          expect(yield* session.isDirty).toBe(true)
+          expect(yield* Effect.flip(insert)).toMatchObject({ _tag: "SessionEnded", reason: "broken" })
+          expect(toLines(yield* server.commands)).toEqual(begun)
+          expect(hooks).toEqual([])
+        })
+      ))
+
+    it.effect("for longer than the run's time has at least the time that any operation has to settle", (context) =>
+      inPlace(context, ({ failing, insert, stored, wire }) =>
+        Effect.gen(function*() {
+          yield* failing({ failCommands: ["commitTransaction"], blockFor: "400 millis" })
+          yield* Transaction.run(insert(1), { timeout: "50 millis" })
+          expect(yield* stored).toEqual([1])
+          expect(yield* wire).toEqual(begun)
+        })))
+  })
+})

@@ -1,0 +1,292 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import { key } from "../../src/internal/sessionGate.js"
+import * as Session from "../../src/Session.js"
+import * as Transaction from "../../src/Transaction.js"
+import * as Monitor from "../support/monitor.js"
+import { notebook } from "../support/notebook.js"
+import * as TestServer from "../support/TestServer.js"
+import { inPlace, noDeadlock } from "../support/transactions.js"
+import type { Place } from "../support/transactions.js"
+
+type Action = "start" | "commit" | "abort" | "operation"
+type Step = Effect.Effect<void, Transaction.ManualError | { readonly _tag: string }, Session.Session>
+
+const act = (place: Place, action: Action, n = 1): Step => {
+  switch (action) {
+    case "start":
+      return Transaction.start()
+    case "commit":
+      return Transaction.commit
+    case "abort":
+      return Transaction.abort
+    case "operation":
+      return place.insert(n)
+  }
+}
+
+/** How each state of the specification's machine is reached; the last two are one to whoever asks for the state. */
+const ways = {
+  none: [],
+  starting: ["start"],
+  inProgress: ["start", "operation"],
+  committed: ["start", "operation", "commit"],
+  "committed, empty": ["start", "commit"],
+  aborted: ["start", "operation", "abort"]
+} as const satisfies Record<string, ReadonlyArray<Action>>
+
+type Outcome =
+  | { readonly to: Transaction.State; readonly sends: ReadonlyArray<string> }
+  | { readonly refused: string }
+
+const nothing = (to: Transaction.State): Outcome => ({ to, sends: [] })
+const sends = (to: Transaction.State, ...lines: ReadonlyArray<string>): Outcome => ({ to, sends: lines })
+const refused = (message: string): Outcome => ({ refused: message })
+
+const table: Record<keyof typeof ways, Record<Action, Outcome>> = {
+  none: {
+    start: nothing("starting"),
+    commit: refused("No transaction started"),
+    abort: refused("No transaction started"),
+    operation: nothing("none")
+  },
+  starting: {
+    start: refused("Transaction already in progress"),
+    commit: nothing("committed"),
+    abort: nothing("aborted"),
+    operation: sends("inProgress", "1 insert start")
+  },
+  inProgress: {
+    start: refused("Transaction already in progress"),
+    commit: sends("committed", "1 commitTransaction"),
+    abort: sends("aborted", "1 abortTransaction"),
+    operation: sends("inProgress", "1 insert")
+  },
+  committed: {
+    start: nothing("starting"),
+    commit: sends("committed", "1 commitTransaction w:majority"),
+    abort: refused("Cannot call abortTransaction after calling commitTransaction"),
+    operation: nothing("none")
+  },
+  "committed, empty": {
+    start: nothing("starting"),
+    commit: nothing("committed"),
+    abort: refused("Cannot call abortTransaction after calling commitTransaction"),
+    operation: nothing("none")
+  },
+  aborted: {
+    start: nothing("starting"),
+    commit: refused("Cannot call commitTransaction after calling abortTransaction"),
+    abort: refused("Cannot call abortTransaction twice"),
+    operation: nothing("none")
+  }
+}
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  describe("the state machine of the specification", () => {
+    for (const from of Object.keys(ways) as ReadonlyArray<keyof typeof ways>) {
+      for (const [action, outcome] of Object.entries(table[from]) as ReadonlyArray<[Action, Outcome]>) {
+        const leads = "refused" in outcome ? `is refused: ${outcome.refused}` : `leads to ${outcome.to}`
+        it.effect(`${from}: ${action} ${leads}`, (context) =>
+          inPlace(context, (place) =>
+            Session.scoped(Effect.gen(function*() {
+              yield* Effect.forEach(ways[from], (step) => act(place, step))
+              const state = yield* Transaction.state
+              expect(state).toBe(from === "committed, empty" ? "committed" : from)
+              const before = (yield* place.wire).length
+              const result = yield* Effect.either(act(place, action, 2))
+              if ("refused" in outcome) {
+                expect(result._tag === "Left" && result.left).toMatchObject({
+                  _tag: "MongoError",
+                  reason: "TransactionMisuse",
+                  cause: { message: outcome.refused }
+                })
+                expect(yield* Transaction.state).toBe(state)
+                expect((yield* place.wire).slice(before)).toEqual([])
+              } else {
+                expect(result._tag).toBe("Right")
+                expect(yield* Transaction.state).toBe(outcome.to)
+                expect((yield* place.wire).slice(before)).toEqual(outcome.sends)
+              }
+            }))))
+      }
+    }
+
+    it.effect("an empty transaction sends nothing at all, be it committed or aborted", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const empty = Effect.zipRight(Transaction.start(), Transaction.commit).pipe(
+            Effect.zipRight(Transaction.start()),
+            Effect.zipRight(Transaction.abort)
+          )
+          yield* Session.scoped(empty)
+          expect(yield* place.monitor.commands).toEqual([])
+        })))
+  })
+
+  describe("start", () => {
+    it.effect("refuses invalid options, all of them, and starts nothing", (context) =>
+      inPlace(context, () =>
+        Session.scoped(Effect.gen(function*() {
+          const failure = yield* Effect.flip(Transaction.start({ writeConcern: 0, timeout: -1 }))
+          expect(failure._tag === "SessionMisconfigured" && failure.issues.map(({ path }) => path[0]).sort()).toEqual([
+            "timeout",
+            "writeConcern"
+          ])
+          expect(yield* Transaction.state).toBe("none")
+        }))))
+
+    it.effect("takes its options, and where they say nothing those of the session", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          yield* Transaction.start({ writeConcern: "majority" }).pipe(
+            Effect.zipRight(place.insert(1)),
+            Effect.zipRight(Transaction.commit),
+            Session.scoped({
+              defaultTransactionOptions: { writeConcern: 1, readConcern: "snapshot", maxCommitTime: "7 seconds" }
+            })
+          )
+          const [insert, commit] = yield* place.monitor.commands
+          expect(insert?.command["readConcern"]).toMatchObject({ level: "snapshot" })
+          expect(commit?.command).toMatchObject({ writeConcern: { w: "majority" }, maxTimeMS: 7000 })
+        })))
+  })
+
+  describe("commit", () => {
+    it.effect("may be repeated when its result was unknown; then it waits for a majority, and the hooks run once", (context) =>
+      inPlace(context, (place) =>
+        Session.scoped(Effect.gen(function*() {
+          const { hooks, lines } = notebook()
+          yield* Transaction.start()
+          yield* Transaction.run(hooks())
+          yield* place.insert(1)
+          yield* place.lostCommit(1, 79)
+          const failure = yield* Effect.flip(Transaction.commit)
+          expect(failure).toMatchObject({ _tag: "MongoError", reason: "WriteConcernFailed" })
+          expect(yield* Transaction.state).toBe("committed")
+          expect(lines).toEqual(["beforeCommit"])
+          yield* Transaction.commit
+          yield* Transaction.commit
+          expect(lines).toEqual(["beforeCommit", "onCommit"])
+          expect((yield* place.wire).slice(2)).toEqual([
+            "1 commitTransaction w:majority",
+            "1 commitTransaction w:majority"
+          ])
+          expect(yield* place.stored).toEqual([1])
+        }))))
+
+    it.effect("that the server refuses for good rolls back", (context) =>
+      inPlace(context, (place) =>
+        Session.scoped(Effect.gen(function*() {
+          const { hooks, lines } = notebook()
+          yield* Transaction.start()
+          yield* Transaction.run(Effect.zipRight(hooks(), place.insert(1)))
+          yield* place.failing({ failCommands: ["commitTransaction"], errorCode: 257, errorLabels: [] })
+          expect(yield* Effect.flip(Transaction.commit)).toMatchObject({ reason: "TransactionTooLarge" })
+          expect(lines).toEqual(["beforeCommit", "onRollback"])
+        }))))
+
+    it.effect("is not cut short by an interruption, and the hooks run", (context) =>
+      inPlace(context, (place) =>
+        Session.scoped(Effect.gen(function*() {
+          const { hooks, lines } = notebook()
+          yield* Transaction.start()
+          yield* Transaction.run(Effect.zipRight(hooks(), place.insert(1)))
+          yield* place.failing({ failCommands: ["commitTransaction"], blockFor: "200 millis" })
+          const fiber = yield* Effect.fork(Transaction.commit)
+          yield* place.monitor.awaitStarted("commitTransaction")
+          yield* Fiber.interrupt(fiber)
+          expect(lines).toEqual(["beforeCommit", "onCommit"])
+          expect(yield* Transaction.state).toBe("committed")
+          expect(yield* place.stored).toEqual([1])
+        }))))
+  })
+
+  describe("a run in a session with a transaction that was started by hand", () => {
+    it.effect("joins it: it neither commits nor aborts, and its hooks wait for whoever does", (context) =>
+      inPlace(context, (place) =>
+        Session.scoped(Effect.gen(function*() {
+          const { hooks, lines } = notebook()
+          yield* Transaction.start()
+          yield* Transaction.run(Effect.zipRight(hooks(" 1"), place.insert(1)))
+          yield* Transaction.run(Effect.zipRight(hooks(" 2"), place.insert(2)), { propagation: "mandatory" })
+          expect(yield* Transaction.state).toBe("inProgress")
+          expect(lines).toEqual([])
+          yield* Transaction.commit
+          expect(lines).toEqual(["beforeCommit 1", "beforeCommit 2", "onCommit 1", "onCommit 2"])
+          expect(yield* place.wire).toEqual(["1 insert start", "1 insert", "1 commitTransaction"])
+        }))))
+
+    it.effect("is a part of it: forbidden with never, and refused with other options", (context) =>
+      inPlace(context, (place) =>
+        Session.scoped(Effect.gen(function*() {
+          yield* Transaction.start({ readConcern: "majority" })
+          const never = Transaction.run(place.insert(1), { propagation: "never" })
+          expect(yield* Effect.flip(never)).toMatchObject({ _tag: "TransactionForbidden" })
+          const other = Transaction.run(place.insert(1), { readConcern: "local" })
+          expect(yield* Effect.flip(other)).toMatchObject({ _tag: "IncompatibleJoin", options: ["readConcern"] })
+        }))))
+
+    it.effect("that failed after an operation dooms it: the commit aborts", (context) =>
+      inPlace(context, (place) =>
+        Session.scoped(Effect.gen(function*() {
+          const { hooks, lines } = notebook()
+          yield* Transaction.start()
+          yield* Effect.ignore(Transaction.run(Effect.zipRight(place.insert(1), Effect.fail("half done"))))
+          yield* Transaction.run(hooks())
+          const failure = yield* Effect.flip(Transaction.commit)
+          expect(failure).toMatchObject({ _tag: "TransactionDoomed", first: "half done" })
+          expect(lines).toEqual(["onRollback"])
+          expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
+          expect(yield* Transaction.state).toBe("aborted")
+        }))))
+
+    it.effect("that waited for its turn while another fiber started it joins it, too", (context) =>
+      inPlace(context, (place) =>
+        Session.scoped(noDeadlock(Effect.gen(function*() {
+          const session = yield* Session.Session
+          const release = yield* Deferred.make<void>()
+          const holder = yield* Effect.fork(session.use(() => Effect.runPromise(Deferred.await(release))))
+          yield* Monitor.until(session.state, (state) => state === "busy")
+          const queued = (count: number) =>
+            Monitor.until(Effect.sync(() => session[key].lane.waiting.size), (size) => size === count)
+          const starting = yield* Effect.fork(Transaction.start())
+          yield* queued(1)
+          const running = yield* Effect.fork(Transaction.run(place.insert(1)))
+          yield* queued(2)
+          yield* Deferred.succeed(release, undefined)
+          yield* Effect.all([Fiber.join(holder), Fiber.join(starting), Fiber.join(running)])
+          expect(yield* Transaction.state).toBe("inProgress")
+          yield* Transaction.abort
+          expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
+        })))))
+  })
+
+  it.effect("a session that is released with a transaction open aborts it, and runs what was put off", (context) =>
+    inPlace(context, (place) =>
+      Effect.gen(function*() {
+        const { hooks, lines } = notebook()
+        yield* Session.scoped(Effect.zipRight(
+          Transaction.start(),
+          Transaction.run(Effect.zipRight(hooks(), place.insert(1)))
+        ))
+        expect(lines).toEqual(["onRollback"])
+        expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
+        expect(yield* place.stored).toEqual([])
+      })))
+
+  it.effect("operations of any fiber belong to it, and of no other session", (context) =>
+    inPlace(context, (place) =>
+      Session.scoped(Effect.gen(function*() {
+        yield* Transaction.start()
+        yield* Effect.all([place.insert(1), Session.scoped(place.insert(2)), place.insert(3)], {
+          concurrency: "unbounded"
+        })
+        yield* Transaction.abort
+        expect(yield* place.stored).toEqual([2])
+        expect(Option.isNone(yield* Effect.serviceOption(Transaction.Transaction))).toBe(true)
+      }))))
+})

@@ -1,0 +1,211 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Session from "../../src/Session.js"
+import * as Transaction from "../../src/Transaction.js"
+import type { TransactionOptions } from "../../src/TransactionOptions.js"
+import * as TestServer from "../support/TestServer.js"
+import { inPlace } from "../support/transactions.js"
+import type { Place } from "../support/transactions.js"
+
+/** What of the options each command of the client carried, in order. */
+const carried = ({ monitor }: Place) =>
+  Effect.map(monitor.commands, (seen) =>
+    seen.map(({ command, name }) => {
+      const { $readPreference, maxTimeMS, readConcern, writeConcern } = command
+      return {
+        name,
+        ...(readConcern === undefined ? {} : { level: readConcern.level }),
+        ...(writeConcern === undefined ? {} : { writeConcern }),
+        ...(maxTimeMS === undefined ? {} : { maxTimeMS }),
+        ...($readPreference === undefined || $readPreference.mode === "primary" ? {} : { mode: $readPreference.mode })
+      }
+    }))
+
+const options: TransactionOptions = {
+  readConcern: "majority",
+  writeConcern: { w: 1, journal: true, wtimeout: "4 seconds" },
+  readPreference: "primary",
+  maxCommitTime: "3 seconds"
+}
+const concern = { w: 1, j: true, wtimeout: 4000 }
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  describe("invalid options", () => {
+    it.effect("are refused before anything is sent, all of them, whatever the propagation", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const invalid = { writeConcern: 0, maxCommitTime: -1, readConcern: "linearizable" as never }
+          const run = Transaction.run(place.insert(1), invalid)
+          const issues = yield* run.pipe(
+            Effect.map(() => []),
+            Effect.catchTag("SessionMisconfigured", (error) => Effect.succeed(error.issues.map(({ path }) => path[0])))
+          )
+          expect([...issues].sort()).toEqual(["maxCommitTime", "readConcern", "writeConcern"])
+          const inside = Effect.flip(Transaction.run(place.insert(1), { ...invalid, propagation: "requiresNew" }))
+          expect(yield* Transaction.run(inside)).toMatchObject({ _tag: "SessionMisconfigured" })
+          const propagation = "nested" as "required"
+          expect(yield* Effect.flip(Transaction.run(place.insert(1), { propagation }))).toMatchObject({
+            _tag: "SessionMisconfigured",
+            issues: [{ path: ["propagation"] }]
+          })
+          expect(yield* place.monitor.commands).toEqual([])
+        })))
+  })
+
+  describe("on the wire", () => {
+    it.effect("the read concern goes with the first command, the write concern and the time limit with the commit", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          yield* Transaction.run(Effect.zipRight(place.insert(1), place.insert(2)), options)
+          expect(yield* carried(place)).toEqual([
+            { name: "insert", level: "majority" },
+            { name: "insert" },
+            { name: "commitTransaction", writeConcern: concern, maxTimeMS: 3000 }
+          ])
+        })))
+
+    it.effect("the abort has the write concern, too, but no time limit", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          yield* Transaction.run(Effect.zipRight(place.insert(1), Transaction.rollbackOnly), options)
+          expect((yield* carried(place)).at(-1)).toEqual({ name: "abortTransaction", writeConcern: concern })
+        })))
+
+    it.effect("every attempt starts with them", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          yield* place.transientOn(["insert"])
+          yield* Transaction.run(place.insert(1), { ...options, retry: Schedule.recurs(1) })
+          const inserts = (yield* carried(place)).filter(({ name }) => name === "insert")
+          expect(inserts.map(({ level }) => level)).toEqual(["majority", "majority"])
+        })))
+
+    it.effect("a write concern without a time limit gets none of the driver's own, until the commit is repeated", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const concerns = Effect.map(carried(place), (seen) =>
+            seen.flatMap(({ writeConcern }) => writeConcern === undefined ? [] : [writeConcern]))
+          yield* Effect.promise(() =>
+            place.client.driver.withSession(async (session) => {
+              session.startTransaction({ writeConcern: { journal: true } })
+              await place.items.insertOne({ _id: 1 }, { session })
+              await session.commitTransaction()
+            })
+          )
+          expect(yield* concerns).toEqual([{ w: "majority", wtimeout: 10_000, j: true }])
+          yield* place.monitor.clear
+          yield* place.closeConnectionOn(["commitTransaction"])
+          yield* Transaction.run(place.insert(2), { writeConcern: { journal: true } })
+          expect(yield* concerns).toEqual([{ j: true }, { w: "majority", wtimeout: 10_000, j: true }])
+          yield* place.monitor.clear
+          const aborts = Effect.zipRight(place.insert(3), Transaction.rollbackOnly)
+          yield* Transaction.run(aborts, { writeConcern: 1 })
+          expect(yield* concerns).toEqual([{ w: 1 }])
+          yield* place.monitor.clear
+          yield* place.lostCommit(1, 79)
+          yield* Transaction.start({ writeConcern: 1 }).pipe(
+            Effect.zipRight(place.insert(4)),
+            Effect.zipRight(Effect.orElse(Transaction.commit, () =>
+              Transaction.commit)),
+            Session.scoped()
+          )
+          expect(yield* concerns).toEqual([{ w: 1 }, { w: "majority", wtimeout: 10_000 }])
+        })))
+
+    it.effect("none of them goes where none was set", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          yield* Transaction.run(place.insert(1))
+          expect(yield* carried(place)).toEqual([{ name: "insert" }, { name: "commitTransaction" }])
+        })))
+
+    it.effect("a read with another read preference is refused by the driver; writes go to the primary as ever", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const read = Transaction.run(place.count, { readPreference: "secondary" })
+          expect(yield* Effect.flip(read)).toMatchObject({ _tag: "MongoError", reason: "TransactionMisuse" })
+          yield* Transaction.run(place.insert(1), { readPreference: "secondary" })
+          expect(yield* carried(place)).toEqual([{ name: "insert" }, { name: "commitTransaction" }])
+        })))
+  })
+
+  describe("what the run leaves out", () => {
+    it.effect("comes from the session's default transaction options, field by field", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          yield* Transaction.run(place.insert(1), { readConcern: "snapshot" }).pipe(
+            Session.scoped({ defaultTransactionOptions: options })
+          )
+          expect(yield* carried(place)).toEqual([
+            { name: "insert", level: "snapshot" },
+            { name: "commitTransaction", writeConcern: concern, maxTimeMS: 3000 }
+          ])
+        })))
+
+    it.effect("comes from those of the session that is opened for the run", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          yield* Transaction.run(place.insert(1), { session: { defaultTransactionOptions: options } })
+          expect((yield* carried(place)).at(-1)).toMatchObject({ writeConcern: concern, maxTimeMS: 3000 })
+        })))
+
+    it.effect("comes from the client after that", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const seen = yield* Effect.zipRight(
+            place.insert(1),
+            Effect.map(Transaction.Transaction, (transaction) => transaction.options)
+          ).pipe(Transaction.run())
+          expect(seen).toMatchObject({ readConcern: { level: "majority" }, writeConcern: { w: "majority" } })
+          expect(yield* carried(place)).toEqual([
+            { name: "insert", level: "majority" },
+            { name: "commitTransaction", writeConcern: { w: "majority" } }
+          ])
+        }), { driver: { readConcern: { level: "majority" }, writeConcern: { w: "majority" } } }))
+  })
+
+  describe("the causal time of a session", () => {
+    const client = { driver: { readConcern: { level: "majority" } } } as const
+    const readAlone = (place: Place) =>
+      Effect.zipRight(
+        Effect.promise(() => place.items.findOne({ _id: 1 })),
+        Effect.map(place.monitor.named("find"), (seen) => seen.at(-1)?.command["readConcern"])
+      )
+
+    it.effect("gets out of a transaction of the raw driver, into what others read without a session", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const { client: { driver }, items } = place
+          yield* Effect.promise(() =>
+            driver.withSession(async (session) => {
+              await items.insertOne({ _id: 1 }, { session })
+              session.startTransaction()
+              await items.insertOne({ _id: 2 }, { session })
+              await session.commitTransaction()
+            })
+          )
+          const started = (yield* place.monitor.named("insert")).at(-1)
+          expect(started?.command["readConcern"]).toHaveProperty("afterClusterTime")
+          expect(yield* readAlone(place)).toHaveProperty("afterClusterTime")
+        }), client))
+
+    for (const way of ["a run", "a transaction that is started by hand"] as const) {
+      it.effect(`stays in ${way}, which begins with it`, (context) =>
+        inPlace(context, (place) =>
+          Effect.gen(function*() {
+            yield* Session.scoped(Effect.gen(function*() {
+              yield* place.insert(1)
+              if (way === "a run") return yield* Transaction.run(place.insert(2))
+              yield* Transaction.start()
+              yield* place.insert(2)
+              yield* Transaction.commit
+            }))
+            const started = (yield* place.monitor.named("insert")).at(-1)
+            expect(started?.command["readConcern"]).toMatchObject({ level: "majority" })
+            expect(started?.command["readConcern"]).toHaveProperty("afterClusterTime")
+            expect(yield* readAlone(place)).toEqual({ level: "majority" })
+          }), client))
+    }
+  })
+})

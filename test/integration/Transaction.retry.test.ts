@@ -1,0 +1,268 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import * as MongoClient from "../../src/MongoClient.js"
+import * as Session from "../../src/Session.js"
+import * as Telemetry from "../../src/Telemetry.js"
+import * as Transaction from "../../src/Transaction.js"
+import { clientOf, send } from "../support/connected.js"
+import { until } from "../support/monitor.js"
+import * as Responder from "../support/Responder.js"
+import * as TestServer from "../support/TestServer.js"
+import { inPlace, toLines } from "../support/transactions.js"
+
+class PaymentFailed extends Data.TaggedError("PaymentFailed")<{ readonly cause: unknown }> {}
+class OrderFailed extends Data.TaggedError("OrderFailed")<{ readonly cause?: unknown }> {}
+
+const once = ["1 insert start", "1 abortTransaction"]
+const twice = [...once, "2 insert start", "2 commitTransaction"]
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  describe("a transient failure is retried", () => {
+    it.effect("when the body has turned it into an error of its own that tells nothing of it", (context) =>
+      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+        Effect.gen(function*() {
+          yield* transientOn(["insert"])
+          yield* Transaction.run(Effect.mapError(insert(1), () => new OrderFailed({})))
+          expect(yield* stored).toEqual([1])
+          expect(yield* wire).toEqual(twice)
+        })))
+
+    it.effect("when it comes from elsewhere and is wrapped twice", (context) =>
+      inPlace(context, ({ insert, items, monitor, stored, transientOn, wire }) =>
+        Effect.gen(function*() {
+          yield* transientOn(["find"])
+          let runs = 0
+          // Not seen by the attempt, for it is not an operation in its session: only `cause` leads to it.
+          const elsewhere = Effect.gen(function*() {
+            if (runs++ > 0) return
+            const session = items.db.client.startSession()
+            session.startTransaction()
+            const find = Effect.tryPromise(() => items.findOne({}, { session }))
+            yield* find.pipe(
+              Effect.ensuring(Effect.promise(() => session.endSession())),
+              Effect.mapError(({ error }) => new OrderFailed({ cause: new PaymentFailed({ cause: error }) }))
+            )
+          })
+          yield* Transaction.run(Effect.zipRight(insert(1), elsewhere))
+          expect(runs).toBe(2)
+          expect(yield* monitor.named("find")).toHaveLength(1)
+          expect(yield* stored).toEqual([1])
+          const lines = (yield* wire).filter((line) => !line.startsWith("2 "))
+          expect(lines).toEqual(["1 insert start", "1 abortTransaction", "3 insert start", "3 commitTransaction"])
+        })))
+
+    it.effect("when a domain error wraps it, while the driver's withTransaction gives up on the same program", (context) =>
+      inPlace(context, ({ client, insert, items, monitor, stored, transientOn, wire }) =>
+        Effect.gen(function*() {
+          yield* transientOn(["insert"])
+          const raw = yield* Effect.promise(() =>
+            client.driver.withSession((session) =>
+              session.withTransaction(async () => {
+                await items.insertOne({ _id: 1 }, { session }).catch((cause: unknown) => {
+                  throw new PaymentFailed({ cause })
+                })
+              })
+            ).catch((error: unknown) => error)
+          )
+          expect(raw).toMatchObject({ _tag: "PaymentFailed", cause: { code: 251 } })
+          expect(yield* stored).toEqual([])
+          expect(yield* wire).toEqual(once)
+
+          yield* monitor.clear
+          yield* transientOn(["insert"])
+          yield* Transaction.run(Effect.mapError(insert(1), (cause) => new PaymentFailed({ cause })))
+          expect(yield* stored).toEqual([1])
+          expect(yield* wire).toEqual(twice)
+        })))
+
+    it.effect("when the connection is closed under an operation", (context) =>
+      inPlace(context, ({ closeConnectionOn, count, insert, stored, wire }) =>
+        Effect.gen(function*() {
+          yield* closeConnectionOn(["insert"])
+          yield* Transaction.run(Effect.zipRight(count, insert(1)))
+          expect(yield* stored).toEqual([1])
+          expect(yield* wire).toEqual([
+            "1 aggregate start",
+            "1 insert",
+            "1 abortTransaction",
+            "2 aggregate start",
+            "2 insert",
+            "2 commitTransaction"
+          ])
+        })))
+
+    it.scoped("when no server was found for an operation, though the driver puts no label on that", () =>
+      Effect.gen(function*() {
+        const down = yield* Scope.make()
+        const first = yield* Scope.extend(Responder.make(), down)
+        const { client, open } = yield* clientOf(first, {
+          driver: { serverSelectionTimeoutMS: 500, heartbeatFrequencyMS: 500 }
+        })
+        const session = yield* open()
+        const insert = send(session, { insert: "items", documents: [{}] })
+        const scope = yield* Effect.scope
+        let second: Responder.Responder | undefined
+        const retries: Array<Telemetry.Retry> = []
+        let failure: unknown
+        let attempts = 0
+        const body = Effect.gen(function*() {
+          yield* insert
+          if (++attempts > 1) return
+          yield* goDown(client, Scope.close(down, Exit.void))
+          yield* Effect.tapError(insert, (error) => Effect.sync(() => void (failure = error)))
+        })
+        yield* Transaction.run(body, {
+          onRetry: (retry) =>
+            Effect.gen(function*() {
+              retries.push(retry)
+              second ??= yield* Scope.extend(Responder.make({ port: first.port }), scope)
+            })
+        }).pipe(Session.provide(session), Effect.provideService(MongoClient.MongoClient, client))
+        expect(failure).toMatchObject({ _tag: "MongoError", reason: "ServerSelectionFailed", labels: [] })
+        expect(retries.map(({ reason, step }) => [step, reason])).toEqual([["body", "ServerSelectionFailed"]])
+        const commands = second === undefined ? [] : yield* second.commands
+        expect(toLines(commands)).toEqual(["1 insert start", "1 commitTransaction"])
+        expect(attempts).toBe(2)
+      }))
+  })
+
+  describe("a cause of several kinds is not retried, although one of them is transient", () => {
+    const mixed = {
+      "a defect": Cause.die("a bug"),
+      "an interruption": Cause.interrupt(Effect.runSync(Effect.fiberId))
+    }
+    for (const [kind, other] of Object.entries(mixed)) {
+      it.effect(`with ${kind}, and stays as it is`, (context) =>
+        inPlace(context, ({ insert, stored, transientOn, wire }) =>
+          Effect.gen(function*() {
+            yield* transientOn(["insert"])
+            const body = Effect.catchAllCause(insert(1), (cause) => Effect.failCause(Cause.parallel(cause, other)))
+            const exit = yield* Effect.exit(Transaction.run(body))
+            const cause = Exit.isFailure(exit) ? exit.cause : Cause.empty
+            expect([...Cause.failures(cause)]).toMatchObject([{ _tag: "MongoError", code: 251 }])
+            expect([...Cause.defects(cause)]).toEqual([...Cause.defects(other)])
+            expect(Cause.isInterrupted(cause)).toBe(Cause.isInterrupted(other))
+            expect(yield* stored).toEqual([])
+            expect(yield* wire).toEqual(once)
+          })))
+    }
+  })
+
+  describe("a retry is told", () => {
+    it.effect("to onRetry, in the span and in the metrics, with attempt, step, reason and label", (context) =>
+      inPlace(context, ({ insert, lostCommit, transientOn }) =>
+        Effect.gen(function*() {
+          const retries: Array<Telemetry.Retry> = []
+          const onRetry = (retry: Telemetry.Retry) =>
+            Effect.gen(function*() {
+              // Outside of the transaction: neither is in the context.
+              expect(yield* Effect.serviceOption(Session.Session)).toEqual(Option.none())
+              expect(yield* Effect.serviceOption(Transaction.Transaction)).toEqual(Option.none())
+              retries.push(retry)
+              if (retry.attempt === 2 && retry.step === "body") yield* Effect.orDie(lostCommit(1, 64))
+            })
+          const before = yield* counted
+          const { spans, tracer } = recorder()
+          yield* transientOn(["insert"], 2)
+          const retry = Schedule.spaced("2 millis")
+          yield* Effect.withTracer(Transaction.run(insert(1), { onRetry, retry }), tracer)
+
+          const body = { step: "body", reason: "NoSuchTransaction", label: "TransientTransactionError" }
+          const commit = { step: "commit", reason: "WriteConcernFailed", label: "UnknownTransactionCommitResult" }
+          const told = [{ attempt: 1, ...body }, { attempt: 2, ...body }, { attempt: 3, ...commit }]
+          expect(retries).toMatchObject(told)
+          expect(retries.slice(0, 2).map(({ delay }) => Duration.toMillis(delay))).toEqual([2, 2])
+          const elapsed = retries.map((one) => Duration.toMillis(one.elapsed))
+          expect(elapsed).toEqual([...elapsed].sort((a, b) => a - b))
+          const after = yield* counted
+          expect(after.map((count, n) => count - before[n]!)).toEqual([2, 1, 1])
+          const events = spans.filter(({ name }) => name === "transaction").flatMap((span) => span.events)
+          expect(events).toEqual([
+            ...told.map((attributes) => ({ name: "retry", attributes })),
+            { name: "committed", attributes: {} }
+          ])
+        }).pipe(Effect.scoped)))
+
+    it.effect("in the body's own span where it runs, so that each attempt's operations are found below one", (context) =>
+      inPlace(context, ({ insert, transientOn }) =>
+        Effect.gen(function*() {
+          const { spans, tracer } = recorder()
+          yield* transientOn(["insert"])
+          yield* Effect.withTracer(Transaction.run(Effect.withSpan(insert(1), "part")), tracer)
+          expect(spans.map(({ name, parent }) => [name, parent])).toEqual([
+            ["transaction", undefined],
+            ["part", "transaction"],
+            ["part", "transaction"]
+          ])
+        })))
+  })
+})
+
+/** Takes a server down, and waits until its client knows. */
+const goDown = ({ driver }: MongoClient.Service, close: Effect.Effect<void>) =>
+  Effect.gen(function*() {
+    let isKnown = true
+    driver.on("serverDescriptionChanged", ({ newDescription }) => {
+      isKnown = newDescription.type !== "Unknown"
+    })
+    yield* close
+    yield* until(Effect.sync(() => isKnown), (known) => !known)
+  })
+
+const retriesBy = (step: string, label: string) =>
+  Metric.tagged(Metric.tagged(Telemetry.transactionRetries, "label", label), "step", step)
+
+const counted = Effect.map(
+  Effect.all([
+    Metric.value(retriesBy("body", "TransientTransactionError")),
+    Metric.value(retriesBy("commit", "UnknownTransactionCommitResult")),
+    Metric.value(Metric.tagged(Telemetry.transactions, "outcome", "committed"))
+  ]),
+  (states) => states.map(({ count }) => count)
+)
+
+interface Recorded {
+  readonly name: string
+  readonly parent: string | undefined
+  readonly events: Array<{ readonly name: string; readonly attributes: unknown }>
+}
+
+/** A tracer that keeps in memory what it is told. */
+const recorder = () => {
+  const spans: Array<Recorded> = []
+  const native = Tracer.make({
+    span: (name, parent, context, links, startTime, kind) => {
+      const events: Recorded["events"] = []
+      const from = Option.getOrUndefined(parent)
+      spans.push({ name, parent: from?._tag === "Span" ? from.name : undefined, events })
+      return {
+        _tag: "Span",
+        name,
+        spanId: String(spans.length),
+        traceId: "trace",
+        parent,
+        context,
+        links,
+        kind,
+        sampled: true,
+        attributes: new Map(),
+        status: { _tag: "Started", startTime },
+        addLinks: () => undefined,
+        attribute: () => undefined,
+        end: () => undefined,
+        event: (event, _, attributes = {}) => void events.push({ name: event, attributes })
+      }
+    },
+    context: (f) => f()
+  })
+  return { spans, tracer: native }
+}

@@ -1,0 +1,197 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
+import * as Schedule from "effect/Schedule"
+import * as Session from "../../src/Session.js"
+import * as Telemetry from "../../src/Telemetry.js"
+import * as Transaction from "../../src/Transaction.js"
+import { logged } from "../support/connected.js"
+import { notebook } from "../support/notebook.js"
+import * as TestServer from "../support/TestServer.js"
+import { inPlace } from "../support/transactions.js"
+
+const sessionId = Effect.map(Session.Session, ({ id }) => id.uuid)
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  describe("a sandbox that does not succeed", () => {
+    it.effect("fails with the failure of the effect as it is, and leaves nothing", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const { hooks, lines } = notebook()
+          const body = hooks().pipe(Effect.zipRight(place.insert(1)), Effect.zipRight(Effect.fail("no" as const)))
+          expect(yield* Effect.flip(Transaction.sandbox(body))).toBe("no")
+          expect(lines).toEqual([])
+          expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
+        })))
+
+    it.effect("fails as a run does: invalid options, a snapshot session, a doomed body, attempts that ran out", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const tag = <A, R>(effect: Effect.Effect<A, { readonly _tag: string }, R>) =>
+            Effect.map(Effect.flip(effect), ({ _tag }) => _tag)
+          expect(yield* tag(Transaction.sandbox(place.insert(1), { timeout: -1 }))).toBe("SessionMisconfigured")
+          expect(yield* tag(Transaction.sandbox(place.insert(1), { session: { snapshot: true } })))
+            .toBe("TransactionUnsupported")
+          expect(yield* place.wire).toEqual([])
+          const doomed = Effect.zipRight(place.insert(1), Effect.ignore(place.insert(1)))
+          expect(yield* tag(Transaction.sandbox(doomed))).toBe("TransactionDoomed")
+          yield* place.transientOn(["insert"], 2)
+          expect(yield* tag(Transaction.sandbox(place.insert(1), { retry: Schedule.recurs(1) })))
+            .toBe("TransactionAborted")
+        })))
+
+    it.effect("dies with the defect of the effect, and is interrupted with it", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const died = yield* Effect.exit(Transaction.sandbox(Effect.zipRight(place.insert(1), Effect.die("bug"))))
+          expect(died).toEqual(Exit.die("bug"))
+          const begun = yield* Deferred.make<void>()
+          const fiber = yield* place.insert(1).pipe(
+            Effect.zipRight(Deferred.succeed(begun, undefined)),
+            Effect.zipRight(Effect.never),
+            Transaction.sandbox(),
+            Effect.fork
+          )
+          yield* Deferred.await(begun)
+          expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
+          expect(yield* place.stored).toEqual([])
+        })))
+
+    it.effect("refuses a commit by hand, which would make it real", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const { value } = yield* Transaction.sandbox(
+            Effect.zipRight(place.insert(1), Effect.flip(Transaction.commit))
+          )
+          expect(value).toMatchObject({ _tag: "InvalidInTransaction", operation: "Transaction.commit" })
+          const nested = Transaction.run(Effect.flip(Transaction.commit))
+          expect((yield* Transaction.sandbox(nested)).value).toMatchObject({ _tag: "InvalidInTransaction" })
+          expect(yield* place.monitor.named("commitTransaction")).toEqual([])
+          expect(yield* place.stored).toEqual([])
+        })))
+  })
+
+  describe("a sandbox that succeeds", () => {
+    it.effect("reads what it wrote, and leaves nothing of it behind", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          yield* Effect.promise(() => place.items.insertOne({ _id: 9 }))
+          const before = yield* Metric.value(Metric.tagged(Telemetry.transactions, "outcome", "rolledBack"))
+          const { hooks, value } = yield* Transaction.sandbox(Effect.zipRight(place.insert(1), place.count))
+          expect(value).toBe(2)
+          expect(hooks).toEqual([])
+          expect(yield* place.stored).toEqual([9])
+          expect((yield* place.wire).at(-1)).toBe("1 abortTransaction")
+          const after = yield* Metric.value(Metric.tagged(Telemetry.transactions, "outcome", "rolledBack"))
+          expect(after.count).toBe(before.count + 1)
+        })))
+
+    it.effect("runs beforeCommit, and reports the hooks that would have run, in order, without running them", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const { hooks, lines } = notebook()
+          const part = Transaction.run(Effect.zipRight(hooks(" of the part"), Effect.fail("early")))
+          const { hooks: reported } = yield* hooks(" 1").pipe(
+            Effect.zipRight(place.insert(1)),
+            Effect.zipRight(Effect.ignore(part)),
+            Effect.zipRight(Transaction.run(hooks(" 2"))),
+            Transaction.sandbox()
+          )
+          expect(lines).toEqual(["beforeCommit 1", "beforeCommit 2"])
+          expect(reported.map(({ moment }) => moment)).toEqual(["onCommit", "onRollback", "onCommit"])
+          yield* Effect.forEach(reported, ({ effect }) => effect)
+          expect(lines.slice(2)).toEqual(["onCommit 1", "onRollback of the part", "onCommit 2"])
+        })))
+
+    it.effect("reports onRollback where the effect asks to be rolled back", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const { hooks } = notebook()
+          const body = hooks().pipe(Effect.zipRight(place.insert(1)), Effect.zipRight(Transaction.rollbackOnly))
+          const { hooks: reported } = yield* Transaction.sandbox(body)
+          expect(reported.map(({ moment }) => moment)).toEqual(["onRollback"])
+        })))
+
+    it.effect("reports hooks that cannot fail any more: what they fail with is logged", (context) =>
+      inPlace(context, (place) =>
+        logged((entries) =>
+          Effect.gen(function*() {
+            const body = Effect.zipRight(Transaction.onCommit(Effect.fail("mail server down")), place.insert(1))
+            const { hooks } = yield* Transaction.sandbox(body)
+            expect(entries).toEqual([])
+            yield* Effect.forEach(hooks, ({ effect }) => effect)
+            expect(entries.map(({ annotations }) => annotations)).toEqual([{ moment: "onCommit" }])
+          })
+        )))
+
+    it.effect("is run again when it fails for a reason that may go away; the hooks are those of the last attempt", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const { hooks } = notebook()
+          const retries: Array<string> = []
+          yield* place.transientOn(["insert"], 2)
+          const { hooks: reported, value } = yield* Transaction.sandbox(
+            Effect.flatMap(Transaction.Transaction, ({ attempt }) =>
+              hooks().pipe(Effect.zipRight(place.insert(1)), Effect.as(attempt))),
+            {
+              onRetry: ({ step }) =>
+                Effect.sync(() => void retries.push(step))
+            }
+          )
+          expect(value).toBe(3)
+          expect(retries).toEqual(["body", "body"])
+          expect(reported).toHaveLength(1)
+          expect(yield* place.stored).toEqual([])
+        })))
+
+    it.effect("takes into it what would be a transaction of its own", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const { value } = yield* Transaction.sandbox(Effect.gen(function*() {
+            yield* Transaction.run(place.insert(1))
+            yield* Transaction.run(place.insert(2), { propagation: "requiresNew" })
+            return yield* place.count
+          }))
+          expect(value).toBe(2)
+          expect(yield* place.wire).toEqual([
+            "1 insert start",
+            "1 insert",
+            "1 aggregate",
+            "1 abortTransaction"
+          ])
+          expect(yield* place.stored).toEqual([])
+        })))
+
+    it.effect("uses the ambient session, which is as good as new afterwards", (context) =>
+      inPlace(context, (place) =>
+        Session.scoped(Effect.gen(function*() {
+          const { value } = yield* Transaction.sandbox(Effect.zipLeft(sessionId, place.insert(1)))
+          expect(value).toBe(yield* sessionId)
+          yield* Transaction.run(place.insert(1))
+          expect(yield* place.stored).toEqual([1])
+        }))))
+
+    it.effect("inside another transaction it has a session of its own, and that one is committed", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const ids = yield* Transaction.run(Effect.gen(function*() {
+            yield* place.insert(1)
+            const { value } = yield* Transaction.sandbox(Effect.zipLeft(sessionId, place.insert(2)))
+            return [yield* sessionId, value]
+          }))
+          expect(new Set(ids).size).toBe(2)
+          expect(yield* place.stored).toEqual([1])
+        })))
+
+    it.effect("lets an effect step out of it, whose operations then stay", (context) =>
+      inPlace(context, (place) =>
+        Effect.gen(function*() {
+          const alone = Effect.promise(() => place.items.insertOne({ _id: 2 }))
+          yield* Transaction.sandbox(Effect.zipRight(place.insert(1), Transaction.outside(alone)))
+          expect(yield* place.stored).toEqual([2])
+        })))
+  })
+})

@@ -1,0 +1,287 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import * as Attempt from "../../src/internal/attempt.js"
+import * as Hooks from "../../src/internal/hooks.js"
+import { MongoError } from "../../src/MongoError.js"
+import { attempt, conflict, defaults, duplicate, inside } from "../support/attempts.js"
+import { logged } from "../support/connected.js"
+
+class Name extends Context.Tag("test/Name")<Name, string>() {}
+
+const moments = ["beforeCommit", "onCommit", "onRollback"] as const
+
+describe("an operation of a part", () => {
+  const broken = new MongoError({ reason: "EncodingFailed", operation: "insertOne", labels: [] })
+
+  it.effect("is counted in the part and in all around it, and nowhere else", () =>
+    Effect.gen(function*() {
+      const outer = attempt()
+      const whole = attempt({ outer })
+      const part = new Attempt.Part(whole.of, whole)
+      const inner = new Attempt.Part(whole.of, part)
+      const sibling = new Attempt.Part(whole.of, whole)
+      yield* Attempt.operate(whole, Effect.void)
+      yield* Attempt.operate(inner, Effect.void)
+      yield* Attempt.operate(part, Effect.void)
+      yield* Attempt.operate(sibling, Effect.void)
+      expect([outer, whole, part, inner, sibling].map(({ operations }) => operations)).toEqual([0, 4, 2, 1, 1])
+    }))
+
+  it.effect("is counted each time that it is run, as soon as it is begun, however it ends", () =>
+    Effect.gen(function*() {
+      const part = attempt()
+      const seen: Array<number> = []
+      const operation = <E>(exit: Exit.Exit<void, E>) =>
+        Effect.exit(Attempt.operate(
+          part,
+          Effect.suspend(() => {
+            seen.push(part.operations)
+            return exit
+          })
+        ))
+      const failing = operation(Exit.fail(broken))
+      expect(part.operations).toBe(0)
+      yield* failing
+      yield* failing
+      yield* operation(Exit.die("bug"))
+      yield* Effect.fork(operation(Exit.void)).pipe(Effect.flatMap(Fiber.await))
+      yield* Effect.exit(Attempt.operate(part, Effect.interrupt))
+      expect(seen).toEqual([1, 2, 3, 4])
+      expect(part.operations).toBe(5)
+    }))
+
+  it.effect("passes on what becomes of it as it is", () =>
+    Effect.gen(function*() {
+      const exits: ReadonlyArray<Exit.Exit<number, MongoError>> = [
+        Exit.succeed(1),
+        Exit.fail(conflict),
+        Exit.fail(broken),
+        Exit.die("bug")
+      ]
+      for (const exit of exits) expect(yield* Effect.exit(Attempt.operate(attempt(), exit))).toEqual(exit)
+    }))
+
+  const seenAfter = (...causes: ReadonlyArray<Cause.Cause<MongoError | string>>) =>
+    Effect.gen(function*() {
+      const whole = attempt()
+      const part = new Attempt.Part(whole.of, whole)
+      for (const cause of causes) yield* Effect.exit(Attempt.operate(part, Effect.failCause(cause)))
+      return whole.of
+    })
+
+  it.effect("that the server refused dooms the attempt, and says whether another may succeed", () =>
+    Effect.gen(function*() {
+      expect(yield* seenAfter(Cause.fail(duplicate))).toMatchObject({
+        doom: Cause.fail(duplicate),
+        transient: undefined
+      })
+      expect(yield* seenAfter(Cause.fail(conflict))).toMatchObject({ doom: Cause.fail(conflict), transient: conflict })
+    }))
+
+  it.effect("that never reached a server dooms the attempt, too, for it may have been sent before", () =>
+    Effect.gen(function*() {
+      const selection = new MongoError({ reason: "ServerSelectionFailed", operation: "insertOne", labels: [] })
+      expect(yield* seenAfter(Cause.fail(selection))).toMatchObject({
+        doom: Cause.fail(selection),
+        transient: selection
+      })
+    }))
+
+  it.effect("that lost its connection makes the whole run again, though the driver may have labelled another one only", () =>
+    Effect.gen(function*() {
+      const lost = new MongoError({ reason: "NetworkError", operation: "insertOne", labels: [] })
+      expect(yield* seenAfter(Cause.fail(duplicate), Cause.fail(lost), Cause.fail(conflict))).toMatchObject({
+        doom: Cause.fail(duplicate),
+        transient: lost
+      })
+    }))
+
+  it.effect("that the driver refused by itself does not doom the attempt", () =>
+    Effect.gen(function*() {
+      const refusals = [
+        "EncodingFailed",
+        "InvalidArgument",
+        "InvalidOptions",
+        "SessionExpired",
+        "TransactionMisuse"
+      ] as const
+      for (const reason of refusals) {
+        const refusal = new MongoError({ reason, operation: "insertOne", labels: [] })
+        expect(yield* seenAfter(Cause.fail(refusal))).toMatchObject({ doom: undefined, transient: undefined })
+      }
+    }))
+
+  it.effect("that died, was interrupted before it began, or failed for another reason does not doom the attempt", () =>
+    Effect.gen(function*() {
+      for (
+        const cause of [
+          Cause.die(duplicate),
+          Cause.interrupt(FiberId.none),
+          Cause.fail("no")
+        ]
+      ) {
+        expect(yield* seenAfter(cause)).toMatchObject({ doom: undefined, transient: undefined })
+      }
+    }))
+
+  it.effect("that is the first to fail stays the reason, while the first that is transient makes it run again", () =>
+    Effect.gen(function*() {
+      const later = new MongoError({ ...conflict, reason: "NotPrimary" })
+      const seen = yield* seenAfter(Cause.fail(broken), Cause.fail(duplicate), Cause.fail(conflict), Cause.fail(later))
+      expect(seen.doom).toEqual(Cause.fail(duplicate))
+      expect(seen.transient).toBe(conflict)
+    }))
+
+  it.effect("that was given up half-way dooms the attempt, unless it was doomed before", () =>
+    Effect.gen(function*() {
+      const { of } = attempt()
+      Attempt.giveUp(of)
+      expect(of.doom !== undefined && Cause.isInterruptedOnly(of.doom)).toBe(true)
+      expect(of.transient).toBeUndefined()
+      const doomed = yield* seenAfter(Cause.fail(duplicate))
+      Attempt.giveUp(doomed)
+      expect(doomed.doom).toEqual(Cause.fail(duplicate))
+    }))
+})
+
+describe("a part", () => {
+  it("tells the attempt's number and options, and nothing of its inside in logs", () => {
+    const whole = attempt({ number: 3 })
+    const part = new Attempt.Part(whole.of, whole)
+    expect([part.attempt, part.options]).toEqual([3, defaults])
+    expect(Object.keys(JSON.parse(JSON.stringify(part)))).toEqual(["_id", "attempt", "options"])
+  })
+
+  it.effect("refuses further use when the attempt is over, naming what was attempted", () =>
+    Effect.gen(function*() {
+      const whole = attempt()
+      const part = new Attempt.Part(whole.of, whole)
+      yield* Attempt.ensureOpen(part, "find")
+      whole.of.over = true
+      for (const one of [whole, part]) {
+        expect(yield* Effect.flip(Attempt.ensureOpen(one, "find"))).toMatchObject({
+          _tag: "TransactionEnded",
+          operation: "find"
+        })
+      }
+    }))
+
+  it("is over when it, or any part around it, has failed, and not when one beside it or in it has", () => {
+    FastCheck.assert(FastCheck.property(
+      // Each part is within one that was made before it; the first is the whole.
+      FastCheck.array(FastCheck.record({ within: FastCheck.nat(), failed: FastCheck.boolean() }), { maxLength: 12 }),
+      (plans) => {
+        const parts = [attempt()]
+        const over = [false]
+        for (const { failed, within } of plans) {
+          const index = within % parts.length
+          const around = parts[index]!
+          const part = new Attempt.Part(around.of, around)
+          part.failed = failed
+          parts.push(part)
+          over.push(failed || over[index]!)
+        }
+        expect(parts.map(({ isOver }) => isOver)).toEqual(over)
+      }
+    ))
+  })
+
+  it.effect("is looked at when the operation runs, not when it is made", () =>
+    Effect.gen(function*() {
+      const part = attempt()
+      const check = Attempt.ensureOpen(part, "find")
+      part.of.over = true
+      expect(Exit.isFailure(yield* Effect.exit(check))).toBe(true)
+    }))
+})
+
+describe("what is put off", () => {
+  it.effect("is refused when the attempt is over, and in a part that has failed", () =>
+    Effect.gen(function*() {
+      const whole = attempt()
+      const part = new Attempt.Part(whole.of, whole)
+      part.failed = true
+      for (const moment of moments) {
+        expect(yield* Effect.flip(Attempt.register(part, moment, Effect.void))).toMatchObject({
+          _tag: "TransactionEnded",
+          operation: moment
+        })
+      }
+      yield* Attempt.register(whole, "onCommit", Effect.void)
+      whole.of.over = true
+      expect(yield* Effect.flip(Attempt.register(whole, "onCommit", Effect.void))).toMatchObject({
+        _tag: "TransactionEnded"
+      })
+      expect(whole.of.hooks).toHaveLength(1)
+    }))
+
+  it.effect("does not run when it is registered, and keeps the services that it was registered with", () =>
+    Effect.gen(function*() {
+      const ran: Array<string> = []
+      const part = attempt()
+      const hook = Effect.map(Name, (name) => void ran.push(name))
+      yield* Effect.provideService(Attempt.register(part, "onCommit", hook), Name, "there")
+      expect(ran).toEqual([])
+      yield* Effect.provideService(Hooks.run(Hooks.due(part.of, "committed")), Name, "here")
+      expect(ran).toEqual(["there"])
+    }))
+
+  it.effect("logs with the annotations that it was registered with", () =>
+    logged((entries) =>
+      Effect.gen(function*() {
+        const part = attempt()
+        yield* Effect.annotateLogs(Attempt.register(part, "onCommit", Effect.logInfo("sent")), { order: 7 })
+        yield* Effect.annotateLogs(Hooks.run(Hooks.due(part.of, "committed")), { order: 8 })
+        expect(entries).toEqual([{ message: "sent", annotations: { order: 7 } }])
+      })
+    ))
+
+  it.effect("until before the commit runs in the transaction; until after it, outside", () =>
+    Effect.gen(function*() {
+      const part = attempt()
+      const found: Array<readonly [string, boolean, boolean]> = []
+      for (const moment of moments) {
+        const look = Effect.zipWith(
+          Effect.serviceOption(Attempt.Transaction),
+          Attempt.placeIn(part.of.sessionLane),
+          (service, place) => void found.push([moment, Option.isSome(service), place.isLocked])
+        )
+        yield* inside(part, Attempt.register(part, moment, look))
+      }
+      yield* Hooks.beforeCommit(part)
+      yield* Hooks.run(Hooks.due(part.of, "committed"))
+      part.of.run.isOver = true
+      yield* Hooks.run(Hooks.due(part.of, "aborted"))
+      expect(found).toEqual([["beforeCommit", true, false], ["onCommit", false, true], ["onRollback", false, false]])
+    }))
+})
+
+describe("an attempt in which the body has ended the transaction by hand and starts another", () => {
+  it.effect("knows nothing any more of what was seen, and keeps what was put off with how it ended", () =>
+    Effect.gen(function*() {
+      const part = attempt()
+      yield* inside(part, Attempt.register(part, "onCommit", Effect.void))
+      yield* Effect.exit(Attempt.operate(part, Effect.fail(conflict)))
+      const hooks = part.of.hooks
+      Object.assign(part.of, { ended: "aborted", rollbackOnly: true, halfDone: Cause.fail("no") })
+      Attempt.restart(part.of)
+      const { doom, ended, halfDone, past, rollbackOnly, transient } = part.of
+      expect({ doom, ended, halfDone, rollbackOnly, transient }).toEqual({
+        doom: undefined,
+        ended: "no",
+        halfDone: undefined,
+        rollbackOnly: false,
+        transient: undefined
+      })
+      expect(hooks).toHaveLength(1)
+      expect(part.of.hooks).toEqual([])
+      expect(past.map((one) => [one.ended, one.hooks === hooks])).toEqual([["aborted", true]])
+    }))
+})

@@ -1,0 +1,303 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
+import * as Driver from "mongodb"
+import * as Attempt from "../../src/internal/attempt.js"
+import * as Hooks from "../../src/internal/hooks.js"
+import * as Joining from "../../src/internal/joining.js"
+import type { MongoError } from "../../src/MongoError.js"
+import type { TransactionEnded } from "../../src/TransactionErrors.js"
+import * as TransactionOptions from "../../src/TransactionOptions.js"
+import { attempt, duplicate } from "../support/attempts.js"
+
+type Options = TransactionOptions.TransactionOptions
+type Failure = MongoError | TransactionEnded | string
+
+// Not connected: only its options are looked at.
+const client = (options: Driver.MongoClientOptions = {}) => new Driver.MongoClient("mongodb://localhost", options)
+
+const decode = (options: Options) => Either.getOrThrow(TransactionOptions.decode(options))
+
+/** The options for which a part may not join a transaction that was started with others. */
+const differing = (part: Options, transaction: Options, driver: Driver.MongoClient = client(), session?: Options) => {
+  const options = TransactionOptions.merge(decode(transaction), session && decode(session))
+  return Effect.runSync(Effect.match(Joining.ensureSame(decode(part), attempt({ options }), driver), {
+    onFailure: (error) => error.options,
+    onSuccess: () => []
+  }))
+}
+
+const operation = (part: Attempt.Part, effect: Effect.Effect<void, Failure> = Effect.void) =>
+  Effect.zipRight(Attempt.ensureOpen(part, "insertOne"), Attempt.operate(part, effect))
+
+describe("the options of a part that joins", () => {
+  const one: Options = {
+    readConcern: "majority",
+    writeConcern: { w: 2, journal: true, wtimeout: "10 seconds" },
+    readPreference: { mode: "nearest", tags: [{ region: "north" }], maxStalenessSeconds: 90 },
+    maxCommitTime: "5 seconds",
+    timeout: "1 minute"
+  }
+
+  it.each<readonly [string, Options]>([
+    ["readConcern", { readConcern: "snapshot" }],
+    ["writeConcern", { writeConcern: "majority" }],
+    ["writeConcern", { writeConcern: { w: 2, journal: true, wtimeout: "11 seconds" } }],
+    ["writeConcern", { writeConcern: { w: 2, journal: false, wtimeout: "10 seconds" } }],
+    ["writeConcern", { writeConcern: { w: 2 } }],
+    ["readPreference", { readPreference: "nearest" }],
+    ["readPreference", { readPreference: { mode: "nearest", tags: [{ region: "south" }], maxStalenessSeconds: 90 } }],
+    ["readPreference", { readPreference: { mode: "nearest", tags: [{ region: "north" }], maxStalenessSeconds: 91 } }],
+    ["readPreference", {
+      readPreference: { mode: "nearest", tags: [{ region: "north" }, {}], maxStalenessSeconds: 90 }
+    }],
+    ["readPreference", { readPreference: { mode: "nearest", tags: [{}], maxStalenessSeconds: 90 } }],
+    ["readPreference", { readPreference: { mode: "nearest", tags: [], maxStalenessSeconds: 90 } }],
+    ["maxCommitTime", { maxCommitTime: "6 seconds" }],
+    ["timeout", { timeout: "61 seconds" }]
+  ])("may not differ in its %s: %j", (name, part) => {
+    expect(differing(part, one)).toEqual([name])
+  })
+
+  it("are told all, and no others, where several differ", () => {
+    const part: Options = { ...one, timeout: "2 minutes", readConcern: "local", maxCommitTime: "1 second" }
+    expect(differing(part, one)).toEqual(["readConcern", "maxCommitTime", "timeout"])
+  })
+
+  it("may not ask for what the transaction has left to the server", () => {
+    expect(differing({ readConcern: "local", writeConcern: 1, maxCommitTime: "1 second" }, {})).toEqual([
+      "readConcern",
+      "writeConcern",
+      "maxCommitTime"
+    ])
+  })
+
+  it.each<readonly [Options, Options]>([
+    [{ readConcern: "majority" }, { readConcern: { level: "majority" } }],
+    [{ writeConcern: "majority" }, { writeConcern: { w: "majority" } }],
+    [{ writeConcern: 1 }, { writeConcern: { w: 1, journal: undefined } }],
+    [{ readPreference: "secondary" }, { readPreference: { mode: "secondary" } }],
+    [{ timeout: 60_000 }, { timeout: "1 minute" }],
+    [{ maxCommitTime: Duration.seconds(1) }, { maxCommitTime: "1000 millis" }],
+    [{ writeConcern: { wtimeout: 1_000 } }, { writeConcern: { wtimeout: "1 second" } }]
+  ])("are the same in whatever form: %j and %j", (left, right) => {
+    expect([differing(left, right), differing(right, left)]).toEqual([[], []])
+  })
+
+  it("are compared with what the transaction has from its session and by default", () => {
+    const session: Options = { readConcern: "snapshot", writeConcern: "majority", maxCommitTime: "1 second" }
+    expect(differing({ ...session, timeout: "120 seconds", readPreference: "primary" }, {}, client(), session)).toEqual(
+      []
+    )
+    expect(differing({ readConcern: "local", timeout: "2 seconds" }, {}, client(), session)).toEqual([
+      "readConcern",
+      "timeout"
+    ])
+    expect(differing({ readConcern: "snapshot" }, { readConcern: "local" }, client(), session)).toEqual(["readConcern"])
+  })
+
+  it("are compared with what the transaction has from its client", () => {
+    const driver = client({
+      readConcernLevel: "majority",
+      readPreference: "secondaryPreferred",
+      writeConcern: { w: 2, journal: true, wtimeoutMS: 3_000 }
+    })
+    const same: Options = {
+      readConcern: "majority",
+      readPreference: "secondaryPreferred",
+      writeConcern: { w: 2, journal: true, wtimeout: "3 seconds" }
+    }
+    expect(differing(same, {}, driver)).toEqual([])
+    expect(differing({ readConcern: "local", readPreference: "primary", writeConcern: 2 }, {}, driver)).toEqual([
+      "readConcern",
+      "writeConcern",
+      "readPreference"
+    ])
+    expect(differing(same, { readConcern: "local" }, driver)).toEqual(["readConcern"])
+  })
+
+  it("may be those of the transaction, or any of them, or none", () => {
+    const time = FastCheck.integer({ min: 1, max: 1_000_000 })
+    const optional = <A>(arbitrary: FastCheck.Arbitrary<A>) => FastCheck.option(arbitrary, { nil: undefined })
+    const options: FastCheck.Arbitrary<Options> = FastCheck.record({
+      readConcern: optional(FastCheck.constantFrom("local", "majority", "snapshot")),
+      writeConcern: optional(FastCheck.record({
+        w: optional(FastCheck.oneof(FastCheck.constant("majority"), FastCheck.integer({ min: 1, max: 50 }))),
+        journal: optional(FastCheck.boolean()),
+        wtimeout: optional(time)
+      })),
+      readPreference: optional(FastCheck.record({
+        mode: FastCheck.constantFrom<TransactionOptions.ReadPreferenceMode>("secondary", "nearest"),
+        tags: optional(FastCheck.array(FastCheck.dictionary(FastCheck.string(), FastCheck.string()), { maxLength: 3 })),
+        maxStalenessSeconds: optional(FastCheck.integer({ min: 90, max: 1_000 }))
+      })),
+      maxCommitTime: optional(time),
+      timeout: optional(time)
+    })
+    const driver = client({ readConcernLevel: "majority", w: "majority", readPreference: "nearest" })
+    const names = ["readConcern", "writeConcern", "readPreference", "maxCommitTime", "timeout"] as const
+    FastCheck.assert(FastCheck.property(
+      options,
+      FastCheck.subarray([...names]),
+      (transaction, kept) => {
+        const part = Object.fromEntries(kept.map((name) => [name, structuredClone(transaction[name])]))
+        expect(differing(part, transaction, driver)).toEqual([])
+      }
+    ))
+  })
+})
+
+describe("a part that joins", () => {
+  /** Runs a body as a part that is recovered from, and tells what has become of both. */
+  const joined = (body: (part: Attempt.Part) => Effect.Effect<unknown, Failure>, whole = attempt()) =>
+    Effect.gen(function*() {
+      let part = whole
+      const exit = yield* Effect.exit(Joining.join((given) => {
+        part = given
+        return body(given)
+      }, whole))
+      return { exit, halfDone: whole.of.halfDone, part, whole }
+    })
+
+  it.effect("is a part of the same attempt, and leaves nothing behind when it succeeds", () =>
+    Effect.gen(function*() {
+      const { exit, halfDone, part, whole } = yield* joined((part) => Effect.as(operation(part), "done"))
+      expect(exit).toEqual(Exit.succeed("done"))
+      expect([part !== whole, part.of === whole.of, part.within === whole]).toEqual([true, true, true])
+      expect([halfDone, part.failed, whole.failed]).toEqual([undefined, false, false])
+    }))
+
+  it.effect.each<readonly [string, Effect.Effect<never, string>]>([
+    ["fails", Effect.fail("no")],
+    ["dies", Effect.die("bug")],
+    ["is interrupted", Effect.interrupt]
+  ])("that %s before its first operation may be recovered from", ([_, end]) =>
+    Effect.gen(function*() {
+      const whole = attempt()
+      yield* operation(whole)
+      const { exit, halfDone, part } = yield* joined(() => end, whole)
+      expect(Exit.isFailure(exit)).toBe(true)
+      expect([halfDone, part.failed, whole.isOver]).toEqual([undefined, true, false])
+      yield* operation(whole)
+    }))
+
+  it.effect.each<readonly [string, Effect.Effect<never, string>]>([
+    ["fails", Effect.fail("no")],
+    ["dies", Effect.die("bug")],
+    ["is interrupted", Effect.interrupt]
+  ])("that %s after an operation makes the commit impossible", ([_, end]) =>
+    Effect.gen(function*() {
+      const { exit, halfDone, whole } = yield* joined((part) => Effect.zipRight(operation(part), end))
+      expect(Exit.isFailure(exit) && halfDone === exit.cause).toBe(true)
+      // The rest may go on, to find out by itself what it makes of that.
+      expect(whole.isOver).toBe(false)
+    }))
+
+  it.effect("that fails with its only operation makes the commit impossible, too, for that may have written", () =>
+    Effect.gen(function*() {
+      const { halfDone } = yield* joined((part) => operation(part, Effect.fail(duplicate)))
+      expect(halfDone).toEqual(Cause.fail(duplicate))
+    }))
+
+  it.effect("that is interrupted from without while an operation runs makes the commit impossible", () =>
+    Effect.gen(function*() {
+      const whole = attempt()
+      const begun = yield* Deferred.make<void>()
+      const running = Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never)
+      const fiber = yield* Effect.fork(joined((part) => operation(part, running), whole))
+      yield* Deferred.await(begun)
+      yield* Fiber.interrupt(fiber)
+      expect(whole.of.halfDone !== undefined && Cause.isInterruptedOnly(whole.of.halfDone)).toBe(true)
+    }))
+
+  it.effect("that succeeds in one that fails has written for that one", () =>
+    Effect.gen(function*() {
+      const { halfDone } = yield* joined((part) =>
+        Effect.zipRight(Joining.join((inner) => operation(inner), part), Effect.fail("no"))
+      )
+      expect(halfDone).toEqual(Cause.fail("no"))
+    }))
+
+  it.effect("that fails after an operation makes the commit impossible, even where the part around recovers", () =>
+    Effect.gen(function*() {
+      const { exit, halfDone, part } = yield* joined((part) =>
+        Effect.ignore(Joining.join((inner) => Effect.zipRight(operation(inner), Effect.fail("inner")), part))
+      )
+      expect(exit).toEqual(Exit.void)
+      expect([halfDone, part.failed]).toEqual([Cause.fail("inner"), false])
+    }))
+
+  it.effect("that is the first to fail half-way stays the reason", () =>
+    Effect.gen(function*() {
+      const whole = attempt()
+      const fail = (name: string) => (part: Attempt.Part) => Effect.zipRight(operation(part), Effect.fail(name))
+      yield* joined(fail("first"), whole)
+      yield* joined(fail("second"), whole)
+      const { halfDone } = yield* joined((part) => Joining.join(fail("third"), part), whole)
+      expect(halfDone).toEqual(Cause.fail("first"))
+    }))
+
+  it.effect("is not charged with what others have done", () =>
+    Effect.gen(function*() {
+      const whole = attempt()
+      yield* joined((part) => operation(part), whole)
+      const { halfDone, part } = yield* joined(
+        (part) => Effect.zipRight(operation(whole), Effect.fail(`attempt ${part.attempt}`)),
+        whole
+      )
+      expect([halfDone, part.operations, whole.operations]).toEqual([undefined, 0, 2])
+    }))
+
+  it.effect("that has failed refuses further operations, as do parts in it, while others go on", () =>
+    Effect.gen(function*() {
+      const whole = attempt()
+      let inner = whole
+      const { part } = yield* joined(
+        (part) =>
+          Effect.zipRight(Joining.join((given) => Effect.sync(() => void (inner = given)), part), Effect.fail("no")),
+        whole
+      )
+      for (const one of [part, inner]) {
+        expect(yield* Effect.flip(operation(one))).toMatchObject({ _tag: "TransactionEnded", operation: "insertOne" })
+      }
+      yield* operation(whole)
+      yield* joined((beside) => operation(beside), whole)
+      expect([part.operations, inner.operations, whole.operations]).toEqual([0, 0, 2])
+    }))
+
+  it.effect("that has failed has its hooks dropped, but for those of a rollback", () =>
+    Effect.gen(function*() {
+      const ran: Array<string> = []
+      const whole = attempt()
+      const register = (part: Attempt.Part, moment: Attempt.Moment, name: string) =>
+        Attempt.register(part, moment, Effect.sync(() => void ran.push(name)))
+      yield* joined((part) =>
+        Effect.zipRight(
+          Effect.forEach(
+            ["beforeCommit", "onCommit", "onRollback"] as const,
+            (moment) => register(part, moment, moment)
+          ),
+          Effect.fail("no")
+        ), whole)
+      yield* register(whole, "onCommit", "the whole")
+      yield* Hooks.beforeCommit(whole)
+      yield* Hooks.run(Hooks.due(whole.of, "committed"))
+      expect(ran).toEqual(["onRollback", "the whole"])
+    }))
+
+  it.effect("is a new one each time that it is run", () =>
+    Effect.gen(function*() {
+      const parts = new Set<Attempt.Part>()
+      const whole = attempt()
+      const again = Joining.join((part) => Effect.sync(() => void parts.add(part)), whole)
+      yield* Effect.repeatN(again, 2)
+      yield* Effect.ignore(Joining.join((part) => Effect.fail(parts.add(part)), whole))
+      expect(parts.size).toBe(4)
+    }))
+})
