@@ -87,6 +87,10 @@ export const rewrite = (text: string) =>
 /** Leaves the line that was rewritten, so that the next one goes below it. */
 export const keep = Effect.flatMap(Screen, ({ isTerminal }) => isTerminal ? Console.log("") : Effect.void)
 
+/** One of two values: what suits a line that is rewritten, or lines below each other. */
+export const pick = <A>(values: { readonly terminal: A; readonly pipe: A }) =>
+  Effect.map(Screen, ({ isTerminal }) => isTerminal ? values.terminal : values.pipe)
+
 /** The checks so far. */
 export const score = Effect.flatMap(Screen, ({ score }) => Ref.get(score))
 

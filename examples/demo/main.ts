@@ -1,36 +1,40 @@
 /**
- * The demo: sessions of a real server, from opening the first to proving that nothing is left.
+ * The demo: a shop whose checkout is one transaction over three services, with a rush of customers and a proof that its
+ * books are right.
  *
  *     npm run demo
  */
-import { MongoClient } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Clients from "./clients.js"
-import { keepAlive } from "./keepAlive.js"
-import { misuses } from "./misuses.js"
+import * as Books from "./books.js"
+import * as Client from "./client.js"
+import { Inventory } from "./Inventory.js"
+import { Mailbox } from "./Mailbox.js"
 import * as Monitor from "./Monitor.js"
-import { oneAtATime } from "./oneAtATime.js"
-import { openSession } from "./openSession.js"
-import { readYourWrite } from "./readYourWrite.js"
+import { Orders } from "./Orders.js"
+import { Payments } from "./Payments.js"
 import * as Release from "./release.js"
+import { rush } from "./rush.js"
 import * as Screen from "./Screen.js"
+import * as Shop from "./shop.js"
+import { Tally } from "./Tally.js"
 import { temporaryFolder } from "./temporaryFolder.js"
 
-/** Everything that needs clients. Its sessions are open until its scope closes. */
-const tour = Effect.gen(function*() {
-  const { database, driver } = yield* MongoClient.MongoClient
-  yield* Effect.addFinalizer(() => Effect.ignore(Effect.tryPromise(() => driver.db(database).dropDatabase())))
-  const session = yield* openSession
-  yield* oneAtATime(session)
-  yield* readYourWrite(session)
-  yield* keepAlive
-  yield* misuses
-  yield* Screen.heading("6. Everything is released, and nothing is left")
+/** Written apart, and put together here. */
+const ShopLive = Layer.mergeAll(Inventory.Default, Payments.Default, Orders.Default, Mailbox.Default, Tally.Default)
+  .pipe(Layer.provideMerge(Client.layer))
+
+/** Everything that needs the client. Its sessions are open until its scope closes. */
+const day = Effect.gen(function*() {
+  yield* Shop.open
+  const time = yield* rush
+  yield* Books.tell(time)
+  yield* Books.audit
+  yield* Screen.heading("5. Everything is released, and nothing is left")
   return yield* Release.holdings
 })
 
@@ -39,8 +43,8 @@ const withServer = Effect.gen(function*() {
   const server = yield* Release.server
   const where = server.own === undefined ? "" : `, process ${server.own.pid} at ${server.own.host}`
   yield* Screen.fact("server", `${server.description}, kind "${server.kind}"${where}`)
-  const holdings = yield* tour.pipe(Effect.scoped, Effect.provide(Clients.layer))
-  yield* Release.checkClients(holdings, server)
+  const holdings = yield* day.pipe(Effect.scoped, Effect.provide(ShopLive))
+  yield* Release.checkClient(holdings, server)
   return server
 })
 
@@ -53,7 +57,10 @@ const demo = Effect.gen(function*() {
   yield* Screen.heading(`${made - failed} of ${made} claims hold, after ${process.uptime().toFixed(1)} s`)
   return failed === 0
 }).pipe(
-  Effect.catchTag("MongoServerUnavailable", ({ message }) => Effect.as(Console.error(message), false)),
+  Effect.catchTags({
+    MongoServerUnavailable: ({ message }) => Effect.as(Console.error(message), false),
+    TransactionUnsupported: ({ hint, message }) => Effect.as(Console.error(`${message}. ${hint}`), false)
+  }),
   Effect.scoped,
   Effect.provide(Layer.merge(Screen.layer, Monitor.layer))
 )
