@@ -19,7 +19,7 @@ import type { CausalToken } from "./CausalToken.js"
 import { unsupported } from "./internal/deployment.js"
 import * as Driving from "./internal/driver.js"
 import { isTooOldServer } from "./internal/failure.js"
-import { open, type State } from "./internal/openSession.js"
+import { open, type State, type UseOptions } from "./internal/openSession.js"
 import type { Gate, key } from "./internal/sessionGate.js"
 import * as MongoClient from "./MongoClient.js"
 import { MongoError } from "./MongoError.js"
@@ -40,7 +40,9 @@ import * as SessionOptions from "./SessionOptions.js"
 
 export type {
   /** What a session is doing. @since 0.1.0 @category models */
-  State
+  State,
+  /** How errors and logs call an operation. @since 0.1.0 @category options */
+  UseOptions
 }
 
 /**
@@ -86,17 +88,6 @@ export interface Service extends Inspectable.Inspectable {
   readonly serverAddress: Effect.Effect<Option.Option<string>>
   /** What transactions need of the session. Not for use outside of this library. */
   readonly [key]: Gate
-}
-
-/**
- * How errors and logs call an operation.
- *
- * @since 0.1.0
- * @category options
- */
-export interface UseOptions {
-  /** The operation's name. Default: `use`. */
-  readonly operation?: string | undefined
 }
 
 /**

@@ -198,6 +198,12 @@ export interface Retry {
   readonly elapsed: Duration.Duration
 }
 
+// Of each step there is one label.
+const retriesOf = {
+  body: Metric.tagged(Metric.tagged(transactionRetries, "label", "TransientTransactionError"), "step", "body"),
+  commit: Metric.tagged(Metric.tagged(transactionRetries, "label", "UnknownTransactionCommitResult"), "step", "commit")
+} as const
+
 /**
  * Counts and logs that a transaction, or its commit, is run again, and notes it in the transaction's span.
  *
@@ -207,7 +213,7 @@ export interface Retry {
 export const retried = (retry: Retry): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { attempt, label, reason, step } = retry
-    yield* Metric.increment(Metric.tagged(Metric.tagged(transactionRetries, "label", label), "step", step))
+    yield* Metric.increment(retriesOf[step])
     yield* event("retry", { attempt, label, reason, step })
     yield* Effect.annotateLogs(Effect.logDebug("a transaction is run again"), {
       attempt,
@@ -218,6 +224,17 @@ export const retried = (retry: Retry): Effect.Effect<void> =>
     })
   })
 
+const by = (outcome: TransactionOutcome) => Metric.tagged(transactions, "outcome", outcome)
+
+// Made once: a tagged metric is dear to make.
+const byOutcome = {
+  committed: by("committed"),
+  rolledBack: by("rolledBack"),
+  aborted: by("aborted"),
+  doomed: by("doomed"),
+  unknown: by("unknown")
+} as const
+
 /**
  * Counts how a transaction ended, and notes it in its span.
  *
@@ -226,7 +243,7 @@ export const retried = (retry: Retry): Effect.Effect<void> =>
  */
 export const ended = (outcome: TransactionOutcome): Effect.Effect<void> =>
   Effect.zipRight(
-    Metric.increment(Metric.tagged(transactions, "outcome", outcome)),
+    Metric.increment(byOutcome[outcome]),
     event(outcome, {})
   )
 

@@ -74,6 +74,8 @@ export interface Attempt {
   rollbackOnly: boolean
   /** A failure that may go away when the whole is run again. */
   transient: MongoError | undefined
+  /** Failures of transactions inside of this one, in other sessions, that were not worth another attempt there. */
+  readonly spent: WeakSet<MongoError>
   /** The operation's failure that made it impossible to commit. */
   doom: Cause.Cause<unknown> | undefined
   /** The failure of a joined part that had written. */
@@ -137,6 +139,7 @@ export const make = ({ isSandbox, lane, number, options, outer, run, sessionLane
     ended: "no",
     rollbackOnly: false,
     transient: undefined,
+    spent: new WeakSet(),
     doom: undefined,
     halfDone: undefined,
     hooks: [],
@@ -208,16 +211,27 @@ export const operate = <A, E, R>(part: Part, effect: Effect.Effect<A, E, R>): Ef
 /** Writes down a failure that an attempt has seen. What the driver refused by itself never reached the server. */
 const observe = (attempt: Attempt, cause: Cause.Cause<unknown>): void => {
   const failures = [...Cause.failures(cause)]
-  const transient = transientOf(cause) ?? failures.find(isLostConnection)
-  if (transient !== undefined && !isConsequence(attempt, transient)) attempt.transient ??= transient
+  attempt.transient ??= transientFor(attempt, cause) ?? failures.find(isLostConnection)
   if (failures.some(isOfServer)) attempt.doom ??= cause
+}
+
+/** The failure in a cause for which an attempt may be run again. */
+export const transientFor = (attempt: Attempt, cause: Cause.Cause<unknown>): MongoError | undefined => {
+  const found = transientOf(cause)
+  return found === undefined || attempt.spent.has(found) || isConsequence(attempt, found) ? undefined : found
+}
+
+/** Tells the transactions around a part what was not worth another attempt in it. */
+export const tellSpent = (outer: Part | undefined, cause: Cause.Cause<unknown>): void => {
+  const found = transientOf(cause)
+  for (let one = outer; one !== undefined && found !== undefined; one = one.of.outer) one.of.spent.add(found)
 }
 
 /**
  * Whether a failure says no more than that the transaction is gone, after another has ended it that will not go away by
  * itself: the server calls it transient all the same, and running the whole again would lead there again.
  */
-export const isConsequence = (attempt: Attempt, failure: MongoError): boolean =>
+const isConsequence = (attempt: Attempt, failure: MongoError): boolean =>
   failure.reason === "NoSuchTransaction" && attempt.doom !== undefined && attempt.transient === undefined
 
 // The driver labels only the first of several connections that break together: the others are of a pool that it has

@@ -30,6 +30,26 @@ export const within = <A, R>(
     return inTime
   }))
 
+/**
+ * What an effect gives, that comes to its end by itself; or, where that takes longer than so long, something else. It is
+ * not interrupted then, and goes on alone.
+ */
+export const awaited = <A, B, R>(
+  time: Duration.Duration,
+  effect: Effect.Effect<A, never, R>,
+  late: B
+): Effect.Effect<A | B, never, R> =>
+  Effect.uninterruptible(Effect.gen(function*() {
+    const outcome = yield* Deferred.make<A | B>()
+    yield* Effect.forkDaemon(Effect.flatMap(effect, (value) => Deferred.succeed(outcome, value)))
+    const timer = yield* Effect.forkDaemon(
+      Effect.interruptible(Effect.zipRight(Effect.sleep(time), Deferred.succeed(outcome, late)))
+    )
+    const value = yield* Deferred.await(outcome)
+    yield* Fiber.interruptFork(timer)
+    return value
+  }))
+
 /** Runs a step of closing: bounded in time, never failing, and logged when it does not succeed. */
 export const closingStep = <E, R>(
   step: string,

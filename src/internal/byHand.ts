@@ -35,7 +35,7 @@ export const start = (gate: Gate, options: TransactionOptions.Resolved): Effect.
     Effect.zipRight(
       gate.ready("startTransaction"),
       Effect.map(
-        gate.call("startTransaction", async (session) => DriverTransaction.start(session, options)),
+        Effect.suspend(() => DriverTransaction.start(gate.session(), options)),
         () => {
           if (part !== undefined) {
             Attempt.restart(part.of)

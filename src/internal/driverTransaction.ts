@@ -2,9 +2,12 @@
  * The transaction of a driver session: what its typings keep to themselves of it, and what the driver cannot do.
  */
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
+import type { MongoError } from "../MongoError.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
 import * as Gate from "./driver.js"
+import { toCause } from "./failure.js"
 
 /**
  * The state of a session's transaction. See the specification "Transactions", section "ClientSession".
@@ -88,9 +91,19 @@ const watched = async <A>(session: Driver.ClientSession, evaluate: () => Promise
 const isOfEncoder = (error: unknown): boolean =>
   error instanceof Error && "bsonError" in error && /\bserializeInto\b/.test(error.stack ?? "")
 
-/** Starts a transaction of the driver. It may throw. */
-export const start = (session: Driver.ClientSession, options: TransactionOptions.Decoded): void =>
-  session.startTransaction(Gate.transactionOptions(options))
+/** Starts a transaction of the driver; nothing is sent. */
+export const start = (
+  session: Driver.ClientSession,
+  options: TransactionOptions.Decoded
+): Effect.Effect<void, MongoError> =>
+  Effect.suspend(() => {
+    try {
+      session.startTransaction(Gate.transactionOptions(options))
+      return Effect.void
+    } catch (error) {
+      return Effect.failCause(toCause({ operation: "startTransaction" }, error))
+    }
+  })
 
 /** Commits the transaction of a driver session, with the write concern that it was started with. */
 export const commit = (session: Driver.ClientSession): Promise<void> =>

@@ -9,6 +9,8 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as MongoClient from "../MongoClient.js"
@@ -31,7 +33,6 @@ import * as Hooks from "./hooks.js"
 import * as Lane from "./lane.js"
 import * as Outcome from "./outcome.js"
 import type { Gate } from "./sessionGate.js"
-import { transientOf } from "./transient.js"
 
 /** How to run a transaction. */
 export interface Plan<VR, OR> {
@@ -88,6 +89,10 @@ export const run = <A, E, R, VR, OR>(
       const elapsed = Effect.map(Clock.currentTimeNanos, (now) => Duration.nanos(now - began))
       const backoff = Backoff.make(plan.retry)
       const whole: Attempt.Run = { isOver: false }
+      const own = yield* Effect.fiberId
+      const since = FiberId.unsafeMake().id
+      // The fibers of the body: this one, and those that were made since.
+      const isInner = ({ id }: FiberId.Runtime): boolean => id > since || [...FiberId.ids(own)].includes(id)
 
       // How long to wait before another attempt; none when schedule or time have run out.
       const pause = (failure: MongoError) =>
@@ -145,17 +150,22 @@ export const run = <A, E, R, VR, OR>(
             part
           })
 
-          const started = yield* Effect.exit(Effect.zipRight(gate.ready("transaction"), start(gate, plan.options)))
+          const started = yield* Effect.exit(Effect.zipRight(
+            gate.ready("transaction"),
+            Effect.suspend(() => DriverTransaction.start(gate.session(), plan.options))
+          ))
           if (Exit.isFailure(started)) return finished(Exit.failCause(started.cause), "aborted")
 
           const exit = yield* Effect.exit(restore(Effect.zipLeft(body(part), Hooks.beforeCommit(part))))
+          const isInterrupted = !Cause.isEmpty(yield* FiberRef.get(FiberRef.interruptedCause))
           attempt.over = true
           yield* drain(gate, attempt)
 
-          const transient = attempt.transient ?? transientIn(exit, attempt)
+          const transient = attempt.transient ??
+            (Exit.isFailure(exit) ? Attempt.transientFor(attempt, exit.cause) : undefined)
           const delay = transient === undefined ? Option.none() : yield* pause(transient)
           const decision = Outcome.ofAttempt({
-            body: Outcome.bodyExit(exit),
+            body: Outcome.bodyExit(exit, isInterrupted, isInner),
             ended: attempt.ended,
             transient: transient !== undefined,
             doomed: attempt.doom !== undefined || attempt.halfDone !== undefined,
@@ -230,18 +240,10 @@ export const run = <A, E, R, VR, OR>(
       const finished = yield* Effect.ensuring(attempts(1), Effect.sync(() => void (whole.isOver = true)))
       // Here and not by the caller: an interruption that has waited for the end would be quicker.
       yield* tell(finished)
+      if (Exit.isFailure(finished.exit)) Attempt.tellSpent(plan.outer, finished.exit.cause)
       return finished
     })
   )
-
-const transientIn = (exit: Exit.Exit<unknown, unknown>, attempt: Attempt.Attempt): MongoError | undefined => {
-  const found = Exit.isFailure(exit) ? transientOf(exit.cause) : undefined
-  return found !== undefined && Attempt.isConsequence(attempt, found) ? undefined : found
-}
-
-/** Starts a transaction of the driver; nothing is sent. */
-const start = (gate: Gate, options: TransactionOptions.Resolved): Effect.Effect<void, MongoError> =>
-  gate.call("startTransaction", async (session) => DriverTransaction.start(session, options))
 
 /** Waits for the operation in flight of an attempt that is over; those that are still queued are refused one by one. */
 const drain = (gate: Gate, attempt: Attempt.Attempt): Effect.Effect<void> =>

@@ -5,9 +5,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Telemetry from "../Telemetry.js"
-import type { Attempt, Hook, Part } from "./attempt.js"
+import { type Attempt, type Hook, type Part, transientFor } from "./attempt.js"
 import type { Ended } from "./outcome.js"
-import { transientOf } from "./transient.js"
 
 /**
  * Runs the hooks that belong before the commit, one after the other, and those that these register. One that fails is
@@ -33,10 +32,10 @@ const mayCommit = (attempt: Attempt): boolean =>
 const noted = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   if (Exit.isSuccess(exit)) return Effect.void
   const { cause } = exit
-  if (Cause.isInterrupted(cause) || Cause.isDie(cause)) return Effect.failCause(Cause.stripFailures(cause))
+  if (Cause.isInterruptedOnly(cause) || Cause.isDie(cause)) return Effect.failCause(Cause.stripFailures(cause))
   return Effect.sync(() => {
     attempt.halfDone ??= cause
-    attempt.transient ??= transientOf(cause)
+    attempt.transient ??= transientFor(attempt, cause)
   })
 }
 

@@ -8,7 +8,14 @@ import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "../CausalToken.js"
 import type * as MongoClient from "../MongoClient.js"
-import { SessionEnded, SessionLapsed, UnacknowledgedWrite, type UseError } from "../SessionErrors.js"
+import {
+  type SessionBusy,
+  SessionEnded,
+  SessionLapsed,
+  type TransactionEnded,
+  UnacknowledgedWrite,
+  type UseError
+} from "../SessionErrors.js"
 import type { SessionId } from "../SessionId.js"
 import type { Member } from "../SessionKeeper.js"
 import type * as SessionOptions from "../SessionOptions.js"
@@ -23,7 +30,7 @@ import { isUnacknowledgedWrite } from "./failure.js"
 import * as Idleness from "./idleness.js"
 import * as Lane from "./lane.js"
 import * as Pool from "./pool.js"
-import { type Gate as Transactional, inTurn, key, operate } from "./sessionGate.js"
+import { type Evaluate, type Gate as Transactional, inTurn, key, operate } from "./sessionGate.js"
 
 /**
  * What a session is doing.
@@ -38,6 +45,19 @@ import { type Gate as Transactional, inTurn, key, operate } from "./sessionGate.
  * @category models
  */
 export type State = "idle" | "busy" | "lapsed" | "broken" | "ended"
+
+/**
+ * How errors and logs call an operation.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface UseOptions {
+  /** The operation's name. Default: `use`. */
+  readonly operation?: string | undefined
+  /** The database, or database and collection, that it works on. Default: none. */
+  readonly namespace?: string | undefined
+}
 
 /** Opens a session on a client whose deployment is known to have sessions; it is ended when the scope closes. */
 export const open = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
@@ -133,13 +153,13 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       Pool.markDirty(session)
     })
 
-    const call: Transactional["call"] = (operation, evaluate, onAborted) =>
+    const call: Transactional["call"] = (name, evaluate, onAborted) =>
       Effect.suspend(() => {
         const before = session.serverSession.lastUse
         return Effect.ensuring(
           Gate.call(
             {
-              operation,
+              ...name,
               settleTimeout,
               client: client.driver,
               onAborted: () => {
@@ -154,6 +174,20 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
         )
       })
 
+    // A fiber that outlives its transaction is told that, whether or not the session has ended with it.
+    const inOrder = <A, E, R>(
+      operation: string,
+      effect: (part: Attempt.Part | undefined) => Effect.Effect<A, E, R>
+    ): Effect.Effect<A, E | SessionEnded | SessionBusy | TransactionEnded, R> =>
+      Effect.flatMap(Attempt.placeIn(lane), ({ part }): Effect.Effect<
+        A,
+        E | SessionEnded | SessionBusy | TransactionEnded,
+        R
+      > =>
+        part === undefined && (ended || broken)
+          ? Effect.fail(new SessionEnded({ operation, reason: ended ? "released" : "broken" }))
+          : gate.inTurn(operation, effect))
+
     const gate: Transactional = {
       lane,
       settleTimeout,
@@ -161,31 +195,24 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       inTurn: inTurn(lane, options.onBusy),
       ready: (operation) => Effect.zipRight(ensureOpen(operation), ensureAlive(operation)),
       call,
+      perform: (name, prepare) => {
+        const { operation } = name
+        return inOrder(operation, (part) =>
+          gate.ready(operation).pipe(
+            Effect.zipRight(Effect.suspend(() => prepare(session))),
+            Effect.flatMap((evaluate) =>
+              Effect.catchIf(
+                operate(gate, part, name, evaluate),
+                isUnacknowledgedWrite,
+                () => Effect.fail(new UnacknowledgedWrite({ operation, source: "operation" }))
+              )
+            )
+          ))
+      },
       breakUp,
       isBroken: () => broken,
       manual: undefined
     }
-
-    // A fiber that outlives its transaction is told that, whether or not the session has ended with it.
-    const ensureUsable = (operation: string) =>
-      Effect.flatMap(Attempt.placeIn(lane), ({ part }) =>
-        part === undefined
-          ? ensureOpen(operation)
-          : Effect.zipRight(Attempt.ensureOpen(part, operation), ensureOpen(operation)))
-
-    const use = <A>(
-      evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
-      { operation = "use" }: { readonly operation?: string | undefined } = {}
-    ): Effect.Effect<A, UseError> =>
-      Effect.zipRight(
-        ensureUsable(operation),
-        gate.inTurn(operation, (part) =>
-          Effect.catchIf(
-            Effect.zipRight(gate.ready(operation), operate(gate, part, operation, evaluate)),
-            (error) => error._tag === "MongoError" && isUnacknowledgedWrite(error),
-            () => Effect.fail(new UnacknowledgedWrite({ operation, source: "operation" }))
-          ))
-      )
 
     const member: Member = {
       lsid: () => session.serverSession.id,
@@ -245,7 +272,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       yield* client.adminCommand({ refreshSessions: [member.lsid()] })
       member.touch(sent)
     })
-    const refresh = Effect.zipRight(ensureUsable("refresh"), gate.inTurn("refresh", () => refreshInTurn))
+    const refresh = inOrder("refresh", () => refreshInTurn)
 
     let id: { readonly of: Driver.ServerSession; readonly id: SessionId } | undefined
     const service = {
@@ -258,7 +285,8 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       },
       client,
       options,
-      use,
+      use: <A>(evaluate: Evaluate<A>, name: UseOptions = {}): Effect.Effect<A, UseError> =>
+        gate.perform({ ...name, operation: name.operation ?? "use" }, () => Effect.succeed(evaluate)),
       refresh,
       idle: Effect.map(idle, (time) => Duration.millis(Math.floor(time))),
       state: Effect.map(

@@ -5,19 +5,28 @@
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 
 /** How a body came to its end. A mixed cause counts as the first of `interrupt`, `defect` and `failure` in it. */
 export type BodyExit = "success" | "failure" | "defect" | "interrupt"
 
-/** The kind of a body's exit. */
-export const bodyExit = (exit: Exit.Exit<unknown, unknown>): BodyExit =>
-  Exit.isSuccess(exit)
-    ? "success"
-    : Cause.isInterrupted(exit.cause)
-    ? "interrupt"
-    : Cause.isDie(exit.cause)
-    ? "defect"
-    : "failure"
+/**
+ * The kind of a body's exit. Where parts run at once and one fails, the others are interrupted for it, by fibers that are
+ * `inner` to the body: beside a failure, these interruptions do not count.
+ */
+export const bodyExit = (
+  exit: Exit.Exit<unknown, unknown>,
+  isInterrupted: boolean,
+  isInner: (fiber: FiberId.Runtime) => boolean
+): BodyExit => {
+  if (Exit.isSuccess(exit)) return "success"
+  const { cause } = exit
+  const isMixed = Cause.isFailure(cause) || Cause.isDie(cause)
+  const isByInner = () =>
+    [...Cause.interruptors(cause)].every((id) => id._tag !== "None" && [...FiberId.toSet(id)].every(isInner))
+  if (isInterrupted || Cause.isInterrupted(cause) && !(isMixed && isByInner())) return "interrupt"
+  return Cause.isDie(cause) ? "defect" : "failure"
+}
 
 /**
  * Whether the body has ended the transaction itself, by manual control.

@@ -3,16 +3,30 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type * as Driver from "mongodb"
 import { Label, MongoError } from "../MongoError.js"
-import { SessionBusy, type SessionEnded, type SessionLapsed, type TransactionEnded } from "../SessionErrors.js"
+import {
+  SessionBusy,
+  type SessionEnded,
+  type SessionLapsed,
+  type TransactionEnded,
+  type UseError
+} from "../SessionErrors.js"
 import * as Attempt from "./attempt.js"
-import { within } from "./bounded.js"
+import { awaited } from "./bounded.js"
 import * as Lane from "./lane.js"
 
 /** The key under which a session keeps its gate. */
 export const key: unique symbol = Symbol.for("effect-mongo-session/Session/Gate")
+
+/** What errors call an operation, and what it works on. */
+export interface Name {
+  readonly operation: string
+  readonly namespace?: string | undefined
+}
+
+/** An operation of the driver. */
+export type Evaluate<A> = (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
 
 /** A session, seen from a transaction in it. */
 export interface Gate {
@@ -28,11 +42,12 @@ export interface Gate {
   /** Fails where no operation may begin; renews a session that has lapsed, if it may. */
   readonly ready: (operation: string) => Effect.Effect<void, SessionEnded | SessionLapsed>
   /** Runs a promise of the driver for the one whose turn it is. */
-  readonly call: <A>(
-    operation: string,
-    evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
-    onAborted?: () => void
-  ) => Effect.Effect<A, MongoError>
+  readonly call: <A>(name: Name, evaluate: Evaluate<A>, onAborted?: () => void) => Effect.Effect<A, MongoError>
+  /** Runs an operation in its turn; what it is to do is decided then, when the state of the session is its own. */
+  readonly perform: <A, E>(
+    name: Name,
+    prepare: (session: Driver.ClientSession) => Effect.Effect<Evaluate<A>, E>
+  ) => Effect.Effect<A, E | UseError>
   /** Refuses every further use: something in the session did not come to its end. */
   readonly breakUp: Effect.Effect<void>
   readonly isBroken: () => boolean
@@ -62,12 +77,12 @@ export const inTurn = (lane: Lane.Lane, onBusy: "queue" | "fail"): Gate["inTurn"
 export const operate = <A>(
   gate: Pick<Gate, "call">,
   part: Attempt.Part | undefined,
-  operation: string,
-  evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
+  name: Name,
+  evaluate: Evaluate<A>
 ): Effect.Effect<A, MongoError> =>
   part === undefined
-    ? gate.call(operation, evaluate)
-    : Attempt.operate(part, gate.call(operation, evaluate, () => Attempt.giveUp(part.of)))
+    ? gate.call(name, evaluate)
+    : Attempt.operate(part, gate.call(name, evaluate, () => Attempt.giveUp(part.of)))
 
 /**
  * Runs a promise of the driver where nothing can be interrupted, but for so long only: then the session is broken, and the
@@ -80,13 +95,9 @@ export const settled = (
   evaluate: (session: Driver.ClientSession) => PromiseLike<void>
 ): Effect.Effect<void, MongoError> =>
   Effect.suspend(() => {
-    let exit: Exit.Exit<void, MongoError> | undefined
-    const call = Effect.map(Effect.exit(gate.call(operation, evaluate)), (result) => void (exit = result))
-    return Effect.flatMap(within(time, call), () =>
-      exit ?? Effect.zipRight(
-        gate.breakUp,
-        Effect.fail(
-          new MongoError({ reason: "TimedOut", operation, labels: [Label.UnknownTransactionCommitResult] })
-        )
-      ))
+    const late = Effect.flatMap(
+      gate.breakUp,
+      () => new MongoError({ reason: "TimedOut", operation, labels: [Label.UnknownTransactionCommitResult] })
+    )
+    return Effect.flatten(awaited(time, Effect.exit(gate.call({ operation }, evaluate)), late))
   })

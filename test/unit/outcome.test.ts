@@ -271,8 +271,22 @@ describe("how a body came to its end", () => {
     "leaf" in tree ? [tree.leaf] : [...leavesOf(tree.left), ...leavesOf(tree.right)]
 
   it("a success is a success, also with nothing in it", () => {
-    expect(Outcome.bodyExit(Exit.void)).toBe("success")
-    expect(Outcome.bodyExit(Exit.succeed(new Error("a value")))).toBe("success")
+    expect(Outcome.bodyExit(Exit.void, false, () => false)).toBe("success")
+    expect(Outcome.bodyExit(Exit.succeed(new Error("a value")), false, () => false)).toBe("success")
+  })
+
+  it("beside a failure, interruptions by the body's own fibers do not count; alone they do, and so do a stranger's", () => {
+    const inner = FiberId.unsafeMake()
+    const stranger = FiberId.unsafeMake()
+    const kind = (cause: Cause.Cause<string>, isInterrupted = false) =>
+      Outcome.bodyExit(Exit.failCause(cause), isInterrupted, ({ id }) => id === inner.id)
+    const beside = Cause.parallel(Cause.fail("no"), Cause.interrupt(inner))
+    expect(kind(beside)).toBe("failure")
+    expect(kind(Cause.sequential(beside, Cause.die("bug")))).toBe("defect")
+    expect(kind(beside, true)).toBe("interrupt")
+    expect(kind(Cause.interrupt(inner))).toBe("interrupt")
+    expect(kind(Cause.parallel(beside, Cause.interrupt(stranger)))).toBe("interrupt")
+    expect(kind(Cause.parallel(beside, Cause.interrupt(FiberId.composite(inner, stranger))))).toBe("interrupt")
   })
 
   it("in a mixed cause, of whatever shape, an interruption counts before a defect, and that before a failure", () => {
@@ -282,7 +296,7 @@ describe("how a body came to its end", () => {
         const found = leavesOf(tree)
         const expected = found.includes("interrupt") ? "interrupt" : found.includes("defect") ? "defect" : "failure"
         seen.add(expected)
-        expect(Outcome.bodyExit(Exit.failCause(causeOf(tree)))).toBe(expected)
+        expect(Outcome.bodyExit(Exit.failCause(causeOf(tree)), false, () => false)).toBe(expected)
       }),
       { numRuns: 1_000 }
     )

@@ -1,0 +1,130 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Runtime from "effect/Runtime"
+import * as Monitor from "../support/monitor.js"
+import { tally } from "../support/tally.js"
+import * as TestServer from "../support/TestServer.js"
+import { differences, type Expected, expected, type Observed } from "../support/workflowModel.js"
+import * as WorkflowRun from "../support/workflowRun.js"
+import * as Workflows from "../support/workflows.js"
+
+const seed = Number(process.env["FAST_CHECK_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
+
+/** What workflows run on, and what may be wrong with it when one has come to its end. */
+const worldOf = (watched: Monitor.Watched) =>
+  Effect.gen(function*() {
+    const admin = yield* TestServer.driver()
+    const db = watched.client.driver.db(yield* TestServer.database)
+    const world: WorkflowRun.World = { watched, admin, left: db.collection("left"), right: db.collection("right") }
+    yield* Effect.promise(() => Promise.all([world.left, world.right].map((all) => all.insertOne(WorkflowRun.taken))))
+    const problems = Effect.gen(function*() {
+      const overlaps = yield* watched.monitor.overlaps
+      yield* watched.monitor.clear
+      return [
+        ...overlaps.map(([first, second]) => `${second.name} was sent while ${first.name} was in flight`),
+        ...((yield* watched.monitor.checkedOut) === 0 ? [] : ["a connection was not given back"]),
+        ...((yield* watched.client.openSessions) === 0 ? [] : ["a session was not ended"])
+      ]
+    })
+    return { world, problems, runPromise: Runtime.runPromise(yield* Effect.runtime<never>()) }
+  })
+
+layer(TestServer.own(), { excludeTestServices: true })((it) => {
+  describe("L9 to L13: a workflow ends as a model without a server says", () => {
+    it.effect(
+      "whatever 400 random ones join, nest, lose, repeat, recover from, stop and put off",
+      (context) =>
+        Monitor.withClient({}, (watched) =>
+          Effect.gen(function*() {
+            yield* TestServer.needs(context, "failCommand")
+            const { problems, runPromise, world } = yield* worldOf(watched)
+            console.log(`FAST_CHECK_SEED=${seed}`)
+            const seen = tally()
+            let number = 0
+            yield* Effect.promise(() =>
+              FastCheck.assert(
+                FastCheck.asyncProperty(Workflows.arbitrary, async (workflow) => {
+                  const model = expected(workflow)
+                  FastCheck.pre(!model.isVague)
+                  const observed = await runPromise(WorkflowRun.run(world, workflow, number++))
+                  const wrong = [...differences(model, observed), ...await runPromise(problems)]
+                  expect(wrong.join("\n")).toBe("")
+                  seen.add(model.result)
+                  seen.add("keys written", model.written.size)
+                  seen.add("hooks run", model.hooks.length)
+                  seen.add("attempts repeated", model.retries)
+                }),
+                { numRuns: 400, seed }
+              )
+            )
+            console.log(`${number} workflows; ${seen}`)
+            expect(seen.of("Success"), "workflows that succeeded").toBeGreaterThan(20)
+            expect(seen.of("keys written"), "keys written").toBeGreaterThan(400)
+            expect(seen.of("hooks run"), "hooks run").toBeGreaterThan(40)
+            expect(seen.of("attempts repeated"), "attempts repeated").toBeGreaterThan(40)
+          })),
+      180_000
+    )
+
+    it.effect("one that fails at once with others is repeated, although these are interrupted for it", (context) =>
+      Monitor.withClient({}, (watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const { world } = yield* worldOf(watched)
+          const write = (fault?: Workflows.Fault): Workflows.Step => ({ _tag: "Write", collection: "left", fault })
+          const workflow: Workflows.Workflow = {
+            ambient: true,
+            commits: undefined,
+            body: {
+              _tag: "Run",
+              propagation: "required",
+              body: { _tag: "All", how: "all", parts: [write({ kind: "thrown", times: 1 }), write(), write()] }
+            }
+          }
+          const observed = yield* WorkflowRun.run(world, workflow, 0)
+          expect(observed.result).toBe("Success")
+          expect([...observed.written]).toEqual([["left:0.0", 1], ["left:0.1", 1], ["left:0.2", 1]])
+        })))
+
+    it.effect(
+      "whenever 150 random ones are interrupted: as one that the model interrupts at some moment",
+      (context) =>
+        Monitor.withClient({}, (watched) =>
+          Effect.gen(function*() {
+            yield* TestServer.needs(context, "failCommand")
+            const { problems, runPromise, world } = yield* worldOf(watched)
+            console.log(`FAST_CHECK_SEED=${seed}`)
+            const seen = tally()
+            let number = 0
+            yield* Effect.promise(() =>
+              FastCheck.assert(
+                FastCheck.asyncProperty(
+                  Workflows.sequential,
+                  FastCheck.integer({ min: 1, max: 16 }),
+                  async (workflow, command) => {
+                    const observed = await runPromise(WorkflowRun.run(world, workflow, number++, command))
+                    const wrong = nearest(allowed(workflow), observed)
+                    expect([...wrong, ...await runPromise(problems)].join("\n")).toBe("")
+                    seen.add(observed.result)
+                  }
+                ),
+                { numRuns: 150, seed }
+              )
+            )
+            console.log(`${number} workflows; ${seen}`)
+            expect(seen.of("Interrupted"), "workflows that were interrupted").toBeGreaterThan(30)
+          })),
+      180_000
+    )
+  })
+})
+
+/** What may become of a workflow that is interrupted at any of its moments, or after them. */
+const allowed = (workflow: Workflows.Workflow): ReadonlyArray<Expected> => {
+  const whole = expected(workflow)
+  return [whole, ...Array.from({ length: whole.moments }, (_, moment) => expected(workflow, moment))]
+}
+
+const nearest = (all: ReadonlyArray<Expected>, observed: Observed): ReadonlyArray<string> =>
+  all.map((one) => differences(one, observed)).reduce((one, other) => other.length < one.length ? other : one)
