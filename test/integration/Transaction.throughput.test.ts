@@ -77,7 +77,7 @@ const median = (values: ReadonlyArray<number>): number =>
   [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)]!
 
 layer(TestServer.own(), { excludeTestServices: true })((it) => {
-  describe("contended transactions are as quick as the driver's withTransaction", () => {
+  describe("contended transactions, side by side with the driver's withTransaction", () => {
     it.effect(
       `by the median of ${rounds} rounds of ${perRound} transfers by ${fibers} fibers between ${accounts} accounts`,
       () =>
