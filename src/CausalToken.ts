@@ -11,7 +11,8 @@ import * as Equal from "effect/Equal"
 import { dual } from "effect/Function"
 import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
-import { DecodeFailed } from "./SessionErrors.js"
+import { type Kind, refuse, seal, unseal } from "./internal/sealed.js"
+import type { DecodeFailed } from "./SessionErrors.js"
 
 /**
  * A cluster time and the server's signature of it (`$clusterTime`).
@@ -111,7 +112,7 @@ export const merge: {
  */
 export const encode = (token: CausalToken): string => {
   const hash = Option.match(token.clusterTime, { onNone: () => new Uint8Array(0), onSome: ({ hash }) => hash })
-  const bytes = new Uint8Array(fixedLength + hash.length + checksumLength)
+  const bytes = new Uint8Array(fixedLength + hash.length)
   const view = new DataView(bytes.buffer)
   view.setUint8(0, (Option.isSome(token.operationTime) ? 1 : 0) + (Option.isSome(token.clusterTime) ? 2 : 0))
   view.setBigUint64(1, Option.getOrElse(token.operationTime, () => 0n))
@@ -121,8 +122,7 @@ export const encode = (token: CausalToken): string => {
   }
   view.setUint32(25, hash.length)
   bytes.set(hash, fixedLength)
-  view.setUint32(fixedLength + hash.length, checksum(bytes.subarray(0, -checksumLength)))
-  return version + Encoding.encodeBase64Url(bytes)
+  return seal(kind, bytes)
 }
 
 /**
@@ -132,31 +132,23 @@ export const encode = (token: CausalToken): string => {
  * @since 0.1.0
  * @category constructors
  */
-export const decode = (text: string): Either.Either<CausalToken, DecodeFailed> => {
-  if (!text.startsWith(version)) return refuse("is not a token of this version")
-  const body = text.slice(version.length)
-  const bytes = decodeBase64Url(body)
-  if (bytes === undefined) return refuse("is not base64url")
-  if (bytes.length < fixedLength + checksumLength) return refuse("is too short")
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (view.getUint32(25) !== bytes.length - fixedLength - checksumLength) return refuse("has the wrong length")
-  if (view.getUint32(bytes.length - checksumLength) !== checksum(bytes.subarray(0, -checksumLength))) {
-    return refuse("has the wrong checksum")
-  }
-  const flags = view.getUint8(0)
-  const token = new CausalToken({
-    operationTime: (flags & 1) === 1 ? Option.some(view.getBigUint64(1)) : Option.none(),
-    clusterTime: (flags & 2) === 2
-      ? Option.some({
-        time: view.getBigUint64(9),
-        hash: bytes.subarray(fixedLength, -checksumLength),
-        keyId: view.getBigInt64(17)
-      })
-      : Option.none()
+export const decode = (text: string): Either.Either<CausalToken, DecodeFailed> =>
+  Either.flatMap(unseal(kind, text), (bytes) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const flags = view.getUint8(0)
+    const token = new CausalToken({
+      operationTime: (flags & 1) === 1 ? Option.some(view.getBigUint64(1)) : Option.none(),
+      clusterTime: (flags & 2) === 2
+        ? Option.some({
+          time: view.getBigUint64(9),
+          hash: bytes.subarray(fixedLength),
+          keyId: view.getBigInt64(17)
+        })
+        : Option.none()
+    })
+    // one text for each token: unknown flags, stray bits and values that the flags deny are refused
+    return encode(token) === text ? Either.right(token) : refuse(kind, "is not in its canonical form")
   })
-  // one text for each token: unknown flags, stray bits and values that the flags deny are refused
-  return encode(token) === text ? Either.right(token) : refuse("is not in its canonical form")
-}
 
 /**
  * A codec between the encoded form and a token.
@@ -174,27 +166,14 @@ export const schema: Schema.Schema<CausalToken, string> = Schema.transformOrFail
   }
 ).annotations({ identifier: "CausalToken", description: "an encoded causal token" })
 
-const version = "ct1."
-
 // flags (1), operation time (8), cluster time (8), key id (8), length of the hash (4)
 const fixedLength = 29
 
-const checksumLength = 4
-
-const refuse = (issue: string): Either.Either<never, DecodeFailed> =>
-  Either.left(new DecodeFailed({ source: "CausalToken", path: [], issue }))
-
-const decodeBase64Url = (text: string): Uint8Array | undefined =>
-  /^[A-Za-z0-9_-]*$/.test(text) ? Either.getOrUndefined(Encoding.decodeBase64Url(text)) : undefined
-
-// CRC-32 (ISO 3309): finds every change within 32 neighbouring bits, so every change of one or two characters
-const checksum = (bytes: Uint8Array): number => {
-  let crc = 0xffffffff
-  for (const byte of bytes) {
-    crc ^= byte
-    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1
-  }
-  return (crc ^ 0xffffffff) >>> 0
+const kind: Kind = {
+  prefix: "ct1.",
+  source: "CausalToken",
+  atLeast: fixedLength,
+  lengthOf: (view) => fixedLength + view.getUint32(25)
 }
 
 const latest = <A>(

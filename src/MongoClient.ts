@@ -1,317 +1,110 @@
 /**
  * A MongoDB client as a scoped resource: connected when it is acquired, and closed, after its sessions, when its scope
- * closes.
+ * closes. And what is done with all of a deployment: see {@link bulkWrite}, {@link listDatabases} and {@link watch}.
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Inspectable from "effect/Inspectable"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import type * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
-import { closingStep, errorName } from "./internal/bounded.js"
-import { decode, type Settings } from "./internal/clientSettings.js"
-import { type Deployment, fromHello, type TopologyWatch, watchTopology } from "./internal/deployment.js"
-import * as Gate from "./internal/driver.js"
-import { make as makePool, type Pool } from "./internal/pool.js"
-import type { MongoError } from "./MongoError.js"
-import * as SessionKeeper from "./SessionKeeper.js"
+import * as ChangeStream from "./ChangeStream.js"
+import { raw } from "./Codec.js"
+import type { ClientOption, MongoClient } from "./internal/connection.js"
+import { type Given, operation, type OperationError, withoutOwn } from "./internal/operation.js"
+
+export * from "./internal/connection.js"
 
 /**
- * A connected client.
+ * How to write to many collections at once.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface BulkWriteOptions<Client = MongoClient>
+  extends Given<Driver.ClientBulkWriteOptions>, ClientOption<Client>
+{}
+
+/**
+ * One write of a bulk to any collection.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Service extends Inspectable.Inspectable {
-  /** The driver's client. What runs on it directly is not guarded by this library. */
-  readonly driver: Driver.MongoClient
-  /** The database that data access uses when it names none; absent: the driver's default, from the URL, else `test`. */
-  readonly database: string | undefined
-  /** How long the server keeps an idle session; none while unknown, and where the deployment has no sessions. */
-  readonly sessionTimeout: Effect.Effect<Option.Option<Duration.Duration>>
-  /** What is known of the deployment; asks a server when nothing is known yet. */
-  readonly deployment: Effect.Effect<Deployment, MongoError>
-  /** How many sessions are open at this moment. */
-  readonly openSessions: Effect.Effect<number>
-  /** How long an interruption or a closing scope waits for an operation that is still in flight. */
-  readonly settleTimeout: Duration.Duration
-  /** How long each step of closing may take. */
-  readonly closeTimeout: Duration.Duration
-  /** Whether the client is closed, or about to be. */
-  readonly isClosed: () => boolean
-  /** Keeps this client's sessions alive, and knows which are open. */
-  readonly keeper: SessionKeeper.SessionKeeper
-  /** Takes driver sessions from the driver's pool, and gives them back. */
-  readonly pool: Pool
-  /** Runs a command on the `admin` database without any session. */
-  readonly adminCommand: (command: Driver.Document) => Effect.Effect<Driver.Document, MongoError>
-}
+export type BulkWriteModel = Untyped<Driver.ClientBulkWriteModel>
+
+// The driver's typings would have an ObjectId for every `_id`.
+type Untyped<M> = M extends unknown ?
+    & Omit<M, "document" | "filter" | "replacement">
+    & { readonly [K in keyof M & ("document" | "filter" | "replacement")]: Driver.Document }
+  : never
 
 /**
- * The client of the program. Further clients get a tag of their own, by {@link Tag}.
+ * Runs writes to any collections of the deployment with as few commands as possible, in the ambient session and its
+ * transaction, if there are any. Documents go out as they are. Needs MongoDB 8.0.
+ *
+ * See the manual, "bulkWrite".
  *
  * @since 0.1.0
- * @category tags
+ * @category combinators
  */
-export class MongoClient extends Context.Tag("effect-mongo-session/MongoClient")<MongoClient, Service>() {}
-
-/**
- * The options that a client has, whoever connects it.
- *
- * @since 0.1.0
- * @category options
- */
-export interface CommonOptions {
-  /** The database that data access uses when it names none. Default: the driver's, from the URL, else `test`. */
-  readonly database?: string | undefined
-  /** When idle sessions are refreshed, or `false` for never. Default: see `SessionKeeper.Options`. */
-  readonly keepAlive?: SessionKeeper.Options | false | undefined
-  /** How long each step of closing may take. Default: 10 seconds. */
-  readonly closeTimeout?: Duration.DurationInput | undefined
-  /**
-   * How long an interruption or a closing scope waits for an operation that is still in flight. After it, the operation's
-   * session refuses every further use. Default: 30 seconds.
-   */
-  readonly settleTimeout?: Duration.DurationInput | undefined
-}
-
-/**
- * How to connect.
- *
- * @since 0.1.0
- * @category options
- */
-export interface Options extends CommonOptions {
-  /** The connection string. */
-  readonly url: Redacted.Redacted<string>
-  /** The driver's own options. Default: none. */
-  readonly driver?: Driver.MongoClientOptions | undefined
-}
-
-/**
- * A tag of a further client of the program, with its own layers.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, Service> {
-  /** See {@link layer}. */
-  readonly layer: (options: Options) => Layer.Layer<Self, MongoError>
-  /** See {@link layerConfig}. */
-  readonly layerConfig: (
-    options: Config.Config.Wrap<Options>
-  ) => Layer.Layer<Self, MongoError | ConfigError.ConfigError>
-  /** See {@link layerFromDriver}. */
-  readonly layerFromDriver: <E, R>(
-    acquire: Effect.Effect<Driver.MongoClient, E, R>,
-    options?: CommonOptions
-  ) => Layer.Layer<Self, E | MongoError, Exclude<R, Scope.Scope>>
-}
-
-/**
- * The tag of a further client, for a program that has several: `Session.make` and others take it as their option
- * `client`, and need it in place of {@link MongoClient}.
- *
- * @example
- * ```ts
- * import * as MongoClient from "effect-mongo-session/MongoClient"
- * import * as Session from "effect-mongo-session/Session"
- * import * as Redacted from "effect/Redacted"
- *
- * class Analytics extends MongoClient.Tag("Analytics")<Analytics>() {}
- *
- * export const AnalyticsLive = Analytics.layer({ url: Redacted.make("mongodb://localhost:27017") })
- * export const session = Session.make({ client: Analytics })
- * ```
- *
- * @since 0.1.0
- * @category tags
- */
-export const Tag = <const Name extends string>(
-  name: Name
-) =>
-<Self>(): TagClass<Self, `effect-mongo-session/MongoClient/${Name}`> => {
-  const tag = Context.Tag(`effect-mongo-session/MongoClient/${name}` as const)<Self, Service>()
-  return Object.assign(tag, {
-    layer: (options: Options) => Layer.scoped(tag, make(options)),
-    layerConfig: (options: Config.Config.Wrap<Options>) => Layer.scoped(tag, makeConfig(options)),
-    layerFromDriver: <E, R>(acquire: Effect.Effect<Driver.MongoClient, E, R>, options?: CommonOptions) =>
-      Layer.scoped(tag, fromDriver(acquire, options))
-  })
-}
-
-/**
- * Which client is meant, in a program that has several.
- *
- * @since 0.1.0
- * @category options
- */
-export interface ClientOption<Client = MongoClient> {
-  /** The tag of the client. Default: `MongoClient.MongoClient`. */
-  readonly client?: Context.Tag<Client, Service> | undefined
-}
-
-/**
- * The client that an option names; the program's if it names none.
- *
- * @since 0.1.0
- * @category accessors
- */
-export const clientOf = <Client = MongoClient>(options?: ClientOption<Client>): Effect.Effect<Service, never, Client> =>
-  // The default of the type parameter is the default tag's own identifier.
-  options?.client ?? (MongoClient as unknown as Context.Tag<Client, Service>)
-
-/**
- * Connects, and closes when the scope closes: first the keep-alive, then what sessions are still open, then the driver's
- * client. Closing is bounded in time; what fails in it is logged.
- *
- * Connecting may be interrupted at any time; the half-open client is then closed in the background. The driver keeps a
- * socket to a host that accepted and is silent until its `connectTimeoutMS` is over (30 seconds by default).
- *
- * Fails with `MongoError`: `InvalidUrl`, `InvalidArgument` or `InvalidOptions` before any IO, `AuthenticationFailed`,
- * `Incompatible`, or `ServerSelectionFailed` when no server answers within the driver's `serverSelectionTimeoutMS`
- * (30 seconds by default).
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (options: Options): Effect.Effect<Service, MongoError, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      const settings = yield* decode(options)
-      const driver = yield* Gate.makeClient(options.url, options.driver ?? {})
-      const watch = yield* watchTopology(driver)
-      const close = closeDriver(driver, settings.closeTimeout)
-      yield* Effect.onError(restore(Gate.connect(driver, close)), () => Effect.forkDaemon(close))
-      yield* Effect.addFinalizer(() => close)
-      return yield* serve(driver, watch, settings)
-    })
+export const bulkWrite = <Client = MongoClient>(
+  models: ReadonlyArray<BulkWriteModel>,
+  { client, ...options }: BulkWriteOptions<Client> = {}
+): Effect.Effect<Driver.ClientBulkWriteResult, OperationError, Client> =>
+  operation(
+    { client },
+    { name: "bulkWrite", kind: "write", inTransaction: true, options },
+    (db, added) =>
+      db.client.bulkWrite(models.map(copied), { ...withoutOwn<Driver.ClientBulkWriteOptions>(options), ...added })
   )
 
 /**
- * {@link make} with its options from `Config`.
+ * How to list databases.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ListDatabasesOptions<Client = MongoClient>
+  extends Given<Driver.ListDatabasesOptions>, ClientOption<Client>
+{}
+
+/**
+ * The databases of the deployment. Not allowed in a transaction.
+ *
+ * See the manual, "listDatabases".
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const listDatabases = <Client = MongoClient>(
+  { client, ...options }: ListDatabasesOptions<Client> = {}
+): Effect.Effect<Driver.ListDatabasesResult, OperationError, Client> =>
+  operation(
+    { client, database: "admin" },
+    { name: "listDatabases", kind: "read", inTransaction: false, options },
+    (db, added) => db.admin().listDatabases({ ...withoutOwn<Driver.ListDatabasesOptions>(options), ...added })
+  )
+
+/**
+ * How to watch a deployment.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface WatchOptions<Client = MongoClient> extends ChangeStream.Options<"fail">, ClientOption<Client> {}
+
+/**
+ * The changes of all collections of the deployment, as they happen. Not allowed in a transaction.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const makeConfig = (
-  options: Config.Config.Wrap<Options>
-): Effect.Effect<Service, MongoError | ConfigError.ConfigError, Scope.Scope> =>
-  Effect.flatMap(Config.unwrap(options), make)
+export const watch = <Client = MongoClient>(
+  pipeline?: ReadonlyArray<Driver.Document>,
+  { client, ...options }: WatchOptions<Client> = {}
+): ChangeStream.ChangeStream<Driver.Document, ChangeStream.WatchError, Client> =>
+  ChangeStream.watch({ client }, raw, pipeline, options)
 
-/**
- * Uses the caller's own client of the driver, given as the effect that acquires it: whoever made the client closes it.
- * This library's sessions on it are ended when the scope closes.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const fromDriver = <E, R>(
-  acquire: Effect.Effect<Driver.MongoClient, E, R>,
-  options: CommonOptions = {}
-): Effect.Effect<Service, E | MongoError, R | Scope.Scope> =>
-  Effect.gen(function*() {
-    const settings = yield* decode(options)
-    const driver = yield* acquire
-    return yield* Effect.uninterruptible(
-      Effect.flatMap(watchTopology(driver), (watch) => serve(driver, watch, settings))
-    )
-  })
-
-/**
- * {@link make} as a layer.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layer = (options: Options): Layer.Layer<MongoClient, MongoError> =>
-  Layer.scoped(MongoClient, make(options))
-
-/**
- * {@link makeConfig} as a layer.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerConfig = (
-  options: Config.Config.Wrap<Options>
-): Layer.Layer<MongoClient, MongoError | ConfigError.ConfigError> => Layer.scoped(MongoClient, makeConfig(options))
-
-/**
- * {@link fromDriver} as a layer.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerFromDriver = <E, R>(
-  acquire: Effect.Effect<Driver.MongoClient, E, R>,
-  options?: CommonOptions
-): Layer.Layer<MongoClient, E | MongoError, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(MongoClient, fromDriver(acquire, options))
-
-const serve = (
-  driver: Driver.MongoClient,
-  topology: TopologyWatch,
-  settings: Settings
-): Effect.Effect<Service, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    let closed = false
-    const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> =>
-      Gate.call(
-        { operation: Object.keys(command)[0] ?? "command", namespace: "admin", settleTimeout: settings.settleTimeout },
-        (signal) => Gate.adminCommand(driver, command, signal)
-      )
-    const sessionTimeout = Effect.sync(() =>
-      Option.flatMap(topology.known(), (deployment) => deployment.sessionTimeout)
-    )
-    const keeper = SessionKeeper.make(
-      (ids) => Effect.asVoid(adminCommand({ refreshSessions: ids })),
-      sessionTimeout,
-      settings.keepAlive === false ? {} : settings.keepAlive
-    )
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => {
-        closed = true
-        return Effect.forEach(keeper.members(), (member) => member.close, { concurrency: "unbounded", discard: true })
-      })
-    )
-    if (settings.keepAlive !== false) {
-      // Forked last, so that its end comes first when the scope closes.
-      yield* Effect.forkScoped(Effect.interruptible(keeper.run))
-    }
-    const known = (orElse: Effect.Effect<Deployment, MongoError>) =>
-      Effect.suspend(() => Option.match(topology.known(), { onNone: () => orElse, onSome: Effect.succeed }))
-    // One at a time, so that many who open a session at once do not all ask.
-    const asking = yield* Effect.makeSemaphore(1)
-    const ask = Gate.connect(driver).pipe(
-      Effect.zipRight(adminCommand({ hello: 1 })),
-      Effect.map(fromHello),
-      Effect.tap((deployment) => Effect.sync(() => topology.learn(deployment)))
-    )
-    return {
-      ...Inspectable.BaseProto,
-      // A log or a message must not show the driver's client, which holds the URL.
-      toJSON: () => ({ _id: "MongoClient", database: settings.database }),
-      driver,
-      database: settings.database,
-      sessionTimeout,
-      deployment: known(asking.withPermits(1)(known(ask))),
-      openSessions: Effect.sync(() => keeper.members().length),
-      settleTimeout: settings.settleTimeout,
-      closeTimeout: settings.closeTimeout,
-      isClosed: () => closed,
-      keeper,
-      pool: makePool(driver),
-      adminCommand
-    }
-  })
-
-const closeDriver = (driver: Driver.MongoClient, timeout: Duration.Duration): Effect.Effect<void> =>
-  closingStep("client", timeout, Effect.tryPromise(() => driver.close()), errorName)
+// The driver adds an `_id` to what it is given.
+const copied = (
+  model: BulkWriteModel
+): Driver.ClientBulkWriteModel => ("document" in model ? { ...model, document: { ...model.document } } : model)

@@ -16,12 +16,12 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "./CausalToken.js"
+import * as MongoClient from "./internal/connection.js"
 import { unsupported } from "./internal/deployment.js"
 import * as Driving from "./internal/driver.js"
 import { isTooOldServer } from "./internal/failure.js"
 import { open, type State, type UseOptions } from "./internal/openSession.js"
 import type { Gate, key } from "./internal/sessionGate.js"
-import * as MongoClient from "./MongoClient.js"
 import { MongoError } from "./MongoError.js"
 import {
   type AcquireError,

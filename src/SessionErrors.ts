@@ -30,6 +30,7 @@ export type {
   /** One thing that is wrong with an option or a document. @since 0.1.0 @category models */
   Issue
 }
+export * from "./ChangeStreamErrors.js"
 export * from "./TransactionErrors.js"
 
 /**
@@ -206,7 +207,7 @@ export class UnacknowledgedWrite extends Data.TaggedError("UnacknowledgedWrite")
   /** What was attempted. */
   readonly operation: string
   /** Where the write concern was set. */
-  readonly source: "operation" | "collection" | "client" | "transaction" | "session"
+  readonly source: "operation" | "collection" | "database" | "client" | "transaction" | "session"
 }> {
   override get message(): string {
     return `${this.operation}: an unacknowledged write (w: 0, set on the ${this.source}) cannot use a session`

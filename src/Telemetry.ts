@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
-import type { Reason } from "./MongoError.js"
+import { MongoError, type Reason } from "./MongoError.js"
 
 /**
  * Sessions open at this moment, over all clients of the process.
@@ -282,3 +282,63 @@ const event = (name: string, attributes: Record<string, unknown>): Effect.Effect
     Option.isNone(span)
       ? Effect.void
       : Effect.map(Clock.currentTimeNanos, (now) => span.value.event(name, now, attributes)))
+
+/**
+ * The span around one operation of data access, with the names of OpenTelemetry's conventions for databases. Documents
+ * and filters are never in it.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const operation = <A, E, R>(
+  { collection, database, name }: {
+    readonly name: string
+    readonly database: string
+    readonly collection?: string | undefined
+  },
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.useSpan(
+    collection === undefined ? `${name} ${database}` : `${name} ${collection}`,
+    {
+      kind: "client",
+      captureStackTrace: false,
+      attributes: {
+        "db.system.name": "mongodb",
+        "db.namespace": database,
+        "db.operation.name": name,
+        ...(collection === undefined ? {} : { "db.collection.name": collection })
+      }
+    },
+    (span) =>
+      Effect.tapError(Effect.withParentSpan(effect, span), (error) =>
+        Effect.sync(() => {
+          if (error instanceof MongoError) {
+            span.attribute("error.type", error.reason)
+            if (error.code !== undefined) span.attribute("db.response.status_code", String(error.code))
+          }
+        }))
+  )
+
+/**
+ * Change streams that were resumed after a failure, by its `reason`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const streamsResumed = Metric.counter("mongo.session.changestream.resumed", {
+  description: "Change streams that were resumed after a failure",
+  incremental: true
+})
+
+/**
+ * Counts and logs that a change stream is about to be resumed.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const streamResumed = (reason: Reason, delay: Duration.Duration): Effect.Effect<void> =>
+  Effect.zipRight(
+    Metric.increment(Metric.tagged(streamsResumed, "reason", reason)),
+    Effect.annotateLogs(Effect.logDebug("a change stream is resumed"), { reason, delay: Duration.format(delay) })
+  )

@@ -8,10 +8,26 @@
 
 /** What a session has seen, as a value that travels between processes. @since 0.1.0 */
 export * as CausalToken from "./CausalToken.js"
+/** What a change stream tells, by kind of change. @since 0.1.0 */
+export * as ChangeEvent from "./ChangeEvent.js"
+/** What changes, as a stream, and consumed exactly once. @since 0.1.0 */
+export * as ChangeStream from "./ChangeStream.js"
+/** Turns documents into values and back. @since 0.1.0 */
+export * as Codec from "./Codec.js"
+/** A collection of documents, typed by a schema. @since 0.1.0 */
+export * as Collection from "./Collection.js"
+/** The driver's cursors as streams. @since 0.1.0 */
+export * as Cursor from "./Cursor.js"
+/** A database: commands, its collections, and what is done with all of it. @since 0.1.0 */
+export * as Database from "./Database.js"
 /** A MongoDB client as a scoped resource. @since 0.1.0 */
 export * as MongoClient from "./MongoClient.js"
 /** The one error for failures of the driver or the server. @since 0.1.0 */
 export * as MongoError from "./MongoError.js"
+/** Messages that are published with a transaction, and delivered in order. @since 0.1.0 */
+export * as Outbox from "./Outbox.js"
+/** A place in a change stream, as a value that can be stored. @since 0.1.0 */
+export * as ResumeToken from "./ResumeToken.js"
 /** A logical session as a scoped resource. @since 0.1.0 */
 export * as Session from "./Session.js"
 /** The server's own session commands. @since 0.1.0 */

@@ -18,7 +18,7 @@ export const withSignal = (client: Driver.MongoClient | undefined, signal: Abort
  * Fires a signal. At it a cursor of the driver sends `killCursors` by itself, next to its `getMore`, and nobody can wait for
  * it. Here it does not; it is closed when the operation has settled, and that is waited for.
  */
-export const abort = (controller: AbortController, cursors: ReadonlyArray<Cursor>): void => {
+export const abort = (controller: AbortController, cursors: ReadonlyArray<Pick<Cursor, "close">>): void => {
   for (const cursor of cursors) {
     Object.defineProperty(cursor, "close", { value: () => Promise.resolve(), configurable: true })
   }

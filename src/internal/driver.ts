@@ -291,6 +291,12 @@ export const setSnapshotTime = (session: Driver.ClientSession, time: Driver.Time
 export const pinnedAddressOf = (session: Driver.ClientSession): Option.Option<string> =>
   Option.fromNullable(hidden(session).transaction?.server?.description.address)
 
+/** A document as BSON. */
+export const toBson = (document: Driver.Document): Uint8Array => Driver.BSON.serialize(document)
+
+/** A document from BSON, each value with the type that it has there. Throws on anything else. */
+export const fromBson = (bytes: Uint8Array): Driver.Document => Driver.BSON.deserialize(bytes, { promoteValues: false })
+
 const toBigInt = (timestamp: Driver.Timestamp): bigint => BigInt.asUintN(64, timestamp.toBigInt())
 
 const toTimestamp = (time: bigint): Driver.Timestamp => new Driver.Timestamp(time)

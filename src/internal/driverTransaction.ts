@@ -33,7 +33,13 @@ const states: Readonly<Record<string, State>> = {
 
 // What the driver's sessions have, but its typings keep to itself.
 interface Hidden {
-  readonly transaction?: { state?: string; readonly options?: { writeConcern?: Driver.WriteConcern } }
+  readonly transaction?: {
+    state?: string
+    readonly options?: {
+      writeConcern?: Driver.WriteConcern
+      readonly readPreference?: Driver.ReadPreferenceLike | undefined
+    }
+  }
   readonly txnNumberIncrement?: number
 }
 
@@ -42,6 +48,10 @@ const hidden = (session: Driver.ClientSession): Hidden => session as Driver.Clie
 /** The state of a driver session's transaction. */
 export const stateOf = (session: Driver.ClientSession): State =>
   states[hidden(session).transaction?.state ?? ""] ?? (session.inTransaction() ? "inProgress" : "none")
+
+/** The read preference of a driver session's transaction: its own, else the session's, else the client's. */
+export const readPreferenceOf = (session: Driver.ClientSession): Driver.ReadPreferenceLike | undefined =>
+  hidden(session).transaction?.options?.readPreference
 
 /**
  * Whether the server may have a transaction of which the driver thinks that it was never begun: its first command was

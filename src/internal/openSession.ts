@@ -7,7 +7,6 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "../CausalToken.js"
-import type * as MongoClient from "../MongoClient.js"
 import {
   type SessionBusy,
   SessionEnded,
@@ -23,6 +22,7 @@ import * as Telemetry from "../Telemetry.js"
 import * as Attempt from "./attempt.js"
 import { closingStep, errorName, within } from "./bounded.js"
 import { abandon } from "./byHand.js"
+import type * as MongoClient from "./connection.js"
 import * as Cursors from "./cursors.js"
 import * as Gate from "./driver.js"
 import * as DriverTransaction from "./driverTransaction.js"

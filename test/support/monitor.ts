@@ -156,14 +156,18 @@ export const session = (
 
 /** Makes a watched client's commands of these names take so long, until the scope closes. */
 export const block = (
-  { appName }: Pick<Watched, "appName">,
+  watched: Pick<Watched, "appName">,
   failCommands: ReadonlyArray<string>,
   blockFor: Duration.DurationInput
 ): Effect.Effect<void, FailPoint.FailPointFailed, MongoServer.MongoServer | Scope.Scope> =>
-  Effect.flatMap(
-    TestServer.driver(),
-    (admin) => FailPoint.failCommand(admin, { failCommands, mode: "alwaysOn", blockFor, appName })
-  )
+  fail(watched, { failCommands, mode: "alwaysOn", blockFor })
+
+/** Makes a watched client's commands fail, until the scope closes. */
+export const fail = (
+  { appName }: Pick<Watched, "appName">,
+  options: FailPoint.Options
+): Effect.Effect<void, FailPoint.FailPointFailed, MongoServer.MongoServer | Scope.Scope> =>
+  Effect.flatMap(TestServer.driver(), (admin) => FailPoint.failCommand(admin, { ...options, appName }))
 
 /**
  * Law 16 for one client: no connection in use, no session open, be it the library's or the driver's, and no cursor on

@@ -5,6 +5,7 @@ const levels = [
     "MongoError",
     "SessionErrors",
     "TransactionErrors",
+    "ChangeStreamErrors",
     "SessionOptions",
     "TransactionOptions",
     "SessionId",
@@ -14,12 +15,14 @@ const levels = [
     "internal/reasons",
     "internal/render",
     "internal/failure",
+    "internal/sealed",
     "internal/options",
     "internal/idleness",
     "internal/deployment",
     "internal/outcome",
     "internal/transient",
-    "internal/backoff"
+    "internal/backoff",
+    "internal/rules"
   ),
   modules(
     "internal/driver",
@@ -36,13 +39,20 @@ const levels = [
   ),
   modules("SessionKeeper"),
   modules("internal/clientSettings"),
-  modules("MongoClient"),
+  modules("internal/connection"),
   modules("internal/openSession"),
   modules("Session"),
   modules("internal/joining", "internal/ending", "internal/engine"),
   modules("internal/running"),
+  modules("internal/operation"),
   modules("Transaction", "Cursor", "SessionCommands", "internal/replies", "internal/patterns", "internal/listing"),
-  modules("Database", "Collection", "ChangeStream", "Outbox"),
+  modules("internal/onCollection", "internal/decoding", "internal/reads", "internal/writes", "internal/indexes"),
+  modules("ResumeToken"),
+  modules("ChangeEvent"),
+  modules("internal/resume", "internal/changeEvents", "internal/changeCursor", "internal/watching"),
+  modules("internal/checkpoints", "internal/consuming", "internal/relaying"),
+  modules("ChangeStream"),
+  modules("Database", "Collection", "MongoClient", "Outbox"),
   modules("index")
 ]
 const testing = "^src/testing/"

@@ -205,7 +205,7 @@ expectTypeOf<Fields<typeof SessionErrors.ForeignSession>>().toEqualTypeOf<{ read
 expectTypeOf<Fields<typeof SessionErrors.UnacknowledgedWrite>>().toEqualTypeOf<
   {
     readonly operation: string
-    readonly source: "operation" | "collection" | "client" | "transaction" | "session"
+    readonly source: "operation" | "collection" | "database" | "client" | "transaction" | "session"
   }
 >()
 expectTypeOf<SessionErrors.DecodeFailed["source"]>().toEqualTypeOf<string>()

@@ -26,7 +26,12 @@ const mongoError = new MongoError({
 const taggedUserError = { _tag: "PaymentRefused", ...document }
 const times = { attempts: 3, elapsed: Duration.millis(1500) }
 
-type AnyError = Errors.TransactionError | Errors.UseError | Errors.AcquireError | Errors.DecodeFailed
+type AnyError =
+  | Errors.TransactionError
+  | Errors.UseError
+  | Errors.AcquireError
+  | Errors.DecodeFailed
+  | Errors.ConsumerReplaced
 
 const cases: ReadonlyArray<readonly [AnyError, string]> = [
   [
@@ -144,6 +149,7 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
     new Errors.TransactionEnded({ operation: "find" }),
     "find: the attempt of the transaction it belongs to is over"
   ],
+  [new Errors.ConsumerReplaced({ consumer: "mailer" }), "another consumer named mailer has taken over"],
   [mongoError, mongoError.message]
 ]
 

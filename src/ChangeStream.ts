@@ -1,0 +1,242 @@
+/**
+ * What changes in a collection, a database or a deployment, as a stream of typed events that survives the loss of its
+ * connection, and as something to be consumed exactly once.
+ *
+ * @since 0.1.0
+ */
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import type * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type * as Driver from "mongodb"
+import type { DocumentEvent, Event } from "./ChangeEvent.js"
+import type { Codec } from "./Codec.js"
+import { type Decoded, decoder, type OnInvalid } from "./internal/changeEvents.js"
+import { clientOf, type MongoClient } from "./internal/connection.js"
+import * as Consuming from "./internal/consuming.js"
+import { type OperationError, type Target, withoutOwn } from "./internal/operation.js"
+import { after as positionAfter, backoff as Backoff, type Position } from "./internal/resume.js"
+import type { Inside } from "./internal/running.js"
+import * as Watching from "./internal/watching.js"
+import type { MongoError } from "./MongoError.js"
+import type { ResumeToken } from "./ResumeToken.js"
+import type { DecodeFailed } from "./SessionErrors.js"
+
+export type {
+  /** How to consume. @since 0.1.0 @category options */
+  ConsumeOptions
+} from "./internal/consuming.js"
+export type {
+  /** The type of the documents in events. @since 0.1.0 @category models */
+  Decoded,
+  /** A change of a document. @since 0.1.0 @category models */
+  DocumentEvent,
+  /** A change. @since 0.1.0 @category models */
+  Event,
+  /** What becomes of an event that can't be decoded. @since 0.1.0 @category options */
+  OnInvalid
+}
+
+/**
+ * What marks a change stream.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TypeId: unique symbol = Symbol.for("effect-mongo-session/ChangeStream")
+
+/**
+ * A stream of changes, of which each batch of the server is a chunk. It is lazy, and begins anew each time that it is run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ChangeStream<A, E = never, R = never> extends Stream.Stream<Event<A>, E, R> {
+  /** What {@link after} and {@link consume} need. Not for use outside of this library. */
+  readonly [TypeId]: Consuming.Source<A, E, R>
+}
+
+/**
+ * What following a change stream can fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type WatchError = OperationError | DecodeFailed
+
+/**
+ * What consuming a change stream can fail with, besides the errors of the stream and of the handler.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ConsumeError = Consuming.ConsumeError
+
+/**
+ * How to watch. Give at most one of `resumeAfter`, `startAfter` and `startAtOperationTime`; without any, the stream begins
+ * when it is run.
+ *
+ * See MongoDB's manual, "$changeStream".
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<M extends OnInvalid = OnInvalid> {
+  /** Whether updates come with the document as it is now, or as it was after the update. Default: without it. */
+  readonly fullDocument?: "updateLookup" | "whenAvailable" | "required" | undefined
+  /** Whether events come with the document as it was before. Default: without it. */
+  readonly fullDocumentBeforeChange?: "off" | "whenAvailable" | "required" | undefined
+  /** Begins after this event. */
+  readonly resumeAfter?: ResumeToken | undefined
+  /** Begins after this event, also if it was the last one of its stream (`invalidate`). */
+  readonly startAfter?: ResumeToken | undefined
+  /** Begins with the events of this time. */
+  readonly startAtOperationTime?: Driver.Timestamp | undefined
+  /** How long the server waits for an event before it answers that there is none. Default: its own, a second. */
+  readonly maxAwaitTime?: Duration.DurationInput | undefined
+  /** How many events come in one batch at most. Default: the server's own. */
+  readonly batchSize?: number | undefined
+  /** Whether changes of indexes, options and the like are told, too. Default `false`. */
+  readonly showExpandedEvents?: boolean | undefined
+  /** The rules of comparison for the pipeline. Default: binary. */
+  readonly collation?: Driver.CollationOptions | undefined
+  /** A comment for the server's log. Default: none. */
+  readonly comment?: unknown
+  /**
+   * When to resume after a failure that can be resumed from; its input is the failure. It begins anew whenever the server
+   * has answered. Default {@link backoff}.
+   */
+  readonly resume?: Schedule.Schedule<unknown, MongoError> | undefined
+  /**
+   * What becomes of an event that can't be decoded: the stream fails with `DecodeFailed`, the event is left out, or its
+   * documents are `Either`s. Default `fail`.
+   */
+  readonly onInvalid?: M | undefined
+}
+
+/**
+ * The delays before a stream is resumed: 50 ms, then twice as long each time up to 10 s, each a fifth more or less.
+ * Endless; combine it with `Schedule.recurs` or `Schedule.upTo` to give up.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export const backoff: Schedule.Schedule<unknown> = Backoff
+
+/**
+ * The changes of what the target names: a collection, a database, or a deployment.
+ *
+ * @internal
+ */
+export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
+  target: Target<C>,
+  codec: Pick<Codec<A, unknown, R>, "decode">,
+  pipeline: ReadonlyArray<Driver.Document> = [],
+  options: Options<M> = {}
+): ChangeStream<Decoded<A, M>, WatchError, R | C> => {
+  const { maxAwaitTime, onInvalid, resume = backoff, resumeAfter, startAfter, startAtOperationTime, ...rest } = options
+  return make({
+    client: clientOf(target),
+    watched: target,
+    at: withoutOwn<Position>({
+      resumeAfter: resumeAfter?.document,
+      startAfter: startAfter?.document,
+      startAtOperationTime
+    }),
+    steps: (at, leading) =>
+      Watching.steps({
+        target,
+        options: withoutOwn<Driver.ChangeStreamOptions>({ ...rest, readPreference: target.readPreference }),
+        maxAwaitTime: maxAwaitTime === undefined ? undefined : Duration.decode(maxAwaitTime),
+        pipeline: [...leading, ...pipeline],
+        // Its default is the default of the type parameter.
+        decoder: (source) => decoder<A, R, M>(source, codec, onInvalid ?? ("fail" as M)),
+        resume
+      }, at)
+  })
+}
+
+/**
+ * The same stream, begun after an event, also if that was the last one of its stream (`invalidate`).
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const after: {
+  (token: ResumeToken): <A, E, R>(stream: ChangeStream<A, E, R>) => ChangeStream<A, E, R>
+  <A, E, R>(stream: ChangeStream<A, E, R>, token: ResumeToken): ChangeStream<A, E, R>
+} = dual(
+  2,
+  <A, E, R>(stream: ChangeStream<A, E, R>, token: ResumeToken): ChangeStream<A, E, R> =>
+    make({ ...stream[TypeId], at: positionAfter(token) })
+)
+
+/**
+ * Consumes a change stream: runs the handler for each event, in order, in a transaction of which the note that it is done
+ * is a part. So whatever the handler does in its session takes effect exactly once for each event, wherever the program or
+ * the server may crash; what it does elsewhere, it may do several times. Ends when the stream ends (`invalidate`).
+ *
+ * The note, the checkpoint, is a document with the consumer's name as its `_id`. A consumer that is started goes on after
+ * the event that is noted there. One that is started for the first time begins where the stream begins, and notes that.
+ * When the answer to a commit was lost, the checkpoint tells whether it happened.
+ *
+ * Of several consumers of one name the one that was started last goes on: the others fail with `ConsumerReplaced` before
+ * they commit anything more. So a consumer can be replaced at once, without any lease that would have to run out first. What
+ * the last one has left open in a session of its own is killed (`killSessions`); where that is not allowed, a consumer that
+ * follows one that has crashed may have to wait until the server gives its transaction up, a minute at most.
+ *
+ * Fails as the stream does, as `Transaction.run` does, with what the handler fails with, and with `DecodeFailed` when the
+ * checkpoint was damaged. It may then be started again, except after `ConsumerReplaced`.
+ *
+ * @example
+ * ```ts
+ * import * as ChangeStream from "effect-mongo-session/ChangeStream"
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ *
+ * const Orders = Collection.make("orders", { schema: Schema.Struct({ _id: Schema.String, total: Schema.Number }) })
+ * const Totals = Collection.make("totals")
+ *
+ * export const totals = Orders.watch().pipe(
+ *   ChangeStream.consume("totals", (event) =>
+ *     event._tag === "insert"
+ *       ? Effect.flatMap(event.fullDocument, ({ total }) =>
+ *         Totals.updateOne({ _id: "all" }, { $inc: { total } }, { upsert: true }))
+ *       : Effect.void)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const consume: {
+  <A, X, E2, R2>(
+    name: string,
+    handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
+    options?: Consuming.ConsumeOptions
+  ): <E, R>(stream: ChangeStream<A, E, R>) => Effect.Effect<void, E | E2 | ConsumeError, R | Inside<R2>>
+  <A, E, R, X, E2, R2>(
+    stream: ChangeStream<A, E, R>,
+    name: string,
+    handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
+    options?: Consuming.ConsumeOptions
+  ): Effect.Effect<void, E | E2 | ConsumeError, R | Inside<R2>>
+} = dual(
+  (args) => typeof args[0] !== "string",
+  <A, E, R, X, E2, R2>(
+    stream: ChangeStream<A, E, R>,
+    name: string,
+    handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
+    options: Consuming.ConsumeOptions = {}
+  ): Effect.Effect<void, E | E2 | ConsumeError, R | Inside<R2>> =>
+    Consuming.consume(stream[TypeId], name, handler, options)
+)
+
+const make = <A, E, R>(source: Consuming.Source<A, E, R>): ChangeStream<A, E, R> =>
+  Object.assign(
+    Stream.flattenChunks(Stream.map(source.steps(source.at, []), ({ events }) => Chunk.unsafeFromArray(events))),
+    { [TypeId]: source } as const
+  )

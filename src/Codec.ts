@@ -1,0 +1,80 @@
+/**
+ * Turns documents into values and back, by a schema of `@effect/schema` or of `effect/Schema`.
+ *
+ * @since 0.1.0
+ */
+import * as OldParseResult from "@effect/schema/ParseResult"
+import * as OldSchema from "@effect/schema/Schema"
+import * as Effect from "effect/Effect"
+import * as ParseResult from "effect/ParseResult"
+import type * as EffectSchema from "effect/Schema"
+import type * as Driver from "mongodb"
+import { DecodeFailed } from "./SessionErrors.js"
+
+/**
+ * A schema of either package.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AnySchema = OldSchema.Schema.Any | EffectSchema.Schema.Any
+
+/**
+ * Both directions between values `A` and documents `I`; `R` is what the schema needs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Codec<A, I, R> {
+  /** Turns a value into a document; `DecodeFailed` names `source` when the value does not fit. */
+  readonly encode: (value: A, source: string) => Effect.Effect<I, DecodeFailed, R>
+  /** Turns a document into a value; `DecodeFailed` names `source`, the document's `_id` and the path. */
+  readonly decode: (document: unknown, source: string) => Effect.Effect<A, DecodeFailed, R>
+}
+
+/**
+ * Documents as they are.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const raw: Codec<Driver.Document, Driver.Document, never> = {
+  // A copy, for the driver adds an `_id` to what it is given.
+  encode: (value) => Effect.succeed({ ...value }),
+  decode: (document) => Effect.succeed(document as Driver.Document)
+}
+
+/**
+ * The codec of a schema. Encoder and decoder are built here, once.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromSchema = <S extends AnySchema>(schema: S): Codec<S["Type"], S["Encoded"], S["Context"]> =>
+  isOld(schema)
+    ? codec(OldParseResult.decodeUnknown(schema), OldParseResult.encodeUnknown(schema), OldParseResult.parseError)
+    : codec(ParseResult.decodeUnknown(schema), ParseResult.encodeUnknown(schema), ParseResult.parseError)
+
+const isOld = (schema: AnySchema): schema is OldSchema.Schema.Any => OldSchema.TypeId in schema
+
+const codec = <A, I, R, Issue>(
+  decode: (value: unknown) => Effect.Effect<A, Issue, R>,
+  encode: (value: unknown) => Effect.Effect<I, Issue, R>,
+  toError: (issue: Issue) => Parameters<typeof DecodeFailed.fromParseError>[1]
+): Codec<A, I, R> => {
+  const failed = (issue: Issue, source: string, value: unknown) =>
+    DecodeFailed.fromParseError(source, toError(issue), idText(value))
+  const named = <B>(parsed: Effect.Effect<B, Issue, R>, source: string, value: unknown) =>
+    Effect.mapError(parsed, (issue) => failed(issue, source, value))
+  return {
+    decode: (document, source) => Effect.suspend(() => named(decode(document), source, document)),
+    encode: (value, source) => Effect.suspend(() => named(encode(value), source, value))
+  }
+}
+
+const idText = (value: unknown): string | undefined => {
+  if (typeof value !== "object" || value === null || !("_id" in value)) return undefined
+  const id = value._id
+  if (typeof id !== "object" || id === null) return id === undefined || id === null ? undefined : String(id)
+  return "toHexString" in id && typeof id.toHexString === "function" ? String(id.toHexString()) : undefined
+}

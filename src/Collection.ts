@@ -1,0 +1,253 @@
+/**
+ * A collection of documents, typed by a schema: a plain value whose operations run in the ambient session and its
+ * transaction, if there are any.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Driver from "mongodb"
+import * as ChangeStream from "./ChangeStream.js"
+import { type Codec, fromSchema, raw } from "./Codec.js"
+import type { ClientOption, MongoClient } from "./internal/connection.js"
+import * as Indexes from "./internal/indexes.js"
+import { call, type DocumentSchema } from "./internal/onCollection.js"
+import type { Added, Given, OperationError, Target } from "./internal/operation.js"
+import * as Reads from "./internal/reads.js"
+import * as Writes from "./internal/writes.js"
+
+export type {
+  /** What a stream does with a document that does not fit the schema. @since 0.1.0 @category options */
+  OnInvalid,
+  /** What a projection leaves of a document. @since 0.1.0 @category models */
+  Projected
+} from "./internal/decoding.js"
+export type {
+  /** The operations of a collection's indexes. @since 0.1.0 @category models */
+  Indexes
+} from "./internal/indexes.js"
+export type {
+  /** A schema of documents. @since 0.1.0 @category models */
+  DocumentSchema,
+  /** A filter. @since 0.1.0 @category models */
+  Filter
+} from "./internal/onCollection.js"
+export type {
+  /** What is added to the options of an operation. @since 0.1.0 @category models */
+  Added,
+  /** Options of the driver, as a caller may give them. @since 0.1.0 @category options */
+  Given,
+  /** What any operation of data access can fail with. @since 0.1.0 @category errors */
+  OperationError
+} from "./internal/operation.js"
+export type {
+  /** The operations of a collection that read. @since 0.1.0 @category models */
+  Reads
+} from "./internal/reads.js"
+export type {
+  /** One write of a bulk. @since 0.1.0 @category models */
+  BulkWrite,
+  /** The operations of a collection that write. @since 0.1.0 @category models */
+  Writes
+} from "./internal/writes.js"
+
+/**
+ * A collection: its values are of type `A`, its documents of type `I`, and what needs the schema needs `R`. `Client` is the
+ * client that all of its operations need. Immutable.
+ *
+ * Every operation runs in the ambient session, in its turn, and there in the transaction that the session is in. Its
+ * options are the driver's own, but those that the library sets itself. What is misuse there fails before anything is
+ * sent: `InvalidInTransaction`, `UnacknowledgedWrite`, `ForeignSession`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Collection<A, I extends Driver.Document, R = never, Client = MongoClient>
+  extends Reads.Reads<A, I, R, Client>, Writes.Writes<A, I, R, Client>, Indexes.Indexes<Client>
+{
+  /** The collection's name. */
+  readonly name: string
+  /** How values become documents, and documents values. */
+  readonly codec: Codec<A, I, R>
+  /** The changes of the collection, as they happen. Not allowed in a transaction. */
+  readonly watch: <M extends ChangeStream.OnInvalid = "fail">(
+    pipeline?: ReadonlyArray<Driver.Document>,
+    options?: ChangeStream.Options<M>
+  ) => ChangeStream.ChangeStream<ChangeStream.Decoded<A, M>, ChangeStream.WatchError, R | Client>
+  /** Gives the collection another name; what it gives is the collection of that name. Not allowed in a transaction. */
+  readonly rename: (
+    name: string,
+    options?: Given<Driver.RenameOptions>
+  ) => Effect.Effect<Collection<A, I, R, Client>, OperationError, Client>
+  /** Drops the collection; false where there is none. Not allowed in a transaction. */
+  readonly drop: (options?: Given<Driver.DropCollectionOptions>) => Effect.Effect<boolean, OperationError, Client>
+  /** Whether the collection is capped. Not allowed in a transaction. */
+  readonly isCapped: (options?: Given<Driver.OperationOptions>) => Effect.Effect<boolean, OperationError, Client>
+  /** The options that the collection was created with. Not allowed in a transaction. */
+  readonly options: (
+    options?: Given<Driver.OperationOptions>
+  ) => Effect.Effect<Driver.Document, OperationError, Client>
+  /**
+   * The escape hatch: runs one operation of the driver's collection. Spread what is added into the operation's options: the
+   * session, the signal, and the read concern that goes with them.
+   */
+  readonly use: <X>(
+    evaluate: (collection: Driver.Collection<I>, added: Added) => PromiseLike<X>,
+    options?: UseOptions
+  ) => Effect.Effect<X, OperationError, Client>
+  /** The same collection with other concerns. */
+  readonly withOptions: (options: Concerns) => Collection<A, I, R, Client>
+  /** The same collection with another read concern. */
+  readonly withReadConcern: (readConcern: Driver.ReadConcernLike) => Collection<A, I, R, Client>
+  /** The same collection with another write concern. */
+  readonly withWriteConcern: (writeConcern: WriteConcernLike) => Collection<A, I, R, Client>
+  /** The same collection with another read preference. */
+  readonly withReadPreference: (readPreference: Driver.ReadPreferenceLike) => Collection<A, I, R, Client>
+}
+
+/**
+ * A write concern in any of the driver's forms.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type WriteConcernLike = Driver.WriteConcern | Driver.WriteConcernSettings
+
+/**
+ * What holds for all operations of a collection or a database, unless an operation says otherwise. In a transaction, the
+ * transaction's own hold.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Concerns {
+  /** Default: the client's. */
+  readonly readConcern?: Driver.ReadConcernLike | undefined
+  /** Default: the client's. */
+  readonly writeConcern?: WriteConcernLike | undefined
+  /** Default: the client's. Reads in a transaction refuse any but `primary`. */
+  readonly readPreference?: Driver.ReadPreferenceLike | undefined
+}
+
+/**
+ * Where a collection is, and how it is read and written by default.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<Client = MongoClient> extends Concerns, ClientOption<Client> {
+  /** The name of its database. Default: the client's. */
+  readonly database?: string | undefined
+}
+
+/**
+ * {@link Options} with a schema.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface TypedOptions<S extends DocumentSchema, Client = MongoClient> extends Options<Client> {
+  /** A schema of `@effect/schema` or of `effect/Schema`. Default: none, documents are as they are. */
+  readonly schema: S
+}
+
+/**
+ * How errors and spans call an operation.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface UseOptions {
+  /** The operation's name. Default `use`. */
+  readonly operation?: string | undefined
+}
+
+interface UntypedOptions<Client> extends Options<Client> {
+  readonly schema?: undefined
+}
+
+/**
+ * A collection of that name. Nothing is sent, and the collection need not exist.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ *
+ * const User = Schema.Struct({ _id: Schema.String, name: Schema.String, born: Schema.Date })
+ * const Users = Collection.make("users", { schema: User })
+ *
+ * export const program = Effect.gen(function*() {
+ *   yield* Users.insertOne({ _id: "ada", name: "Ada", born: new Date("1815-12-10") })
+ *   return yield* Users.findOne({ _id: "ada" })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: {
+  <S extends DocumentSchema, Client = MongoClient>(
+    name: string,
+    options: TypedOptions<S, Client>
+  ): Collection<S["Type"], S["Encoded"], S["Context"], Client>
+  <Client = MongoClient>(
+    name: string,
+    options?: UntypedOptions<Client>
+  ): Collection<Driver.Document, Driver.Document, never, Client>
+} = <Client>(
+  name: string,
+  { schema, ...options }: Options<Client> & { readonly schema?: DocumentSchema | undefined } = {}
+) => {
+  const codec = schema === undefined ? raw : fromSchema(schema)
+  // What the schema needs is in the type of what is made.
+  return of({ ...options, collection: name }, codec as typeof raw)
+}
+
+const of = <A, I extends Driver.Document, R, C>(
+  target: Target<C> & { readonly collection: string },
+  codec: Codec<A, I, R>
+): Collection<A, I, R, C> => {
+  const self = { target, codec }
+  const whole = (name: string, kind: "read" | "write", options: object | undefined) =>
+    ({ name, kind, options, inTransaction: false }) as const
+  const withOptions = (options: Concerns) => of({ ...target, ...options }, codec)
+  return {
+    ...Reads.make(self),
+    ...Writes.make(self),
+    ...Indexes.make(self),
+    name: target.collection,
+    codec,
+    watch: (pipeline, options) => ChangeStream.watch(target, codec, pipeline, options),
+    rename: (name, options) =>
+      Effect.as(
+        call(self, whole("rename", "write", options), (collection, given: Driver.RenameOptions) =>
+          collection.rename(name, given)),
+        of({ ...target, collection: name }, codec)
+      ),
+    drop: (options) =>
+      call(
+        self,
+        whole("drop", "write", options),
+        (collection, given: Driver.DropCollectionOptions) => collection.drop(given)
+      ),
+    isCapped: (options) =>
+      call(
+        self,
+        whole("isCapped", "read", options),
+        (collection, given: Driver.OperationOptions) => collection.isCapped(given)
+      ),
+    options: (options) =>
+      call(
+        self,
+        whole("options", "read", options),
+        (collection, given: Driver.OperationOptions) => collection.options(given)
+      ),
+    use: (evaluate, { operation = "use" } = {}) =>
+      call(self, { name: operation, kind: "read" }, (collection, added: Added) => evaluate(collection, added)),
+    withOptions,
+    withReadConcern: (readConcern) => withOptions({ readConcern }),
+    withWriteConcern: (writeConcern) => withOptions({ writeConcern }),
+    withReadPreference: (readPreference) => withOptions({ readPreference })
+  }
+}

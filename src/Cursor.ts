@@ -1,0 +1,203 @@
+/**
+ * The driver's cursors as streams: read batch by batch, each in the session's turn, and closed before the session.
+ *
+ * @since 0.1.0
+ */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Driver from "mongodb"
+import { closingStep } from "./internal/bounded.js"
+import type { ClientOption, MongoClient } from "./internal/connection.js"
+import * as Cursors from "./internal/cursors.js"
+import { type Added, type OperationError, place, type Placed, type Request, type Target } from "./internal/operation.js"
+import * as Session from "./Session.js"
+import { ForeignSession } from "./SessionErrors.js"
+
+export type {
+  /** What any operation of data access can fail with. @since 0.1.0 @category errors */
+  OperationError
+} from "./internal/operation.js"
+
+/**
+ * How errors and spans call the stream's commands, and the client it is read from.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<Client = MongoClient> extends ClientOption<Client> {
+  /** The name of the operation that opens the cursor. Default: `cursor`. */
+  readonly operation?: string | undefined
+}
+
+/**
+ * The documents of a cursor of the driver, as a stream of one chunk for each batch of the server. The cursor is made when
+ * the stream is run, each time anew, and closed when it ends, for whatever reason. Pass `session` and `signal` on to the
+ * driver's method that makes it.
+ *
+ * Nothing is read ahead: each batch is asked for when the one before is consumed, in the turn of the ambient session, which
+ * is free in between. A slow consumer costs nothing, for the session is kept alive; without an ambient session, one is
+ * opened for the stream. An interruption waits until the command in flight has settled.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const stream = <T, Client = MongoClient>(
+  open: (added: Added, db: Driver.Db) => Driver.AbstractCursor<T>,
+  options: Options<Client> = {}
+): Stream.Stream<T, OperationError, Client> =>
+  batches(
+    options,
+    { name: options.operation ?? "cursor", kind: "read", inTransaction: true },
+    (db, added) => open(added, db)
+  )
+
+/**
+ * {@link stream} for the library's own operations.
+ *
+ * @internal
+ */
+export const batches = <T, Client = MongoClient>(
+  target: Target<Client>,
+  request: Request,
+  open: (db: Driver.Db, added: Added) => Driver.AbstractCursor<T>
+): Stream.Stream<T, OperationError, Client> =>
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const session = yield* ambient(target, request)
+    const placed = yield* Option.match(session, {
+      onNone: () => place(target, request),
+      onSome: (service) => Session.provide(place(target, request), service)
+    })
+    const cursor = yield* acquire(placed, (added) => open(placed.db, added))
+    return Stream.repeatEffectChunkOption(pull(placed, cursor, request.name))
+  }))
+
+/**
+ * The session of a stream. A stream outlives the 30 minutes that the server keeps what belongs to an idle session, if the
+ * session is kept alive. Where there can be none, the stream does without; so does what writes, which may be
+ * unacknowledged and gives nothing.
+ *
+ * @internal
+ */
+export const ambient = <Client>(
+  target: Target<Client>,
+  { kind, name }: Request
+): Effect.Effect<Option.Option<Session.Service>, OperationError, Client | Scope.Scope> =>
+  Effect.flatMap(
+    Effect.mapError(Session.current(target), () => new ForeignSession({ operation: name })),
+    (session) =>
+      Option.isSome(session) || kind === "write"
+        ? Effect.succeed(session)
+        : Effect.option(Session.make({ client: target.client, causalConsistency: false }))
+  )
+
+// A cursor that is opened by the first pull.
+interface Lazy<T> {
+  /** Gives the cursor, and makes the signal of the operation that is running that of the cursor's. */
+  readonly use: (added: Added) => Driver.AbstractCursor<T>
+  readonly isOpen: () => boolean
+}
+
+const acquire = <T>(
+  { client, run }: Placed,
+  open: (added: Added) => Driver.AbstractCursor<T>
+): Effect.Effect<Lazy<T>, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        // The driver's cursor has one signal for all its life; each operation of ours has one of its own.
+        const controller = new AbortController()
+        const state: { cursor: Driver.AbstractCursor<T> | undefined } = { cursor: undefined }
+        return { controller, state }
+      }),
+      ({ state }) =>
+        Effect.suspend(() => {
+          const { cursor } = state
+          if (cursor === undefined || isExhausted(cursor)) return Effect.void
+          // What has ended its session, or its transaction, has ended the cursor, too.
+          const close = Effect.catchTags(run(() => cursor.close(), "killCursors"), {
+            SessionEnded: () => Effect.void,
+            SessionLapsed: () => Effect.void,
+            TransactionEnded: () => Effect.void
+          })
+          return closingStep("cursor", client.closeTimeout, close, (error) => error._tag)
+        })
+    ),
+    ({ controller, state }): Lazy<T> => ({
+      isOpen: () => state.cursor !== undefined,
+      use: (added) => {
+        const cursor = state.cursor ??= open({ ...added, signal: controller.signal })
+        added.signal?.addEventListener("abort", () => Cursors.abort(controller, [cursor]), { once: true })
+        return cursor
+      }
+    })
+  )
+
+const pull = <T>(
+  { client, run }: Placed,
+  cursor: Lazy<T>,
+  name: string
+): Effect.Effect<Chunk.Chunk<T>, Option.Option<OperationError>> => {
+  let isOver = false
+  let isForeign = false
+  let isPolled = false
+  const next = Effect.suspend(() => {
+    const operation = cursor.isOpen() ? "getMore" : name
+    const batch = run(async (added) => {
+      const opened = cursor.use(added)
+      isForeign = hidden(opened).client !== client.driver
+      if (isForeign) return []
+      const batch = await nextBatch(opened)
+      isOver = isExhausted(opened)
+      isPolled = !isOver && batch.length === 0 && !waitsForData(opened)
+      return batch
+    }, operation)
+    return Effect.filterOrFail(batch, () => !isForeign, () => new ForeignSession({ operation }))
+  })
+  return Effect.suspend(() =>
+    isOver ? Effect.fail(Option.none()) : Effect.mapBoth(
+      isPolled ? Effect.delay(next, pollInterval) : next,
+      { onFailure: Option.some, onSuccess: Chunk.unsafeFromArray }
+    )
+  )
+}
+
+// A tailable cursor without `awaitData` answers at once that there is nothing; asking at once again would never end.
+const pollInterval = "100 millis"
+
+// What the driver's cursors have, but its typings keep to themselves.
+interface Hidden {
+  readonly client?: Driver.MongoClient | undefined
+  readonly cursorOptions?: { readonly tailable?: boolean; readonly awaitData?: boolean } | undefined
+}
+
+const hidden = (cursor: Driver.AbstractCursor<unknown>): Hidden => cursor as Driver.AbstractCursor<unknown> & Hidden
+
+const waitsForData = (cursor: Driver.AbstractCursor<unknown>): boolean => {
+  const { awaitData, tailable } = hidden(cursor).cursorOptions ?? {}
+  return tailable !== true || awaitData === true
+}
+
+const isExhausted = (cursor: Driver.AbstractCursor<unknown>): boolean =>
+  cursor.bufferedCount() === 0 && (cursor.closed || cursor.killed || cursor.id?.isZero() === true)
+
+// One command at most: `hasNext` and `next` would ask again and again while batches are empty.
+const nextBatch = async <T>(cursor: Driver.AbstractCursor<T>): Promise<Array<T>> => {
+  const first = await cursor.tryNext()
+  if (first === null) return []
+  const batch: Array<T> = [first]
+  if (hasTransform(cursor)) {
+    while (cursor.bufferedCount() > 0) {
+      const next = await cursor.next()
+      if (next !== null) batch.push(next)
+    }
+    return batch
+  }
+  for (const document of cursor.readBufferedDocuments()) batch.push(document)
+  return batch
+}
+
+// `map` of a cursor is not applied to what is read from its buffer at once.
+const hasTransform = (cursor: object): boolean => "transform" in cursor && typeof cursor.transform === "function"

@@ -1,0 +1,170 @@
+/**
+ * A database: commands, its collections, and what is done with all of it.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type * as Driver from "mongodb"
+import * as ChangeStream from "./ChangeStream.js"
+import { raw } from "./Codec.js"
+import * as Collection from "./Collection.js"
+import { batches } from "./Cursor.js"
+import type { ClientOption, MongoClient } from "./internal/connection.js"
+import type { Aggregate } from "./internal/decoding.js"
+import {
+  type Added,
+  type Given,
+  operation,
+  type OperationError,
+  type Request,
+  type Target,
+  withoutOwn
+} from "./internal/operation.js"
+import { aggregate } from "./internal/reads.js"
+import { isAllowedCommand } from "./internal/rules.js"
+
+/**
+ * A database. Immutable. Its operations run as those of a collection do: in the ambient session, and in its transaction.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Database<Client = MongoClient> {
+  /** The database's name; absent: the client's own database. */
+  readonly name: string | undefined
+  /** A collection of this database, with its concerns unless other ones are given. See `Collection.make`. */
+  readonly collection: {
+    <S extends Collection.DocumentSchema>(
+      name: string,
+      options: Omit<Collection.TypedOptions<S>, "client" | "database">
+    ): Collection.Collection<S["Type"], S["Encoded"], S["Context"], Client>
+    (
+      name: string,
+      options?: Collection.Concerns & { readonly schema?: undefined }
+    ): Collection.Collection<Driver.Document, Driver.Document, never, Client>
+  }
+  /** Runs a command, and gives the server's reply. An interruption gives it up. */
+  readonly command: (
+    command: Driver.Document,
+    options?: Given<Driver.RunCommandOptions>
+  ) => Effect.Effect<Driver.Document, OperationError, Client>
+  /** Runs a command that opens a cursor, and gives its documents. */
+  readonly runCursorCommand: (
+    command: Driver.Document,
+    options?: Given<Driver.RunCursorCommandOptions>
+  ) => Stream.Stream<Driver.Document, OperationError, Client>
+  /** Creates a collection. Fails with `MongoError` (`NamespaceExists`) when there is one. */
+  readonly createCollection: (
+    name: string,
+    options?: Given<Driver.CreateCollectionOptions>
+  ) => Effect.Effect<void, OperationError, Client>
+  /** The collections. Not allowed in a transaction. */
+  readonly listCollections: {
+    (
+      filter: Driver.Document | undefined,
+      options: Given<Driver.ListCollectionsOptions> & { readonly nameOnly: true }
+    ): Stream.Stream<Pick<Driver.CollectionInfo, "name" | "type">, OperationError, Client>
+    (
+      filter?: Driver.Document,
+      options?: Given<Driver.ListCollectionsOptions>
+    ): Stream.Stream<Driver.CollectionInfo, OperationError, Client>
+  }
+  /** The result of an aggregation on the database; raw documents unless `schema` is set. */
+  readonly aggregate: Aggregate<Client>
+  /** The changes of all collections of the database, as they happen. Not allowed in a transaction. */
+  readonly watch: (
+    pipeline?: ReadonlyArray<Driver.Document>,
+    options?: ChangeStream.Options<"fail">
+  ) => ChangeStream.ChangeStream<Driver.Document, ChangeStream.WatchError, Client>
+  /** The server's statistics of the database. Not allowed in a transaction. */
+  readonly stats: (options?: Given<Driver.DbStatsOptions>) => Effect.Effect<Driver.Document, OperationError, Client>
+  /** Drops the database. Not allowed in a transaction. */
+  readonly drop: (options?: Given<Driver.DropDatabaseOptions>) => Effect.Effect<boolean, OperationError, Client>
+}
+
+/**
+ * Whose database it is, and how it is read and written by default.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<Client = MongoClient> extends Collection.Concerns, ClientOption<Client> {}
+
+/**
+ * A database of that name; without a name, the client's own. Nothing is sent, and the database need not exist.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <Client = MongoClient>(name?: string, options: Options<Client> = {}): Database<Client> => {
+  const target: Target<Client> = { ...options, database: name }
+  const run = <O extends object, X>(
+    request: Request,
+    evaluate: (db: Driver.Db, options: O) => PromiseLike<X>
+  ) => operation(target, request, (db, added) => evaluate(db, { ...withoutOwn<O>(request.options), ...added }))
+  const whole = (operation: string, kind: "read" | "write", options: object | undefined): Request => ({
+    name: operation,
+    kind,
+    options,
+    inTransaction: false
+  })
+  return {
+    name,
+    collection: (collection: string, own: Collection.Concerns = {}) =>
+      Collection.make<Client>(collection, { ...target, ...own }),
+    command: (command, given) =>
+      operation(
+        target,
+        commanding("command", command, given),
+        (db, added) => db.command(copied(command, added), { ...withoutOwn<Driver.RunCommandOptions>(given), ...added })
+      ),
+    runCursorCommand: (command, given) =>
+      batches(
+        target,
+        commanding("runCursorCommand", command, given),
+        (db, added) =>
+          db.runCursorCommand(copied(command, added), {
+            ...withoutOwn<Driver.RunCursorCommandOptions>(given),
+            ...added
+          })
+      ),
+    createCollection: (collection, given) =>
+      Effect.asVoid(
+        run(
+          { name: "createCollection", kind: "write", inTransaction: true, options: given },
+          (db, driver: Driver.CreateCollectionOptions) => db.createCollection(collection, driver)
+        )
+      ),
+    listCollections: (filter: Driver.Document = {}, given?: Given<Driver.ListCollectionsOptions>) =>
+      batches(
+        target,
+        whole("listCollections", "read", given),
+        (db, added) =>
+          db.listCollections<Driver.CollectionInfo>(filter, {
+            ...withoutOwn<Driver.ListCollectionsOptions>(given),
+            ...added
+          })
+      ),
+    aggregate: aggregate(target),
+    watch: (pipeline, given) => ChangeStream.watch(target, raw, pipeline, given),
+    stats: (given) => run(whole("stats", "read", given), (db, driver: Driver.DbStatsOptions) => db.stats(driver)),
+    drop: (given) =>
+      run(whole("dropDatabase", "write", given), (db, driver: Driver.DropDatabaseOptions) => db.dropDatabase(driver))
+  }
+}
+
+// The concerns of a command are in the command.
+const commanding = (name: string, command: Driver.Document, options: object | undefined): Request => ({
+  name,
+  kind: "read",
+  inTransaction: isAllowedCommand(command),
+  options: { ...options, readConcern: command["readConcern"], writeConcern: command["writeConcern"] },
+  pipeline: Array.isArray(command["pipeline"]) ? command["pipeline"] : undefined
+})
+
+// The driver writes the session's causal time into the read concern of a command; a snapshot session has its own.
+const copied = (command: Driver.Document, { readConcern }: Added): Driver.Document =>
+  command["readConcern"] === undefined
+    ? command
+    : { ...command, readConcern: { ...command["readConcern"], ...Object(readConcern) } }

@@ -1,0 +1,102 @@
+/**
+ * A place in a change stream, as a value that can be stored or travel to another process.
+ *
+ * @since 0.1.0
+ */
+import * as ParseResult from "@effect/schema/ParseResult"
+import * as Schema from "@effect/schema/Schema"
+import * as Either from "effect/Either"
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
+import type * as Driver from "mongodb"
+import * as Gate from "./internal/driver.js"
+import { type Kind, refuse, seal, unseal } from "./internal/sealed.js"
+import type { DecodeFailed } from "./SessionErrors.js"
+
+/**
+ * What the server calls a resume token: an event's place in its change stream. Equal by value.
+ *
+ * Its document means something to the server only, and may have another form in another version. It is good for as long as
+ * the server's oplog reaches back to it. See the specification "change streams", section "resumeToken".
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class ResumeToken implements Equal.Equal {
+  /** The server's document. Treat it as immutable. */
+  readonly document: Driver.Document
+
+  constructor(document: Driver.Document) {
+    this.document = document
+  }
+
+  /** The encoded form, see {@link encode}. */
+  toString(): string {
+    return encode(this)
+  }
+
+  /** The encoded form, see {@link encode}. */
+  toJSON(): string {
+    return encode(this)
+  }
+
+  /** Equal to every token of the same document. */
+  [Equal.symbol](that: unknown): boolean {
+    return that instanceof ResumeToken && encode(that) === encode(this)
+  }
+
+  /** The hash of the encoded form. */
+  [Hash.symbol](): number {
+    return Hash.string(encode(this))
+  }
+}
+
+/**
+ * The token as text of letters, digits, `.`, `-` and `_`: fit for a header, a cookie or a URL. It is guarded by a checksum.
+ * It may hold the `_id` of the event's document, so treat it as you treat that.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const encode = (token: ResumeToken): string => seal(kind, Gate.toBson(token.document))
+
+/**
+ * The token that {@link encode} made a text of. Never throws; fails with `DecodeFailed` on anything else, also if a
+ * single character was lost or changed on the way.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const decode = (text: string): Either.Either<ResumeToken, DecodeFailed> =>
+  Either.flatMap(unseal(kind, text), (bytes) => {
+    const document = Either.try(() => Gate.fromBson(bytes))
+    if (Either.isLeft(document)) return refuse(kind, "does not hold a document")
+    const token = new ResumeToken(document.right)
+    return encode(token) === text ? Either.right(token) : refuse(kind, "is not in its canonical form")
+  })
+
+/**
+ * A codec between the encoded form and a token.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const schema: Schema.Schema<ResumeToken, string> = Schema.transformOrFail(
+  Schema.String,
+  Schema.instanceOf(ResumeToken, { description: "a resume token" }),
+  {
+    strict: true,
+    decode: (text, _, ast) => Either.mapLeft(decode(text), () => new ParseResult.Type(ast, text)),
+    encode: (token) => ParseResult.succeed(encode(token))
+  }
+).annotations({ identifier: "ResumeToken", description: "an encoded resume token" })
+
+const emptyDocument = 5
+
+const kind: Kind = {
+  prefix: "rt1.",
+  source: "ResumeToken",
+  atLeast: emptyDocument,
+  // A document begins with its length.
+  lengthOf: (view) => view.getInt32(0, true)
+}

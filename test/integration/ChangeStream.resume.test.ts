@@ -1,0 +1,205 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import type { Collection } from "mongodb"
+import { MongoServerError } from "mongodb"
+import * as ChangeStream from "../../src/ChangeStream.js"
+import { raw } from "../../src/Codec.js"
+import * as FailPoint from "../../src/testing/FailPoint.js"
+import * as MongoServer from "../../src/testing/MongoServer.js"
+import { follow, idOf, told } from "../support/changes.js"
+import { numbers, on } from "../support/data.js"
+import * as Monitor from "../support/monitor.js"
+import * as Restartable from "../support/restartable.js"
+import * as TestServer from "../support/TestServer.js"
+
+interface Numbered {
+  readonly _id: number
+}
+
+/** Writes each number once, however often the server goes away in the meantime. */
+const write = (collection: Collection<Numbered>, _id: number) =>
+  Effect.tryPromise(() => collection.insertOne({ _id }, { writeConcern: { w: "majority", journal: true } })).pipe(
+    Effect.catchIf(
+      ({ error }) => error instanceof MongoServerError && error.code === 11000,
+      () => Effect.void
+    ),
+    Effect.retry(Schedule.spaced("50 millis")),
+    Effect.asVoid
+  )
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
+    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
+
+  /** A collection, the stream of its changes, and how to write without being met by the fail points. */
+  const changing = ({ client }: Monitor.Watched) =>
+    Effect.gen(function*() {
+      const database = yield* TestServer.database
+      yield* Effect.promise(() => client.driver.db(database).createCollection("things"))
+      const writer = yield* TestServer.driver()
+      const collection = writer.db(database).collection<Numbered>("things")
+      const changes = (options: ChangeStream.Options<"fail"> = {}) =>
+        ChangeStream.watch({ database, collection: "things" }, raw, [], options)
+      return { writer, changes, put: (_id: number) => Effect.promise(() => collection.insertOne({ _id })) }
+    })
+
+  const failures = ({ monitor }: Monitor.Watched) =>
+    Effect.map(
+      monitor.commands,
+      (commands) =>
+        commands.filter(({ name, outcome }) => outcome === "failed" && (name === "getMore" || name === "aggregate"))
+    )
+
+  describe("a change stream", () => {
+    it.effect("fails with the server's error if that can't be resumed from", (context) =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const { changes, writer } = yield* changing(watched)
+          const { fiber } = yield* follow(watched, changes())
+          yield* FailPoint.failCommand(writer, {
+            failCommands: ["getMore"],
+            errorCode: 286,
+            errorLabels: [],
+            appName: watched.appName
+          })
+          expect(yield* Effect.flip(Fiber.join(fiber)))
+            .toMatchObject({ _tag: "MongoError", reason: "ChangeStreamLost", operation: "getMore" })
+          expect(yield* watched.monitor.named("aggregate")).toHaveLength(1)
+        })
+      ))
+
+    it.effect("is over promptly when it is interrupted while the server can't be reached", (context) =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const { changes, writer } = yield* changing(watched)
+          const { fiber } = yield* follow(watched, changes())
+          yield* FailPoint.failCommand(writer, {
+            failCommands: ["getMore", "aggregate"],
+            mode: "alwaysOn",
+            closeConnection: true,
+            appName: watched.appName
+          })
+          yield* Monitor.until(failures(watched), ({ length }) => length >= 5)
+          const [time] = yield* Effect.timed(Fiber.interrupt(fiber))
+          expect(Duration.toMillis(time)).toBeLessThan(3000)
+        })
+      ))
+
+    it.effect("that has given nothing yet loses nothing of what happens while its connection is broken", (context) =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const { changes, put, writer } = yield* changing(watched)
+          const { until } = yield* follow(watched, changes())
+          yield* Effect.scoped(Effect.gen(function*() {
+            yield* FailPoint.failCommand(writer, {
+              failCommands: ["getMore", "aggregate"],
+              mode: "alwaysOn",
+              closeConnection: true,
+              appName: watched.appName
+            })
+            yield* Monitor.until(failures(watched), ({ length }) => length >= 1)
+            yield* put(1)
+            yield* put(2)
+          }))
+          expect(told(yield* until(2))).toEqual(["insert 1", "insert 2"])
+        })
+      ))
+
+    for (const errorCode of [43, 91, 189, 10107, 11600, 11602, 13436]) {
+      it.effect(`goes on after the server's error ${errorCode}, and leaves no cursor behind`, (context) =>
+        // A driver that hears that a server is no primary asks it again at the next heartbeat.
+        Monitor.withClient({ driver: { heartbeatFrequencyMS: 500 } }, (watched) =>
+          Effect.gen(function*() {
+            yield* TestServer.needs(context, "failCommand")
+            const { changes, put, writer } = yield* changing(watched)
+            const { until } = yield* follow(watched, changes())
+            yield* put(1)
+            yield* until(1)
+            yield* FailPoint.failCommand(writer, { failCommands: ["getMore"], errorCode, appName: watched.appName })
+            yield* Monitor.until(failures(watched), ({ length }) => length === 1)
+            yield* put(2)
+            expect(told(yield* until(2))).toEqual(["insert 1", "insert 2"])
+          }).pipe(on(watched))))
+    }
+  })
+
+  describe("5,000 writes", () => {
+    it.effect(
+      "are told once and in order, though the connection is cut 20 times and the server is killed",
+      (context) =>
+        Effect.scoped(Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const reason = Restartable.untouchable(yield* MongoServer.MongoServer)
+          if (reason !== undefined) return context.skip(reason)
+          const { kill, server, start } = yield* Restartable.make
+          const count = 5000
+          const cuts = 20
+          yield* Effect.gen(function*() {
+            const cursorsBefore = yield* Monitor.openCursors
+            const watched = yield* Monitor.connect({ driver: { serverSelectionTimeoutMS: 2000 } })
+            const { client, appName, monitor } = watched
+            const writer = yield* TestServer.driver({ serverSelectionTimeoutMS: 500 })
+            yield* Effect.promise(() => client.driver.db("shop").createCollection("things"))
+            const collection = writer.db("shop").collection<Numbered>("things")
+            const changes = ChangeStream.watch({ database: "shop", collection: "things" }, raw, [], { batchSize: 40 })
+
+            yield* Effect.scoped(Effect.gen(function*() {
+              const { given, until } = yield* on(watched)(follow(watched, changes))
+              const written = yield* Ref.make(0)
+              const writing = yield* Effect.fork(
+                Effect.forEach(numbers(count), (n) => Effect.zipRight(write(collection, n), Ref.set(written, n + 1)), {
+                  discard: true
+                })
+              )
+
+              const cut = Effect.gen(function*() {
+                const before = (yield* failures(watched)).length
+                yield* FailPoint.failCommand(writer, {
+                  failCommands: ["getMore", "aggregate"],
+                  closeConnection: true,
+                  appName
+                })
+                yield* Monitor.until(failures(watched), ({ length }) => length > before)
+              })
+              for (const n of numbers(cuts)) {
+                yield* Monitor.until(written.get, (done) => done >= (n + 1) * count / (cuts + 2), "60 seconds")
+                yield* Effect.scoped(cut)
+                if (n === cuts / 2) {
+                  yield* kill
+                  const before = (yield* given).length
+                  // In the meantime it is written, and nothing of it is told.
+                  yield* Effect.sleep("300 millis")
+                  yield* start
+                  yield* Monitor.until(given, ({ length }) => length > before, "30 seconds")
+                }
+              }
+              expect((yield* failures(watched)).length).toBeGreaterThanOrEqual(cuts)
+              yield* Fiber.join(writing)
+              const events = yield* until(count)
+              expect(firstDifference(events.map(idOf), numbers(count))).toBeUndefined()
+              expect(yield* monitor.overlaps).toEqual([])
+            }))
+            yield* Monitor.assertNothingLeft(watched, cursorsBefore)
+          }).pipe(Effect.provideService(MongoServer.MongoServer, server))
+        })),
+      180_000
+    )
+  })
+})
+
+// Thousands of numbers are not to be printed.
+const firstDifference = (found: ReadonlyArray<unknown>, wanted: ReadonlyArray<unknown>): unknown => {
+  const index = wanted.findIndex((one, place) => found[place] !== one)
+  return index >= 0
+    ? { index, found: found[index], wanted: wanted[index] }
+    : found.length === wanted.length
+    ? undefined
+    : { length: found.length }
+}

@@ -1,0 +1,422 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Timestamp } from "mongodb"
+import * as ChangeStream from "../../src/ChangeStream.js"
+import { fromSchema, raw } from "../../src/Codec.js"
+import * as ResumeToken from "../../src/ResumeToken.js"
+import * as Session from "../../src/Session.js"
+import * as Transaction from "../../src/Transaction.js"
+import { follow, told } from "../support/changes.js"
+import { numbers, on, sent } from "../support/data.js"
+import * as Monitor from "../support/monitor.js"
+import * as TestServer from "../support/TestServer.js"
+
+interface Numbered {
+  readonly _id: number
+  readonly n?: unknown
+}
+
+const Thing = fromSchema(Schema.Struct({ _id: Schema.Number, n: Schema.NumberFromString }))
+
+/** A collection that is there, and empty, and the stream of its changes. */
+const changing = ({ client, monitor }: Monitor.Watched) =>
+  Effect.gen(function*() {
+    const database = yield* TestServer.database
+    const db = client.driver.db(database)
+    yield* Effect.promise(() => db.createCollection("things"))
+    yield* monitor.clear
+    const collection = db.collection<Numbered>("things")
+    const put = (...ids: ReadonlyArray<number>) =>
+      Effect.asVoid(Effect.promise(() => collection.insertMany(ids.map((_id) => ({ _id, n: String(_id) })))))
+    const target = { database, collection: "things" }
+    return { database, db, collection, put, target, changes: ChangeStream.watch(target, raw) }
+  })
+
+const tokenOf = (event: ChangeStream.Event<unknown> | undefined) => {
+  if (event === undefined) throw new Error("there is no such event")
+  return event.resumeToken
+}
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
+    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
+
+  // SecantusDB goes on counting the cursor of a stream that it has ended, though it has said that there is none any more.
+  const onClientToTheEnd = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
+    Effect.scoped(Effect.gen(function*() {
+      const before = yield* Monitor.openCursors
+      const watched = yield* Monitor.connect()
+      yield* Effect.scoped(on(watched)(test(watched)))
+      yield* Monitor.assertNothingLeft(watched, before + 1)
+      expect(yield* sent(watched)).not.toContain("killCursors")
+    }))
+
+  describe("a change stream that cannot be", () => {
+    it.effect("is refused in a transaction, before anything is sent", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes } = yield* changing(watched)
+          expect(yield* Effect.flip(Transaction.run(Stream.runDrain(changes))))
+            .toMatchObject({ _tag: "InvalidInTransaction", operation: "watch" })
+          expect(yield* sent(watched)).toEqual([])
+        })
+      ))
+
+    it.effect("fails with MongoError when it is to go on after what is no token of the server's", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { target } = yield* changing(watched)
+          const resumeAfter = new ResumeToken.ResumeToken({ _data: "nonsense" })
+          expect(yield* Effect.flip(Stream.runDrain(ChangeStream.watch(target, raw, [], { resumeAfter }))))
+            .toMatchObject({ _tag: "MongoError", operation: "watch", namespace: `${target.database}.things` })
+          expect((yield* sent(watched)).filter((name) => name === "aggregate")).toHaveLength(1)
+        })
+      ))
+
+    it.effect("fails with ChangeStreamLost when its pipeline takes the place out of its events", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { put, target } = yield* changing(watched)
+          const { fiber } = yield* follow(watched, ChangeStream.watch(target, raw, [{ $unset: "_id" }]))
+          yield* put(1)
+          expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({
+            _tag: "MongoError",
+            reason: "ChangeStreamLost"
+          })
+        })
+      ))
+
+    it.effect("fails with SessionEnded after its session's scope", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes } = yield* changing(watched)
+          const session = yield* Effect.scoped(Monitor.session(watched))
+          expect(yield* Effect.flip(Session.provide(Stream.runDrain(changes), session)))
+            .toMatchObject({ _tag: "SessionEnded" })
+        })
+      ))
+  })
+
+  describe("an event that cannot be decoded", () => {
+    const put = [{ _id: 1, n: "1" }, { _id: 2, n: "two" }, { _id: 3, n: "3" }]
+
+    it.effect("fails the stream with DecodeFailed when what came before it has been passed on", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { collection, target } = yield* changing(watched)
+          const { fiber, given } = yield* follow(watched, ChangeStream.watch(target, Thing))
+          yield* Effect.promise(() => collection.insertMany(put))
+          expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({
+            _tag: "DecodeFailed",
+            source: `${target.database}.things`,
+            documentId: "2",
+            path: ["n"]
+          })
+          expect(told(yield* given)).toEqual(["insert 1"])
+        })
+      ))
+
+    it.effect("is left out, or says so itself, if that is asked for", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { collection, target } = yield* changing(watched)
+          const skipping = yield* follow(watched, ChangeStream.watch(target, Thing, [], { onInvalid: "skip" }))
+          const telling = yield* follow(watched, ChangeStream.watch(target, Thing, [], { onInvalid: "either" }))
+          yield* Effect.promise(() => collection.insertMany(put))
+          expect(told(yield* skipping.until(2))).toEqual(["insert 1", "insert 3"])
+          const documents = (yield* telling.until(3)).map((event) =>
+            event._tag === "insert" ? Option.getOrThrow(event.fullDocument) : undefined
+          )
+          expect(documents.map((document) => document && Either.isRight(document))).toEqual([true, false, true])
+        })
+      ))
+  })
+
+  describe("the changes of a collection", () => {
+    it.effect("are told in order, each kind as its own type, until it is dropped", () =>
+      onClientToTheEnd((watched) =>
+        Effect.gen(function*() {
+          const { collection, database, target } = yield* changing(watched)
+          const { fiber, given } = yield* follow(
+            watched,
+            ChangeStream.watch(target, Thing, [], { fullDocument: "updateLookup" })
+          )
+          yield* Effect.promise(() => collection.insertOne({ _id: 1, n: "1" }))
+          yield* Effect.promise(() => collection.updateOne({ _id: 1 }, { $set: { n: "2" } }))
+          yield* Effect.promise(() => collection.replaceOne({ _id: 1 }, { n: "3" }))
+          yield* Monitor.until(given, ({ length }) => length === 3)
+          yield* Effect.promise(() => collection.deleteOne({ _id: 1 }))
+          yield* Effect.promise(() => collection.drop())
+          yield* Fiber.join(fiber)
+          const events = yield* given
+          expect(told(events)).toEqual(["insert 1", "update 1", "replace 1", "delete 1", "drop", "invalidate"])
+          const [insert, update, replace, deletion, drop] = events
+          const namespace = { database, collection: "things" }
+          expect(insert).toMatchObject({ namespace, fullDocument: Option.some({ _id: 1, n: 1 }) })
+          expect(update).toMatchObject({
+            namespace,
+            fullDocument: Option.some({ _id: 1, n: 2 }),
+            updateDescription: { updatedFields: { n: "2" }, removedFields: [], truncatedArrays: [] }
+          })
+          expect(replace).toMatchObject({ namespace, fullDocument: Option.some({ _id: 1, n: 3 }) })
+          expect(deletion).toMatchObject({ namespace, fullDocument: Option.none() })
+          expect(drop).toMatchObject({ namespace })
+          for (const { clusterTime, wallTime } of events) {
+            expect(Option.getOrThrow(clusterTime)).toBeInstanceOf(Timestamp)
+            expect(Option.isSome(wallTime)).toBe(true)
+          }
+        })
+      ))
+
+    it.effect("end with its renaming, which tells the new name", () =>
+      onClientToTheEnd((watched) =>
+        Effect.gen(function*() {
+          const { changes, collection, database } = yield* changing(watched)
+          const { fiber, given } = yield* follow(watched, changes)
+          yield* Effect.promise(() => collection.rename("others"))
+          yield* Fiber.join(fiber)
+          const events = yield* given
+          expect(told(events)).toEqual(["rename", "invalidate"])
+          expect(events[0]).toMatchObject({
+            namespace: { database, collection: "things" },
+            to: { database, collection: "others" }
+          })
+        })
+      ))
+
+    it.effect("are those of indexes, too, if that is asked for", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { collection, target } = yield* changing(watched)
+          const { until } = yield* follow(watched, ChangeStream.watch(target, raw, [], { showExpandedEvents: true }))
+          yield* Effect.promise(() => collection.createIndex({ n: 1 }, { name: "by_n" }))
+          yield* Effect.promise(() => collection.dropIndex("by_n"))
+          const events = yield* until(2)
+          expect(told(events)).toEqual(["createIndexes", "dropIndexes"])
+          expect(events.map((event) => "operationDescription" in event && Option.isSome(event.operationDescription)))
+            .toEqual([true, true])
+        })
+      ))
+
+    it.effect("come with the documents as they were before, if the collection keeps them", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { collection, db, put, target } = yield* changing(watched)
+          yield* Effect.promise(() =>
+            db.command({ collMod: "things", changeStreamPreAndPostImages: { enabled: true } })
+          )
+          const { until } = yield* follow(
+            watched,
+            ChangeStream.watch(target, Thing, [], { fullDocumentBeforeChange: "required" })
+          )
+          yield* put(1)
+          yield* Effect.promise(() => collection.updateOne({ _id: 1 }, { $set: { n: "5" } }))
+          yield* Effect.promise(() => collection.deleteOne({ _id: 1 }))
+          expect(
+            (yield* until(3)).map((event) => "fullDocumentBeforeChange" in event && event.fullDocumentBeforeChange)
+          )
+            .toEqual([Option.none(), Option.some({ _id: 1, n: 1 }), Option.some({ _id: 1, n: 5 })])
+        })
+      ))
+
+    it.effect("are those that the pipeline lets through", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { put, target } = yield* changing(watched)
+          const { until } = yield* follow(
+            watched,
+            ChangeStream.watch(target, raw, [{ $match: { "documentKey._id": { $gt: 2 } } }, { $unset: "fullDocument" }])
+          )
+          yield* put(1, 2, 3)
+          const events = yield* until(1)
+          expect(told(events)).toEqual(["insert 3"])
+          expect(events[0]).toMatchObject({ fullDocument: Option.none() })
+        })
+      ))
+  })
+
+  describe("the changes of a database and of a deployment", () => {
+    it.effect("are those of all collections there, and no others", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { database, db } = yield* changing(watched)
+          const other = yield* TestServer.database
+          const ofDatabase = yield* follow(watched, ChangeStream.watch({ database }, raw))
+          const ofAll = yield* follow(
+            watched,
+            ChangeStream.watch({}, raw, [{ $match: { "ns.db": { $in: [database, other] } } }])
+          )
+          yield* Effect.promise(() => db.collection<Numbered>("a").insertOne({ _id: 1 }))
+          yield* Effect.promise(() => watched.client.driver.db(other).collection<Numbered>("b").insertOne({ _id: 2 }))
+          yield* Effect.promise(() => db.collection<Numbered>("c").insertOne({ _id: 3 }))
+          expect(told(yield* ofAll.until(3))).toEqual(["insert 1", "insert 2", "insert 3"])
+          const events = yield* ofDatabase.until(2)
+          expect(told(events)).toEqual(["insert 1", "insert 3"])
+          expect(events.map((event) => "namespace" in event && event.namespace))
+            .toEqual([{ database, collection: "a" }, { database, collection: "c" }])
+        })
+      ))
+
+    it.effect("end with the database", () =>
+      onClientToTheEnd((watched) =>
+        Effect.gen(function*() {
+          const { database, db } = yield* changing(watched)
+          const { fiber, given } = yield* follow(watched, ChangeStream.watch({ database }, raw))
+          yield* Effect.promise(() => db.dropDatabase())
+          yield* Fiber.join(fiber)
+          const events = yield* given
+          expect(told(events).slice(-2)).toEqual(["dropDatabase", "invalidate"])
+          expect(events.at(-2)).toMatchObject({ namespace: { database } })
+        })
+      ))
+  })
+
+  describe("a change stream", () => {
+    it.effect("sends nothing until it is run, and begins anew each time", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, put } = yield* changing(watched)
+          expect(yield* sent(watched)).toEqual([])
+          const first = yield* follow(watched, Stream.take(changes, 1))
+          yield* put(1)
+          yield* Fiber.join(first.fiber)
+          const second = yield* follow(watched, Stream.take(changes, 1))
+          yield* put(2)
+          yield* Fiber.join(second.fiber)
+          expect([told(yield* first.given), told(yield* second.given)]).toEqual([["insert 1"], ["insert 2"]])
+        })
+      ))
+
+    it.effect("gives each batch of the server as a chunk, as large as was asked for", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { put, target } = yield* changing(watched)
+          const changes = ChangeStream.watch(target, raw, [], { batchSize: 2 })
+          const { until } = yield* follow(
+            watched,
+            Stream.filter(Stream.map(Stream.chunks(changes), Chunk.size), (size) => size > 0)
+          )
+          yield* put(1, 2, 3, 4, 5)
+          expect(yield* until(3)).toEqual([2, 2, 1])
+        })
+      ))
+
+    it.effect("tells the server how long to wait, and begins at once nevertheless", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { target } = yield* changing(watched)
+          yield* follow(watched, ChangeStream.watch(target, raw, [], { maxAwaitTime: "20 seconds" }))
+          yield* watched.monitor.awaitStarted("getMore", 2)
+          expect((yield* watched.monitor.named("getMore")).map(({ command }) => command["maxTimeMS"]))
+            .toEqual([1, 20_000])
+        })
+      ))
+
+    it.effect("is over promptly when it is interrupted while the server waits, and its cursor is killed", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { target } = yield* changing(watched)
+          const { fiber } = yield* follow(watched, ChangeStream.watch(target, raw, [], { maxAwaitTime: "20 seconds" }))
+          yield* watched.monitor.awaitStarted("getMore", 2)
+          const [time] = yield* Effect.timed(Fiber.interrupt(fiber))
+          expect(Duration.toMillis(time)).toBeLessThan(3000)
+          expect((yield* sent(watched)).filter((name) => name === "killCursors")).toHaveLength(1)
+          expect(yield* watched.monitor.overlaps).toEqual([])
+        })
+      ))
+
+    it.effect("is closed as soon as nobody wants more of it", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, put } = yield* changing(watched)
+          const { fiber } = yield* follow(watched, Stream.take(changes, 2))
+          yield* put(1, 2, 3)
+          yield* Fiber.join(fiber)
+          expect((yield* sent(watched)).filter((name) => name === "killCursors")).toHaveLength(1)
+        })
+      ))
+
+    it.effect("in a session leaves it free between its batches, and never two commands in flight", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { collection, target } = yield* changing(watched)
+          const session = yield* Monitor.session(watched)
+          const changes = ChangeStream.watch(target, raw, [], { maxAwaitTime: "20 millis" })
+          const { until } = yield* follow(watched, changes).pipe(Session.provide(session))
+          yield* Effect.forEach(numbers(20), (_id) =>
+            session.use((driverSession) => collection.insertOne({ _id }, { session: driverSession })), {
+            concurrency: 4,
+            discard: true
+          })
+          expect((yield* until(20)).length).toBe(20)
+          const commands = yield* watched.monitor.commands
+          expect(
+            new Set(commands.map(({ lsid }) =>
+              lsid
+            ))
+          ).toEqual(new Set([session.id.hex]))
+          expect(yield* watched.monitor.overlaps).toEqual([])
+        })
+      ))
+
+    it.effect("tells which transaction a change was part of", (context) =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "transactions")
+          const { changes, collection } = yield* changing(watched)
+          const { until } = yield* follow(watched, changes)
+          yield* Transaction.run(
+            Effect.forEach([1, 2], (_id) => Session.use((session) => collection.insertOne({ _id }, { session })))
+          )
+          const transactions = (yield* until(2)).map(({ transaction }) => Option.getOrThrow(transaction))
+          expect(transactions[0]?.txnNumber).toBe(transactions[1]?.txnNumber)
+          expect(transactions[0]?.lsid).toEqual(transactions[1]?.lsid)
+        })
+      ))
+  })
+
+  describe("a change stream goes on", () => {
+    const next = <A, E, R>(stream: ChangeStream.ChangeStream<A, E, R>, count: number) =>
+      Effect.map(Stream.runCollect(Stream.take(stream, count)), (found) => told(Chunk.toReadonlyArray(found)))
+
+    it.effect("after any event, by its token, also when that has been a text, and from any time", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, put, target } = yield* changing(watched)
+          const { until } = yield* follow(watched, changes)
+          yield* put(1, 2, 3)
+          const events = yield* until(3)
+          const token = Either.getOrThrow(ResumeToken.decode(tokenOf(events[0]).toString()))
+          const rest = ["insert 2", "insert 3"]
+          expect(yield* next(ChangeStream.watch(target, raw, [], { resumeAfter: token }), 2)).toEqual(rest)
+          expect(yield* next(ChangeStream.watch(target, raw, [], { startAfter: token }), 2)).toEqual(rest)
+          expect(yield* next(ChangeStream.after(changes, token), 2)).toEqual(rest)
+          expect(yield* next(changes.pipe(ChangeStream.after(token)), 2)).toEqual(rest)
+          const startAtOperationTime = Option.getOrThrow(events[1]?.clusterTime ?? Option.none())
+          expect(yield* next(ChangeStream.watch(target, raw, [], { startAtOperationTime }), 2)).toEqual(rest)
+        })
+      ))
+
+    it.effect("also after the event that has ended it, if the collection is made again", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, collection, put, target } = yield* changing(watched)
+          const { fiber, given } = yield* follow(watched, changes)
+          yield* Effect.promise(() => collection.drop())
+          yield* Fiber.join(fiber)
+          yield* put(1)
+          const last = tokenOf((yield* given).at(-1))
+          expect(yield* next(ChangeStream.after(changes, last), 1)).toEqual(["insert 1"])
+          expect(yield* Effect.flip(Stream.runDrain(ChangeStream.watch(target, raw, [], { resumeAfter: last }))))
+            .toMatchObject({ _tag: "MongoError" })
+        })
+      ))
+  })
+})

@@ -1,0 +1,322 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as MongoClient from "../../src/MongoClient.js"
+import * as Outbox from "../../src/Outbox.js"
+import * as Session from "../../src/Session.js"
+import * as FailPoint from "../../src/testing/FailPoint.js"
+import * as MongoServer from "../../src/testing/MongoServer.js"
+import * as Transaction from "../../src/Transaction.js"
+import * as Crashes from "../support/crashes.js"
+import { numbers, on } from "../support/data.js"
+import * as Monitor from "../support/monitor.js"
+import * as TestServer from "../support/TestServer.js"
+
+const Letter = Schema.Struct({ n: Schema.NumberFromString })
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
+    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
+
+  const letters = ({ client }: Monitor.Watched) =>
+    Effect.gen(function*() {
+      const database = yield* TestServer.database
+      const Letters = Outbox.make("letters", { database, schema: Letter })
+      const delivered: Array<number> = []
+      const db = client.driver.db(database)
+      return {
+        database,
+        db,
+        Letters,
+        delivered,
+        messages: db.collection<{ _id: number }>("effect_mongo_session.outbox.letters"),
+        publish: (n: number) => Transaction.run(Letters.publish({ n })),
+        deliver: ({ message }: Outbox.Delivery<typeof Letter.Type>) =>
+          Effect.sync(() => void delivered.push(message.n)),
+        /** Delivers what there is, and ends. */
+        flush: (deliver: (delivery: Outbox.Delivery<typeof Letter.Type>) => Effect.Effect<unknown>) =>
+          Effect.map(Stream.runCollect(Letters.relay(deliver, { poll: Schedule.stop })), Chunk.toReadonlyArray)
+      }
+    })
+
+  const all = ({ Letters }: Effect.Effect.Success<ReturnType<typeof letters>>) =>
+    Effect.map(
+      Stream.runCollect(Letters.relay(() => Effect.void, { poll: Schedule.stop })),
+      (found) => Chunk.toReadonlyArray(found).map(({ message }) => message.n)
+    )
+
+  describe("a message is not published", () => {
+    it.effect("when it does not fit the schema, of which the body may make something else", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const box = yield* letters(watched)
+          const Positive = Outbox.make("letters", {
+            database: box.database,
+            schema: Schema.Struct({ n: Schema.NumberFromString.pipe(Schema.positive()) })
+          })
+          const failure = { _tag: "DecodeFailed", source: "message of outbox letters", path: ["n"] }
+          expect(yield* Effect.flip(Transaction.run(Positive.publish({ n: -1 })))).toMatchObject(failure)
+          yield* Transaction.run(Effect.orElse(Positive.publish({ n: -1 }), () => Positive.publish({ n: 1 })))
+          expect(yield* all(box)).toEqual([1])
+        })
+      ))
+
+    it.effect("in the transaction of another client, and that is told at once", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Letters } = yield* letters(watched)
+          const other = yield* Monitor.connect()
+          const session = yield* Monitor.session(other)
+          const published = Transaction.run(
+            Effect.either(Effect.provideService(Letters.publish({ n: 1 }), MongoClient.MongoClient, watched.client))
+          )
+          expect(yield* Session.provide(on(other)(published), session))
+            .toMatchObject(Either.left({ _tag: "ForeignSession" }))
+        })
+      ))
+
+    it.effect("when its transaction is rolled back, nor one of a part that has failed", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const box = yield* letters(watched)
+          const { Letters, publish } = box
+          const failing = (n: number) => Effect.zipRight(Letters.publish({ n }), Effect.fail("no" as const))
+          yield* Effect.either(Transaction.run(failing(1)))
+          yield* Transaction.sandbox(Letters.publish({ n: 2 }))
+          yield* Transaction.run(Effect.zipRight(Letters.publish({ n: 3 }), Transaction.rollbackOnly))
+          yield* Transaction.run(Effect.zipRight(Effect.either(Transaction.run(failing(4))), Letters.publish({ n: 5 })))
+          yield* publish(6)
+          expect(yield* all(box)).toEqual([5, 6])
+        })
+      ))
+
+    it.effect("when it can't be written, and then nothing else of its transaction is", (context) =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const { db, publish, Letters } = yield* letters(watched)
+          yield* publish(0)
+          const admin = yield* TestServer.driver()
+          yield* FailPoint.failCommand(admin, {
+            failCommands: ["findAndModify"],
+            errorCode: 13,
+            appName: watched.appName
+          })
+          const effect = Session.use((session) => db.collection("effects").insertOne({}, { session }))
+          expect(yield* Effect.flip(Transaction.run(Effect.zipRight(effect, Letters.publish({ n: 1 })))))
+            .toMatchObject({ _tag: "TransactionDoomed", first: { reason: "Unauthorized" } })
+          expect(yield* Effect.promise(() => db.collection("effects").countDocuments())).toBe(0)
+          expect(yield* Letters.pending).toBe(1)
+        })
+      ))
+  })
+
+  describe("a relay", () => {
+    it.effect("fails with what the delivery fails with, and begins there when it is run again", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Letters, deliver, delivered, flush, publish } = yield* letters(watched)
+          const ids = yield* Effect.forEach([1, 2, 3], publish)
+          const seen: Array<string> = []
+          const failing = Letters.relay((delivery) =>
+            Effect.zipRight(
+              Effect.sync(() => void seen.push(delivery.id)),
+              delivery.message.n === 2 ? Effect.fail("lost" as const) : deliver(delivery)
+            )
+          )
+          expect(yield* Effect.flip(Stream.runDrain(failing))).toBe("lost")
+          expect(seen).toEqual(ids.slice(0, 2))
+          expect(yield* Letters.pending).toBe(2)
+          expect((yield* flush(deliver)).map(({ id }) => id)).toEqual(ids.slice(1))
+          expect(delivered).toEqual([1, 2, 3])
+          expect(yield* Letters.pending).toBe(0)
+        })
+      ))
+
+    it.effect("fails at a message that no longer fits the schema, and delivers nothing that came after it", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Letters, deliver, delivered, messages, publish } = yield* letters(watched)
+          yield* Effect.forEach([1, 2, 3], publish)
+          yield* Effect.promise(() => messages.updateOne({ _id: 2 }, { $set: { "message.n": true } }))
+          for (const _ of [1, 2]) {
+            expect(yield* Effect.flip(Stream.runDrain(Letters.relay(deliver))))
+              .toMatchObject({ _tag: "DecodeFailed", source: "message of outbox letters", path: ["n"] })
+          }
+          expect(delivered).toEqual([1])
+        })
+      ))
+
+    it.effect("is replaced by another one that is started later, before it delivers anything more", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Letters, deliver, delivered, publish } = yield* letters(watched)
+          yield* publish(1)
+          const first = yield* Effect.forkScoped(Stream.runDrain(Letters.relay(deliver)))
+          yield* Monitor.until(Effect.sync(() => delivered.length), (count) => count === 1)
+          const later: Array<number> = []
+          yield* watched.monitor.clear
+          yield* Effect.forkScoped(
+            Stream.runDrain(Letters.relay(({ message }) => Effect.sync(() => void later.push(message.n))))
+          )
+          yield* watched.monitor.awaitStarted("findAndModify")
+          yield* publish(2)
+          expect(yield* Effect.flip(Fiber.join(first))).toMatchObject({ _tag: "ConsumerReplaced" })
+          yield* Monitor.until(Effect.sync(() => later.length), (count) => count === 1)
+          expect([delivered, later]).toEqual([[1], [2]])
+        })
+      ))
+
+    it.effect("delivers a message soon after it was published, without looking for it in vain", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Letters, deliver, delivered, publish } = yield* letters(watched)
+          yield* Effect.forkScoped(Stream.runDrain(Letters.relay(deliver)))
+          yield* watched.monitor.awaitStarted("getMore", 2)
+          for (const n of [1, 2, 3]) {
+            yield* publish(n)
+            yield* Monitor.until(Effect.sync(() => delivered.length), (count) => count === n, "900 millis")
+          }
+          expect(delivered).toEqual([1, 2, 3])
+        })
+      ))
+
+    it.effect("looks for messages by a schedule, if that is asked for, and ends with it", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Letters, deliver, delivered, publish } = yield* letters(watched)
+          yield* publish(1)
+          const poll = Schedule.intersect(Schedule.recurs(3), Schedule.spaced("10 millis"))
+          yield* Stream.runDrain(Letters.relay(deliver, { poll }))
+          expect(delivered).toEqual([1])
+          // Once at first, and three times by the schedule, which begins anew after the delivery.
+          expect((yield* watched.monitor.named("find")).filter(({ command }) => command["sort"])).toHaveLength(5)
+          expect(yield* watched.monitor.named("getMore")).toEqual([])
+        })
+      ))
+
+    it.effect("reads no more messages at once than were asked for, and deletes what it has delivered", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Letters, deliver, delivered, messages } = yield* letters(watched)
+          yield* Transaction.run(Letters.publishAll(numbers(7).map((n) => ({ n }))))
+          yield* watched.monitor.clear
+          yield* Stream.runDrain(Letters.relay(deliver, { batchSize: 3, poll: Schedule.stop }))
+          expect(delivered).toEqual(numbers(7))
+          const finds = (yield* watched.monitor.named("find")).filter(({ command }) => command["sort"])
+          expect(finds.map(({ command }) => command["limit"])).toEqual([3, 3, 3, 3])
+          expect(yield* watched.monitor.named("delete")).toHaveLength(3)
+          expect(yield* Effect.promise(() => messages.countDocuments())).toBe(0)
+        })
+      ))
+
+    it.effect("goes on when the connection is cut in the midst of it", (context) =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const { Letters, deliver, delivered, publish } = yield* letters(watched)
+          yield* publish(0)
+          yield* Effect.forkScoped(Stream.runDrain(Letters.relay(deliver)))
+          yield* Monitor.until(Effect.sync(() => delivered.length), (count) => count === 1)
+          const admin = yield* TestServer.driver()
+          yield* FailPoint.failCommand(admin, {
+            failCommands: ["find", "update", "delete", "getMore"],
+            mode: { times: 9 },
+            closeConnection: true,
+            appName: watched.appName
+          })
+          yield* publish(1)
+          yield* publish(2)
+          yield* Monitor.until(Effect.sync(() => delivered.length), (count) => count === 3, "30 seconds")
+          expect(delivered).toEqual([0, 1, 2])
+        })
+      ))
+  })
+
+  describe("the order of the messages", () => {
+    it.effect("is that in which they were published, within a transaction", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Letters, flush } = yield* letters(watched)
+          const ids = yield* Transaction.run(Effect.gen(function*() {
+            const first = yield* Letters.publish({ n: 1 })
+            const rest = yield* Letters.publishAll([{ n: 2 }, { n: 3 }])
+            yield* Letters.publishAll([])
+            return [first, ...rest]
+          }))
+          const deliveries = yield* flush(() => Effect.void)
+          expect(deliveries.map(({ id }) => id)).toEqual(ids)
+          expect(deliveries.map(({ message, sequence }) => [sequence, message.n])).toEqual([[1, 1], [2, 2], [3, 3]])
+          expect(new Set(ids).size).toBe(3)
+        })
+      ))
+
+    it.effect("is that of the commits, however many publish at once, and has no gaps", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Letters, flush } = yield* letters(watched)
+          let clock = 0
+          const spans = yield* Effect.forEach(numbers(40), (n) =>
+            Effect.gen(function*() {
+              const begun = clock++
+              yield* Transaction.run(Effect.zipRight(Letters.publish({ n }), Effect.sleep(`${n % 4} millis`)))
+              return { n, begun, committed: clock++ }
+            }), { concurrency: 6 })
+          const deliveries = yield* flush(() => Effect.void)
+          expect(deliveries.map(({ sequence }) => sequence)).toEqual(numbers(40).map((n) => n + 1))
+          const place = new Map(deliveries.map(({ message, sequence }) => [message.n, sequence]))
+          const wrong = spans.flatMap((a) =>
+            spans.filter((b) => a.committed < b.begun && place.get(a.n)! > place.get(b.n)!)
+          )
+          expect(wrong).toEqual([])
+        })
+      ))
+  })
+
+  describe("a relay that is killed a dozen times", () => {
+    it.effect(
+      `has delivered each message, in order, and twice only with the same id (seed ${Crashes.seed})`,
+      () =>
+        Effect.scoped(Effect.gen(function*() {
+          const { url } = yield* MongoServer.MongoServer
+          const watched = yield* Monitor.connect()
+          const database = yield* TestServer.database
+          const Letters = Outbox.make("letters", { database })
+          const count = 600
+          const publishing = Effect.forEach(
+            numbers(count / 20),
+            (block) => Transaction.run(Letters.publishAll(numbers(20).map((n) => ({ n: block * 20 + n })))),
+            { discard: true }
+          )
+          yield* on(watched)(publishing)
+          const collection = watched.client.driver.db(database).collection("deliveries")
+          const progress = Effect.promise(() => collection.countDocuments())
+          const reached = yield* Crashes.crashing(
+            new URL("../support/fixtures/relay.ts", import.meta.url),
+            [url, database],
+            {
+              crashes: 12,
+              longest: 120,
+              progress,
+              done: Monitor.until(on(watched)(Letters.pending), (left) => left === 0, "60 seconds")
+            }
+          )
+          const deliveries = yield* Effect.promise(() => collection.find().sort({ _id: 1 }).toArray())
+          // Its repetition comes right after it, with the same id; and each crash has caused one at most.
+          const first = deliveries.filter(({ id }, index) => id !== deliveries[index - 1]?.["id"])
+          expect(first.map(({ letter }) => letter).findIndex((letter, index) => letter !== index)).toBe(-1)
+          expect(first.length).toBe(count)
+          expect(new Set(first.map(({ id }) => id)).size).toBe(count)
+          expect(first.findIndex(({ sequence }, index) => sequence !== index + 1)).toBe(-1)
+          expect(deliveries.length - count).toBeLessThanOrEqual(12)
+          expect(reached.every((now, index) => now > (reached[index - 1] ?? 0) && now < count)).toBe(true)
+        })),
+      240_000
+    )
+  })
+})

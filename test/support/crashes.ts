@@ -1,0 +1,56 @@
+/**
+ * Programs that are killed at random moments, and started again.
+ */
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import { live } from "../../src/testing/internal/live.js"
+import * as Processes from "./processes.js"
+
+/** The seed of the moments, so that a failure can be looked at again. */
+export const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
+
+/**
+ * Starts a program again and again, each time killing it at a random moment after it has started to work, and then once
+ * more, for as long as it takes until it is done. Gives how far it had come at each crash.
+ */
+export const crashing = <E, R>(
+  program: URL,
+  args: ReadonlyArray<string>,
+  options: {
+    readonly crashes: number
+    /** The longest time, in milliseconds, that it has. */
+    readonly longest: number
+    readonly progress: Effect.Effect<number, E, R>
+    /** Waits until all is done. */
+    readonly done: Effect.Effect<unknown, E, R>
+  }
+): Effect.Effect<ReadonlyArray<number>, E, R> =>
+  Effect.gen(function*() {
+    const reached: Array<number> = []
+    for (let crash = 0; crash < options.crashes; crash++) {
+      yield* Effect.scoped(Effect.gen(function*() {
+        const before = yield* options.progress
+        const child = yield* Processes.start(program, args)
+        yield* child.firstLine
+        // It has taken up its work, and so may be anywhere in it.
+        const working = Effect.repeat(Effect.zipLeft(options.progress, Effect.sleep("5 millis")), {
+          while: (now) => now === before
+        })
+        yield* Effect.raceFirst(working, failed(child))
+        yield* Effect.sleep(yield* Random.nextIntBetween(0, options.longest))
+        yield* child.kill("SIGKILL")
+        yield* child.ended
+      }))
+      reached.push(yield* options.progress)
+    }
+    yield* Effect.scoped(
+      Effect.flatMap(Processes.start(program, args), (child) => Effect.raceFirst(options.done, failed(child)))
+    )
+    return reached
+  }).pipe(Effect.withRandom(Random.make(seed)), live)
+
+const failed = (child: Processes.Program) =>
+  Effect.flatMap(
+    Effect.zipRight(child.ended, child.errors),
+    (errors) => Effect.dieMessage(`the program has ended by itself: ${errors.slice(-20).join("\n")}`)
+  )

@@ -1,0 +1,16 @@
+/**
+ * How much memory is in use by what can still be reached.
+ */
+import * as Effect from "effect/Effect"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+
+/** The bytes on the heap and in buffers after the garbage is collected. */
+export const liveHeap: Effect.Effect<number> = Effect.sync(() => {
+  setFlagsFromString("--expose-gc")
+  const collect: unknown = runInNewContext("gc")
+  if (typeof collect !== "function") throw new Error("there is no way to collect the garbage")
+  collect()
+  const { arrayBuffers, heapUsed } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+})

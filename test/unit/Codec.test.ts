@@ -1,0 +1,156 @@
+import * as OldSchema from "@effect/schema/Schema"
+import { describe, expect, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
+import * as Schema from "effect/Schema"
+import { Binary, ObjectId, UUID } from "mongodb"
+import * as Codec from "../../src/Codec.js"
+import * as Schemas from "../support/schemas.js"
+
+/** One schema in both packages: a number that is stored as text, in a document in a list. */
+const users = [
+  {
+    name: "effect/Schema",
+    codec: Codec.fromSchema(Schema.Struct({
+      _id: Schema.Unknown,
+      name: Schema.String,
+      scores: Schema.Array(Schema.Struct({ n: Schema.NumberFromString }))
+    }))
+  },
+  {
+    name: "@effect/schema",
+    codec: Codec.fromSchema(OldSchema.Struct({
+      _id: OldSchema.Unknown,
+      name: OldSchema.String,
+      scores: OldSchema.Array(OldSchema.Struct({ n: OldSchema.NumberFromString }))
+    }))
+  }
+]
+
+class Rates extends Context.Tag("test/Rates")<Rates, { readonly rate: number }>() {}
+
+const failure = <A, E>(effect: Effect.Effect<A, E>) => Effect.flip(effect)
+
+describe.each(users)("a codec of $name", ({ codec }) => {
+  it.effect("a document that does not fit fails and names source, _id and path, and not the value", () =>
+    Effect.gen(function*() {
+      const document = { _id: "ada", name: "Ada", scores: [{ n: "1" }, { n: "secret" }] }
+      const error = yield* failure(codec.decode(document, "shop.users"))
+      expect(error).toMatchObject({
+        _tag: "DecodeFailed",
+        source: "shop.users",
+        documentId: "ada",
+        path: ["scores", "1", "n"]
+      })
+      expect(error.message).not.toContain("secret")
+    }))
+
+  it.effect("a document without the field that the schema asks for fails at that field", () =>
+    Effect.gen(function*() {
+      const error = yield* failure(codec.decode({ _id: 1, scores: [] }, "shop.users"))
+      expect(error).toMatchObject({ documentId: "1", path: ["name"], issue: "is missing" })
+    }))
+
+  it.effect("a value that does not fit fails on its way in, too", () =>
+    Effect.gen(function*() {
+      const value = { _id: 2, name: 3, scores: [] }
+      // as a program in JavaScript may do
+      const error = yield* failure(codec.encode(value as never, "shop.users"))
+      expect(error).toMatchObject({ _tag: "DecodeFailed", source: "shop.users", documentId: "2", path: ["name"] })
+    }))
+
+  const id = new ObjectId()
+  const uuid = new UUID()
+  it.effect.each([
+    { _id: id, text: id.toHexString() },
+    { _id: uuid, text: uuid.toHexString() },
+    { _id: 7n, text: "7" },
+    { _id: true, text: "true" },
+    { _id: null, text: undefined },
+    { _id: { a: 1 }, text: undefined },
+    { _id: new Binary(), text: undefined }
+  ])("an _id of any type is told as text, where it has one: $text", ({ _id, text }) =>
+    Effect.gen(function*() {
+      expect((yield* failure(codec.decode({ _id }, "a.b"))).documentId).toBe(text)
+    }))
+
+  it.effect.each([undefined, null, 1, "text", []])(
+    "what is no document at all fails: %s",
+    (document) =>
+      Effect.gen(function*() {
+        expect(yield* failure(codec.decode(document, "a.b"))).toMatchObject({ _tag: "DecodeFailed", source: "a.b" })
+      })
+  )
+})
+
+describe.each(Schemas.packages)("any codec of $name", ({ of }) => {
+  it("decodes what it has encoded", () => {
+    const pairs = Schemas.shapes.chain((shape) => {
+      const { schema, values } = of(shape)
+      return FastCheck.tuple(FastCheck.constant(Codec.fromSchema(schema)), values)
+    })
+    FastCheck.assert(FastCheck.property(pairs, ([codec, value]) => {
+      const through = Effect.flatMap(codec.encode(value, "a.b"), (document) => codec.decode(document, "a.b"))
+      expect(Effect.runSync(through)).toEqual(value)
+    }))
+  })
+})
+
+describe("bugs in a schema stay bugs", () => {
+  const bug = new Error("a bug in the schema")
+  const broken = [
+    {
+      name: "effect/Schema",
+      codec: Codec.fromSchema(Schema.transform(Schema.Struct({}), Schema.Struct({}), {
+        strict: true,
+        decode: () => {
+          throw bug
+        },
+        encode: () => {
+          throw bug
+        }
+      }))
+    },
+    {
+      name: "@effect/schema",
+      codec: Codec.fromSchema(OldSchema.transformOrFail(OldSchema.Struct({}), OldSchema.Struct({}), {
+        strict: true,
+        decode: () => Effect.die(bug),
+        encode: () => Effect.die(bug)
+      }))
+    }
+  ]
+  it.effect.each(broken)("$name, in both directions", ({ codec }) =>
+    Effect.gen(function*() {
+      expect(yield* Effect.exit(codec.decode({}, "a.b"))).toEqual(Exit.die(bug))
+      expect(yield* Effect.exit(codec.encode({}, "a.b"))).toEqual(Exit.die(bug))
+    }))
+})
+
+describe("a schema that needs something", () => {
+  const Priced = Schema.transformOrFail(Schema.Number, Schema.Number, {
+    strict: true,
+    decode: (price) => Effect.map(Rates, ({ rate }) => price * rate),
+    encode: (price) => Effect.map(Rates, ({ rate }) => price / rate)
+  })
+  const codec = Codec.fromSchema(Schema.Struct({ price: Priced }))
+
+  it.effect("finds it where it is run", () =>
+    Effect.gen(function*() {
+      expect(yield* codec.decode({ price: 2 }, "a.b")).toEqual({ price: 20 })
+      expect(yield* codec.encode({ price: 20 }, "a.b")).toEqual({ price: 2 })
+    }).pipe(Effect.provideService(Rates, { rate: 10 })))
+})
+
+describe("raw documents", () => {
+  it.effect("come out as they are, and go in as a copy", () =>
+    Effect.gen(function*() {
+      const document = Object.freeze({ a: { b: 1 } })
+      expect(yield* Codec.raw.decode(document, "a.b")).toBe(document)
+      const encoded = yield* Codec.raw.encode(document, "a.b")
+      expect(encoded).toEqual(document)
+      expect(encoded).not.toBe(document)
+    }))
+})
