@@ -93,10 +93,7 @@ export const make = <VR, OR>(
           return { _tag: "Unknown", error }
         case "retry":
         case "giveUp":
-          return Option.match(delay, {
-            onNone: (): Committed => ({ _tag: "GivenUp", error }),
-            onSome: (time) => ({ _tag: "Again", error, delay: time })
-          })
+          return again(error, delay)
       }
     })
 
@@ -125,10 +122,7 @@ export const make = <VR, OR>(
           return yield* verify(error, name)
         case "retry":
         case "giveUp":
-          return Option.match(delay, {
-            onNone: (): Committed => ({ _tag: "GivenUp", error }),
-            onSome: (time) => ({ _tag: "Again", error, delay: time })
-          })
+          return again(error, delay)
         case "fail":
           return { _tag: "Refused", error }
         case "commitAgain":
@@ -144,6 +138,12 @@ export const make = <VR, OR>(
     abortSuperseded: abortDriver(gate)
   }
 }
+
+const again = (error: MongoError, delay: Option.Option<Duration.Duration>): Committed =>
+  Option.match(delay, {
+    onNone: () => ({ _tag: "GivenUp", error }),
+    onSome: (time) => ({ _tag: "Again", error, delay: time })
+  })
 
 /** Aborts the transaction of a session for good. */
 const abort = (gate: SessionGate, client: MongoClient.Service): Effect.Effect<void> =>
