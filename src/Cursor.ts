@@ -65,33 +65,30 @@ export const batches = <T, Client = MongoClient>(
   open: (db: Driver.Db, added: Added) => Driver.AbstractCursor<T>
 ): Stream.Stream<T, OperationError, Client> =>
   Stream.unwrapScoped(Effect.gen(function*() {
-    const session = yield* ambient(target, request)
-    const placed = yield* Option.match(session, {
-      onNone: () => place(target, request),
-      onSome: (service) => Session.provide(place(target, request), service)
-    })
+    const placed = yield* placeStream(target, request)
     const cursor = yield* acquire(placed, (added) => open(placed.db, added))
     return Stream.repeatEffectChunkOption(pull(placed, cursor, request.name))
   }))
 
 /**
- * The session of a stream. A stream outlives the 30 minutes that the server keeps what belongs to an idle session, if the
- * session is kept alive. Where there can be none, the stream does without; so does what writes, which may be
- * unacknowledged and gives nothing.
+ * Finds out where a stream is run, and opens a session for it where there is none.
+ *
+ * A stream outlives the 30 minutes that the server keeps what belongs to an idle session, if the session is kept alive.
+ * Where there can be none, the stream does without; so does what writes, which may be unacknowledged and gives nothing.
  *
  * @internal
  */
-export const ambient = <Client>(
+export const placeStream = <Client>(
   target: Target<Client>,
-  { kind, name }: Request
-): Effect.Effect<Option.Option<Session.Service>, OperationError, Client | Scope.Scope> =>
-  Effect.flatMap(
-    Effect.mapError(Session.current(target), () => new ForeignSession({ operation: name })),
-    (session) =>
-      Option.isSome(session) || kind === "write"
-        ? Effect.succeed(session)
-        : Effect.option(Session.make({ client: target.client, causalConsistency: false }))
-  )
+  request: Request
+): Effect.Effect<Placed, OperationError, Client | Scope.Scope> =>
+  Effect.gen(function*() {
+    const placing = place(target, request)
+    const placed = yield* placing
+    if (Option.isSome(placed.session) || request.kind === "write") return placed
+    const opened = yield* Effect.option(Session.make({ client: target.client, causalConsistency: false }))
+    return Option.isSome(opened) ? yield* Session.provide(placing, opened.value) : placed
+  })
 
 // A cursor that is opened by the first pull.
 interface Lazy<T> {

@@ -81,7 +81,7 @@ export const place = <C = MongoClient>(
     const db = client.driver.db(target.database ?? client.database)
     const { databaseName: database } = db
     const { collection } = target
-    const namespace = yield* namespaceOf(target)
+    const namespace = qualified(db, collection)
     const level = levelOf(request.options) ?? levelOf(target) ?? levelOf(db)
     const run: Placed["run"] = (evaluate, operation = request.name) =>
       Telemetry.operation(
@@ -123,10 +123,13 @@ export const place = <C = MongoClient>(
 export const namespaceOf = <C = MongoClient>(
   { client, collection, database }: Target<C>
 ): Effect.Effect<string, never, C> =>
-  Effect.map(clientOf({ client }), (service) => {
-    const { databaseName } = service.driver.db(database ?? service.database)
-    return collection === undefined ? databaseName : `${databaseName}.${collection}`
-  })
+  Effect.map(
+    clientOf({ client }),
+    (service) => qualified(service.driver.db(database ?? service.database), collection)
+  )
+
+const qualified = ({ databaseName }: Driver.Db, collection: string | undefined): string =>
+  collection === undefined ? databaseName : `${databaseName}.${collection}`
 
 /** Runs an operation that is one promise of the driver. */
 export const operation = <A, C = MongoClient>(

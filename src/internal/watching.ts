@@ -9,7 +9,7 @@ import type * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../ChangeEvent.js"
-import { ambient, batches } from "../Cursor.js"
+import { batches, placeStream } from "../Cursor.js"
 import type { MongoError } from "../MongoError.js"
 import * as Session from "../Session.js"
 import type { DecodeFailed } from "../SessionErrors.js"
@@ -17,7 +17,7 @@ import * as Telemetry from "../Telemetry.js"
 import * as Backoff from "./backoff.js"
 import * as ChangeCursor from "./changeCursor.js"
 import { decode, type Decoder } from "./changeEvents.js"
-import { type OperationError, place, type Request, type Target } from "./operation.js"
+import type { OperationError, Request, Target } from "./operation.js"
 import { advanced, after, isResumable, type Position } from "./resume.js"
 
 /** What one answer of the server has brought; often nothing, for it answers at intervals also when nothing happens. */
@@ -46,12 +46,7 @@ export const steps = <A, R, C>(
     const { maxAwaitTime, options, pipeline, resume, target } = followed
     const { client: _, ...where } = target
     const request: Request = { name: "watch", kind: "read", inTransaction: false, options, pipeline }
-    const session = yield* ambient(target, request)
-    const placing = place(target, request)
-    const { client, namespace, run } = yield* Option.match(session, {
-      onNone: () => placing,
-      onSome: (service) => Session.provide(placing, service)
-    })
+    const { client, namespace, run, session } = yield* placeStream(target, request)
     const watched = { client, target: where, pipeline, options, maxAwaitTime }
     const decoder = followed.decoder(namespace)
     let backoff = Backoff.make(resume)
