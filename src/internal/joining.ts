@@ -4,23 +4,17 @@
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
-import type * as Driver from "mongodb"
 import { IncompatibleJoin } from "../TransactionErrors.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
 import * as Attempt from "./attempt.js"
-import { withClientDefaults } from "./driverTransaction.js"
 
 const names = ["readConcern", "writeConcern", "readPreference", "maxCommitTime", "timeout"] as const
 
 /** The options of a part that differ from those of the transaction; what a part leaves out it takes as it is. */
 const differing = (
   part: TransactionOptions.Decoded,
-  transaction: TransactionOptions.Resolved,
-  client: Driver.MongoClient
-): ReadonlyArray<string> => {
-  const whole = withClientDefaults(transaction, client)
-  return names.filter((name) => part[name] !== undefined && !isSame(part[name], whole[name]))
-}
+  transaction: TransactionOptions.Resolved
+): ReadonlyArray<string> => names.filter((name) => part[name] !== undefined && !isSame(part[name], transaction[name]))
 
 const isSame = (one: unknown, other: unknown): boolean =>
   isObject(one) && isObject(other) && !Equal.isEqual(one)
@@ -51,10 +45,9 @@ export const join = <A, E, R>(
 
 /** Fails where the options of a part are not those of the transaction. */
 export const ensureSame = (
-  options: TransactionOptions.Decoded,
-  within: Attempt.Part,
-  client: Driver.MongoClient
+  decoded: TransactionOptions.Decoded,
+  within: Attempt.Part
 ): Effect.Effect<void, IncompatibleJoin> => {
-  const options_ = differing(options, within.options, client)
-  return options_.length === 0 ? Effect.void : Effect.fail(new IncompatibleJoin({ options: options_ }))
+  const options = differing(decoded, within.options)
+  return options.length === 0 ? Effect.void : Effect.fail(new IncompatibleJoin({ options }))
 }

@@ -9,6 +9,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Driver from "mongodb"
 import * as Attempt from "../../src/internal/attempt.js"
+import { withClientDefaults } from "../../src/internal/driverTransaction.js"
 import * as Hooks from "../../src/internal/hooks.js"
 import * as Joining from "../../src/internal/joining.js"
 import type { MongoError } from "../../src/MongoError.js"
@@ -26,8 +27,9 @@ const decode = (options: Options) => Either.getOrThrow(TransactionOptions.decode
 
 /** The options for which a part may not join a transaction that was started with others. */
 const differing = (part: Options, transaction: Options, driver: Driver.MongoClient = client(), session?: Options) => {
-  const options = TransactionOptions.merge(decode(transaction), session && decode(session))
-  return Effect.runSync(Effect.match(Joining.ensureSame(decode(part), attempt({ options }), driver), {
+  const own = TransactionOptions.merge(decode(transaction), session && decode(session))
+  const options = withClientDefaults(own, driver)
+  return Effect.runSync(Effect.match(Joining.ensureSame(decode(part), attempt({ options })), {
     onFailure: (error) => error.options,
     onSuccess: () => []
   }))
