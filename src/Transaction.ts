@@ -32,9 +32,6 @@ import * as Session from "./Session.js"
 import type { TransactionEnded, TransactionUnsupported } from "./SessionErrors.js"
 import {
   type InvalidInTransaction,
-  type SessionBusy,
-  type SessionEnded,
-  type SessionLapsed,
   SessionMisconfigured,
   type TransactionDoomed,
   type TransactionError,
@@ -59,6 +56,10 @@ export type {
   /** The transaction that an effect runs in. @since 0.1.0 @category models */
   Service
 } from "./internal/attempt.js"
+export type {
+  /** What manual control of a transaction can fail with, whatever it does. @since 0.1.0 @category errors */
+  ManualError
+} from "./internal/byHand.js"
 export type {
   /** The state of a session's transaction. @since 0.1.0 @category models */
   State
@@ -204,7 +205,7 @@ export const run: {
       }
       // In a sandbox nothing is ever committed, so that what would be a transaction of its own must join.
       if (within !== undefined && (propagation !== "requiresNew" || within.part.of.isSandbox)) {
-        yield* Joining.ensureSame(decoded, within.part, within.session.client.driver)
+        yield* Joining.ensureSame(decoded, within.part)
         return yield* Joining.join((part) => inside(effect, within.session, part), within.part)
       }
       const done = yield* inSession(within === undefined ? session : Option.none(), options, (service) =>
@@ -390,7 +391,7 @@ export const outside = <A, E, R>(
  */
 export const start = (
   options?: TransactionOptions.TransactionOptions
-): Effect.Effect<void, ManualError | SessionMisconfigured | TransactionUnsupported, Session.Session> =>
+): Effect.Effect<void, ByHand.ManualError | SessionMisconfigured | TransactionUnsupported, Session.Session> =>
   Effect.gen(function*() {
     const decoded = yield* TransactionOptions.decode(options)
     const session = yield* Session.Session
@@ -412,8 +413,11 @@ export const start = (
  * @since 0.1.0
  * @category combinators
  */
-export const commit: Effect.Effect<void, ManualError | TransactionDoomed | InvalidInTransaction, Session.Session> =
-  Effect.flatMap(Session.Session, (session) => ByHand.commit(session[key]))
+export const commit: Effect.Effect<
+  void,
+  ByHand.ManualError | TransactionDoomed | InvalidInTransaction,
+  Session.Session
+> = Effect.flatMap(Session.Session, (session) => ByHand.commit(session[key]))
 
 /**
  * Aborts the transaction of the ambient session by hand. What the server has against it is ignored, for it aborts by
@@ -427,7 +431,7 @@ export const commit: Effect.Effect<void, ManualError | TransactionDoomed | Inval
  * @since 0.1.0
  * @category combinators
  */
-export const abort: Effect.Effect<void, ManualError, Session.Session> = Effect.flatMap(
+export const abort: Effect.Effect<void, ByHand.ManualError, Session.Session> = Effect.flatMap(
   Session.Session,
   (session) => ByHand.abort(session[key])
 )
@@ -442,14 +446,6 @@ export const state: Effect.Effect<DriverTransaction.State, never, Session.Sessio
   Session.Session,
   (session) => DriverTransaction.stateOf(session[key].session())
 )
-
-/**
- * What manual control of a transaction can fail with, whatever it does.
- *
- * @since 0.1.0
- * @category errors
- */
-export type ManualError = SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError
 
 const propagations: ReadonlyArray<unknown> = ["required", "requiresNew", "mandatory", "never", undefined]
 

@@ -27,10 +27,11 @@ import type { Ended } from "./outcome.js"
 import { type Gate, settled } from "./sessionGate.js"
 import { isCommitUnknown } from "./transient.js"
 
-type Refusal = SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError
+/** What manual control can fail with, whatever it does. */
+export type ManualError = SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError
 
 /** Starts a transaction in a session. */
-export const start = (gate: Gate, options: TransactionOptions.Resolved): Effect.Effect<void, Refusal> =>
+export const start = (gate: Gate, options: TransactionOptions.Resolved): Effect.Effect<void, ManualError> =>
   gate.inTurn("startTransaction", (part) =>
     Effect.zipRight(
       gate.ready("startTransaction"),
@@ -60,7 +61,7 @@ export const active = (gate: Gate): Attempt.Part | undefined =>
   gate.manual !== undefined && !gate.manual.of.over && gate.session().inTransaction() ? gate.manual : undefined
 
 /** Commits the transaction of a session; once more where the first time it did not become clear whether it happened. */
-export const commit = (gate: Gate): Effect.Effect<void, Refusal | TransactionDoomed | InvalidInTransaction> =>
+export const commit = (gate: Gate): Effect.Effect<void, ManualError | TransactionDoomed | InvalidInTransaction> =>
   Effect.gen(function*() {
     const { part } = yield* Attempt.placeIn(gate.lane)
     if (part?.of.isSandbox === true) {
@@ -78,7 +79,7 @@ export const commit = (gate: Gate): Effect.Effect<void, Refusal | TransactionDoo
   })
 
 /** Aborts the transaction of a session. */
-export const abort = (gate: Gate): Effect.Effect<void, Refusal> =>
+export const abort = (gate: Gate): Effect.Effect<void, ManualError> =>
   end(gate, "abortTransaction", gate.settleTimeout, DriverTransaction.abort)
 
 /**
@@ -90,7 +91,7 @@ const end = (
   operation: "commitTransaction" | "abortTransaction",
   time: Duration.Duration,
   evaluate: (session: Driver.ClientSession) => Promise<void>
-): Effect.Effect<void, Refusal> =>
+): Effect.Effect<void, ManualError> =>
   Effect.suspend(() => {
     let due: ReadonlyArray<Attempt.Hook> = []
     const inTurn = gate.inTurn(operation, (part) =>

@@ -7,19 +7,11 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "../CausalToken.js"
-import {
-  type SessionBusy,
-  SessionEnded,
-  SessionLapsed,
-  type TransactionEnded,
-  UnacknowledgedWrite,
-  type UseError
-} from "../SessionErrors.js"
+import { SessionEnded, SessionLapsed, UnacknowledgedWrite, type UseError } from "../SessionErrors.js"
 import type { SessionId } from "../SessionId.js"
 import type { Member } from "../SessionKeeper.js"
 import type * as SessionOptions from "../SessionOptions.js"
 import * as Telemetry from "../Telemetry.js"
-import * as Attempt from "./attempt.js"
 import { closingStep, errorName, within } from "./bounded.js"
 import { abandon } from "./byHand.js"
 import type * as MongoClient from "./connection.js"
@@ -174,30 +166,16 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
         )
       })
 
-    // A fiber that outlives its transaction is told that, whether or not the session has ended with it.
-    const inOrder = <A, E, R>(
-      operation: string,
-      effect: (part: Attempt.Part | undefined) => Effect.Effect<A, E, R>
-    ): Effect.Effect<A, E | SessionEnded | SessionBusy | TransactionEnded, R> =>
-      Effect.flatMap(Attempt.placeIn(lane), ({ part }): Effect.Effect<
-        A,
-        E | SessionEnded | SessionBusy | TransactionEnded,
-        R
-      > =>
-        part === undefined && (ended || broken)
-          ? Effect.fail(new SessionEnded({ operation, reason: ended ? "released" : "broken" }))
-          : gate.inTurn(operation, effect))
-
     const gate: Transactional = {
       lane,
       settleTimeout,
       session: () => session,
-      inTurn: inTurn(lane, options.onBusy),
+      inTurn: inTurn(lane, options.onBusy, ensureOpen),
       ready: (operation) => Effect.zipRight(ensureOpen(operation), ensureAlive(operation)),
       call,
       perform: (name, prepare) => {
         const { operation } = name
-        return inOrder(operation, (part) =>
+        return gate.inTurn(operation, (part) =>
           gate.ready(operation).pipe(
             Effect.zipRight(Effect.suspend(() => prepare(session))),
             Effect.flatMap((evaluate) =>
@@ -272,7 +250,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       yield* client.adminCommand({ refreshSessions: [member.lsid()] })
       member.touch(sent)
     })
-    const refresh = inOrder("refresh", () => refreshInTurn)
+    const refresh = gate.inTurn("refresh", () => refreshInTurn)
 
     let id: { readonly of: Driver.ServerSession; readonly id: SessionId } | undefined
     const service = {

@@ -38,7 +38,7 @@ export interface Gate {
   readonly inTurn: <A, E, R>(
     operation: string,
     effect: (part: Attempt.Part | undefined) => Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | SessionBusy | TransactionEnded, R>
+  ) => Effect.Effect<A, E | SessionEnded | SessionBusy | TransactionEnded, R>
   /** Fails where no operation may begin; renews a session that has lapsed, if it may. */
   readonly ready: (operation: string) => Effect.Effect<void, SessionEnded | SessionLapsed>
   /** Runs a promise of the driver for the one whose turn it is. */
@@ -58,18 +58,27 @@ export interface Gate {
 /**
  * Runs an effect in its turn: in the lane of the attempt that the fiber is in, or in that of the session.
  *
- * Where the fiber has stepped out of a transaction on this very session, it would wait for the transaction, and that for it.
+ * A fiber that outlives its transaction is told that, whether or not the session has ended with it. Where the fiber has
+ * stepped out of a transaction on this very session, it would wait for the transaction, and that for it.
  */
-export const inTurn = (lane: Lane.Lane, onBusy: "queue" | "fail"): Gate["inTurn"] => {
+export const inTurn = (
+  lane: Lane.Lane,
+  onBusy: "queue" | "fail",
+  ensureOpen: (operation: string) => Effect.Effect<void, SessionEnded>
+): Gate["inTurn"] => {
   const enter = onBusy === "fail" ? Lane.withPermitNow : Lane.withPermit
-  return (operation, effect) =>
-    Effect.flatMap(Attempt.placeIn(lane), ({ isLocked, part }) => {
+  return <A, E, R>(operation: string, effect: (part: Attempt.Part | undefined) => Effect.Effect<A, E, R>) =>
+    Effect.flatMap(Attempt.placeIn(lane), ({ isLocked, part }): Effect.Effect<
+      A,
+      E | SessionEnded | SessionBusy | TransactionEnded,
+      R
+    > => {
       if (part !== undefined) {
         const whenOpen = Effect.zipRight(Attempt.ensureOpen(part, operation), Effect.suspend(() => effect(part)))
         return enter(part.of.lane, operation, whenOpen)
       }
       if (isLocked) return Effect.fail(new SessionBusy({ operation, holder: "the transaction that it stepped out of" }))
-      return enter(lane, operation, Effect.suspend(() => effect(undefined)))
+      return Effect.zipRight(ensureOpen(operation), enter(lane, operation, Effect.suspend(() => effect(undefined))))
     })
 }
 
