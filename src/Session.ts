@@ -252,7 +252,10 @@ export const current = <Client = MongoClient.MongoClient>(
 export const use = <A>(
   evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
   options?: UseOptions
-): Effect.Effect<A, UseError, Session> => Effect.flatMap(Session, (session) => session.use(evaluate, options))
+): Effect.Effect<A, UseError, Session> =>
+  Effect.withFiberRuntime(({ currentContext }) =>
+    Context.get(currentContext as Context.Context<Session>, Session).use(evaluate, options)
+  )
 
 /**
  * Checks options of unknown origin; `SessionMisconfigured` lists everything that is wrong with them.

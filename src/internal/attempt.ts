@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import { MongoError } from "../MongoError.js"
@@ -171,16 +172,16 @@ const outwards = (part: Part | undefined, lane: Lane.Lane): Part | undefined =>
  */
 export type Place = { readonly part: Part | undefined; readonly isLocked: boolean }
 
+/** The place of a fiber in the session of the lane. */
+export const placeOf = ({ currentContext }: Fiber.RuntimeFiber<unknown, unknown>, lane: Lane.Lane): Place => {
+  const part = outwards(partOf(currentContext), lane)
+  const around = outwards(Context.getOrElse(currentContext, Around, () => undefined), lane)
+  return { part, isLocked: around !== undefined && !around.of.run.isOver && around.of.lane !== lane }
+}
+
 /** The place of the running fiber in the session of the lane. */
 export const placeIn = (lane: Lane.Lane): Effect.Effect<Place> =>
-  Effect.withFiberRuntime((fiber) => {
-    const part = outwards(partOf(fiber.currentContext), lane)
-    const around = outwards(Context.getOrElse(fiber.currentContext, Around, () => undefined), lane)
-    return Effect.succeed({
-      part,
-      isLocked: around !== undefined && !around.of.run.isOver && around.of.lane !== lane
-    })
-  })
+  Effect.withFiberRuntime((fiber) => Effect.succeed(placeOf(fiber, lane)))
 
 /** The transaction of the running fiber, whatever its session. */
 export const innermost: Effect.Effect<Part | undefined> = Effect.withFiberRuntime((fiber) =>
@@ -201,15 +202,13 @@ export const behind = <A, E, R>(effect: Effect.Effect<A, E, R>, part: Part): Eff
 export const ensureOpen = (part: Part, operation: string): Effect.Effect<void, TransactionEnded> =>
   Effect.suspend(() => part.isOver ? Effect.fail(new TransactionEnded({ operation })) : Effect.void)
 
-/** Runs an operation of a part, whose turn it is, and writes down what it sees. */
-export const operate = <A, E, R>(part: Part, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => {
-    for (let one: Part | undefined = part; one !== undefined; one = one.within) one.operations++
-    return Effect.tapErrorCause(effect, (cause) => Effect.sync(() => observe(part.of, cause)))
-  })
+/** Writes down that an operation of a part begins. */
+export const begin = (part: Part): void => {
+  for (let one: Part | undefined = part; one !== undefined; one = one.within) one.operations++
+}
 
 /** Writes down a failure that an attempt has seen. What the driver refused by itself never reached the server. */
-const observe = (attempt: Attempt, cause: Cause.Cause<unknown>): void => {
+export const observe = (attempt: Attempt, cause: Cause.Cause<unknown>): void => {
   const failures = [...Cause.failures(cause)]
   attempt.transient ??= transientFor(attempt, cause) ?? failures.find(isLostConnection)
   if (failures.some(isOfServer)) attempt.doom ??= cause

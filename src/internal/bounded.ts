@@ -1,10 +1,15 @@
 /**
  * Waiting that comes to an end, also where nothing can be interrupted.
  */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import { constVoid } from "effect/Function"
 import * as Telemetry from "../Telemetry.js"
 
 /**
@@ -31,24 +36,32 @@ export const within = <A, R>(
   }))
 
 /**
- * What an effect gives, that comes to its end by itself; or, where that takes longer than so long, something else. It is
- * not interrupted then, and goes on alone.
+ * Calls a function after so long, by the clock of a fiber, unless it is told to stop before.
+ *
+ * Not a fiber that sleeps, where the clock is the real one: it would be made for each commit, to no purpose but once in a
+ * lifetime, and cost more than all else that this library does there.
  */
-export const awaited = <A, B, R>(
+export const after = (
+  fiber: Fiber.RuntimeFiber<unknown, unknown>,
   time: Duration.Duration,
-  effect: Effect.Effect<A, never, R>,
-  late: B
-): Effect.Effect<A | B, never, R> =>
-  Effect.uninterruptible(Effect.gen(function*() {
-    const outcome = yield* Deferred.make<A | B>()
-    yield* Effect.forkDaemon(Effect.flatMap(effect, (value) => Deferred.succeed(outcome, value)))
-    const timer = yield* Effect.forkDaemon(
-      Effect.interruptible(Effect.zipRight(Effect.sleep(time), Deferred.succeed(outcome, late)))
-    )
-    const value = yield* Deferred.await(outcome)
-    yield* Fiber.interruptFork(timer)
-    return value
-  }))
+  then: () => void
+): () => void => {
+  const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+  const millis = Duration.toMillis(time)
+  if (clock !== realClock) {
+    const sleeping = Effect.runFork(Effect.map(clock.sleep(time), then))
+    return () => sleeping.unsafeInterruptAsFork(FiberId.none)
+  }
+  if (millis > longest) return constVoid
+  // eslint-disable-next-line no-restricted-globals
+  const timer = setTimeout(then, millis)
+  return () => clearTimeout(timer)
+}
+
+const realClock = Context.get(DefaultServices.liveServices, Clock.Clock)
+
+// What is longer, 24 days and a half, would come to its end at once.
+const longest = 2 ** 31 - 1
 
 /** Runs a step of closing: bounded in time, never failing, and logged when it does not succeed. */
 export const closingStep = <E, R>(

@@ -44,6 +44,8 @@ export interface Service extends Inspectable.Inspectable {
   readonly settleTimeout: Duration.Duration
   /** How long each step of closing may take. */
   readonly closeTimeout: Duration.Duration
+  /** What `sessionTimeout` gives at this moment. */
+  readonly knownTimeout: () => Option.Option<Duration.Duration>
   /** Whether the client is closed, or about to be. */
   readonly isClosed: () => boolean
   /** Keeps this client's sessions alive, and knows which are open. */
@@ -268,9 +270,11 @@ const serve = (
         { operation: Object.keys(command)[0] ?? "command", namespace: "admin", settleTimeout: settings.settleTimeout },
         (signal) => Gate.adminCommand(driver, command, signal)
       )
-    const sessionTimeout = Effect.sync(() =>
-      Option.flatMap(topology.known(), (deployment) => deployment.sessionTimeout)
-    )
+    const knownTimeout = () => {
+      const deployment = topology.known()
+      return Option.isSome(deployment) ? deployment.value.sessionTimeout : Option.none()
+    }
+    const sessionTimeout = Effect.sync(knownTimeout)
     const keeper = SessionKeeper.make(
       (ids) => Effect.asVoid(adminCommand({ refreshSessions: ids })),
       sessionTimeout,
@@ -302,6 +306,7 @@ const serve = (
       driver,
       database: settings.database,
       sessionTimeout,
+      knownTimeout,
       deployment: known(asking.withPermits(1)(known(ask))),
       openSessions: Effect.sync(() => keeper.members().length),
       settleTimeout: settings.settleTimeout,

@@ -45,25 +45,46 @@ export const call = <A>(
   options: CallOptions,
   evaluate: (signal: AbortSignal) => PromiseLike<A>
 ): Effect.Effect<A, MongoError> =>
-  Effect.async<A, MongoError>((resume) => {
-    const controller = new AbortController()
-    const settled = start(evaluate, controller.signal).then(
-      (value) => resume(Exit.succeed(value)),
-      (error: unknown) => {
-        if (controller.signal.aborted) options.onAborted?.()
-        resume(Exit.failCause(toCause(options, error)))
-      }
-    )
-    return Effect.suspend(() => {
-      const cursors = Cursors.withSignal(options.client, controller.signal)
-      Cursors.abort(controller, cursors)
-      return settle(options, settled.then(() => Cursors.closeAll(cursors)))
-    })
+  Effect.async((done) => begin({ ...options, evaluate: ({ signal }) => evaluate(signal), done }))
+
+/** What has a signal. One that nobody asks for is not made: it would cost more than all else that is done for a call. */
+export interface Signalled {
+  readonly signal: AbortSignal
+}
+
+/** A call, and who is told when it has settled. */
+export interface Call<A> extends CallOptions {
+  readonly evaluate: (controller: Signalled) => PromiseLike<A>
+  readonly done: (exit: Exit.Exit<A, MongoError>) => void
+}
+
+/** Begins a {@link call}, and gives what an interruption does. */
+export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
+  const controller = new AbortController()
+  let isAborted = false
+  const settled = start(call.evaluate, controller).then(
+    (value) => call.done(Exit.succeed(value)),
+    (error: unknown) => {
+      if (isAborted) call.onAborted?.()
+      call.done(Exit.failCause(toCause(call, error)))
+    }
+  )
+  return Effect.suspend(() => {
+    isAborted = true
+    const cursors = Cursors.withSignal(call.client, controller.signal)
+    Cursors.abort(controller, cursors)
+    return settle(call, settled.then(() => Cursors.closeAll(cursors)))
   })
+}
 
 // A function that throws instead of rejecting is treated alike.
-const start = async <A>(evaluate: (signal: AbortSignal) => PromiseLike<A>, signal: AbortSignal): Promise<A> =>
-  evaluate(signal)
+const start = <A>(evaluate: Call<A>["evaluate"], controller: Signalled): Promise<A> => {
+  try {
+    return Promise.resolve(evaluate(controller))
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
 
 const settle = (options: CallOptions, settled: Promise<void>): Effect.Effect<void> =>
   Effect.flatMap(

@@ -35,6 +35,7 @@ const states: Readonly<Record<string, State>> = {
 interface Hidden {
   readonly transaction?: {
     state?: string
+    transition?: (state: string) => void
     readonly options?: {
       writeConcern?: Driver.WriteConcern
       readonly readPreference?: Driver.ReadPreferenceLike | undefined
@@ -66,33 +67,42 @@ export const mayBeBegun = (session: Driver.ClientSession): boolean =>
  * The driver takes a transaction for begun when its first command has failed, even where nothing was sent. The next
  * command then does not begin it, and the server knows no such transaction.
  */
-export const keepStarting = <A>(session: Driver.ClientSession, evaluate: () => PromiseLike<A>): PromiseLike<A> =>
-  stateOf(session) === "starting" ? watched(session, evaluate) : evaluate()
+export const keepStarting = <A, X>(
+  session: Driver.ClientSession,
+  evaluate: (session: Driver.ClientSession, x: X) => PromiseLike<A>,
+  x: X
+): PromiseLike<A> =>
+  hidden(session).transaction?.state === "STARTING_TRANSACTION" ? watched(session, evaluate, x) : evaluate(session, x)
 
-const watched = async <A>(session: Driver.ClientSession, evaluate: () => PromiseLike<A>): Promise<A> => {
+const watched = async <A, X>(
+  session: Driver.ClientSession,
+  evaluate: (session: Driver.ClientSession, x: X) => PromiseLike<A>,
+  x: X
+): Promise<A> => {
   const server = session.serverSession
-  const descriptor = { configurable: true, enumerable: true }
-  let { lastUse } = server
-  let commands = 0
-  // The driver notes the time of each command that it gives the session's id.
-  Object.defineProperty(server, "lastUse", {
-    ...descriptor,
-    get: () => lastUse,
-    set: (time: number) => {
-      commands++
-      lastUse = time
-    }
-  })
+  const { transaction } = hidden(session)
+  // Each command that gets the session's id notes the time in whole milliseconds; this stays until the second does.
+  let mark: number | undefined
+  onceBegun(transaction, () => mark = server.lastUse -= 0.5)
   try {
-    return await evaluate()
+    return await evaluate(session, x)
   } catch (error) {
-    const { transaction } = hidden(session)
-    if (commands === 1 && transaction !== undefined && stateOf(session) === "inProgress" && isOfEncoder(error)) {
+    if (
+      transaction !== undefined && mark === server.lastUse && stateOf(session) === "inProgress" && isOfEncoder(error)
+    ) {
       transaction.state = "STARTING_TRANSACTION"
     }
     throw error
-  } finally {
-    Object.defineProperty(server, "lastUse", { ...descriptor, writable: true, value: lastUse })
+  }
+}
+
+// The driver takes the transaction for begun when its first command was answered, or has failed.
+const onceBegun = (transaction: Hidden["transaction"], listener: () => void): void => {
+  if (transaction?.transition === undefined) return
+  transaction.transition = (state) => {
+    listener()
+    Reflect.deleteProperty(transaction, "transition")
+    transaction.transition?.(state)
   }
 }
 

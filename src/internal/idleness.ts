@@ -4,8 +4,11 @@
  * The server never says that it dropped a session (it silently recreates an unknown id), so the client's clock is all
  * there is to tell.
  */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 
 /** A point in time on both of the machine's clocks, in milliseconds. */
 export interface Instant {
@@ -13,11 +16,14 @@ export interface Instant {
   readonly monotonic: number
 }
 
+/** The present, by the clock of a fiber. */
+export const nowOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Instant => {
+  const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+  return { wall: clock.unsafeCurrentTimeMillis(), monotonic: Number(clock.unsafeCurrentTimeNanos()) / 1_000_000 }
+}
+
 /** The present, by Effect's clock. */
-export const now: Effect.Effect<Instant> = Effect.map(Effect.clock, (clock) => ({
-  wall: clock.unsafeCurrentTimeMillis(),
-  monotonic: Number(clock.unsafeCurrentTimeNanos() / 1_000n) / 1_000
-}))
+export const now: Effect.Effect<Instant> = Effect.withFiberRuntime((fiber) => Effect.succeed(nowOf(fiber)))
 
 /**
  * The milliseconds between two instants: the larger of wall and monotonic time passed.

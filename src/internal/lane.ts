@@ -17,9 +17,9 @@ export interface Claim {
   readonly span: string | undefined
 }
 
-interface Waiter {
+/** A claim to the permit, granted or still in the queue. */
+export interface Waiter {
   readonly claim: Claim
-  granted: boolean
   wake: (() => void) | undefined
 }
 
@@ -49,22 +49,10 @@ export const withPermit = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(claimOf(operation), (claim) => {
-      const waiter = enqueue(lane, claim)
-      const held = Effect.ensuring(restore(effect), Effect.sync(() => leave(lane, waiter)))
-      if (waiter.granted) {
-        return held
-      }
-      // Whether the permit was handed over is looked up here, where nothing can interrupt: a fiber interrupted just as
-      // its turn comes passes the permit on instead of taking it to its grave.
-      return Effect.flatMap(Effect.exit(restore(turn(lane, waiter))), (exit) => {
-        if (Exit.isSuccess(exit)) {
-          return held
-        }
-        leave(lane, waiter)
-        return Effect.failCause(exit.cause)
-      })
-    })
+    Effect.flatMap(
+      enter(lane, operation, restore),
+      (held) => Effect.ensuring(restore(effect), Effect.sync(() => leave(lane, held)))
+    )
   )
 
 /** {@link withPermit}, but fails instead of waiting. */
@@ -74,32 +62,52 @@ export const withPermitNow = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SessionBusy, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(claimOf(operation), (claim): Effect.Effect<A, E | SessionBusy, R> => {
-      if (lane.holder !== undefined) {
-        return Effect.fail(new SessionBusy({ operation, holder: lane.holder.claim.operation }))
-      }
-      const waiter = enqueue(lane, claim)
-      return Effect.ensuring(restore(effect), Effect.sync(() => leave(lane, waiter)))
-    })
+    Effect.flatMap(
+      enterNow(lane, operation),
+      (held) => Effect.ensuring(restore(effect), Effect.sync(() => leave(lane, held)))
+    )
   )
 
-const claimOf = (operation: string): Effect.Effect<Claim> =>
-  Effect.withFiberRuntime(({ currentSpan }) =>
-    Effect.succeed({ operation, span: currentSpan?._tag === "Span" ? currentSpan.name : undefined })
-  )
-
-const enqueue = (lane: Lane, claim: Claim): Waiter => {
-  const waiter: Waiter = { claim, granted: lane.holder === undefined, wake: undefined }
-  if (waiter.granted) {
-    lane.holder = waiter
-  } else {
+/**
+ * Takes the permit, or waits for it, where nothing else can be interrupted; whoever has it gives it back by {@link leave}.
+ */
+export const enter = (
+  lane: Lane,
+  operation: string,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+): Effect.Effect<Waiter> =>
+  Effect.withFiberRuntime((fiber) => {
+    if (lane.holder === undefined) return Effect.succeed(take(lane, operation, fiber))
+    const waiter: Waiter = { claim: claimOf(operation, fiber), wake: undefined }
     lane.waiting.add(waiter)
-  }
+    // Whether the permit was handed over is looked up here, where nothing can interrupt: a fiber interrupted just as its
+    // turn comes passes the permit on instead of taking it to its grave.
+    return Effect.flatMap(Effect.exit(restore(turn(lane, waiter))), (exit) => {
+      if (Exit.isSuccess(exit)) return Effect.succeed(waiter)
+      leave(lane, waiter)
+      return Effect.failCause(exit.cause)
+    })
+  })
+
+/** {@link enter}, but fails instead of waiting. */
+export const enterNow = (lane: Lane, operation: string): Effect.Effect<Waiter, SessionBusy> =>
+  Effect.withFiberRuntime((fiber) => {
+    if (lane.holder !== undefined) {
+      return Effect.fail(new SessionBusy({ operation, holder: lane.holder.claim.operation }))
+    }
+    return Effect.succeed(take(lane, operation, fiber))
+  })
+
+/** Takes the permit of a lane that is not busy. */
+export const take = (lane: Lane, operation: string, fiber: Fiber.RuntimeFiber<unknown, unknown>): Waiter => {
+  const waiter: Waiter = { claim: claimOf(operation, fiber), wake: undefined }
+  lane.holder = waiter
   return waiter
 }
 
-const leave = (lane: Lane, waiter: Waiter): void => {
-  if (!waiter.granted) {
+/** Gives the permit to the first in the queue, or leaves the queue. Once is enough, twice does no harm. */
+export const leave = (lane: Lane, waiter: Waiter): void => {
+  if (lane.holder !== waiter) {
     lane.waiting.delete(waiter)
     return
   }
@@ -110,15 +118,19 @@ const leave = (lane: Lane, waiter: Waiter): void => {
   }
   lane.waiting.delete(next.value)
   lane.holder = next.value
-  next.value.granted = true
   next.value.wake?.()
 }
+
+const claimOf = (operation: string, { currentSpan }: Fiber.RuntimeFiber<unknown, unknown>): Claim => ({
+  operation,
+  span: currentSpan?._tag === "Span" ? currentSpan.name : undefined
+})
 
 const turn = (lane: Lane, waiter: Waiter): Effect.Effect<void> =>
   Effect.flatMap(Effect.fork(complain(lane, waiter)), (watch) =>
     Effect.ensuring(
       Effect.async<void>((resume) => {
-        if (waiter.granted) {
+        if (lane.holder === waiter) {
           resume(Effect.void)
         } else {
           waiter.wake = () => resume(Effect.void)
@@ -131,7 +143,7 @@ const complain = (lane: Lane, waiter: Waiter): Effect.Effect<void> =>
   // A wait inside an uninterruptible region must still be able to call off its watch.
   Effect.interruptible(Effect.delay(
     Effect.suspend(() => {
-      if (waiter.granted || !lane.waiting.has(waiter)) {
+      if (!lane.waiting.has(waiter)) {
         return Effect.void
       }
       const holder = lane.holder?.claim

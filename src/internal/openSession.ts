@@ -3,11 +3,12 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "../CausalToken.js"
-import { SessionEnded, SessionLapsed, UnacknowledgedWrite, type UseError } from "../SessionErrors.js"
+import { SessionEnded, SessionLapsed, type UseError } from "../SessionErrors.js"
 import type { SessionId } from "../SessionId.js"
 import type { Member } from "../SessionKeeper.js"
 import type * as SessionOptions from "../SessionOptions.js"
@@ -18,11 +19,11 @@ import type * as MongoClient from "./connection.js"
 import * as Cursors from "./cursors.js"
 import * as Gate from "./driver.js"
 import * as DriverTransaction from "./driverTransaction.js"
-import { isUnacknowledgedWrite } from "./failure.js"
 import * as Idleness from "./idleness.js"
 import * as Lane from "./lane.js"
+import { perform } from "./performing.js"
 import * as Pool from "./pool.js"
-import { type Evaluate, type Gate as Transactional, inTurn, key, operate } from "./sessionGate.js"
+import { type Evaluate, type Gate as Transactional, key, type RunningFiber, turns } from "./sessionGate.js"
 
 /**
  * What a session is doing.
@@ -58,6 +59,21 @@ export const open = (client: MongoClient.Service, options: SessionOptions.Decode
     (session) => session.service
   )
 
+/** What is done in `use`. */
+export type Use<A> = (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
+
+// No signal is made for a function that does not take one; what has no parameters in writing may take them all.
+const signalled = <A>(evaluate: Use<A>): Evaluate<A> =>
+  evaluate.length === 1
+    ? evaluate as (session: Driver.ClientSession) => PromiseLike<A>
+    : (session, { signal }) => evaluate(session, signal)
+
+// What a session that has lapsed is told of itself.
+interface Lapse {
+  readonly idle: Duration.Duration
+  readonly timeout: Duration.Duration
+}
+
 const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
   Effect.gen(function*() {
     const lane = Lane.make()
@@ -81,37 +97,34 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
     const idle = Effect.map(Idleness.now, idleAt)
 
     // How long the session has been idle and how long it may be, if that is too long.
-    const lapse = Effect.map(
-      Effect.zip(idle, client.sessionTimeout),
-      ([time, timeout]) =>
-        Option.filter(timeout, (limit) => Idleness.hasLapsed(time, limit)).pipe(
-          Option.map((limit) => ({ idle: Duration.millis(Math.floor(time)), timeout: limit }))
-        )
-    )
+    const lapseAt = (now: Idleness.Instant): Lapse | undefined => {
+      const timeout = Option.getOrUndefined(client.knownTimeout())
+      const time = idleAt(now)
+      return timeout !== undefined && Idleness.hasLapsed(time, timeout)
+        ? { idle: Duration.millis(Math.floor(time)), timeout }
+        : undefined
+    }
+
+    const closed = (operation: string): SessionEnded | undefined =>
+      ended || broken ? new SessionEnded({ operation, reason: ended ? "released" : "broken" }) : undefined
 
     const ensureOpen = (operation: string): Effect.Effect<void, SessionEnded> =>
-      Effect.suspend(() =>
-        ended || broken
-          ? Effect.fail(new SessionEnded({ operation, reason: ended ? "released" : "broken" }))
-          : Effect.void
-      )
+      Effect.suspend(() => closed(operation) ?? Effect.void)
 
-    const ensureAlive = (operation: string): Effect.Effect<void, SessionLapsed> =>
-      Effect.flatMap(
-        lapse,
-        Option.match({
-          onNone: () => Effect.void,
-          onSome: (times) =>
-            Effect.when(Telemetry.lapsed(1, times.timeout), member.noteLapse).pipe(
-              // A transaction is gone with its session; what remains of it must not run outside of one.
-              Effect.zipRight(
-                options.onLapse === "renew" && !session.inTransaction()
-                  ? renew
-                  : Effect.fail(new SessionLapsed({ operation, ...times }))
-              )
-            )
-        })
-      )
+    const ready = (operation: string) =>
+      Effect.withFiberRuntime<void, SessionEnded | SessionLapsed>((fiber) => {
+        const lapse = lapseAt(Idleness.nowOf(fiber))
+        const refusal = closed(operation)
+        if (refusal !== undefined || lapse === undefined) return refusal ?? Effect.void
+        return Effect.when(Telemetry.lapsed(1, lapse.timeout), member.noteLapse).pipe(
+          // A transaction is gone with its session; what remains of it must not run outside of one.
+          Effect.zipRight(
+            options.onLapse === "renew" && !session.inTransaction()
+              ? renew
+              : Effect.fail(new SessionLapsed({ operation, ...lapse }))
+          )
+        )
+      })
 
     const closeCursors = (of: Driver.ClientSession) =>
       closingStep(
@@ -133,60 +146,46 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
 
     // The server has heard of the session when the driver last sent its id, not when the operation was over: an operation
     // may go on without the server, or never have needed it.
-    const noteUse = (before: number) =>
-      Effect.map(Idleness.now, (now) => {
-        if (session.serverSession.lastUse !== before) {
-          lastUsed = Idleness.latest(lastUsed, Idleness.before(now, Pool.sinceLastUse(session.serverSession)))
-        }
-      })
+    const noteUse = (before: number, fiber: RunningFiber): void => {
+      const server = session.serverSession
+      if (server.lastUse !== before) {
+        lastUsed = Idleness.latest(lastUsed, Idleness.before(Idleness.nowOf(fiber), client.pool.sinceLastUse(server)))
+      }
+    }
 
     const breakUp = Effect.sync(() => {
       broken = true
       Pool.markDirty(session)
     })
 
-    const call: Transactional["call"] = (name, evaluate, onAborted) =>
-      Effect.suspend(() => {
-        const before = session.serverSession.lastUse
-        return Effect.ensuring(
-          Gate.call(
-            {
-              ...name,
-              settleTimeout,
-              client: client.driver,
-              onAborted: () => {
-                mayHoldCursor = true
-                onAborted?.()
-              },
-              onUnsettled: breakUp
-            },
-            (signal) => DriverTransaction.keepStarting(session, () => evaluate(session, signal))
-          ),
-          noteUse(before)
-        )
+    const begin: Transactional["begin"] = (fiber, { namespace, operation }, evaluate, done, onAborted) => {
+      const before = session.serverSession.lastUse
+      return Gate.begin({
+        operation,
+        namespace,
+        settleTimeout,
+        client: client.driver,
+        evaluate: (controller) => DriverTransaction.keepStarting(session, evaluate, controller),
+        done: (exit) => {
+          noteUse(before, fiber)
+          done(exit)
+        },
+        onAborted: () => {
+          mayHoldCursor = true
+          onAborted?.()
+        },
+        onUnsettled: breakUp
       })
+    }
 
     const gate: Transactional = {
       lane,
       settleTimeout,
       session: () => session,
-      inTurn: inTurn(lane, options.onBusy, ensureOpen),
-      ready: (operation) => Effect.zipRight(ensureOpen(operation), ensureAlive(operation)),
-      call,
-      perform: (name, prepare) => {
-        const { operation } = name
-        return gate.inTurn(operation, (part) =>
-          gate.ready(operation).pipe(
-            Effect.zipRight(Effect.suspend(() => prepare(session))),
-            Effect.flatMap((evaluate) =>
-              Effect.catchIf(
-                operate(gate, part, name, evaluate),
-                isUnacknowledgedWrite,
-                () => Effect.fail(new UnacknowledgedWrite({ operation, source: "operation" }))
-              )
-            )
-          ))
-      },
+      ...turns(lane, options.onBusy, ensureOpen),
+      isReady: (fiber) => !ended && !broken && lapseAt(Idleness.nowOf(fiber)) === undefined,
+      ready,
+      begin,
       breakUp,
       isBroken: () => broken,
       manual: undefined
@@ -263,15 +262,17 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       },
       client,
       options,
-      use: <A>(evaluate: Evaluate<A>, name: UseOptions = {}): Effect.Effect<A, UseError> =>
-        gate.perform({ ...name, operation: name.operation ?? "use" }, () => Effect.succeed(evaluate)),
+      use: <A>(evaluate: Use<A>, { namespace, operation = "use" }: UseOptions = {}): Effect.Effect<A, UseError> => {
+        const prepared = Either.right(signalled(evaluate))
+        return perform(gate, { operation, namespace }, () => prepared)
+      },
       refresh,
       idle: Effect.map(idle, (time) => Duration.millis(Math.floor(time))),
-      state: Effect.map(
-        lapse,
-        (lapsed): State =>
-          ended ? "ended" : broken ? "broken" : Lane.isBusy(lane) ? "busy" : Option.isSome(lapsed) ? "lapsed" : "idle"
-      ),
+      state: Effect.map(Idleness.now, (now): State => {
+        if (ended) return "ended"
+        if (broken) return "broken"
+        return Lane.isBusy(lane) ? "busy" : lapseAt(now) === undefined ? "idle" : "lapsed"
+      }),
       operationTime: Effect.sync(() => Option.fromNullable(session.operationTime)),
       clusterTime: Effect.sync(() => Option.fromNullable(session.clusterTime)),
       snapshotTime: Effect.sync(() => Gate.snapshotTimeOf(session)),

@@ -3,6 +3,7 @@
  * right, its misuse found before any IO, and its failures classified. All data access goes through here.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import { MongoError } from "../MongoError.js"
@@ -12,6 +13,7 @@ import * as Telemetry from "../Telemetry.js"
 import { clientOf, type ClientOption, type MongoClient, type Service as Client } from "./connection.js"
 import * as Gate from "./driver.js"
 import { readPreferenceOf } from "./driverTransaction.js"
+import { perform } from "./performing.js"
 import * as Rules from "./rules.js"
 import { key } from "./sessionGate.js"
 
@@ -88,21 +90,21 @@ export const place = <C = MongoClient>(
         { name: operation, database, collection },
         Option.match(session, {
           onSome: ({ [key]: gate, options }) =>
-            gate.perform({ operation, namespace }, (driverSession) => {
+            perform(gate, { operation, namespace }, (driverSession) => {
               const isInTransaction = driverSession.inTransaction()
               const problem = Rules.violation(asked(request), {
                 session: isInTransaction ? "transaction" : "plain",
                 writeConcerns: writeConcerns(target, client),
                 readPreference: target.readPreference ?? readPreferenceOf(driverSession)
               })
-              if (problem !== undefined) return Effect.fail(problem)
+              if (problem !== undefined) return Either.left(problem)
               const own = isInTransaction ? undefined : options.snapshot ? "snapshot" : level
-              return Effect.succeed((session: Driver.ClientSession, signal: AbortSignal) =>
+              return Either.right((session: Driver.ClientSession, controller: Gate.Signalled) =>
                 evaluate({
                   session,
                   // The transaction's own is in force, whatever the client prefers.
                   ...(isInTransaction ? { readPreference: "primary" } : {}),
-                  ...added(request, signal, own)
+                  ...added(request, controller, own)
                 })
               )
             }),
@@ -112,7 +114,7 @@ export const place = <C = MongoClient>(
               ? Effect.fail(new MongoError({ reason: "ConnectionClosed", operation, namespace, labels: [] }))
               : Gate.call(
                 { operation, namespace, settleTimeout: client.settleTimeout, client: client.driver },
-                (signal) => evaluate(added(request, signal, level))
+                (signal) => evaluate(added(request, { signal }, level))
               )
         })
       )
@@ -162,10 +164,10 @@ const own: ReadonlySet<string> = new Set<Own>(["session", "signal", "timeoutMS",
 // A fresh read concern for each operation: the driver writes the session's causal time into the one that it is given.
 const added = (
   { kind, pipeline }: Request,
-  signal: AbortSignal,
+  controller: Gate.Signalled,
   level: Driver.ReadConcernLevel | undefined
 ): Added => ({
-  ...(kind === "read" ? { signal } : {}),
+  ...(kind === "read" ? { signal: controller.signal } : {}),
   ...(level !== undefined && (kind === "read" || pipeline !== undefined) ? { readConcern: { level } } : {})
 })
 

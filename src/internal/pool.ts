@@ -20,9 +20,18 @@ export interface Pool {
    * while the machine is suspended.
    */
   readonly note: (session: Driver.ClientSession, lastUsed: Idleness.Instant) => void
+  /** Milliseconds since the driver last sent a server session's id, by the clock that the driver uses. */
+  readonly sinceLastUse: (server: Driver.ServerSession) => number
 }
 
 export const make = (client: Driver.MongoClient): Pool => {
+  // How far the driver's clock is ahead of the process's. Both go on together, so that once is enough: a server session is
+  // too dear to be made for each operation. It may be a millisecond off.
+  let ahead: number | undefined
+  const sinceLastUse = (server: Driver.ServerSession): number => {
+    ahead ??= driverNow(server) - performance.now()
+    return Math.max(0, performance.now() + ahead - server.lastUse)
+  }
   const notes = new WeakMap<Driver.ServerSession, { readonly at: Idleness.Instant; readonly lastUse: number }>()
 
   const idleAt = (server: Driver.ServerSession, now: Idleness.Instant): number => {
@@ -51,15 +60,13 @@ export const make = (client: Driver.MongoClient): Pool => {
       }),
     note: (session, lastUsed) => {
       notes.set(session.serverSession, { at: lastUsed, lastUse: session.serverSession.lastUse })
-    }
+    },
+    sinceLastUse
   }
 }
 
 // What was made or used so many milliseconds ago is as good as new: the shortest life of a session is a minute.
 const moment = 1_000
-
-/** Milliseconds since the driver last sent a server session's id, by the clock that the driver uses. */
-export const sinceLastUse = (server: Driver.ServerSession): number => Math.max(0, driverNow(server) - server.lastUse)
 
 /** Notes for the driver that the server has just heard of the session. */
 export const touch = (session: Driver.ClientSession): void => {

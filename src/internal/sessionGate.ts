@@ -3,17 +3,14 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import type * as Driver from "mongodb"
 import { Label, MongoError } from "../MongoError.js"
-import {
-  SessionBusy,
-  type SessionEnded,
-  type SessionLapsed,
-  type TransactionEnded,
-  type UseError
-} from "../SessionErrors.js"
+import { SessionBusy, type SessionEnded, type SessionLapsed, type TransactionEnded } from "../SessionErrors.js"
 import * as Attempt from "./attempt.js"
-import { awaited } from "./bounded.js"
+import { after } from "./bounded.js"
+import type { Signalled } from "./driver.js"
 import * as Lane from "./lane.js"
 
 /** The key under which a session keeps its gate. */
@@ -26,7 +23,10 @@ export interface Name {
 }
 
 /** An operation of the driver. */
-export type Evaluate<A> = (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
+export type Evaluate<A> = (session: Driver.ClientSession, controller: Signalled) => PromiseLike<A>
+
+/** The fiber that runs an operation. */
+export type RunningFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 /** A session, seen from a transaction in it. */
 export interface Gate {
@@ -34,20 +34,33 @@ export interface Gate {
   readonly settleTimeout: Duration.Duration
   /** The driver session; another one after a renewal. */
   readonly session: () => Driver.ClientSession
-  /** Runs an effect in its turn. */
+  /** Takes the session for a transaction, where nothing but the wait for it can be interrupted. */
+  readonly enter: (
+    operation: string,
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy>
+  /**
+   * Runs an effect in its turn: in the lane of the attempt that the fiber is in, or in that of the session.
+   *
+   * A fiber that outlives its transaction is told that, whether or not the session has ended with it. One that has stepped
+   * out of a transaction in this very session is refused.
+   */
   readonly inTurn: <A, E, R>(
     operation: string,
     effect: (part: Attempt.Part | undefined) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | SessionEnded | SessionBusy | TransactionEnded, R>
+  /** Whether an operation of a fiber may begin as things are. */
+  readonly isReady: (fiber: RunningFiber) => boolean
   /** Fails where no operation may begin; renews a session that has lapsed, if it may. */
   readonly ready: (operation: string) => Effect.Effect<void, SessionEnded | SessionLapsed>
-  /** Runs a promise of the driver for the one whose turn it is. */
-  readonly call: <A>(name: Name, evaluate: Evaluate<A>, onAborted?: () => void) => Effect.Effect<A, MongoError>
-  /** Runs an operation in its turn; what it is to do is decided then, when the state of the session is its own. */
-  readonly perform: <A, E>(
+  /** Begins a promise of the driver for the one whose turn it is, and gives what an interruption does. */
+  readonly begin: <A>(
+    fiber: RunningFiber,
     name: Name,
-    prepare: (session: Driver.ClientSession) => Effect.Effect<Evaluate<A>, E>
-  ) => Effect.Effect<A, E | UseError>
+    evaluate: Evaluate<A>,
+    done: (exit: Exit.Exit<A, MongoError>) => void,
+    onAborted?: () => void
+  ) => Effect.Effect<void>
   /** Refuses every further use: something in the session did not come to its end. */
   readonly breakUp: Effect.Effect<void>
   readonly isBroken: () => boolean
@@ -55,43 +68,44 @@ export interface Gate {
   manual: Attempt.Part | undefined
 }
 
-/**
- * Runs an effect in its turn: in the lane of the attempt that the fiber is in, or in that of the session.
- *
- * A fiber that outlives its transaction is told that, whether or not the session has ended with it. Where the fiber has
- * stepped out of a transaction on this very session, it would wait for the transaction, and that for it.
- */
-export const inTurn = (
+/** How fibers come to their turn in a session. */
+export const turns = (
   lane: Lane.Lane,
   onBusy: "queue" | "fail",
   ensureOpen: (operation: string) => Effect.Effect<void, SessionEnded>
-): Gate["inTurn"] => {
-  const enter = onBusy === "fail" ? Lane.withPermitNow : Lane.withPermit
-  return <A, E, R>(operation: string, effect: (part: Attempt.Part | undefined) => Effect.Effect<A, E, R>) =>
-    Effect.flatMap(Attempt.placeIn(lane), ({ isLocked, part }): Effect.Effect<
-      A,
-      E | SessionEnded | SessionBusy | TransactionEnded,
-      R
-    > => {
-      if (part !== undefined) {
-        const whenOpen = Effect.zipRight(Attempt.ensureOpen(part, operation), Effect.suspend(() => effect(part)))
-        return enter(part.of.lane, operation, whenOpen)
-      }
-      if (isLocked) return Effect.fail(new SessionBusy({ operation, holder: "the transaction that it stepped out of" }))
-      return Effect.zipRight(ensureOpen(operation), enter(lane, operation, Effect.suspend(() => effect(undefined))))
-    })
+): Pick<Gate, "enter" | "inTurn"> => {
+  const withPermit = onBusy === "fail" ? Lane.withPermitNow : Lane.withPermit
+  // It would wait for the transaction, and that for it.
+  const lockedOut = (operation: string) =>
+    Effect.fail(new SessionBusy({ operation, holder: "the transaction that it stepped out of" }))
+  return {
+    enter: (operation, restore) =>
+      Effect.flatMap(
+        Attempt.placeIn(lane),
+        ({ isLocked }): Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy> =>
+          isLocked ? lockedOut(operation) : Effect.zipRight(
+            ensureOpen(operation),
+            onBusy === "fail" ? Lane.enterNow(lane, operation) : Lane.enter(lane, operation, restore)
+          )
+      ),
+    inTurn: <A, E, R>(operation: string, effect: (part: Attempt.Part | undefined) => Effect.Effect<A, E, R>) =>
+      Effect.flatMap(Attempt.placeIn(lane), ({ isLocked, part }): Effect.Effect<
+        A,
+        E | SessionEnded | SessionBusy | TransactionEnded,
+        R
+      > => {
+        if (part !== undefined) {
+          const whenOpen = Effect.zipRight(Attempt.ensureOpen(part, operation), Effect.suspend(() => effect(part)))
+          return withPermit(part.of.lane, operation, whenOpen)
+        }
+        if (isLocked) return lockedOut(operation)
+        return Effect.zipRight(
+          ensureOpen(operation),
+          withPermit(lane, operation, Effect.suspend(() => effect(undefined)))
+        )
+      })
+  }
 }
-
-/** Runs an operation of a part; one that is given up half-way leaves the transaction in a state that nobody knows. */
-export const operate = <A>(
-  gate: Pick<Gate, "call">,
-  part: Attempt.Part | undefined,
-  name: Name,
-  evaluate: Evaluate<A>
-): Effect.Effect<A, MongoError> =>
-  part === undefined
-    ? gate.call(name, evaluate)
-    : Attempt.operate(part, gate.call(name, evaluate, () => Attempt.giveUp(part.of)))
 
 /**
  * Runs a promise of the driver where nothing can be interrupted, but for so long only: then the session is broken, and the
@@ -103,10 +117,15 @@ export const settled = (
   time: Duration.Duration,
   evaluate: (session: Driver.ClientSession) => PromiseLike<void>
 ): Effect.Effect<void, MongoError> =>
-  Effect.suspend(() => {
-    const late = Effect.flatMap(
-      gate.breakUp,
-      () => new MongoError({ reason: "TimedOut", operation, labels: [Label.UnknownTransactionCommitResult] })
-    )
-    return Effect.flatten(awaited(time, Effect.exit(gate.call({ operation }, evaluate)), late))
-  })
+  Effect.withFiberRuntime((fiber) =>
+    Effect.async((resume) => {
+      const stop = after(fiber, time, () => {
+        const labels = [Label.UnknownTransactionCommitResult]
+        resume(Effect.zipRight(gate.breakUp, new MongoError({ reason: "TimedOut", operation, labels })))
+      })
+      void gate.begin(fiber, { operation }, evaluate, (exit) => {
+        stop()
+        resume(exit)
+      })
+    })
+  )

@@ -45,3 +45,10 @@ export const conflict = new MongoError({
 
 /** A failure of the server that stays. */
 export const duplicate = new MongoError({ reason: "DuplicateKey", operation: "insertOne", code: 11_000, labels: [] })
+
+/** Runs an operation of a part, which sees what it fails with. */
+export const operate = <A, E, R>(part: Attempt.Part, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    Attempt.begin(part)
+    return Effect.tapErrorCause(effect, (cause) => Effect.sync(() => Attempt.observe(part.of, cause)))
+  })

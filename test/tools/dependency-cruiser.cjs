@@ -34,6 +34,7 @@ const levels = [
     "internal/attempt",
     "internal/hooks",
     "internal/sessionGate",
+    "internal/performing",
     "internal/byHand",
     "Telemetry"
   ),

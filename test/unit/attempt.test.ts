@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Attempt from "../../src/internal/attempt.js"
 import * as Hooks from "../../src/internal/hooks.js"
 import { MongoError } from "../../src/MongoError.js"
-import { attempt, conflict, defaults, duplicate, inside } from "../support/attempts.js"
+import { attempt, conflict, defaults, duplicate, inside, operate } from "../support/attempts.js"
 import { logged } from "../support/connected.js"
 
 class Name extends Context.Tag("test/Name")<Name, string>() {}
@@ -27,10 +27,10 @@ describe("an operation of a part", () => {
       const part = new Attempt.Part(whole.of, whole)
       const inner = new Attempt.Part(whole.of, part)
       const sibling = new Attempt.Part(whole.of, whole)
-      yield* Attempt.operate(whole, Effect.void)
-      yield* Attempt.operate(inner, Effect.void)
-      yield* Attempt.operate(part, Effect.void)
-      yield* Attempt.operate(sibling, Effect.void)
+      yield* operate(whole, Effect.void)
+      yield* operate(inner, Effect.void)
+      yield* operate(part, Effect.void)
+      yield* operate(sibling, Effect.void)
       expect([outer, whole, part, inner, sibling].map(({ operations }) => operations)).toEqual([0, 4, 2, 1, 1])
     }))
 
@@ -39,7 +39,7 @@ describe("an operation of a part", () => {
       const part = attempt()
       const seen: Array<number> = []
       const operation = <E>(exit: Exit.Exit<void, E>) =>
-        Effect.exit(Attempt.operate(
+        Effect.exit(operate(
           part,
           Effect.suspend(() => {
             seen.push(part.operations)
@@ -52,7 +52,7 @@ describe("an operation of a part", () => {
       yield* failing
       yield* operation(Exit.die("bug"))
       yield* Effect.fork(operation(Exit.void)).pipe(Effect.flatMap(Fiber.await))
-      yield* Effect.exit(Attempt.operate(part, Effect.interrupt))
+      yield* Effect.exit(operate(part, Effect.interrupt))
       expect(seen).toEqual([1, 2, 3, 4])
       expect(part.operations).toBe(5)
     }))
@@ -65,14 +65,14 @@ describe("an operation of a part", () => {
         Exit.fail(broken),
         Exit.die("bug")
       ]
-      for (const exit of exits) expect(yield* Effect.exit(Attempt.operate(attempt(), exit))).toEqual(exit)
+      for (const exit of exits) expect(yield* Effect.exit(operate(attempt(), exit))).toEqual(exit)
     }))
 
   const seenAfter = (...causes: ReadonlyArray<Cause.Cause<MongoError | string>>) =>
     Effect.gen(function*() {
       const whole = attempt()
       const part = new Attempt.Part(whole.of, whole)
-      for (const cause of causes) yield* Effect.exit(Attempt.operate(part, Effect.failCause(cause)))
+      for (const cause of causes) yield* Effect.exit(operate(part, Effect.failCause(cause)))
       return whole.of
     })
 
@@ -268,7 +268,7 @@ describe("an attempt in which the body has ended the transaction by hand and sta
     Effect.gen(function*() {
       const part = attempt()
       yield* inside(part, Attempt.register(part, "onCommit", Effect.void))
-      yield* Effect.exit(Attempt.operate(part, Effect.fail(conflict)))
+      yield* Effect.exit(operate(part, Effect.fail(conflict)))
       const hooks = part.of.hooks
       Object.assign(part.of, { ended: "aborted", rollbackOnly: true, halfDone: Cause.fail("no") })
       Attempt.restart(part.of)

@@ -15,7 +15,7 @@ import * as Joining from "../../src/internal/joining.js"
 import type { MongoError } from "../../src/MongoError.js"
 import type { TransactionEnded } from "../../src/TransactionErrors.js"
 import * as TransactionOptions from "../../src/TransactionOptions.js"
-import { attempt, duplicate } from "../support/attempts.js"
+import { attempt, duplicate, operate } from "../support/attempts.js"
 
 type Options = TransactionOptions.TransactionOptions
 type Failure = MongoError | TransactionEnded | string
@@ -36,7 +36,7 @@ const differing = (part: Options, transaction: Options, driver: Driver.MongoClie
 }
 
 const operation = (part: Attempt.Part, effect: Effect.Effect<void, Failure> = Effect.void) =>
-  Effect.zipRight(Attempt.ensureOpen(part, "insertOne"), Attempt.operate(part, effect))
+  Effect.zipRight(Attempt.ensureOpen(part, "insertOne"), operate(part, effect))
 
 describe("the options of a part that joins", () => {
   const one: Options = {

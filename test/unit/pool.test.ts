@@ -155,10 +155,11 @@ for (const [name, now] of clocks) {
 
     it("counts idle time and notes a refresh by the driver's clock", () => {
       const { client } = careless(now)
+      const { sinceLastUse } = Pool.make(client)
       const session = client.startSession()
-      expect(Pool.sinceLastUse(session.serverSession)).toBeLessThan(minute)
+      expect(sinceLastUse(session.serverSession)).toBeLessThan(minute)
       session.serverSession.lastUse -= 12 * minute
-      expect(Math.round(Pool.sinceLastUse(session.serverSession) / minute)).toBe(12)
+      expect(Math.round(sinceLastUse(session.serverSession) / minute)).toBe(12)
       const before = now()
       Pool.touch(session)
       expect(session.serverSession.lastUse).toBeGreaterThanOrEqual(before)

@@ -1,0 +1,97 @@
+/**
+ * An operation of a session, from its turn to its settling.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../MongoError.js"
+import { UnacknowledgedWrite, type UseError } from "../SessionErrors.js"
+import * as Attempt from "./attempt.js"
+import { isUnacknowledgedWrite } from "./failure.js"
+import * as Lane from "./lane.js"
+import type { Evaluate, Gate, Name, RunningFiber } from "./sessionGate.js"
+
+/**
+ * Runs an operation in its turn; what it is to do is decided then, when the state of the session is its own.
+ *
+ * Nearly always it is its turn at once. Then all is done in one step, and the permit is given back where the driver's
+ * promise has settled: an operation costs little more than that promise.
+ */
+export const perform = <A, E>(
+  gate: Gate,
+  name: Name,
+  prepare: (session: Driver.ClientSession) => Either.Either<Evaluate<A>, E>
+): Effect.Effect<A, E | UseError> =>
+  Effect.withFiberRuntime<A, E | UseError>((fiber) =>
+    Effect.async((resume) => {
+      const { isLocked, part } = Attempt.placeOf(fiber, gate.lane)
+      const lane = part?.of.lane ?? gate.lane
+      if (isLocked || part?.isOver === true || Lane.isBusy(lane) || !gate.isReady(fiber)) {
+        resume(inTurn(gate, name, prepare))
+        return
+      }
+      const evaluate = prepare(gate.session())
+      if (Either.isLeft(evaluate)) {
+        resume(Effect.fail(evaluate.left))
+        return
+      }
+      const held = Lane.take(lane, name.operation, fiber)
+      const onInterrupt = begin(gate, fiber, part, name, evaluate.right, (exit) => {
+        Lane.leave(lane, held)
+        resume(exit)
+      })
+      // What has not settled in time leaves the session broken, which those who wait must be told.
+      return Effect.zipRight(onInterrupt, Effect.sync(() => Lane.leave(lane, held)))
+    })
+  )
+
+const inTurn = <A, E>(
+  gate: Gate,
+  name: Name,
+  prepare: (session: Driver.ClientSession) => Either.Either<Evaluate<A>, E>
+): Effect.Effect<A, E | UseError> =>
+  gate.inTurn(name.operation, (part) =>
+    gate.ready(name.operation).pipe(
+      Effect.zipRight(Effect.suspend(() => prepare(gate.session()))),
+      Effect.flatMap((evaluate) =>
+        Effect.withFiberRuntime<A, UseError>((fiber) =>
+          Effect.async((resume) => begin(gate, fiber, part, name, evaluate, resume))
+        )
+      )
+    ))
+
+/** Begins an operation whose turn it is. One that is given up half-way leaves its transaction in an unknown state. */
+const begin = <A>(
+  gate: Gate,
+  fiber: RunningFiber,
+  part: Attempt.Part | undefined,
+  name: Name,
+  evaluate: Evaluate<A>,
+  done: (exit: Exit.Exit<A, UnacknowledgedWrite | MongoError>) => void
+): Effect.Effect<void> => {
+  let isGivenUp = false
+  if (part !== undefined) Attempt.begin(part)
+  return gate.begin(
+    fiber,
+    name,
+    evaluate,
+    (exit) => {
+      if (part !== undefined && Exit.isFailure(exit) && !isGivenUp) Attempt.observe(part.of, exit.cause)
+      done(Exit.isFailure(exit) ? refined(name, exit) : exit)
+    },
+    () => {
+      isGivenUp = true
+      if (part !== undefined) Attempt.giveUp(part.of)
+    }
+  )
+}
+
+const refined = <A>(
+  { operation }: Name,
+  exit: Exit.Exit<A, MongoError>
+): Exit.Exit<A, UnacknowledgedWrite | MongoError> =>
+  Exit.mapError(
+    exit,
+    (error) => isUnacknowledgedWrite(error) ? new UnacknowledgedWrite({ operation, source: "operation" }) : error
+  )
