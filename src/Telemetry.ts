@@ -5,10 +5,13 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
 import { MongoError, type Reason } from "./MongoError.js"
 
 /**
@@ -278,10 +281,35 @@ export const abortFailed = (problem: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning("a transaction could not be aborted"), { problem })
 
 const event = (name: string, attributes: Record<string, unknown>): Effect.Effect<void> =>
-  Effect.flatMap(Effect.option(Effect.currentSpan), (span) =>
-    Option.isNone(span)
-      ? Effect.void
-      : Effect.map(Clock.currentTimeNanos, (now) => span.value.event(name, now, attributes)))
+  whenTraced(
+    Effect.flatMap(Effect.option(Effect.currentSpan), (span) =>
+      Option.isNone(span)
+        ? Effect.void
+        : Effect.map(Clock.currentTimeNanos, (now) => span.value.event(name, now, attributes))),
+    Effect.void
+  )
+
+// A span that nobody looks at costs as much as a command of the driver.
+const whenTraced = <A, E, R>(traced: Effect.Effect<A, E, R>, untraced: Effect.Effect<A, E, R>) =>
+  Effect.withFiberRuntime<A, E, R>(({ currentTracer }) => currentTracer === defaultTracer ? untraced : traced)
+
+const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/**
+ * The span around a transaction, with all its attempts.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const transaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  whenTraced(
+    Effect.useSpan(
+      "transaction",
+      { attributes: { "db.system.name": "mongodb" }, captureStackTrace: false },
+      (span) => Effect.withParentSpan(effect, span)
+    ),
+    effect
+  )
 
 /**
  * The span around one operation of data access, with the names of OpenTelemetry's conventions for databases. Documents
@@ -298,26 +326,29 @@ export const operation = <A, E, R>(
   },
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.useSpan(
-    collection === undefined ? `${name} ${database}` : `${name} ${collection}`,
-    {
-      kind: "client",
-      captureStackTrace: false,
-      attributes: {
-        "db.system.name": "mongodb",
-        "db.namespace": database,
-        "db.operation.name": name,
-        ...(collection === undefined ? {} : { "db.collection.name": collection })
-      }
-    },
-    (span) =>
-      Effect.tapError(Effect.withParentSpan(effect, span), (error) =>
-        Effect.sync(() => {
-          if (error instanceof MongoError) {
-            span.attribute("error.type", error.reason)
-            if (error.code !== undefined) span.attribute("db.response.status_code", String(error.code))
-          }
-        }))
+  whenTraced(
+    Effect.useSpan(
+      collection === undefined ? `${name} ${database}` : `${name} ${collection}`,
+      {
+        kind: "client",
+        captureStackTrace: false,
+        attributes: {
+          "db.system.name": "mongodb",
+          "db.namespace": database,
+          "db.operation.name": name,
+          ...(collection === undefined ? {} : { "db.collection.name": collection })
+        }
+      },
+      (span) =>
+        Effect.tapError(Effect.withParentSpan(effect, span), (error) =>
+          Effect.sync(() => {
+            if (error instanceof MongoError) {
+              span.attribute("error.type", error.reason)
+              if (error.code !== undefined) span.attribute("db.response.status_code", String(error.code))
+            }
+          }))
+    ),
+    effect
   )
 
 /**

@@ -209,8 +209,7 @@ export const run: {
         return yield* Joining.join((part) => inside(effect, within.session, part), within.part)
       }
       const done = yield* inSession(within === undefined ? session : Option.none(), options, (service) =>
-        transaction(effect, service, decoded, planOf(options), false, ({ hooks }) =>
-          Hooks.run(hooks)))
+        transaction(effect, service, decoded, planOf(options), false, Hooks.run))
       return Option.isSome(done) ? done.value : yield* run<A, E, R, Client, VR, OR>(effect, { ...options, propagation })
     })
 )
@@ -266,9 +265,9 @@ export const sandbox: {
       const { session, within } = yield* whereabouts(options)
       let hooks: ReadonlyArray<Attempt.Hook> = []
       const done = yield* inSession(within === undefined ? session : Option.none(), options, (service) =>
-        transaction<A, E, R, never, OR>(effect, service, decoded, planOf(options), true, (done) =>
+        transaction<A, E, R, never, OR>(effect, service, decoded, planOf(options), true, (due) =>
           Effect.sync(() =>
-            void (hooks = done.hooks)
+            void (hooks = due)
           )))
       if (Option.isNone(done)) {
         return yield* sandbox<A, E, R, Client, OR>(effect, options)

@@ -6,7 +6,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type { MongoError } from "../MongoError.js"
 import * as Telemetry from "../Telemetry.js"
@@ -30,8 +29,11 @@ export type Committed =
 export interface Ending<R> {
   /** Aborts the transaction for good. Never fails: the server aborts by itself what it hears no more of. */
   readonly abort: Effect.Effect<void>
-  /** Aborts the transaction, if the driver knows of one; another in the same session follows, which does the rest. */
-  readonly abortSuperseded: Effect.Effect<void>
+  /**
+   * Aborts the transaction as far as the driver knows of it: the server ends the rest when another begins in the same
+   * session. Gives what does so where none does.
+   */
+  readonly abortSuperseded: Effect.Effect<Effect.Effect<void>>
   readonly commit: Effect.Effect<Committed, never, R>
 }
 
@@ -39,7 +41,7 @@ export interface Ending<R> {
 export interface Options<VR, OR> {
   /** How much time the run has in all. */
   readonly timeout: Duration.Duration
-  readonly elapsed: Effect.Effect<Duration.Duration>
+  readonly elapsed: () => Duration.Duration
   readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
   /** How long to wait before another attempt; none when schedule or time have run out. */
   readonly pause: (failure: MongoError) => Effect.Effect<Option.Option<Duration.Duration>>
@@ -54,18 +56,11 @@ export const make = <VR, OR>(
   part: Part,
   { elapsed, onRetry, pause, timeout, verifyCommit }: Options<VR, OR>
 ): Ending<VR | OR> => {
-  const timeLeft = Effect.map(elapsed, (spent) => Duration.subtract(timeout, spent))
+  const timeLeft = () => Duration.subtract(timeout, elapsed())
 
   // Commits once. At least the time that any operation has to settle is left to it, however late it is.
-  const commitOnce = Effect.flatMap(
-    timeLeft,
-    (left) =>
-      settled(
-        gate,
-        "commitTransaction",
-        Duration.max(left, gate.settleTimeout),
-        DriverTransaction.commit
-      )
+  const commitOnce = Effect.suspend(() =>
+    settled(gate, "commitTransaction", Duration.max(timeLeft(), gate.settleTimeout), DriverTransaction.commit)
   )
 
   const ask: Effect.Effect<Outcome.VerifiedFacts["answer"], never, VR> = verifyCommit === undefined
@@ -97,15 +92,20 @@ export const make = <VR, OR>(
       }
     })
 
-  const commit: Ending<VR | OR>["commit"] = Effect.gen(function*() {
-    const backoff = Backoff.make(Backoff.specification)
-    for (;;) {
-      const error = yield* Effect.match(commitOnce, { onFailure: identity, onSuccess: () => undefined })
-      if (error === undefined) return { _tag: "Committed" }
+  const commitFrom = (
+    backoff: Backoff.Backoff<MongoError> = Backoff.make(Backoff.specification)
+  ): Ending<VR | OR>["commit"] =>
+    Effect.matchEffect(commitOnce, {
+      onSuccess: () => Effect.succeed({ _tag: "Committed" }),
+      onFailure: (error) => failed(error, backoff)
+    })
+
+  const failed = (error: MongoError, backoff: Backoff.Backoff<MongoError>): Ending<VR | OR>["commit"] =>
+    Effect.gen(function*() {
       const name = DriverTransaction.nameOf(gate.session())
       const unknown = isCommitUnknown(error)
       const wait = Option.getOrElse(yield* backoff.next(error), () => Duration.zero)
-      const left = yield* timeLeft
+      const left = timeLeft()
       const delay = !unknown && isTransient(error) ? yield* pause(error) : Option.none()
       const decision = Outcome.ofCommit({
         answer: "failed",
@@ -128,14 +128,14 @@ export const make = <VR, OR>(
         case "commitAgain":
           yield* onRetry(error, wait)
           yield* Effect.sleep(wait)
+          return yield* commitFrom(backoff)
       }
-    }
-  })
+    })
 
   return {
-    commit,
-    abort: abort(gate, client),
-    abortSuperseded: abortDriver(gate)
+    commit: Effect.suspend(commitFrom),
+    abort: Effect.flatten(abort(gate, client)),
+    abortSuperseded: abort(gate, client)
   }
 }
 
@@ -145,13 +145,20 @@ const again = (error: MongoError, delay: Option.Option<Duration.Duration>): Comm
     onSome: (time) => ({ _tag: "Again", error, delay: time })
   })
 
-/** Aborts the transaction of a session for good. */
-const abort = (gate: SessionGate, client: MongoClient.Service): Effect.Effect<void> =>
+// Gives what remains to be done where the server may not have heard of it: the first command of the transaction was lost,
+// or a connection was, and maybe the abort with it, of whose failures the driver tells nothing.
+const abort = (gate: SessionGate, client: MongoClient.Service): Effect.Effect<Effect.Effect<void>> =>
   Effect.suspend(() => {
     const session = gate.session()
-    if (gate.isBroken() || !DriverTransaction.mayBeBegun(session)) return abortDriver(gate)
-    const name = DriverTransaction.nameOf(session)
-    return Effect.zipRight(abortDriver(gate), abortLate(gate, client, name))
+    const mayBeBegun = DriverTransaction.mayBeBegun(session)
+    const wasOpen = session.inTransaction()
+    return Effect.map(
+      abortDriver(gate),
+      () =>
+        !gate.isBroken() && (mayBeBegun || wasOpen && session.serverSession.isDirty)
+          ? Effect.asVoid(abortLate(gate, client, DriverTransaction.nameOf(session)))
+          : Effect.void
+    )
   })
 
 const abortDriver = (gate: SessionGate): Effect.Effect<void> =>

@@ -6,6 +6,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -45,6 +46,12 @@ export interface Plan<VR, OR> {
   readonly outer: Attempt.Part | undefined
 }
 
+/** What is run in each attempt, with the context that it has in a part. */
+export interface Body<A, E, R> {
+  readonly effect: Effect.Effect<A, E, R>
+  readonly contextOf: (part: Attempt.Part, around: Context.Context<never>) => Context.Context<never>
+}
+
 /** What a run fails with by itself. */
 export type RunError =
   | SessionEnded
@@ -68,182 +75,202 @@ interface Again {
   readonly failure: MongoError
   readonly delay: Duration.Duration
   readonly part: Attempt.Part
+  /** What ends the attempt on the server where no other follows. */
+  readonly rest: Effect.Effect<void>
 }
 
 /**
- * Runs a body in attempts until one is committed or rolled back for good, for the one whose turn it is in the session.
+ * Runs a body in attempts until one is committed or rolled back for good, for the one whose turn it is in the session, and
+ * where nothing can be interrupted but what is given to `restore`: the body, and the waits between attempts. Then the
+ * attempt is aborted.
  *
- * Can be interrupted in the body and in the waits between attempts only, and then aborts. `tell` is told how it ended,
- * interrupted or not.
+ * Nearly always there is one attempt, whose commit succeeds: what only the others need is made when they do.
  */
 export const run = <A, E, R, VR, OR>(
   gate: Gate,
   client: MongoClient.Service,
-  body: (part: Attempt.Part) => Effect.Effect<A, E, R>,
+  { contextOf, effect }: Body<A, E, R>,
   plan: Plan<VR, OR>,
-  tell: (finished: Finished<A, E | RunError>) => Effect.Effect<void>
+  restore: <A1, E1, R1>(effect: Effect.Effect<A1, E1, R1>) => Effect.Effect<A1, E1, R1>
 ): Effect.Effect<Finished<A, E | RunError>, never, R | VR | OR> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      const began = yield* Clock.currentTimeNanos
-      const elapsed = Effect.map(Clock.currentTimeNanos, (now) => Duration.nanos(now - began))
-      const backoff = Backoff.make(plan.retry)
-      const whole: Attempt.Run = { isOver: false }
-      const own = yield* Effect.fiberId
-      const since = FiberId.unsafeMake().id
-      // The fibers of the body: this one, and those that were made since.
-      const isInner = ({ id }: FiberId.Runtime): boolean => id > since || [...FiberId.ids(own)].includes(id)
+  Effect.withFiberRuntime((fiber) => {
+    type Result = Finished<A, E | RunError>
+    const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+    const began = clock.unsafeCurrentTimeNanos()
+    const elapsed = () => Duration.nanos(clock.unsafeCurrentTimeNanos() - began)
+    const around = fiber.currentContext
+    const back = FiberRef.set(FiberRef.currentContext, around)
+    const backoff = Backoff.make(plan.retry)
+    const whole: Attempt.Run = { isOver: false }
+    const since = FiberId.unsafeMake().id
+    // The fibers of the body: this one, and those that were made since.
+    const isInner = ({ id }: FiberId.Runtime): boolean => id > since || [...FiberId.ids(fiber.id())].includes(id)
 
-      // How long to wait before another attempt; none when schedule or time have run out.
-      const pause = (failure: MongoError) =>
-        Effect.map(Effect.zip(backoff.next(failure), elapsed), ([delay, spent]) =>
-          Option.filter(delay, (time) =>
-            Duration.lessThan(Duration.sum(spent, time), plan.options.timeout)))
+    // How long to wait before another attempt; none when schedule or time have run out.
+    const pause = (failure: MongoError) =>
+      Effect.map(backoff.next(failure), (delay) => {
+        const spent = elapsed()
+        return Option.filter(delay, (time) => Duration.lessThan(Duration.sum(spent, time), plan.options.timeout))
+      })
 
-      const tellRetry = (
-        part: Attempt.Part,
-        step: Telemetry.Retry["step"],
-        { reason }: MongoError,
-        delay: Duration.Duration
-      ) =>
-        Effect.gen(function*() {
-          const attempt = part.attempt
-          const label = step === "body" ? "TransientTransactionError" : "UnknownTransactionCommitResult"
-          const retry = { attempt, step, reason, label, delay, elapsed: yield* elapsed } as const
-          yield* Telemetry.retried(retry)
-          if (plan.onRetry !== undefined) {
-            yield* Attempt.behind(plan.onRetry(retry), part)
-          }
-        })
+    const tellRetry = (
+      part: Attempt.Part,
+      step: Telemetry.Retry["step"],
+      { reason }: MongoError,
+      delay: Duration.Duration
+    ) =>
+      Effect.suspend(() => {
+        const label = step === "body" ? "TransientTransactionError" : "UnknownTransactionCommitResult"
+        const retry = { attempt: part.attempt, step, reason, label, delay, elapsed: elapsed() } as const
+        const told = Telemetry.retried(retry)
+        return plan.onRetry === undefined
+          ? told
+          : Effect.zipRight(told, Attempt.behind(plan.onRetry(retry), part))
+      })
 
-      const once = (number: number): Effect.Effect<
-        Finished<A, E | RunError> | Again,
-        never,
-        R | VR | OR
-      > =>
-        Effect.gen(function*() {
-          const part = Attempt.make({ ...plan, run: whole, number, sessionLane: gate.lane, lane: Lane.make() })
-          const attempt = part.of
-          const ending = Ending.make(gate, client, part, {
-            timeout: plan.options.timeout,
-            elapsed,
-            pause,
-            verifyCommit: plan.verifyCommit,
-            onRetry: (failure, delay) =>
-              tellRetry(part, "commit", failure, delay)
-          })
-          const finished = (
-            exit: Exit.Exit<A, E | RunError>,
-            ended: Exclude<Outcome.Ended, "no">,
-            outcome: Telemetry.TransactionOutcome = Telemetry.outcomeOf[ended]
-          ): Finished<A, E | RunError> => ({ _tag: "Finished", exit, hooks: Hooks.due(attempt, ended), outcome })
-          const givenUp = (last: MongoError) =>
-            Effect.map(elapsed, (time) => {
-              const nested = plan.outer !== undefined
-              const error = new TransactionAborted({ attempts: number, elapsed: time, last, nested })
-              return finished(Exit.fail(error), "aborted", "aborted")
+    const finished = (
+      { of }: Attempt.Part,
+      exit: Exit.Exit<A, E | RunError>,
+      ended: Exclude<Outcome.Ended, "no">,
+      outcome: Telemetry.TransactionOutcome = Telemetry.outcomeOf[ended]
+    ): Result => ({ _tag: "Finished", exit, hooks: Hooks.due(of, ended), outcome })
+
+    const givenUp = (part: Attempt.Part, last: MongoError): Result => {
+      const facts = { attempts: part.attempt, elapsed: elapsed(), last, nested: plan.outer !== undefined }
+      return finished(part, Exit.fail(new TransactionAborted(facts)), "aborted", "aborted")
+    }
+
+    const endingOf = (part: Attempt.Part): Ending.Ending<VR | OR> =>
+      Ending.make(gate, client, part, {
+        timeout: plan.options.timeout,
+        elapsed,
+        pause,
+        verifyCommit: plan.verifyCommit,
+        onRetry: (failure, delay) => tellRetry(part, "commit", failure, delay)
+      })
+
+    const commit = (part: Attempt.Part, exit: Exit.Exit<A, E>): Effect.Effect<Result | Again, never, VR | OR> =>
+      Effect.matchCauseEffect(gate.ready("commitTransaction"), {
+        onFailure: (cause) => Effect.as(endingOf(part).abort, finished(part, Exit.failCause(cause), "aborted")),
+        onSuccess: () =>
+          plan.isSandbox
+            ? Effect.as(endingOf(part).abort, finished(part, exit, "committed", "rolledBack"))
+            : Effect.map(endingOf(part).commit, (committed): Result | Again => {
+              switch (committed._tag) {
+                case "Committed":
+                  return finished(part, exit, "committed")
+                case "Refused":
+                  return finished(part, Exit.fail(committed.error), "refused")
+                case "Unknown": {
+                  const facts = { attempts: part.attempt, elapsed: elapsed(), last: committed.error }
+                  return finished(part, Exit.fail(new CommitUnknown(facts)), "unknown")
+                }
+                case "GivenUp":
+                  return givenUp(part, committed.error)
+                case "Again":
+                  return { _tag: "Again", failure: committed.error, delay: committed.delay, part, rest: Effect.void }
+              }
             })
-          const again = (failure: MongoError, delay: Duration.Duration): Again => ({
-            _tag: "Again",
-            failure,
-            delay,
-            part
-          })
+      })
 
-          const started = yield* Effect.exit(Effect.zipRight(
-            gate.ready("transaction"),
-            Effect.suspend(() => DriverTransaction.start(gate.session(), plan.options))
-          ))
-          if (Exit.isFailure(started)) return finished(Exit.failCause(started.cause), "aborted")
+    const end = (
+      part: Attempt.Part,
+      exit: Exit.Exit<A, E>,
+      body: Outcome.BodyExit,
+      transient: MongoError | undefined,
+      delay: Option.Option<Duration.Duration>
+    ): Effect.Effect<Result | Again, never, VR | OR> => {
+      const { of } = part
+      const decision = Outcome.ofAttempt({
+        body,
+        ended: of.ended,
+        transient: transient !== undefined,
+        doomed: of.doom !== undefined || of.halfDone !== undefined,
+        rollbackOnly: of.rollbackOnly,
+        mayRetry: Option.isSome(delay)
+      })
+      switch (decision) {
+        case "commit":
+          return commit(part, exit)
+        case "keep":
+          // The driver may have been told to start another one.
+          return Effect.map(
+            endingOf(part).abort,
+            () => finished(part, exit, of.ended === "no" ? "aborted" : of.ended)
+          )
+        case "rollback":
+          return Effect.map(endingOf(part).abort, () => finished(part, exit, "aborted"))
+        case "doom": {
+          const first = Cause.squash(of.halfDone ?? of.doom ?? Cause.empty)
+          const doomed = Exit.fail(new TransactionDoomed({ first }))
+          return Effect.map(endingOf(part).abort, () => finished(part, doomed, "aborted", "doomed"))
+        }
+        case "retry":
+        case "giveUp": {
+          const { abort, abortSuperseded } = endingOf(part)
+          // The table says neither without a transient failure, nor the first without a delay.
+          if (transient === undefined) return Effect.map(abort, () => finished(part, exit, "aborted"))
+          return Option.isSome(delay)
+            ? Effect.map(
+              abortSuperseded,
+              (rest) => ({ _tag: "Again", failure: transient, delay: delay.value, part, rest })
+            )
+            : Effect.map(abort, () => givenUp(part, transient))
+        }
+      }
+    }
 
-          const exit = yield* Effect.exit(restore(Effect.zipLeft(body(part), Hooks.beforeCommit(part))))
-          const isInterrupted = !Cause.isEmpty(yield* FiberRef.get(FiberRef.interruptedCause))
-          attempt.over = true
-          yield* drain(gate, attempt)
+    // The body has come to its end.
+    const close = (part: Attempt.Part, exit: Exit.Exit<A, E>): Effect.Effect<Result | Again, never, VR | OR> => {
+      const { of } = part
+      const isInterrupted = !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
+      of.over = true
+      const quiet = () => {
+        const body = Outcome.bodyExit(exit, isInterrupted, isInner)
+        const transient = of.transient ??
+          (Exit.isFailure(exit) ? Attempt.transientFor(of, exit.cause) : undefined)
+        return transient === undefined
+          ? end(part, exit, body, transient, Option.none())
+          : Effect.flatMap(pause(transient), (delay) => end(part, exit, body, transient, delay))
+      }
+      return Lane.isBusy(of.lane) ? Effect.flatMap(drain(gate, of), quiet) : quiet()
+    }
 
-          const transient = attempt.transient ??
-            (Exit.isFailure(exit) ? Attempt.transientFor(attempt, exit.cause) : undefined)
-          const delay = transient === undefined ? Option.none() : yield* pause(transient)
-          const decision = Outcome.ofAttempt({
-            body: Outcome.bodyExit(exit, isInterrupted, isInner),
-            ended: attempt.ended,
-            transient: transient !== undefined,
-            doomed: attempt.doom !== undefined || attempt.halfDone !== undefined,
-            rollbackOnly: attempt.rollbackOnly,
-            mayRetry: Option.isSome(delay)
-          })
-          switch (decision) {
-            case "keep":
-              // The driver may have been told to start another one.
-              yield* ending.abort
-              return finished(exit, attempt.ended === "no" ? "aborted" : attempt.ended)
-            case "rollback":
-              yield* ending.abort
-              return finished(exit, "aborted")
-            case "doom": {
-              yield* ending.abort
-              const first = Cause.squash(attempt.halfDone ?? attempt.doom ?? Cause.empty)
-              return finished(Exit.fail(new TransactionDoomed({ first })), "aborted", "doomed")
-            }
-            case "retry":
-            case "giveUp":
-              yield* decision === "retry" ? ending.abortSuperseded : ending.abort
-              // The table says neither without a transient failure, nor the first without a delay.
-              if (transient === undefined) return finished(exit, "aborted")
-              return Option.isSome(delay) ? again(transient, delay.value) : yield* givenUp(transient)
-            case "commit":
-              break
-          }
+    const once = (number: number): Effect.Effect<Result | Again, never, R | VR | OR> => {
+      const part = Attempt.make({ ...plan, run: whole, number, sessionLane: gate.lane, lane: Lane.make() })
+      const body = Effect.flatMap(
+        Effect.zipRight(FiberRef.set(FiberRef.currentContext, contextOf(part, around)), effect),
+        (value) => part.of.hooks.length === 0 ? Effect.succeed(value) : Effect.as(Hooks.beforeCommit(part), value)
+      )
+      const started = Effect.flatMap(
+        gate.ready("transaction"),
+        () => DriverTransaction.start(gate.session(), plan.options)
+      )
+      return Effect.matchCauseEffect(started, {
+        onFailure: (cause) => Effect.succeed(finished(part, Exit.failCause(cause), "aborted")),
+        onSuccess: () =>
+          Effect.flatMap(Effect.exit(restore(body)), (exit) => Effect.flatMap(back, () => close(part, exit)))
+      })
+    }
 
-          const ready = yield* Effect.exit(gate.ready("commitTransaction"))
-          if (Exit.isFailure(ready) || plan.isSandbox) {
-            yield* ending.abort
-            return Exit.isFailure(ready)
-              ? finished(Exit.failCause(ready.cause), "aborted")
-              : finished(exit, "committed", "rolledBack")
-          }
-          const committed = yield* ending.commit
-          switch (committed._tag) {
-            case "Committed":
-              return finished(exit, "committed")
-            case "Refused":
-              return finished(Exit.fail(committed.error), "refused")
-            case "Unknown": {
-              const unknown = { attempts: number, elapsed: yield* elapsed, last: committed.error }
-              return finished(Exit.fail(new CommitUnknown(unknown)), "unknown")
-            }
-            case "GivenUp":
-              return yield* givenUp(committed.error)
-            case "Again":
-              return again(committed.error, committed.delay)
-          }
+    const attempts = (number: number): Effect.Effect<Result, never, R | VR | OR> =>
+      Effect.flatMap(once(number), (result) => {
+        if (result._tag === "Finished") return Effect.succeed(result)
+        const { delay, failure, part, rest } = result
+        const wait = Effect.zipRight(tellRetry(part, "body", failure, delay), Effect.sleep(delay))
+        return Effect.matchCauseEffect(restore(wait), {
+          onSuccess: () => attempts(number + 1),
+          // What the attempt has put off is dropped when the next one begins, and no sooner.
+          onFailure: (cause) => Effect.as(rest, finished(part, Exit.failCause(cause), "aborted"))
         })
+      })
 
-      const attempts = (number: number): ReturnType<typeof run<A, E, R, VR, OR>> =>
-        Effect.flatMap(once(number), (result) => {
-          if (result._tag === "Finished") return Effect.succeed(result)
-          const { delay, failure, part } = result
-          const wait = Effect.zipRight(tellRetry(part, "body", failure, delay), Effect.sleep(delay))
-          return Effect.matchCauseEffect(restore(wait), {
-            onSuccess: () => attempts(number + 1),
-            // What the attempt has put off is dropped when the next one begins, and no sooner.
-            onFailure: (cause) =>
-              Effect.succeed<Finished<A, E | RunError>>({
-                _tag: "Finished",
-                exit: Exit.failCause(cause),
-                hooks: Hooks.due(part.of, "aborted"),
-                outcome: "rolledBack"
-              })
-          })
-        })
-
-      const finished = yield* Effect.ensuring(attempts(1), Effect.sync(() => void (whole.isOver = true)))
-      // Here and not by the caller: an interruption that has waited for the end would be quicker.
-      yield* tell(finished)
-      if (Exit.isFailure(finished.exit)) Attempt.tellSpent(plan.outer, finished.exit.cause)
-      return finished
+    return Effect.map(attempts(1), (result) => {
+      whole.isOver = true
+      if (Exit.isFailure(result.exit)) Attempt.tellSpent(plan.outer, result.exit.cause)
+      return result
     })
-  )
+  })
 
 /** Waits for the operation in flight of an attempt that is over; those that are still queued are refused one by one. */
 const drain = (gate: Gate, attempt: Attempt.Attempt): Effect.Effect<void> =>

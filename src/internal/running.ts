@@ -3,11 +3,12 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { MongoError } from "../MongoError.js"
 import * as Session from "../Session.js"
-import { type AcquireError, TransactionEnded, TransactionUnsupported } from "../SessionErrors.js"
+import { type AcquireError, type SessionBusy, TransactionEnded, TransactionUnsupported } from "../SessionErrors.js"
 import type * as SessionOptions from "../SessionOptions.js"
 import * as Telemetry from "../Telemetry.js"
 import * as TransactionOptions from "../TransactionOptions.js"
@@ -16,6 +17,7 @@ import * as ByHand from "./byHand.js"
 import type * as MongoClient from "./connection.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import * as Engine from "./engine.js"
+import * as Lane from "./lane.js"
 import { type Gate, key } from "./sessionGate.js"
 
 /** What an effect still needs when it is run in a transaction. */
@@ -52,7 +54,13 @@ export const inSession = <A, E, R, Client>(
 
 /** An effect as it runs in a part of a transaction. */
 export const inside = <A, E, R>(effect: Effect.Effect<A, E, R>, session: Session.Service, part: Attempt.Part) =>
-  Effect.provide(effect, Context.add(Context.make(Session.Session, session), Attempt.Transaction, part))
+  Effect.mapInputContext(
+    effect,
+    (context: Context.Context<Inside<R>>) => contextIn(part, session, context) as Context.Context<R>
+  )
+
+const contextIn = <R>(part: Attempt.Part, session: Session.Service, around: Context.Context<R>) =>
+  Context.add(Context.add(around, Session.Session, session), Attempt.Transaction, part)
 
 /**
  * An effect as it runs without a transaction. That it needs none is in the type of `run`, which does not exclude it from
@@ -75,42 +83,53 @@ export const transaction = <A, E, R, VR, OR>(
   effect: Effect.Effect<A, E, R>,
   session: Session.Service,
   decoded: TransactionOptions.Decoded,
-  options: Pick<Engine.Plan<VR, OR>, "retry" | "onRetry" | "verifyCommit">,
+  { onRetry, retry, verifyCommit }: Pick<Engine.Plan<VR, OR>, "retry" | "onRetry" | "verifyCommit">,
   isSandbox: boolean,
-  whenDone: (done: Engine.Finished<A, E | Engine.RunError>) => Effect.Effect<void>
-) =>
-  Effect.gen(function*() {
-    yield* ensureSupported(session)
+  whenDone: (hooks: ReadonlyArray<Attempt.Hook>) => Effect.Effect<void>
+): Effect.Effect<
+  Option.Option<A>,
+  E | Engine.RunError | SessionBusy | TransactionEnded | TransactionUnsupported,
+  Inside<R> | VR | OR
+> =>
+  Effect.flatMap(Effect.zipRight(ensureSupported(session), Attempt.innermost), (outer) => {
     const gate = session[key]
-    const { onRetry, verifyCommit } = options
     const plan = {
       options: resolve(decoded, session),
-      retry: options.retry,
+      retry,
       verifyCommit: verifyCommit && alone(verifyCommit),
       onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
       isSandbox,
-      outer: yield* Attempt.innermost
+      outer
     }
-    let done: Engine.Finished<A, E | Engine.RunError> | undefined
-    const attempts = Engine.run(
-      gate,
-      session.client,
-      (part) => inside(effect, session, part),
-      plan,
-      (finished) => {
-        done = finished
-        return Telemetry.ended(finished.outcome)
-      }
-    )
-    const inTurn = gate.inTurn("transaction", () =>
-      ByHand.active(gate) === undefined ? Effect.asSome(attempts) : Effect.succeedNone)
-    return yield* inTurn.pipe(
-      Effect.flatMap(Effect.transposeMapOption(({ exit }) =>
-        exit
-      )),
-      Effect.withSpan("transaction", { attributes: { "db.system.name": "mongodb" }, captureStackTrace: false }),
-      Effect.onExit(() => done === undefined ? Effect.void : whenDone(done))
-    )
+    const contextOf = (part: Attempt.Part, around: Context.Context<never>) => contextIn(part, session, around)
+    // What it needs besides is in the context of its part.
+    // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
+    const body = { effect: effect as Effect.Effect<A, E, Inside<R>>, contextOf }
+    return Effect.uninterruptibleMask((restore) => {
+      let hooks: ReadonlyArray<Attempt.Hook> = []
+      const inTurn = Effect.flatMap(gate.enter("transaction", restore), (held) => {
+        if (ByHand.active(gate) !== undefined) {
+          Lane.leave(gate.lane, held)
+          return Effect.succeedNone
+        }
+        return Effect.matchCauseEffect(Engine.run(gate, session.client, body, plan, restore), {
+          // Not the body's: those are in its exit.
+          onFailure: (defect) => {
+            Lane.leave(gate.lane, held)
+            return Effect.failCause(defect)
+          },
+          onSuccess: (done) => {
+            Lane.leave(gate.lane, held)
+            hooks = done.hooks
+            return Effect.zipRight(Telemetry.ended(done.outcome), Exit.map(done.exit, Option.some))
+          }
+        })
+      })
+      return Effect.flatMap(
+        Effect.exit(Telemetry.transaction(inTurn)),
+        (exit) => hooks.length === 0 ? exit : Effect.zipRight(whenDone(hooks), exit)
+      )
+    })
   })
 
 /** Fails where there are no transactions. */

@@ -10,6 +10,7 @@ import * as Schedule from "effect/Schedule"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
+import { conflict } from "../support/attempts.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
 import { inPlace, noDeadlock, type Place, witness } from "../support/transactions.js"
@@ -146,6 +147,24 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(hooks).toEqual(["onRollback"])
           expect((yield* rolledBack) - before).toBe(1)
+        })))
+
+    it.effect("during that wait ends on the server what was not aborted, for no other attempt does", (context) =>
+      inPlace(context, ({ closeConnectionOn, insert, items, wire }) =>
+        Effect.gen(function*() {
+          yield* closeConnectionOn(["abortTransaction"], 2)
+          const told = yield* Deferred.make<void>()
+          const run = yield* Effect.fork(Transaction.run(Effect.zipRight(insert(1), Effect.fail(conflict)), {
+            retry: Schedule.spaced("1 minute"),
+            onRetry: () => Effect.asVoid(Deferred.succeed(told, undefined))
+          }))
+          yield* Deferred.await(told)
+          yield* Effect.sleep("20 millis")
+          yield* interrupt(run)
+          // The driver tries twice, and tells nobody that both have failed.
+          expect(yield* wire).toEqual([...aborted, "1 abortTransaction", "1 abortTransaction"])
+          // A transaction that were still open would have the document.
+          yield* noDeadlock(Effect.promise(() => items.insertOne({ _id: 1 })))
         })))
 
     it.effect("between two attempts, in onRetry, is over at once", (context) =>

@@ -10,7 +10,7 @@ import * as Session from "../../src/Session.js"
 import { TransactionAborted, TransactionDoomed } from "../../src/SessionErrors.js"
 import * as Transaction from "../../src/Transaction.js"
 import * as TestServer from "../support/TestServer.js"
-import { inPlace, type Item, witness } from "../support/transactions.js"
+import { inPlace, type Item, noDeadlock, witness } from "../support/transactions.js"
 
 class OutOfStock extends Data.TaggedError("OutOfStock")<{ readonly item: object }> {}
 
@@ -27,6 +27,18 @@ const twice = [...once, "2 insert start", "2 commitTransaction"]
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a body that fails", () => {
+    it.effect("with an error of its own is rolled back, though the abort was lost with its connection", (context) =>
+      inPlace(context, ({ closeConnectionOn, insert, items, wire }) =>
+        Effect.gen(function*() {
+          yield* closeConnectionOn(["abortTransaction"], 2)
+          const error = yield* Effect.flip(Transaction.run(Effect.zipRight(insert(1), Effect.fail("no"))))
+          expect(error).toBe("no")
+          // The driver tries twice, and tells nobody that both have failed.
+          expect(yield* wire).toEqual([...once, "1 abortTransaction", "1 abortTransaction"])
+          // A transaction that were still open would have the document.
+          yield* noDeadlock(Effect.promise(() => items.insertOne({ _id: 1 })))
+        })))
+
     it.effect("with an error of its own is rolled back, and its error passed on as it is", (context) =>
       inPlace(context, ({ insert, stored, wire }) =>
         Effect.gen(function*() {
