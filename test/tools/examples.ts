@@ -52,6 +52,12 @@ const readmeBlocks = (readme: string): ReadonlyArray<readonly [name: string, pro
 
 const unindented = (code: string) => code.trim().replace(/^ +/gm, "")
 
+const unlisted = (readme: string, files: ReadonlyArray<string>): string | undefined => {
+  // A program of several files is named by any of them.
+  const missing = files.filter((file) => !readme.includes(file.replace(/main\.ts$/, "")))
+  return missing.length === 0 ? undefined : `it does not name ${missing.join(", ")}`
+}
+
 const unknownScripts = (readme: string): string | undefined => {
   const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { readonly scripts: Record<string, string> }
   const named = [...readme.matchAll(/\bnpm run ([\w:]+)/g)].map(([, name = ""]) => name)
@@ -77,6 +83,7 @@ report("README.md names scripts that exist", unknownScripts(readme))
 
 const files = programs()
 if (files.length === 0) report("examples", "there are none")
+report("README.md names every example", unlisted(readme, files))
 for (const file of files) {
   const started = performance.now()
   const problem = await runProgram(file)
