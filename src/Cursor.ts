@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { closingStep } from "./internal/bounded.js"
 import type { ClientOption, MongoClient } from "./internal/connection.js"
+import * as CursorLoss from "./internal/cursorLoss.js"
 import * as Cursors from "./internal/cursors.js"
 import { type Added, type OperationError, place, type Placed, type Request, type Target } from "./internal/operation.js"
 import * as Session from "./Session.js"
@@ -92,8 +93,11 @@ export const placeStream = <Client>(
 
 // A cursor that is opened by the first pull.
 interface Lazy<T> {
-  /** Gives the cursor, and makes the signal of the operation that is running that of the cursor's. */
-  readonly use: (added: Added) => Driver.AbstractCursor<T>
+  /**
+   * Gives the cursor, and makes the signal of the operation that is running that of the cursor's. None, if the session in
+   * which it was opened is gone.
+   */
+  readonly use: (added: Added) => Driver.AbstractCursor<T> | undefined
   readonly isOpen: () => boolean
 }
 
@@ -106,7 +110,10 @@ const acquire = <T>(
       Effect.sync(() => {
         // The driver's cursor has one signal for all its life; each operation of ours has one of its own.
         const controller = new AbortController()
-        const state: { cursor: Driver.AbstractCursor<T> | undefined } = { cursor: undefined }
+        const state: { cursor: Driver.AbstractCursor<T> | undefined; session: Added["session"] } = {
+          cursor: undefined,
+          session: undefined
+        }
         return { controller, state }
       }),
       ({ state }) =>
@@ -125,6 +132,8 @@ const acquire = <T>(
     ({ controller, state }): Lazy<T> => ({
       isOpen: () => state.cursor !== undefined,
       use: (added) => {
+        if (state.cursor !== undefined && state.session !== added.session) return undefined
+        state.session = added.session
         const cursor = state.cursor ??= open({ ...added, signal: controller.signal })
         added.signal?.addEventListener("abort", () => Cursors.abort(controller, [cursor]), { once: true })
         return cursor
@@ -133,26 +142,41 @@ const acquire = <T>(
   )
 
 const pull = <T>(
-  { client, run }: Placed,
+  placed: Placed,
   cursor: Lazy<T>,
   name: string
 ): Effect.Effect<Chunk.Chunk<T>, Option.Option<OperationError>> => {
+  const { client, namespace, run } = placed
   let isOver = false
-  let isForeign = false
   let isPolled = false
-  const next = Effect.suspend(() => {
-    const operation = cursor.isOpen() ? "getMore" : name
+  const read = (operation: string, noteTurn: (session: Driver.ClientSession) => void) => {
+    let problem: OperationError | undefined
     const batch = run(async (added) => {
+      if (added.session !== undefined) noteTurn(added.session)
       const opened = cursor.use(added)
-      isForeign = hidden(opened).client !== client.driver
-      if (isForeign) return []
+      if (opened === undefined) {
+        problem = CursorLoss.renewed(operation, namespace)
+        return []
+      }
+      if (hidden(opened).client !== client.driver) {
+        problem = new ForeignSession({ operation })
+        return []
+      }
       const batch = await nextBatch(opened)
       isOver = isExhausted(opened)
       isPolled = !isOver && batch.length === 0 && !waitsForData(opened)
       return batch
     }, operation)
-    return Effect.filterOrFail(batch, () => !isForeign, () => new ForeignSession({ operation }))
-  })
+    return Effect.flatMap(
+      batch,
+      (documents) => problem === undefined ? Effect.succeed(documents) : Effect.fail(problem)
+    )
+  }
+  const next = Effect.suspend(() =>
+    cursor.isOpen()
+      ? CursorLoss.explained(placed, (noteTurn) => read("getMore", noteTurn))
+      : read(name, () => undefined)
+  )
   return Effect.suspend(() =>
     isOver ? Effect.fail(Option.none()) : Effect.mapBoth(
       isPolled ? Effect.delay(next, pollInterval) : next,

@@ -88,6 +88,8 @@ export class MongoError extends Data.TaggedError("MongoError")<{
   readonly labels: ReadonlyArray<string>
   /** The driver's own error. Its message may quote documents and hosts. */
   readonly cause?: unknown
+  /** How to put it right, where more is known than the reason says: of a cursor that is lost, that its session had lapsed. */
+  readonly hint?: string | undefined
 }> {
   /** What failed and why, without the driver's words. */
   override get message(): string {
@@ -127,6 +129,7 @@ export class MongoError extends Data.TaggedError("MongoError")<{
       code: this.code,
       codeName: this.codeName,
       labels: this.labels,
+      hint: this.hint,
       isRetryable: this.isRetryable
     }
   }

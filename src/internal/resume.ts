@@ -64,7 +64,8 @@ const lostOnTheWay: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reas
   "PoolFailure",
   "NotPrimary",
   "Overloaded",
-  "TimedOut"
+  "TimedOut",
+  "CursorLost"
 ])
 
 // The specification's, and CursorNotFound (43), which has no label on any server.

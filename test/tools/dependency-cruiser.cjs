@@ -46,6 +46,7 @@ const levels = [
   modules("internal/joining", "internal/ending", "internal/engine"),
   modules("internal/running"),
   modules("internal/operation"),
+  modules("internal/cursorLoss"),
   modules("Transaction", "Cursor", "SessionCommands", "internal/replies", "internal/patterns", "internal/listing"),
   modules("internal/onCollection", "internal/decoding", "internal/reads", "internal/writes", "internal/indexes"),
   modules("ResumeToken"),
