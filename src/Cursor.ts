@@ -134,7 +134,7 @@ const acquire = <T>(
       use: (added) => {
         if (state.cursor !== undefined && state.session !== added.session) return undefined
         state.session = added.session
-        const cursor = state.cursor ??= open({ ...added, signal: controller.signal })
+        const cursor = state.cursor ??= withSignal(open({ ...added, signal: controller.signal }), controller.signal)
         added.signal?.addEventListener("abort", () => Cursors.abort(controller, [cursor]), { once: true })
         return cursor
       }
@@ -191,10 +191,21 @@ const pollInterval = "100 millis"
 // What the driver's cursors have, but its typings keep to themselves.
 interface Hidden {
   readonly client?: Driver.MongoClient | undefined
-  readonly cursorOptions?: { readonly tailable?: boolean; readonly awaitData?: boolean } | undefined
+  readonly cursorOptions?: {
+    readonly tailable?: boolean
+    readonly awaitData?: boolean
+    signal?: AbortSignal
+  } | undefined
 }
 
 const hidden = (cursor: Driver.AbstractCursor<unknown>): Hidden => cursor as Driver.AbstractCursor<unknown> & Hidden
+
+// The driver's getMore knows of no signal, so that it could only be waited for, however long the server waits for data.
+const withSignal = <T>(cursor: Driver.AbstractCursor<T>, signal: AbortSignal): Driver.AbstractCursor<T> => {
+  const { cursorOptions } = hidden(cursor)
+  if (cursorOptions !== undefined) cursorOptions.signal = signal
+  return cursor
+}
 
 const waitsForData = (cursor: Driver.AbstractCursor<unknown>): boolean => {
   const { awaitData, tailable } = hidden(cursor).cursorOptions ?? {}

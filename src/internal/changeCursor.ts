@@ -36,7 +36,7 @@ export interface Orphan {
 // What the driver's change streams and cursors have, but its typings keep to themselves.
 interface Hidden {
   readonly cursor: Driver.AbstractCursor<Driver.Document> & {
-    readonly cursorOptions: { signal?: AbortSignal | undefined; maxAwaitTimeMS?: number | undefined }
+    readonly cursorOptions: { maxAwaitTimeMS?: number | undefined }
     readonly cursorNamespace?: Orphan["namespace"] | undefined
     getMore: () => Promise<unknown>
     isKilled: boolean
@@ -49,14 +49,12 @@ export const make = (
   at: Position,
   standing: Standing,
   db: Driver.Db,
-  { signal, ...added }: Added
+  // A signal among the options of a change stream would be sent to the server; its cursor gets it from whoever reads it.
+  { signal: _, ...added }: Added
 ): Driver.AbstractCursor<Driver.Document> => {
   const given: Driver.ChangeStreamOptions = { ...options, ...at, ...added, raw: false }
   const stream = parentOf(target, db, client).watch([...pipeline], given)
   const { cursor } = hidden(stream)
-  // The driver's getMore knows of no signal, so that it could only be waited for; and a signal among the options of a
-  // change stream would be sent to the server.
-  cursor.cursorOptions.signal = signal
   // The first batch is asked for together with the cursor. It must not make the stream's beginning wait.
   cursor.cursorOptions.maxAwaitTimeMS = 1
   cursor.on("init", (answer: Answer) => {

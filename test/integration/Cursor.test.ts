@@ -1,5 +1,6 @@
 import { describe, expect, layer } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -198,6 +199,25 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           }))
           expect(yield* watched.monitor.overlaps).toEqual([])
           expect((yield* sent(watched)).at(-1)).toBe("killCursors")
+        })
+      ))
+
+    it.effect("is given up at once, when it is interrupted while the server waits for data", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const Things = yield* capped(watched)
+          const { monitor } = watched
+          yield* Session.scoped(Effect.gen(function*() {
+            const tail = Things.find({}, { tailable: true, awaitData: true, maxAwaitTimeMS: 20_000 })
+            const reading = yield* Effect.fork(Stream.runDrain(tail))
+            yield* monitor.awaitStarted("getMore")
+            const [time] = yield* Effect.timed(Fiber.interrupt(reading))
+            expect(Duration.toSeconds(time)).toBeLessThan(5)
+            expect((yield* monitor.commands).map(({ outcome }) => outcome)).not.toContain(undefined)
+            expect((yield* monitor.named("killCursors")).map(({ outcome }) => outcome)).toEqual(["succeeded"])
+            expect(yield* Things.countDocuments()).toBe(2)
+          }))
+          expect(yield* monitor.overlaps).toEqual([])
         })
       ))
 
