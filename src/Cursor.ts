@@ -9,13 +9,16 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
+import * as Attempt from "./internal/attempt.js"
 import { closingStep } from "./internal/bounded.js"
 import type { ClientOption, MongoClient } from "./internal/connection.js"
 import * as CursorLoss from "./internal/cursorLoss.js"
 import * as Cursors from "./internal/cursors.js"
+import * as Lane from "./internal/lane.js"
 import { type Added, type OperationError, place, type Placed, type Request, type Target } from "./internal/operation.js"
+import { key } from "./internal/sessionGate.js"
 import * as Session from "./Session.js"
-import { ForeignSession } from "./SessionErrors.js"
+import { ForeignSession, SessionBusy } from "./SessionErrors.js"
 
 export type {
   /** What any operation of data access can fail with. @since 0.1.0 @category errors */
@@ -102,7 +105,7 @@ interface Lazy<T> {
 }
 
 const acquire = <T>(
-  { client, run }: Placed,
+  { client, run, session }: Placed,
   open: (added: Added) => Driver.AbstractCursor<T>
 ): Effect.Effect<Lazy<T>, never, Scope.Scope> =>
   Effect.map(
@@ -121,7 +124,7 @@ const acquire = <T>(
           const { cursor } = state
           if (cursor === undefined || isExhausted(cursor)) return Effect.void
           // What has ended its session, or its transaction, has ended the cursor, too.
-          const close = Effect.catchTags(run(() => cursor.close(), "killCursors"), {
+          const close = Effect.catchTags(whenFree(session, run(() => cursor.close(), "killCursors")), {
             SessionEnded: () => Effect.void,
             SessionLapsed: () => Effect.void,
             TransactionEnded: () => Effect.void
@@ -140,6 +143,21 @@ const acquire = <T>(
       }
     })
   )
+
+// A session that makes nothing wait must not keep its cursors for that: closing them waits where anything else would fail.
+const whenFree = <A, E>(
+  session: Placed["session"],
+  close: Effect.Effect<A, E | SessionBusy>
+): Effect.Effect<A, E | SessionBusy> =>
+  Effect.retry(close, {
+    while: (error) =>
+      error instanceof SessionBusy && Option.isSome(session)
+        ? Effect.flatMap(Attempt.placeIn(session.value[key].lane), ({ isLocked, part }) =>
+          isLocked
+            ? Effect.succeed(false)
+            : Lane.withPermit(part?.of.lane ?? session.value[key].lane, "killCursors", Effect.succeed(true)))
+        : Effect.succeed(false)
+  })
 
 const pull = <T>(
   placed: Placed,

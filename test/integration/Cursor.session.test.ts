@@ -156,6 +156,52 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("closes its cursor in its turn also where an operation would fail instead of waiting", (context) =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const { Things } = yield* things(watched, 6)
+          const { monitor } = watched
+          yield* Monitor.block(watched, ["update"], "300 millis")
+          yield* Session.scoped(
+            Effect.gen(function*() {
+              const scope = yield* Scope.make()
+              yield* yield* Scope.extend(Stream.toPull(Things.find({}, { batchSize: 2 })), scope)
+              const writing = yield* Effect.fork(Things.updateOne({ _id: 0 }, { $set: { n: "9" } }))
+              yield* monitor.awaitStarted("update")
+              expect(yield* Effect.flip(Things.countDocuments())).toMatchObject({ _tag: "SessionBusy" })
+              yield* Scope.close(scope, Exit.void)
+              expect((yield* Fiber.join(writing)).modifiedCount).toBe(1)
+              expect(yield* sent(watched)).toEqual(["find", "update", "killCursors"])
+              expect((yield* monitor.named("killCursors")).map(({ outcome }) => outcome)).toEqual(["succeeded"])
+            }),
+            { onBusy: "fail" }
+          )
+          expect(yield* lsids(watched)).toHaveLength(1)
+          expect(yield* monitor.overlaps).toEqual([])
+        })
+      ))
+
+    it.effect("closes its cursor in its turn in a transaction of such a session", (context) =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          yield* TestServer.needs(context, "failCommand")
+          const { Things } = yield* things(watched, 6)
+          const { monitor } = watched
+          yield* Monitor.block(watched, ["update"], "300 millis")
+          yield* Effect.gen(function*() {
+            const scope = yield* Scope.make()
+            yield* yield* Scope.extend(Stream.toPull(Things.find({}, { batchSize: 2 })), scope)
+            const writing = yield* Effect.fork(Things.updateOne({ _id: 0 }, { $set: { n: "9" } }))
+            yield* monitor.awaitStarted("update")
+            yield* Scope.close(scope, Exit.void)
+            yield* Fiber.join(writing)
+          }).pipe(Transaction.run({ session: { onBusy: "fail" } }))
+          expect(yield* sent(watched)).toEqual(["find", "update", "killCursors", "commitTransaction"])
+          expect(yield* monitor.overlaps).toEqual([])
+        })
+      ))
+
     it.effect("closes its cursor before its session", () =>
       onClient((watched) =>
         Effect.gen(function*() {
