@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
 import { MongoError, type Reason } from "./MongoError.js"
 
@@ -345,6 +346,8 @@ export const operation = <A, E, R>(
             if (error instanceof MongoError) {
               span.attribute("error.type", error.reason)
               if (error.code !== undefined) span.attribute("db.response.status_code", String(error.code))
+            } else if (Predicate.hasProperty(error, "_tag")) {
+              span.attribute("error.type", error._tag)
             }
           }))
     ),

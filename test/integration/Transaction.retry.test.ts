@@ -8,7 +8,6 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
@@ -16,6 +15,7 @@ import * as Transaction from "../../src/Transaction.js"
 import { clientOf, send } from "../support/connected.js"
 import { until } from "../support/monitor.js"
 import * as Responder from "../support/Responder.js"
+import { recorder } from "../support/spans.js"
 import * as TestServer from "../support/TestServer.js"
 import { inPlace, toLines } from "../support/transactions.js"
 
@@ -229,40 +229,3 @@ const counted = Effect.map(
   ]),
   (states) => states.map(({ count }) => count)
 )
-
-interface Recorded {
-  readonly name: string
-  readonly parent: string | undefined
-  readonly events: Array<{ readonly name: string; readonly attributes: unknown }>
-}
-
-/** A tracer that keeps in memory what it is told. */
-const recorder = () => {
-  const spans: Array<Recorded> = []
-  const native = Tracer.make({
-    span: (name, parent, context, links, startTime, kind) => {
-      const events: Recorded["events"] = []
-      const from = Option.getOrUndefined(parent)
-      spans.push({ name, parent: from?._tag === "Span" ? from.name : undefined, events })
-      return {
-        _tag: "Span",
-        name,
-        spanId: String(spans.length),
-        traceId: "trace",
-        parent,
-        context,
-        links,
-        kind,
-        sampled: true,
-        attributes: new Map(),
-        status: { _tag: "Started", startTime },
-        addLinks: () => undefined,
-        attribute: () => undefined,
-        end: () => undefined,
-        event: (event, _, attributes = {}) => void events.push({ name: event, attributes })
-      }
-    },
-    context: (f) => f()
-  })
-  return { spans, tracer: native }
-}
