@@ -2,72 +2,20 @@ import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
-import { MongoClient as DriverClient } from "mongodb"
-import type { Document } from "mongodb"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema, raw } from "../../src/Codec.js"
 import * as Session from "../../src/Session.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
-import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import { idOf } from "../support/changes.js"
-import * as Crashes from "../support/crashes.js"
+import { consuming, untilEffects } from "../support/consuming.js"
 import { numbers, on, sent } from "../support/data.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
 
-interface Checkpoint extends Document {
-  readonly _id: string
-}
-
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
     Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
-  /** A collection to be consumed, a handler that writes down what it was given, and what has become of it. */
-  const consuming = ({ client, monitor }: Monitor.Watched) =>
-    Effect.gen(function*() {
-      const database = yield* TestServer.database
-      const db = client.driver.db(database)
-      for (const name of ["things", "effects"]) yield* Effect.promise(() => db.createCollection(name))
-      yield* monitor.clear
-      const things = db.collection<{ _id: number; n?: unknown }>("things")
-      const checkpoints = db.collection<Checkpoint>("effect_mongo_session.checkpoints")
-      const checkpoint = (name = "consumer") => Effect.promise(() => checkpoints.findOne({ _id: name }))
-      const calls: Array<unknown> = []
-      const target = { database, collection: "things" }
-      return {
-        database,
-        db,
-        target,
-        calls,
-        checkpoints,
-        checkpoint,
-        changes: ChangeStream.watch(target, raw),
-        put: (...ids: ReadonlyArray<number>) => Effect.promise(() => things.insertMany(ids.map((_id) => ({ _id })))),
-        /** Writes the effect of an event. */
-        handler: (event: ChangeStream.Event<unknown>) =>
-          Effect.suspend(() => {
-            calls.push(idOf(event))
-            return Session.use((session) => db.collection("effects").insertOne({ of: idOf(event) }, { session }))
-          }),
-        effects: Effect.promise(() => db.collection("effects").find().sort({ _id: 1 }).map(({ of }) => of).toArray()),
-        /** Runs a consumer, which has stored where it begins when this is done. */
-        start: <A, E, R>(consumer: Effect.Effect<A, E, R>, name?: string) =>
-          Effect.gen(function*() {
-            const before = (yield* checkpoint(name))?.["owner"]
-            const fiber = yield* Effect.forkScoped(consumer)
-            yield* Monitor.until(
-              checkpoint(name),
-              (found) => found !== null && found["owner"] !== before && (found["token"] ?? found["time"]) !== undefined
-            )
-            return fiber
-          })
-      }
-    })
-
-  const untilEffects = <E, R>(effects: Effect.Effect<ReadonlyArray<unknown>, E, R>, count: number) =>
-    Monitor.until(effects, ({ length }) => length >= count, "30 seconds")
 
   describe("consuming", () => {
     it.effect("refuses batches that are none, before anything is sent", () =>
@@ -144,75 +92,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Effect.flip(consumer)).toMatchObject(failure)
           expect(yield* Effect.flip(consumer)).toMatchObject(failure)
           expect(yield* effects).toEqual([1])
-        })
-      ))
-  })
-
-  describe("of two consumers of one name", () => {
-    it.effect("the one that was started last goes on, and the other fails before it commits anything more", () =>
-      onClient((watched) =>
-        Effect.gen(function*() {
-          const { changes, effects, handler, put, start } = yield* consuming(watched)
-          const first = yield* start(ChangeStream.consume(changes, "consumer", handler))
-          yield* put(1)
-          yield* untilEffects(effects, 1)
-          yield* start(ChangeStream.consume(changes, "consumer", handler))
-          yield* put(2, 3)
-          expect(yield* Effect.flip(Fiber.join(first))).toMatchObject({
-            _tag: "ConsumerReplaced",
-            consumer: "consumer"
-          })
-          expect(yield* untilEffects(effects, 3)).toEqual([1, 2, 3])
-        })
-      ))
-
-    it.effect("the other's handler, if it runs at that moment, is rolled back", () =>
-      onClient((watched) =>
-        Effect.gen(function*() {
-          const { changes, effects, handler, put, start } = yield* consuming(watched)
-          let isFirst = true
-          // As late as can be: when the handler is done, somebody else starts.
-          const first = yield* start(ChangeStream.consume(changes, "consumer", (event) =>
-            Effect.gen(function*() {
-              yield* handler(event)
-              if (isFirst) yield* Effect.never
-            })))
-          yield* put(1)
-          yield* watched.monitor.awaitStarted("insert", 2)
-          isFirst = false
-          yield* Effect.forkScoped(ChangeStream.consume(changes, "consumer", handler))
-          expect(yield* untilEffects(effects, 1)).toEqual([1])
-          yield* Fiber.interrupt(first)
-          expect(yield* effects).toEqual([1])
-        })
-      ))
-
-    it.effect("the later one kills what the session of the other has open, if that was the consumer's own", () =>
-      onClient((watched) =>
-        Effect.gen(function*() {
-          const { changes, checkpoint, handler, start } = yield* consuming(watched)
-          const session = yield* Monitor.session(watched)
-          const consumer = ChangeStream.consume(changes, "consumer", handler)
-          const kills = Effect.map(watched.monitor.named("killSessions"), (commands) =>
-            commands.map(({ command }) => Buffer.from(command["killSessions"][0].id.buffer).toString("hex")))
-          yield* start(consumer)
-          const own = String((yield* checkpoint())?.["session"]).replaceAll("-", "")
-          expect(yield* kills).toEqual([])
-          yield* start(Session.provide(consumer, session))
-          expect(yield* kills).toEqual([own])
-          yield* start(consumer)
-          expect(yield* kills).toEqual([own])
-        })
-      ))
-
-    it.effect("both go on if they have different names", () =>
-      onClient((watched) =>
-        Effect.gen(function*() {
-          const { changes, effects, handler, put, start } = yield* consuming(watched)
-          yield* start(ChangeStream.consume(changes, "one", handler), "one")
-          yield* start(ChangeStream.consume(changes, "other", handler), "other")
-          yield* put(1, 2)
-          expect([...yield* untilEffects(effects, 4)].sort()).toEqual([1, 1, 2, 2])
         })
       ))
   })
@@ -330,58 +209,5 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Monitor.until(checkpoint(), (found) => found?.["token"] !== first)
         })
       ))
-  })
-
-  describe("a consumer that is killed a dozen times", () => {
-    for (const batch of [1, 5]) {
-      it.effect(
-        `has handled each event once, and in order, with batches of ${batch} (seed ${Crashes.seed})`,
-        (context) =>
-          Effect.scoped(Effect.gen(function*() {
-            yield* TestServer.needs(context, "transactions")
-            const { url } = yield* MongoServer.MongoServer
-            const database = yield* TestServer.database
-            const driver = yield* Effect.acquireRelease(
-              Effect.promise(() => new DriverClient(url).connect()),
-              (client) => Effect.promise(() => client.close())
-            )
-            const db = driver.db(database)
-            const things = db.collection<{ _id: number }>("things")
-            const counters = db.collection<{ _id: string; n: number }>("counters")
-            const count = 400 * batch
-            yield* Effect.promise(() => things.insertOne({ _id: -1 }))
-            yield* Effect.promise(() => counters.insertOne({ _id: "counter", n: 0 }))
-            yield* Effect.promise(() => db.createCollection("effects"))
-            // Begun where nothing was written yet.
-            const program = new URL("../support/fixtures/consumer.ts", import.meta.url)
-            const args = [url, database, String(batch)]
-            const progress = Effect.promise(() => db.collection("effects").countDocuments())
-            const writing = yield* Effect.forkScoped(
-              Effect.zipRight(
-                Monitor.until(
-                  Effect.promise(() => db.collection<Checkpoint>("effect_mongo_session.checkpoints").findOne()),
-                  (found) => found !== null && (found["token"] ?? found["time"]) !== undefined,
-                  "30 seconds"
-                ),
-                Effect.promise(() => things.insertMany(numbers(count).map((_id) => ({ _id }))))
-              )
-            )
-            const reached = yield* Crashes.crashing(program, args, {
-              crashes: 12,
-              longest: 250,
-              progress,
-              done: Monitor.until(progress, (done) => done >= count, "60 seconds")
-            })
-            yield* Fiber.join(writing)
-            const effects = yield* Effect.promise(() => db.collection("effects").find().sort({ n: 1 }).toArray())
-            expect(effects.length).toBe(count)
-            expect(effects.findIndex(({ n, of }, index) => of !== index || n !== index + 1)).toBe(-1)
-            expect((yield* Effect.promise(() => counters.findOne()))?.n).toBe(count)
-            // It was in the middle of its work each time.
-            expect(reached.every((now, index) => now > (reached[index - 1] ?? 0) && now < count)).toBe(true)
-          })),
-        240_000
-      )
-    }
   })
 })

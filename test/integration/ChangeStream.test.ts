@@ -7,37 +7,17 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { Timestamp } from "mongodb"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema, raw } from "../../src/Codec.js"
 import * as ResumeToken from "../../src/ResumeToken.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { follow, told } from "../support/changes.js"
+import { changing, follow, told } from "../support/changes.js"
 import { numbers, on, sent } from "../support/data.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
 
-interface Numbered {
-  readonly _id: number
-  readonly n?: unknown
-}
-
 const Thing = fromSchema(Schema.Struct({ _id: Schema.Number, n: Schema.NumberFromString }))
-
-/** A collection that is there, and empty, and the stream of its changes. */
-const changing = ({ client, monitor }: Monitor.Watched) =>
-  Effect.gen(function*() {
-    const database = yield* TestServer.database
-    const db = client.driver.db(database)
-    yield* Effect.promise(() => db.createCollection("things"))
-    yield* monitor.clear
-    const collection = db.collection<Numbered>("things")
-    const put = (...ids: ReadonlyArray<number>) =>
-      Effect.asVoid(Effect.promise(() => collection.insertMany(ids.map((_id) => ({ _id, n: String(_id) })))))
-    const target = { database, collection: "things" }
-    return { database, db, collection, put, target, changes: ChangeStream.watch(target, raw) }
-  })
 
 const tokenOf = (event: ChangeStream.Event<unknown> | undefined) => {
   if (event === undefined) throw new Error("there is no such event")
@@ -47,16 +27,6 @@ const tokenOf = (event: ChangeStream.Event<unknown> | undefined) => {
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
     Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
-  // SecantusDB goes on counting the cursor of a stream that it has ended, though it has said that there is none any more.
-  const onClientToTheEnd = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Effect.scoped(Effect.gen(function*() {
-      const before = yield* Monitor.openCursors
-      const watched = yield* Monitor.connect()
-      yield* Effect.scoped(on(watched)(test(watched)))
-      yield* Monitor.assertNothingLeft(watched, before + 1)
-      expect(yield* sent(watched)).not.toContain("killCursors")
-    }))
 
   describe("a change stream that cannot be", () => {
     it.effect("is refused in a transaction, before anything is sent", () =>
@@ -135,145 +105,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             event._tag === "insert" ? Option.getOrThrow(event.fullDocument) : undefined
           )
           expect(documents.map((document) => document && Either.isRight(document))).toEqual([true, false, true])
-        })
-      ))
-  })
-
-  describe("the changes of a collection", () => {
-    it.effect("are told in order, each kind as its own type, until it is dropped", () =>
-      onClientToTheEnd((watched) =>
-        Effect.gen(function*() {
-          const { collection, database, target } = yield* changing(watched)
-          const { fiber, given } = yield* follow(
-            watched,
-            ChangeStream.watch(target, Thing, [], { fullDocument: "updateLookup" })
-          )
-          yield* Effect.promise(() => collection.insertOne({ _id: 1, n: "1" }))
-          yield* Effect.promise(() => collection.updateOne({ _id: 1 }, { $set: { n: "2" } }))
-          yield* Effect.promise(() => collection.replaceOne({ _id: 1 }, { n: "3" }))
-          yield* Monitor.until(given, ({ length }) => length === 3)
-          yield* Effect.promise(() => collection.deleteOne({ _id: 1 }))
-          yield* Effect.promise(() => collection.drop())
-          yield* Fiber.join(fiber)
-          const events = yield* given
-          expect(told(events)).toEqual(["insert 1", "update 1", "replace 1", "delete 1", "drop", "invalidate"])
-          const [insert, update, replace, deletion, drop] = events
-          const namespace = { database, collection: "things" }
-          expect(insert).toMatchObject({ namespace, fullDocument: Option.some({ _id: 1, n: 1 }) })
-          expect(update).toMatchObject({
-            namespace,
-            fullDocument: Option.some({ _id: 1, n: 2 }),
-            updateDescription: { updatedFields: { n: "2" }, removedFields: [], truncatedArrays: [] }
-          })
-          expect(replace).toMatchObject({ namespace, fullDocument: Option.some({ _id: 1, n: 3 }) })
-          expect(deletion).toMatchObject({ namespace, fullDocument: Option.none() })
-          expect(drop).toMatchObject({ namespace })
-          for (const { clusterTime, wallTime } of events) {
-            expect(Option.getOrThrow(clusterTime)).toBeInstanceOf(Timestamp)
-            expect(Option.isSome(wallTime)).toBe(true)
-          }
-        })
-      ))
-
-    it.effect("end with its renaming, which tells the new name", () =>
-      onClientToTheEnd((watched) =>
-        Effect.gen(function*() {
-          const { changes, collection, database } = yield* changing(watched)
-          const { fiber, given } = yield* follow(watched, changes)
-          yield* Effect.promise(() => collection.rename("others"))
-          yield* Fiber.join(fiber)
-          const events = yield* given
-          expect(told(events)).toEqual(["rename", "invalidate"])
-          expect(events[0]).toMatchObject({
-            namespace: { database, collection: "things" },
-            to: { database, collection: "others" }
-          })
-        })
-      ))
-
-    it.effect("are those of indexes, too, if that is asked for", () =>
-      onClient((watched) =>
-        Effect.gen(function*() {
-          const { collection, target } = yield* changing(watched)
-          const { until } = yield* follow(watched, ChangeStream.watch(target, raw, [], { showExpandedEvents: true }))
-          yield* Effect.promise(() => collection.createIndex({ n: 1 }, { name: "by_n" }))
-          yield* Effect.promise(() => collection.dropIndex("by_n"))
-          const events = yield* until(2)
-          expect(told(events)).toEqual(["createIndexes", "dropIndexes"])
-          expect(events.map((event) => "operationDescription" in event && Option.isSome(event.operationDescription)))
-            .toEqual([true, true])
-        })
-      ))
-
-    it.effect("come with the documents as they were before, if the collection keeps them", () =>
-      onClient((watched) =>
-        Effect.gen(function*() {
-          const { collection, db, put, target } = yield* changing(watched)
-          yield* Effect.promise(() =>
-            db.command({ collMod: "things", changeStreamPreAndPostImages: { enabled: true } })
-          )
-          const { until } = yield* follow(
-            watched,
-            ChangeStream.watch(target, Thing, [], { fullDocumentBeforeChange: "required" })
-          )
-          yield* put(1)
-          yield* Effect.promise(() => collection.updateOne({ _id: 1 }, { $set: { n: "5" } }))
-          yield* Effect.promise(() => collection.deleteOne({ _id: 1 }))
-          expect(
-            (yield* until(3)).map((event) => "fullDocumentBeforeChange" in event && event.fullDocumentBeforeChange)
-          )
-            .toEqual([Option.none(), Option.some({ _id: 1, n: 1 }), Option.some({ _id: 1, n: 5 })])
-        })
-      ))
-
-    it.effect("are those that the pipeline lets through", () =>
-      onClient((watched) =>
-        Effect.gen(function*() {
-          const { put, target } = yield* changing(watched)
-          const { until } = yield* follow(
-            watched,
-            ChangeStream.watch(target, raw, [{ $match: { "documentKey._id": { $gt: 2 } } }, { $unset: "fullDocument" }])
-          )
-          yield* put(1, 2, 3)
-          const events = yield* until(1)
-          expect(told(events)).toEqual(["insert 3"])
-          expect(events[0]).toMatchObject({ fullDocument: Option.none() })
-        })
-      ))
-  })
-
-  describe("the changes of a database and of a deployment", () => {
-    it.effect("are those of all collections there, and no others", () =>
-      onClient((watched) =>
-        Effect.gen(function*() {
-          const { database, db } = yield* changing(watched)
-          const other = yield* TestServer.database
-          const ofDatabase = yield* follow(watched, ChangeStream.watch({ database }, raw))
-          const ofAll = yield* follow(
-            watched,
-            ChangeStream.watch({}, raw, [{ $match: { "ns.db": { $in: [database, other] } } }])
-          )
-          yield* Effect.promise(() => db.collection<Numbered>("a").insertOne({ _id: 1 }))
-          yield* Effect.promise(() => watched.client.driver.db(other).collection<Numbered>("b").insertOne({ _id: 2 }))
-          yield* Effect.promise(() => db.collection<Numbered>("c").insertOne({ _id: 3 }))
-          expect(told(yield* ofAll.until(3))).toEqual(["insert 1", "insert 2", "insert 3"])
-          const events = yield* ofDatabase.until(2)
-          expect(told(events)).toEqual(["insert 1", "insert 3"])
-          expect(events.map((event) => "namespace" in event && event.namespace))
-            .toEqual([{ database, collection: "a" }, { database, collection: "c" }])
-        })
-      ))
-
-    it.effect("end with the database", () =>
-      onClientToTheEnd((watched) =>
-        Effect.gen(function*() {
-          const { database, db } = yield* changing(watched)
-          const { fiber, given } = yield* follow(watched, ChangeStream.watch({ database }, raw))
-          yield* Effect.promise(() => db.dropDatabase())
-          yield* Fiber.join(fiber)
-          const events = yield* given
-          expect(told(events).slice(-2)).toEqual(["dropDatabase", "invalidate"])
-          expect(events.at(-2)).toMatchObject({ namespace: { database } })
         })
       ))
   })

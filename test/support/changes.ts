@@ -7,7 +7,10 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Event } from "../../src/ChangeStream.js"
+import * as ChangeStream from "../../src/ChangeStream.js"
+import { raw } from "../../src/Codec.js"
 import * as Monitor from "./monitor.js"
+import * as TestServer from "./TestServer.js"
 
 /** A stream that is being followed. */
 export interface Followed<A, E> {
@@ -49,3 +52,23 @@ export const idOf = (event: Event<unknown>): unknown => "documentKey" in event ?
 /** What kinds of changes events are of, and the `_id`s of their documents. */
 export const told = (events: ReadonlyArray<Event<unknown>>): ReadonlyArray<string> =>
   events.map((event) => idOf(event) === undefined ? event._tag : `${event._tag} ${String(idOf(event))}`)
+
+/** A document of {@link changing}. */
+export interface Numbered {
+  readonly _id: number
+  readonly n?: unknown
+}
+
+/** A collection that is there, and empty, and the stream of its changes. */
+export const changing = ({ client, monitor }: Monitor.Watched) =>
+  Effect.gen(function*() {
+    const database = yield* TestServer.database
+    const db = client.driver.db(database)
+    yield* Effect.promise(() => db.createCollection("things"))
+    yield* monitor.clear
+    const collection = db.collection<Numbered>("things")
+    const put = (...ids: ReadonlyArray<number>) =>
+      Effect.asVoid(Effect.promise(() => collection.insertMany(ids.map((_id) => ({ _id, n: String(_id) })))))
+    const target = { database, collection: "things" }
+    return { database, db, collection, put, target, changes: ChangeStream.watch(target, raw) }
+  })

@@ -1,0 +1,83 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as ChangeStream from "../../src/ChangeStream.js"
+import * as Session from "../../src/Session.js"
+import { consuming, untilEffects } from "../support/consuming.js"
+import { on } from "../support/data.js"
+import * as Monitor from "../support/monitor.js"
+import * as TestServer from "../support/TestServer.js"
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
+    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
+
+  describe("of two consumers of one name", () => {
+    it.effect("the one that was started last goes on, and the other fails before it commits anything more", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, effects, handler, put, start } = yield* consuming(watched)
+          const first = yield* start(ChangeStream.consume(changes, "consumer", handler))
+          yield* put(1)
+          yield* untilEffects(effects, 1)
+          yield* start(ChangeStream.consume(changes, "consumer", handler))
+          yield* put(2, 3)
+          expect(yield* Effect.flip(Fiber.join(first))).toMatchObject({
+            _tag: "ConsumerReplaced",
+            consumer: "consumer"
+          })
+          expect(yield* untilEffects(effects, 3)).toEqual([1, 2, 3])
+        })
+      ))
+
+    it.effect("the other's handler, if it runs at that moment, is rolled back", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, effects, handler, put, start } = yield* consuming(watched)
+          let isFirst = true
+          // As late as can be: when the handler is done, somebody else starts.
+          const first = yield* start(ChangeStream.consume(changes, "consumer", (event) =>
+            Effect.gen(function*() {
+              yield* handler(event)
+              if (isFirst) yield* Effect.never
+            })))
+          yield* put(1)
+          yield* watched.monitor.awaitStarted("insert", 2)
+          isFirst = false
+          yield* Effect.forkScoped(ChangeStream.consume(changes, "consumer", handler))
+          expect(yield* untilEffects(effects, 1)).toEqual([1])
+          yield* Fiber.interrupt(first)
+          expect(yield* effects).toEqual([1])
+        })
+      ))
+
+    it.effect("the later one kills what the session of the other has open, if that was the consumer's own", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, checkpoint, handler, start } = yield* consuming(watched)
+          const session = yield* Monitor.session(watched)
+          const consumer = ChangeStream.consume(changes, "consumer", handler)
+          const kills = Effect.map(watched.monitor.named("killSessions"), (commands) =>
+            commands.map(({ command }) => Buffer.from(command["killSessions"][0].id.buffer).toString("hex")))
+          yield* start(consumer)
+          const own = String((yield* checkpoint())?.["session"]).replaceAll("-", "")
+          expect(yield* kills).toEqual([])
+          yield* start(Session.provide(consumer, session))
+          expect(yield* kills).toEqual([own])
+          yield* start(consumer)
+          expect(yield* kills).toEqual([own])
+        })
+      ))
+
+    it.effect("both go on if they have different names", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, effects, handler, put, start } = yield* consuming(watched)
+          yield* start(ChangeStream.consume(changes, "one", handler), "one")
+          yield* start(ChangeStream.consume(changes, "other", handler), "other")
+          yield* put(1, 2)
+          expect([...yield* untilEffects(effects, 4)].sort()).toEqual([1, 1, 2, 2])
+        })
+      ))
+  })
+})
