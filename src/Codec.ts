@@ -55,6 +55,14 @@ export const fromSchema = <S extends AnySchema>(schema: S): Codec<S["Type"], S["
     ? codec(OldParseResult.decodeUnknown(schema), OldParseResult.encodeUnknown(schema), OldParseResult.parseError)
     : codec(ParseResult.decodeUnknown(schema), ParseResult.encodeUnknown(schema), ParseResult.parseError)
 
+/**
+ * The codec of a schema, or {@link raw} where there is none. What it needs and gives is in the type of what is made with it.
+ *
+ * @internal
+ */
+export const ofOptional = (schema: AnySchema | undefined): typeof raw =>
+  (schema === undefined ? raw : fromSchema(schema)) as typeof raw
+
 const isOld = (schema: AnySchema): schema is OldSchema.Schema.Any => OldSchema.TypeId in schema
 
 const codec = <A, I, R, Issue>(

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
-import { type Codec, fromSchema, raw } from "./Codec.js"
+import { type Codec, ofOptional } from "./Codec.js"
 import type { ClientOption, MongoClient } from "./internal/connection.js"
 import * as Indexes from "./internal/indexes.js"
 import { call, type DocumentSchema } from "./internal/onCollection.js"
@@ -198,11 +198,7 @@ export const make: {
 } = <Client>(
   name: string,
   { schema, ...options }: Options<Client> & { readonly schema?: DocumentSchema | undefined } = {}
-) => {
-  const codec = schema === undefined ? raw : fromSchema(schema)
-  // What the schema needs is in the type of what is made.
-  return of({ ...options, collection: name }, codec as typeof raw)
-}
+) => of({ ...options, collection: name }, ofOptional(schema))
 
 const of = <A, I extends Driver.Document, R, C>(
   target: Target<C> & { readonly collection: string },

@@ -8,7 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
-import { type AnySchema, fromSchema, raw } from "./Codec.js"
+import { type AnySchema, ofOptional } from "./Codec.js"
 import * as Checkpoints from "./internal/checkpoints.js"
 import type { ClientOption, MongoClient } from "./internal/connection.js"
 import { operation, type OperationError, place, type Request } from "./internal/operation.js"
@@ -157,16 +157,13 @@ export const make: {
   { client, collection = `effect_mongo_session.outbox.${name}`, database, schema, stateCollection = defaultState }:
     & Options<Client>
     & { readonly schema?: AnySchema | undefined } = {}
-) => {
-  const codec = schema === undefined ? raw : fromSchema(schema)
-  return of({
+) =>
+  of({
     name,
-    // What the schema needs is in the type of what is made.
-    codec: codec as typeof raw,
+    codec: ofOptional(schema),
     messages: { client, database, collection },
     state: { client, database, collection: stateCollection }
   })
-}
 
 const defaultState = "effect_mongo_session.outboxes"
 

@@ -40,11 +40,16 @@ const seeded = (watched: Monitor.Watched) =>
     return { there, contents: contents(db), reset: Effect.zipRight(seed, watched.monitor.clear) }
   })
 
+// What a server without search says: CommandNotSupported, or, since MongoDB 8.0, SearchNotEnabled.
+const withoutSearch = new Set([115, 31082])
+
 /** Runs an operation; where the server has no search, its refusal is as good as any answer. */
 const attempt = ({ mayBeUnsupported, run }: Operation, there: On) =>
   Effect.catchIf(
     run(there),
-    (error) => mayBeUnsupported === true && error._tag === "MongoError",
+    (error) =>
+      mayBeUnsupported === true && error._tag === "MongoError" && error.reason === "NotSupported" &&
+      error.code !== undefined && withoutSearch.has(error.code),
     () => Effect.void
   )
 

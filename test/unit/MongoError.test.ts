@@ -77,7 +77,8 @@ const codes: ReadonlyArray<readonly [number, string, MongoError.Reason]> = [
   [12582, "DuplicateKey", "DuplicateKey"],
   [13388, "StaleConfig", "StaleRouting"],
   [13435, "NotPrimaryNoSecondaryOk", "NotPrimary"],
-  [13436, "NotPrimaryOrSecondary", "NotPrimary"]
+  [13436, "NotPrimaryOrSecondary", "NotPrimary"],
+  [31082, "SearchNotEnabled", "NotSupported"]
 ]
 
 const classes: { readonly [name: string]: MongoError.Reason } = {
