@@ -120,7 +120,7 @@ export type WriteConcernLike = Driver.WriteConcern | Driver.WriteConcernSettings
  * @category options
  */
 export interface Concerns {
-  /** Default: the client's. */
+  /** Default: the client's. Causally consistent sessions refuse reads with `linearizable` and `available`. */
   readonly readConcern?: Driver.ReadConcernLike | undefined
   /** Default: the client's. */
   readonly writeConcern?: WriteConcernLike | undefined

@@ -165,8 +165,9 @@ export const withClientDefaults = (
   const level = readConcern?.level
   return {
     ...options,
+    // Also a level that no transaction allows: the server refuses it, and the client's own object stays as it is.
     readConcern: options.readConcern ??
-      (level === "local" || level === "majority" || level === "snapshot" ? { level } : undefined),
+      (level === undefined ? undefined : { level: level as NonNullable<typeof options.readConcern>["level"] }),
     writeConcern: options.writeConcern ?? (writeConcern === undefined ? undefined : {
       w: writeConcern.w,
       journal: writeConcern.journal,

@@ -95,7 +95,8 @@ export const place = <C = MongoClient>(
               const problem = Rules.violation(asked(request), {
                 session: isInTransaction ? "transaction" : "plain",
                 writeConcerns: writeConcerns(target, client),
-                readPreference: target.readPreference ?? readPreferenceOf(driverSession)
+                readPreference: target.readPreference ?? readPreferenceOf(driverSession),
+                causalLevel: driverSession.supports.causalConsistency ? level : undefined
               })
               if (problem !== undefined) return Either.left(problem)
               const own = isInTransaction ? undefined : options.snapshot ? "snapshot" : level

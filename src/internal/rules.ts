@@ -4,6 +4,7 @@
  *
  * See the specifications "Transactions", "Driver Sessions", "Causal Consistency" and "Snapshot Reads".
  */
+import { MongoError } from "../MongoError.js"
 import { InvalidInTransaction, UnacknowledgedWrite } from "../SessionErrors.js"
 
 /** What an operation brings along. */
@@ -28,13 +29,15 @@ export interface Place {
   readonly writeConcerns: ReadonlyArray<{ readonly source: UnacknowledgedWrite["source"]; readonly concern: unknown }>
   /** The read preference that is set elsewhere. */
   readonly readPreference?: unknown
+  /** The read concern level that is in force in a causally consistent session, wherever it is set. */
+  readonly causalLevel?: string | undefined
 }
 
 /** What is wrong with an operation where it is run, if anything. */
 export const violation = (
   asked: Asked,
   place: Place
-): InvalidInTransaction | UnacknowledgedWrite | undefined => {
+): InvalidInTransaction | UnacknowledgedWrite | MongoError | undefined => {
   const { operation } = asked
   if (!asked.inTransaction && (place.session === "transaction" || sessionless.has(operation))) {
     return new InvalidInTransaction({ operation, option: operation })
@@ -47,7 +50,7 @@ export const violation = (
       return new UnacknowledgedWrite({ operation, source: effective.source })
     }
   }
-  if (place.session === "plain") return undefined
+  if (place.session === "plain") return hasNoOrder(asked, place) ? withoutOrder(operation) : undefined
   const readPreference = asked.readPreference ?? (asked.kind === "read" ? place.readPreference : undefined)
   const option = asked.readConcern !== undefined
     ? "readConcern"
@@ -58,6 +61,26 @@ export const violation = (
     : asked.forbiddenStage
   return option === undefined ? undefined : new InvalidInTransaction({ operation, option })
 }
+
+// Of what runs in no transaction either, nothing has a read concern; and of a command only that which is written in it.
+const hasNoOrder = ({ inTransaction, kind, operation, readConcern }: Asked, { causalLevel }: Place): boolean =>
+  kind === "read" && inTransaction && causalLevel !== undefined && withoutCausality.has(causalLevel) &&
+  (readConcern !== undefined || !commands.has(operation))
+
+// The server refuses them together with a time to read after, which the driver sends from the second operation on.
+const withoutCausality: ReadonlySet<string> = new Set(["linearizable", "available"])
+
+const commands: ReadonlySet<string> = new Set(["command", "runCursorCommand"])
+
+const withoutOrder = (operation: string): MongoError =>
+  new MongoError({
+    reason: "InvalidOptions",
+    operation,
+    labels: [],
+    hint:
+      "A causally consistent session cannot read with the read concern `linearizable` or `available`. Set another one, " +
+      "open the session with `causalConsistency: false`, or read outside of it with `Session.detached`."
+  })
 
 // It counts by metadata that no session knows of.
 const sessionless = new Set(["estimatedDocumentCount"])

@@ -34,6 +34,41 @@ const cases: ReadonlyArray<Case> = [
   { title: "a write in a session", asked: write, place: plain, expected: undefined },
   { title: "a read in a transaction", asked: read, place: transaction, expected: undefined },
   { title: "a write in a transaction", asked: write, place: transaction, expected: undefined },
+  ...["linearizable", "available"].flatMap((causalLevel): ReadonlyArray<Case> => {
+    const causal: Place = { ...plain, causalLevel }
+    const refused = { _tag: "MongoError", reason: "InvalidOptions", hint: expect.stringContaining("Session.detached") }
+    const command: Asked = { ...read, operation: "command" }
+    const title = (what: string) => `${what} in a causally consistent session with the read concern ${causalLevel}`
+    return [
+      { title: title("a read"), asked: read, place: causal, expected: refused },
+      { title: title("a write"), asked: write, place: causal, expected: undefined },
+      {
+        title: title("what has no read concern"),
+        asked: { ...read, inTransaction: false },
+        place: causal,
+        expected: undefined
+      },
+      {
+        title: title("a command with one of its own"),
+        asked: { ...command, readConcern: { level: causalLevel } },
+        place: causal,
+        expected: refused
+      },
+      { title: title("a command without one of its own"), asked: command, place: causal, expected: undefined },
+      {
+        title: `a read in a transaction, where ${causalLevel} is not in force`,
+        asked: read,
+        place: { ...transaction, causalLevel },
+        expected: undefined
+      }
+    ]
+  }),
+  {
+    title: "a read in a causally consistent session with another read concern",
+    asked: read,
+    place: { ...plain, causalLevel: "majority" },
+    expected: undefined
+  },
   {
     title: "an operation that no transaction allows, in a transaction",
     asked: { ...read, operation: "listIndexes", inTransaction: false },
