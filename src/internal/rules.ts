@@ -43,8 +43,9 @@ export const violation = (
     return new InvalidInTransaction({ operation, option: operation })
   }
   if (asked.kind === "write") {
-    // The nearest write concern is the one that holds.
-    const effective = [{ source: "operation" as const, concern: asked.writeConcern }, ...place.writeConcerns]
+    // The nearest write concern is the one that holds; in a transaction, that is the transaction's own.
+    const around = place.session === "transaction" ? [] : place.writeConcerns
+    const effective = [{ source: "operation" as const, concern: asked.writeConcern }, ...around]
       .find(({ concern }) => concern !== undefined)
     if (effective !== undefined && wOf(effective.concern) === 0) {
       return new UnacknowledgedWrite({ operation, source: effective.source })

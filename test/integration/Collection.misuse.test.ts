@@ -74,8 +74,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* refusals(watched, [
             inSession(Sloppy.insertOne(value)),
             inSession(Sloppy.updateMany({}, { $set: { n: "1" } })),
-            inSession(rows(Sloppy.aggregate([{ $out: "others" }]))),
-            Transaction.run(Sloppy.deleteOne({ _id: 0 }))
+            inSession(rows(Sloppy.aggregate([{ $out: "others" }])))
           ], { ...error, source: "collection" })
           const Sloppier = Database.make(database, { writeConcern: { w: 0 } })
           yield* refusals(watched, [inSession(Sloppier.createCollection("others"))], { ...error, source: "database" })
@@ -83,6 +82,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* rows(Sloppy.find())).toEqual([{ _id: 0, n: 0 }])
           yield* inSession(Sloppy.insertOne(value, { writeConcern: { w: 1 } }))
           expect(yield* Things.countDocuments()).toBe(2)
+          // There, the write concern of the transaction is the one that holds.
+          yield* Transaction.run(Sloppy.deleteOne({ _id: 7 }))
+          expect(yield* Things.countDocuments()).toBe(1)
         })
       ))
 

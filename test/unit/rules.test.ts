@@ -136,6 +136,12 @@ const cases: ReadonlyArray<Case> = [
     expected: unacknowledged("collection")
   },
   {
+    title: "w: 0 of the collection in a transaction, whose own write concern is in force",
+    asked: write,
+    place: { ...transaction, writeConcerns: concerns({ w: 0 }, { w: 0 }) },
+    expected: undefined
+  },
+  {
     title: "w: 0 of the client",
     asked: write,
     place: { ...plain, writeConcerns: concerns(undefined, { w: 0 }) },
