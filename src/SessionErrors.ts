@@ -210,7 +210,8 @@ export class UnacknowledgedWrite extends Data.TaggedError("UnacknowledgedWrite")
   readonly source: "operation" | "collection" | "database" | "client" | "transaction" | "session"
 }> {
   override get message(): string {
-    return `${this.operation}: an unacknowledged write (w: 0, set on the ${this.source}) cannot use a session`
+    return `${this.operation}: sessions and transactions do not support unacknowledged write concern (w: 0, set on the ` +
+      `${this.source})`
   }
   get hint(): string {
     return `Remove w: 0 from the write concern of the ${this.source}, or write outside the session with ` +
@@ -318,7 +319,7 @@ const unsupported = {
     hint: "Upgrade the server, or use a driver that still supports it."
   },
   SnapshotReads: {
-    what: "it has no snapshot reads outside transactions",
+    what: "snapshot reads require MongoDB 5.0 or later, and no standalone server",
     hint: "Snapshot reads need a replica set or a sharded cluster of MongoDB 5.0 or later; open the session " +
       "without `snapshot`."
   }

@@ -185,7 +185,7 @@ export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction
   override get message(): string {
     return this.option === this.operation
       ? `${this.operation} is not allowed in a transaction`
-      : `${this.operation}: ${this.option} is not allowed in a transaction`
+      : `${this.operation}: ${refusals.get(this.option) ?? `${this.option} is not allowed in a transaction`}`
   }
   get hint(): string {
     return this.option === this.operation
@@ -210,7 +210,7 @@ export class TransactionUnsupported extends Data.TaggedError("TransactionUnsuppo
   override get message(): string {
     return this.reason === "Standalone"
       ? "a standalone server has no transactions"
-      : "a snapshot session cannot have transactions"
+      : "transactions are not supported in snapshot sessions"
   }
   get hint(): string {
     return this.reason === "Standalone"
@@ -242,6 +242,13 @@ export class TransactionEnded extends Data.TaggedError("TransactionEnded")<{
     return render(this, { operation: this.operation })
   }
 }
+
+// In the words of the specification "Transactions".
+const refusals: ReadonlyMap<string, string> = new Map([
+  ["readConcern", "cannot set read concern after starting a transaction"],
+  ["writeConcern", "cannot set write concern after starting a transaction"],
+  ["readPreference", "read preference in a transaction must be primary"]
+])
 
 const tried = (error: { readonly attempts: number; readonly elapsed: Duration.Duration }): string =>
   `${error.attempts} attempt${error.attempts === 1 ? "" : "s"} in ${

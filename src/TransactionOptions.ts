@@ -131,7 +131,7 @@ const W = Schema.Union(
   // a number in a string went astray on its way, e.g. through a configuration
   Schema.String.pipe(Schema.filter((name) => name.trim() !== "" && Number.isNaN(Number(name))))
 ).annotations({
-  description: "a number of members of at least 1 (a session cannot have w: 0, which is never acknowledged), " +
+  description: "a number of members of at least 1 (transactions do not support unacknowledged write concern, w: 0), " +
     "\"majority\" or the name of a write concern"
 })
 
@@ -149,7 +149,7 @@ const WriteConcern = Schema.Union(
     wtimeout: Schema.optional(duration(serverLimit))
   })
 ).annotations({
-  description: "a number of members of at least 1 (a session cannot have w: 0, which is never acknowledged), " +
+  description: "a number of members of at least 1 (transactions do not support unacknowledged write concern, w: 0), " +
     "\"majority\" or the name of a write concern, alone or as { w, journal, wtimeout }"
 })
 

@@ -56,7 +56,8 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
   ],
   [
     new Errors.SessionsUnsupported({ reason: "SnapshotReads", required: "13" }),
-    "the deployment does not support this session: it has no snapshot reads outside transactions, required 13"
+    "the deployment does not support this session: snapshot reads require MongoDB 5.0 or later, and no standalone " +
+    "server, required 13"
   ],
   [new Errors.SessionEnded({ operation: "find", reason: "released" }), "find: the session has been released"],
   [
@@ -71,7 +72,7 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
   [new Errors.ForeignSession({ operation: "find" }), "find: the ambient session belongs to another client"],
   [
     new Errors.UnacknowledgedWrite({ operation: "insertOne", source: "collection" }),
-    "insertOne: an unacknowledged write (w: 0, set on the collection) cannot use a session"
+    "insertOne: sessions and transactions do not support unacknowledged write concern (w: 0, set on the collection)"
   ],
   [
     new Errors.DecodeFailed({ source: "shop.users", path: ["address", "zip"], issue: "expected a string" }),
@@ -134,7 +135,19 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
   ],
   [
     new Errors.InvalidInTransaction({ operation: "find", option: "readConcern" }),
-    "find: readConcern is not allowed in a transaction"
+    "find: cannot set read concern after starting a transaction"
+  ],
+  [
+    new Errors.InvalidInTransaction({ operation: "bulkWrite", option: "writeConcern" }),
+    "bulkWrite: cannot set write concern after starting a transaction"
+  ],
+  [
+    new Errors.InvalidInTransaction({ operation: "find", option: "readPreference" }),
+    "find: read preference in a transaction must be primary"
+  ],
+  [
+    new Errors.InvalidInTransaction({ operation: "aggregate", option: "$out" }),
+    "aggregate: $out is not allowed in a transaction"
   ],
   [
     new Errors.InvalidInTransaction({ operation: "killCursors", option: "killCursors" }),
@@ -143,7 +156,7 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
   [new Errors.TransactionUnsupported({ reason: "Standalone" }), "a standalone server has no transactions"],
   [
     new Errors.TransactionUnsupported({ reason: "SnapshotSession" }),
-    "a snapshot session cannot have transactions"
+    "transactions are not supported in snapshot sessions"
   ],
   [
     new Errors.TransactionEnded({ operation: "find" }),

@@ -60,11 +60,11 @@ const wrong: ReadonlyArray<readonly [options: unknown, issues: ReadonlyArray<rea
   [{ defaultTransactionOptions: { w: 0 } }, [["defaultTransactionOptions.w", "is not a known key"]]],
   [
     { defaultTransactionOptions: { writeConcern: 0 } },
-    [["defaultTransactionOptions.writeConcern", expect.stringContaining("cannot have w: 0")]]
+    [["defaultTransactionOptions.writeConcern", expect.stringContaining("w: 0")]]
   ],
   [
     { defaultTransactionOptions: { writeConcern: { w: 0 } } },
-    [["defaultTransactionOptions.writeConcern.w", expect.stringContaining("cannot have w: 0")]]
+    [["defaultTransactionOptions.writeConcern.w", expect.stringContaining("w: 0")]]
   ],
   [
     { defaultTransactionOptions: { writeConcern: { w: 1, fsync: true } } },

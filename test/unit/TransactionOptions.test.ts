@@ -24,7 +24,8 @@ const nothing: TransactionOptions.Decoded = {
   timeout: undefined
 }
 
-const acknowledged = /^expected a number of members of at least 1 \(a session cannot have w: 0/
+const acknowledged =
+  /^expected a number of members of at least 1 \(transactions do not support unacknowledged write concern, w: 0\)/
 const time = /^expected a finite time of at least 1 millisecond$/
 const serverTime = /^expected a time of at least 1 millisecond and at most 2147483647$/
 const level = /^expected the level "local", "majority" or "snapshot"/
