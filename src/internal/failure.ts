@@ -29,11 +29,12 @@ const isBsonError = (error: Error): boolean => "bsonError" in error && error.bso
 
 /** The MongoError for an error of the driver. */
 export const toMongoError = (options: Failed, error: Error): MongoError => {
-  const code = "code" in error && typeof error.code === "number" ? error.code : undefined
-  const codeName = "codeName" in error && typeof error.codeName === "string" ? error.codeName : undefined
-  const labels = "errorLabels" in error && Array.isArray(error.errorLabels) ? error.errorLabels.map(String) : []
+  const told = innermost(error)
+  const code = "code" in told && typeof told.code === "number" ? told.code : undefined
+  const codeName = "codeName" in told && typeof told.codeName === "string" ? told.codeName : undefined
+  const labels = "errorLabels" in told && Array.isArray(told.errorLabels) ? told.errorLabels.map(String) : []
   return new MongoError({
-    reason: classify({ labels, code, name: nameOf(error) }),
+    reason: classify({ labels, code, name: nameOf(told) }),
     operation: options.operation,
     namespace: options.namespace,
     code,
@@ -43,8 +44,21 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
   })
 }
 
+// The error of a bulk write to many collections has neither code nor labels: what it is about is its cause, or the first of
+// the writes that failed.
+const innermost = (error: Error): Error | { readonly code?: unknown; readonly name: string } => {
+  if (error.name !== "MongoClientBulkWriteError") return error
+  if (error.cause instanceof Error && isDriverFailure(error.cause)) return error.cause
+  const first: unknown = "writeErrors" in error && error.writeErrors instanceof Map
+    ? error.writeErrors.values().next().value
+    : undefined
+  const code = typeof first === "object" && first !== null && "code" in first ? first.code : undefined
+  return { name: error.name, code }
+}
+
 // A server of an unfit version is never selected; only the cause tells why.
-const nameOf = (error: Error): string => isNamed(error.cause, compatibilityError) ? compatibilityError : error.name
+const nameOf = (error: { readonly name: string; readonly cause?: unknown }): string =>
+  isNamed(error.cause, compatibilityError) ? compatibilityError : error.name
 
 /**
  * Whether the driver refused a write without acknowledgement in a session.
