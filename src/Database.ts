@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
@@ -52,7 +53,7 @@ export interface Database<Client = MongoClient> {
   /** Runs a command that opens a cursor, and gives its documents. */
   readonly runCursorCommand: (
     command: Driver.Document,
-    options?: Given<Driver.RunCursorCommandOptions>
+    options?: RunCursorCommandOptions
   ) => Stream.Stream<Driver.Document, OperationError, Client>
   /** Creates a collection. Fails with `MongoError` (`NamespaceExists`) when there is one. */
   readonly createCollection: (
@@ -81,6 +82,23 @@ export interface Database<Client = MongoClient> {
   readonly stats: (options?: Given<Driver.DbStatsOptions>) => Effect.Effect<Driver.Document, OperationError, Client>
   /** Drops the database. Not allowed in a transaction. */
   readonly drop: (options?: Given<Driver.DropDatabaseOptions>) => Effect.Effect<boolean, OperationError, Client>
+}
+
+/**
+ * How to run a command that opens a cursor, and how to read the batches after its first one.
+ *
+ * See the specification "runCommand", section "runCursorCommand".
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface RunCursorCommandOptions extends Given<Driver.RunCursorCommandOptions> {
+  /** How many documents such a batch has at most. Default: the server's own. */
+  readonly batchSize?: number | undefined
+  /** How long the server waits for a document of a cursor that waits for data. Default: its own, a second. */
+  readonly maxAwaitTime?: Duration.DurationInput | undefined
+  /** A comment for the server's log. Default: none. */
+  readonly comment?: unknown
 }
 
 /**
@@ -119,16 +137,17 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
         commanding("command", command, given),
         (db, added) => db.command(copied(command, added), { ...withoutOwn<Driver.RunCommandOptions>(given), ...added })
       ),
-    runCursorCommand: (command, given) =>
-      batches(
-        target,
-        commanding("runCursorCommand", command, given),
-        (db, added) =>
-          db.runCursorCommand(copied(command, added), {
-            ...withoutOwn<Driver.RunCursorCommandOptions>(given),
-            ...added
-          })
-      ),
+    runCursorCommand: (command, { batchSize, comment, maxAwaitTime, ...given } = {}) =>
+      batches(target, commanding("runCursorCommand", command, given), (db, added) => {
+        const cursor = db.runCursorCommand(copied(command, added), {
+          ...withoutOwn<Driver.RunCursorCommandOptions>(given),
+          ...added
+        })
+        if (batchSize !== undefined) cursor.setBatchSize(batchSize)
+        if (comment !== undefined) cursor.setComment(comment)
+        if (maxAwaitTime !== undefined) cursor.setMaxTimeMS(Duration.toMillis(maxAwaitTime))
+        return cursor
+      }),
     createCollection: (collection, given) =>
       Effect.asVoid(
         run(

@@ -135,6 +135,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("a command's cursor asks for its further batches as it is told", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { database } = yield* things(watched, 6)
+          const command = { find: "things", batchSize: 1 }
+          const stream = Database.make(database).runCursorCommand(command, { batchSize: 3, comment: "batch by batch" })
+          expect(yield* sizes(stream)).toEqual([1, 3, 2])
+          const batches = yield* watched.monitor.named("getMore")
+          expect(batches.map(({ command }) => [command["batchSize"], command["comment"]])).toEqual([
+            [3, "batch by batch"],
+            [3, "batch by batch"]
+          ])
+        })
+      ))
+
     it.effect("a cursor of the driver that maps its documents is a stream of what it maps them to", () =>
       onClient((watched) =>
         Effect.gen(function*() {
