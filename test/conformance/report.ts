@@ -1,0 +1,57 @@
+/**
+ * What came of all tests: with the waivers applied, as a table and as data.
+ */
+import type { Outcome } from "./runner.js"
+import type { Waiver } from "./waivers.js"
+
+/** What came of one test of a file. */
+export interface Entry {
+  readonly file: string
+  readonly test: string
+  readonly result: Outcome["result"] | "waived"
+  readonly reason: string
+}
+
+/** What came of all. */
+export interface Report {
+  readonly passed: number
+  readonly failed: number
+  readonly waived: number
+  readonly skipped: number
+  readonly tests: ReadonlyArray<Entry>
+}
+
+/** The result of a test, where a waiver may hold. One that is not needed is wrong. */
+export const waive = (entry: Entry, waivers: ReadonlyArray<Waiver>): Entry => {
+  const waiver = waivers.find(({ file, test }) => test === entry.test && entry.file.split("/").at(-1) === file)
+  if (waiver === undefined || entry.result === "skipped") return entry
+  if (entry.result === "passed") return { ...entry, result: "failed", reason: "it passes: its waiver is to be removed" }
+  return entry.reason.includes(waiver.failure)
+    ? { ...entry, result: "waived", reason: `${waiver.whose}: ${waiver.reason}` }
+    : { ...entry, reason: `${entry.reason} (its waiver is for another failure)` }
+}
+
+/** Counts the results. */
+export const make = (tests: ReadonlyArray<Entry>): Report => {
+  const count = (result: Entry["result"]) => tests.filter((one) => one.result === result).length
+  return { passed: count("passed"), failed: count("failed"), waived: count("waived"), skipped: count("skipped"), tests }
+}
+
+const results = ["passed", "failed", "waived", "skipped"] as const
+
+/** The counts per file, and after that what failed or was waived, with the reason. */
+export const table = (report: Report): string => {
+  const files = [...new Set(report.tests.map(({ file }) => file))]
+  const rows = files.map((file) => [file, make(report.tests.filter((one) => one.file === file))] as const)
+  const width = Math.max(4, ...files.map(({ length }) => length))
+  const line = (name: string, cells: ReadonlyArray<string | number>) =>
+    name.padEnd(width) + cells.map((cell) => String(cell).padStart(9)).join("")
+  const numbers = (counts: Report) => results.map((result) => counts[result])
+  const notable = report.tests.filter(({ result }) => result === "failed" || result === "waived")
+  return [
+    line("file", results),
+    ...rows.map(([file, counts]) => line(file, numbers(counts))),
+    line("all", numbers(report)),
+    ...notable.flatMap(({ file, reason, result, test }) => ["", `${result}: ${file} > ${test}`, `  ${reason}`])
+  ].join("\n")
+}
