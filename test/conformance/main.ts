@@ -32,7 +32,7 @@ else {
   // Only now, for they import the driver.
   const Suite = await import("./suite.js")
   const Report = await import("./report.js")
-  const report = await Effect.runPromise(Suite.run(folder, args.match))
+  const report = await Effect.runPromise(Suite.run({ ...args, folder }))
   console.log(Report.table(report))
   if (report.tests.length === 0) {
     misused(`no test in ${folder}${args.match === undefined ? "" : ` has "${args.match}"`}`)

@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Logger from "effect/Logger"
 import { readFileSync } from "node:fs"
 import type { MongoServerUnavailable } from "../../src/testing/MongoServer.js"
+import type { Version } from "./driver.js"
 import { find, type Found } from "./files.js"
 import { parse } from "./format.js"
 import * as Report from "./report.js"
@@ -15,12 +16,15 @@ import { type Waiver, waiversOn } from "./waivers.js"
 
 /** Runs the tests of a folder whose name, or whose file's name, contains the text. */
 export const run = (
-  folder: string,
-  match: string | undefined
+  { driver, folder, match }: {
+    readonly folder: string
+    readonly match: string | undefined
+    readonly driver: Version
+  }
 ): Effect.Effect<Report.Report, MongoServerUnavailable> =>
   Effect.scoped(Effect.gen(function*() {
     const server = yield* Server.make
-    const waivers = waiversOn(server.description)
+    const waivers = waiversOn(server.description, driver)
     yield* server.killAllSessions
     const entries = yield* Effect.forEach(find(folder), (file) => ofFile(server, file, match, waivers))
     return Report.make(entries.flat())
