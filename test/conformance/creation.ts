@@ -49,6 +49,8 @@ const client: Maker = ({ entities, scope, url }, fields) =>
     refuseDeadline(uriOptions, "timeoutMS")
     const driver = new Driver.MongoClient(withUriOptions(url, uriOptions), {
       monitorCommands: true,
+      // Without it, the driver checks a connection out to connect, which the tests of connections don't count with.
+      ...{ __skipPingOnConnect: true },
       ...(serverApi === undefined ? {} : { serverApi })
     })
     const recorder = Events.record(driver, {

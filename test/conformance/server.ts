@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { MongoClient } from "mongodb"
 import type { Document } from "mongodb"
-import * as MongoServer from "../../src/testing/MongoServer.js"
+import type * as MongoServer from "../../src/testing/MongoServer.js"
 import type { CollectionData } from "./format.js"
 import type { Deployment } from "./requirements.js"
 import { sameValue, show } from "./values.js"
@@ -26,63 +26,67 @@ export interface Server {
   readonly indexNames: (database: string, collection: string) => Effect.Effect<ReadonlyArray<string>>
 }
 
-/** Takes the server that `MONGODB_URI` names, or starts one. */
-export const make: Effect.Effect<Server, MongoServer.MongoServerUnavailable, Scope.Scope> = Effect.gen(function*() {
-  const { description, url } = yield* MongoServer.make()
-  const client = yield* Effect.acquireRelease(
-    Effect.promise(() => new MongoClient(url).connect()),
-    (connected) => Effect.promise(() => connected.close())
-  )
-  const admin = (command: Document) => client.db("admin").command(command)
-  const majority = { writeConcern: { w: "majority" } } as const
-  const fill = async ({ collectionName, createOptions, databaseName, documents }: CollectionData): Promise<void> => {
-    const database = client.db(databaseName)
-    await database.dropCollection(collectionName, majority)
-    if (createOptions !== undefined || documents.length === 0) {
-      await database.createCollection(collectionName, { ...createOptions, ...majority })
+/** Connects to a server that is running. */
+export const make = (
+  { description, url }: Pick<MongoServer.Service, "description" | "url">
+): Effect.Effect<Server, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const client = yield* Effect.acquireRelease(
+      Effect.promise(() => new MongoClient(url).connect()),
+      (connected) => Effect.promise(() => connected.close())
+    )
+    const admin = (command: Document) => client.db("admin").command(command)
+    const majority = { writeConcern: { w: "majority" } } as const
+    const fill = async ({ collectionName, createOptions, databaseName, documents }: CollectionData): Promise<void> => {
+      const database = client.db(databaseName)
+      await database.dropCollection(collectionName, majority)
+      if (createOptions !== undefined || documents.length === 0) {
+        await database.createCollection(collectionName, { ...createOptions, ...majority })
+      }
+      if (documents.length > 0) {
+        await database.collection(collectionName).insertMany(documents.map((one) => ({ ...one })), majority)
+      }
     }
-    if (documents.length > 0) {
-      await database.collection(collectionName).insertMany(documents.map((one) => ({ ...one })), majority)
-    }
-  }
-  const read = ({ collectionName, databaseName }: CollectionData) =>
-    client.db(databaseName)
-      .collection(collectionName, { readConcern: { level: "local" }, readPreference: "primary" })
-      .find({}, { sort: { _id: 1 } })
-      .toArray()
+    const read = ({ collectionName, databaseName }: CollectionData) =>
+      client.db(databaseName)
+        .collection(collectionName, { readConcern: { level: "local" }, readPreference: "primary" })
+        .find({}, { sort: { _id: 1 } })
+        .toArray()
 
-  return {
-    url,
-    description,
-    deployment: yield* Effect.promise(() => deploymentOf(url, admin)),
-    load: (data) => Effect.forEach(data, (one) => Effect.promise(() => fill(one)), { discard: true }),
-    ensure: (data) =>
-      Effect.map(
-        Effect.promise(() => read(data)),
-        (found) =>
-          ensure(sameValue(data.documents, found), () =>
-            `${data.collectionName}: expected ${show(data.documents)}, found ${show(found)}`)
-      ),
-    disable: (failPoints) =>
-      Effect.forEach(
-        failPoints,
-        (name) => Effect.promise(() => admin({ configureFailPoint: name, mode: "off" })),
-        { discard: true }
-      ),
-    // What a server has against it is no matter: a transaction that stays open makes the next test fail.
-    killAllSessions: Effect.ignore(Effect.tryPromise(() => admin({ killAllSessions: [] }))),
-    collectionNames: (database) =>
-      Effect.map(
-        Effect.promise(() => client.db(database).listCollections({}, { nameOnly: true }).toArray()),
-        (found) => found.map(({ name }) => name)
-      ),
-    indexNames: (database, collection) =>
-      Effect.map(
-        Effect.promise(() => client.db(database).collection(collection).listIndexes().toArray().catch(() => [])),
-        (found) => found.map(({ name }) => name)
-      )
-  }
-})
+    return {
+      url,
+      description,
+      deployment: yield* Effect.promise(() => deploymentOf(url, admin)),
+      load: (data) => Effect.forEach(data, (one) => Effect.promise(() => fill(one)), { discard: true }),
+      ensure: (data) =>
+        Effect.map(
+          Effect.promise(() => read(data)),
+          (found) =>
+            ensure(
+              sameValue(data.documents, found),
+              () => `${data.collectionName}: expected ${show(data.documents)}, found ${show(found)}`
+            )
+        ),
+      disable: (failPoints) =>
+        Effect.forEach(
+          failPoints,
+          (name) => Effect.promise(() => admin({ configureFailPoint: name, mode: "off" })),
+          { discard: true }
+        ),
+      // What a server has against it is no matter: a transaction that stays open makes the next test fail.
+      killAllSessions: Effect.ignore(Effect.tryPromise(() => admin({ killAllSessions: [] }))),
+      collectionNames: (database) =>
+        Effect.map(
+          Effect.promise(() => client.db(database).listCollections({}, { nameOnly: true }).toArray()),
+          (found) => found.map(({ name }) => name)
+        ),
+      indexNames: (database, collection) =>
+        Effect.map(
+          Effect.promise(() => client.db(database).collection(collection).listIndexes().toArray().catch(() => [])),
+          (found) => found.map(({ name }) => name)
+        )
+    }
+  })
 
 const deploymentOf = async (url: string, admin: (command: Document) => Promise<Document>): Promise<Deployment> => {
   const hello = await admin({ hello: 1 })

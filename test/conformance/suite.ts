@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Logger from "effect/Logger"
 import { readFileSync } from "node:fs"
-import type { MongoServerUnavailable } from "../../src/testing/MongoServer.js"
+import * as MongoServer from "../../src/testing/MongoServer.js"
 import type { Version } from "./driver.js"
 import { find, type Found } from "./files.js"
 import { parse } from "./format.js"
@@ -21,9 +21,9 @@ export const run = (
     readonly match: string | undefined
     readonly driver: Version
   }
-): Effect.Effect<Report.Report, MongoServerUnavailable> =>
+): Effect.Effect<Report.Report, MongoServer.MongoServerUnavailable> =>
   Effect.scoped(Effect.gen(function*() {
-    const server = yield* Server.make
+    const server = yield* Effect.flatMap(MongoServer.make(), Server.make)
     const waivers = waiversOn(server.description, driver)
     yield* server.killAllSessions
     const entries = yield* Effect.forEach(find(folder), (file) => ofFile(server, file, match, waivers))

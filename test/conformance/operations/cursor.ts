@@ -37,7 +37,41 @@ export const streamOf = (name: string, entity: Entity, args: Driver.Document): R
 }
 
 const changes = <E, R>(stream: ChangeStream.ChangeStream<Driver.Document, E, R>): Stream.Stream<unknown, E, R> =>
-  Stream.map(stream, (event): unknown => event)
+  Stream.map(stream, documentOf)
+
+// The library's event in the form in which the server tells it.
+const documentOf = (event: ChangeStream.Event<Driver.Document>): Driver.Document => {
+  if (event._tag === "Other") return event.document
+  const { _tag: operationType, clusterTime, resumeToken, transaction, wallTime, ...rest } = event
+  const { namespace, to, updateDescription, ...fields } = {
+    namespace: undefined,
+    to: undefined,
+    updateDescription: undefined,
+    ...rest
+  }
+  return present({
+    _id: resumeToken.document,
+    operationType,
+    clusterTime,
+    wallTime,
+    ...Option.getOrElse(transaction, () => ({})),
+    ns: namespace && ns(namespace),
+    to: to && ns(to),
+    updateDescription: updateDescription && present(updateDescription),
+    ...fields
+  })
+}
+
+const ns = (of: { readonly database: string; readonly collection?: string }): Driver.Document =>
+  present({ db: of.database, coll: of.collection })
+
+const present = (fields: object): Driver.Document =>
+  Object.fromEntries(
+    Object.entries(fields).flatMap(([key, value]) => {
+      const found: unknown = Option.isOption(value) ? Option.getOrUndefined(value) : value
+      return found === undefined ? [] : [[key, found]]
+    })
+  )
 
 /** Opens a cursor: its first command is sent. */
 export const open = (
