@@ -8,45 +8,43 @@ import * as Counts from "../tools/counts.js"
 import { parse, usage } from "./arguments.js"
 import { choose } from "./driver.js"
 
-const misused = (problem: string): never => {
+const misused: (problem: string) => never = (problem) => {
   console.error(`${problem}\nusage: ${usage}`)
   process.exit(2)
 }
 
+const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory()
+
 const args = parse(process.argv.slice(2))
 if (typeof args === "string") misused(args)
-else {
-  const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory()
-  const usual = process.env["MONGO_SPEC_DIR"] ?? resolve(import.meta.dirname, "../../../shared/spec")
-  const folder = args.dir ?? usual
-  if (!isFolder(folder)) {
-    if (args.dir !== undefined || process.env["MONGO_SPEC_DIR"] !== undefined) misused(`there is no folder ${folder}`)
-    const reason = "there are no tests: set MONGO_SPEC_DIR to a checkout of mongodb/specifications"
-    console.log(`skipped: ${reason}`)
-    Counts.write({ passed: 0, failed: 0, skipped: [{ test: "conformance", reason }] })
-    process.exit(0)
-  }
-  const missing = choose(args.driver)
-  if (missing !== undefined) misused(missing)
 
-  // Only now, for they import the driver.
-  const Suite = await import("./suite.js")
-  const Report = await import("./report.js")
-  const report = await Effect.runPromise(Suite.run({ ...args, folder }))
-  console.log(Report.table(report))
-  if (report.tests.length === 0) {
-    misused(`no test in ${folder}${args.match === undefined ? "" : ` has "${args.match}"`}`)
-  }
-  if (args.json !== undefined) writeFileSync(args.json, JSON.stringify(report, null, 2))
-  Counts.write({
-    passed: report.passed,
-    failed: report.failed,
-    skipped: report.tests
-      .filter(({ result }) => result === "waived" || result === "skipped")
-      .map(({ file, reason, result, test }) => ({
-        test: `${file} > ${test}`,
-        reason: result === "waived" ? `waived, ${reason}` : reason
-      }))
-  })
-  process.exitCode = report.failed > 0 ? 1 : 0
+const named = args.dir ?? process.env["MONGO_SPEC_DIR"]
+const folder = named ?? resolve(import.meta.dirname, "../../../shared/spec")
+if (!isFolder(folder)) {
+  if (named !== undefined) misused(`there is no folder ${named}`)
+  const reason = "there are no tests: set MONGO_SPEC_DIR to a checkout of mongodb/specifications"
+  console.log(`skipped: ${reason}`)
+  Counts.write({ passed: 0, failed: 0, skipped: [{ test: "conformance", reason }] })
+  process.exit(0)
 }
+const missing = choose(args.driver)
+if (missing !== undefined) misused(missing)
+
+// Only now, for they import the driver.
+const Suite = await import("./suite.js")
+const Report = await import("./report.js")
+const report = await Effect.runPromise(Suite.run({ ...args, folder }))
+if (report.tests.length === 0) misused(`no test in ${folder}${args.match === undefined ? "" : ` has "${args.match}"`}`)
+console.log(Report.table(report))
+if (args.json !== undefined) writeFileSync(args.json, JSON.stringify(report, null, 2))
+Counts.write({
+  passed: report.passed,
+  failed: report.failed,
+  skipped: report.tests
+    .filter(({ result }) => result === "waived" || result === "skipped")
+    .map(({ file, reason, result, test }) => ({
+      test: `${file} > ${test}`,
+      reason: result === "waived" ? `waived, ${reason}` : reason
+    }))
+})
+process.exitCode = report.failed > 0 ? 1 : 0

@@ -67,7 +67,7 @@ const execute = (server: Server, file: File, test: Test): Effect.Effect<void, En
     for (const expected of test.expectEvents) {
       ensureEvents(expected, entities.get("client", expected.client).recorder, entities.names)
     }
-    yield* Effect.forEach(test.outcome, server.ensure, { discard: true })
+    yield* Effect.forEach(test.outcome, server.ensureData, { discard: true })
   }))
 
 const clientsOf = (entities: Entities.Entities): ReadonlyArray<Entities.Client> =>

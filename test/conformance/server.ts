@@ -19,7 +19,7 @@ export interface Server {
   /** Fills collections with just these documents. */
   readonly load: (data: ReadonlyArray<CollectionData>) => Effect.Effect<void>
   /** Dies where a collection has other documents than these. */
-  readonly ensure: (data: CollectionData) => Effect.Effect<void>
+  readonly ensureData: (data: CollectionData) => Effect.Effect<void>
   readonly disable: (failPoints: Iterable<string>) => Effect.Effect<void>
   readonly killAllSessions: Effect.Effect<void>
   readonly collectionNames: (database: string) => Effect.Effect<ReadonlyArray<string>>
@@ -58,7 +58,7 @@ export const make = (
       description,
       deployment: yield* Effect.promise(() => deploymentOf(url, admin)),
       load: (data) => Effect.forEach(data, (one) => Effect.promise(() => fill(one)), { discard: true }),
-      ensure: (data) =>
+      ensureData: (data) =>
         Effect.map(
           Effect.promise(() => read(data)),
           (found) =>
