@@ -229,11 +229,14 @@ export const current = <Client = MongoClient.MongoClient>(
   options?: MongoClient.ClientOption<Client>
 ): Effect.Effect<Option.Option<Service>, ForeignSession, NoInfer<Client>> =>
   Effect.flatMap(
-    Effect.zip(MongoClient.clientOf(options), Effect.serviceOption(Session)),
-    ([client, session]) =>
-      Option.isSome(session) && session.value.client.driver !== client.driver
-        ? Effect.fail(new ForeignSession({ operation: "Session.current" }))
-        : Effect.succeed(session)
+    MongoClient.clientOf(options),
+    (client) =>
+      Effect.withFiberRuntime(({ currentContext }) => {
+        const session = Context.getOption(currentContext, Session)
+        return Option.isSome(session) && session.value.client.driver !== client.driver
+          ? Effect.fail(new ForeignSession({ operation: "Session.current" }))
+          : Effect.succeed(session)
+      })
   )
 
 /**

@@ -227,7 +227,15 @@ const decodeFields = decoder(fields, rules)
  * @category constructors
  */
 export const decode = (options: unknown): Either.Either<Decoded, SessionMisconfigured> =>
-  Either.map(decodeFields(options === undefined ? {} : options), normalize)
+  isEmpty(options) ? decodedNone : Either.map(decodeFields(options), normalize)
+
+// Most transactions have none, and each of them would be decoded.
+const isEmpty = (options: unknown): boolean =>
+  options === undefined ||
+  Predicate.isRecord(options) && Object.getPrototypeOf(options) === Object.prototype &&
+    Reflect.ownKeys(options).length === 0
+
+const decodedNone = Either.map(decodeFields({}), normalize)
 
 /**
  * The options a transaction runs with: field by field its own, else the session's default, else the library's. A

@@ -76,7 +76,7 @@ export interface Attempt {
   /** A failure that may go away when the whole is run again. */
   transient: MongoError | undefined
   /** Failures of transactions inside of this one, in other sessions, that were not worth another attempt there. */
-  readonly spent: WeakSet<MongoError>
+  readonly spent: Set<MongoError>
   /** The operation's failure that made it impossible to commit. */
   doom: Cause.Cause<unknown> | undefined
   /** The failure of a joined part that had written. */
@@ -140,7 +140,7 @@ export const make = ({ isSandbox, lane, number, options, outer, run, sessionLane
     ended: "no",
     rollbackOnly: false,
     transient: undefined,
-    spent: new WeakSet(),
+    spent: new Set(),
     doom: undefined,
     halfDone: undefined,
     hooks: [],

@@ -25,13 +25,20 @@ export type Inside<R> = Exclude<R, Session.Session | Attempt.Transaction>
 
 /** The ambient session, and the part of a transaction in it that an effect finds itself in. */
 export const whereabouts = <Client>(options: MongoClient.ClientOption<Client>) =>
-  Effect.gen(function*() {
-    const session = yield* Session.current(options)
-    const part = Option.isNone(session) ? undefined : yield* partIn(session.value[key])
-    if (Option.isNone(session) || part === undefined) return { session, within: undefined }
-    if (part.isOver || part.of.ended !== "no") return yield* new TransactionEnded({ operation: "Transaction.run" })
-    return { session, within: { part, session: session.value } }
+  Effect.flatMap(Session.current(options), (session): Effect.Effect<Whereabouts, TransactionEnded> => {
+    if (Option.isNone(session)) return Effect.succeed({ session, within: undefined })
+    return Effect.flatMap(partIn(session.value[key]), (part): Effect.Effect<Whereabouts, TransactionEnded> => {
+      if (part === undefined) return Effect.succeed({ session, within: undefined })
+      return part.isOver || part.of.ended !== "no"
+        ? Effect.fail(new TransactionEnded({ operation: "Transaction.run" }))
+        : Effect.succeed({ session, within: { part, session: session.value } })
+    })
   })
+
+interface Whereabouts {
+  readonly session: Option.Option<Session.Service>
+  readonly within: { readonly part: Attempt.Part; readonly session: Session.Service } | undefined
+}
 
 /** The part of a transaction in a session that the running fiber is in. */
 export const partIn = (gate: Gate): Effect.Effect<Attempt.Part | undefined> =>

@@ -116,9 +116,8 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
               `speed by round ${pairs.map((pair) => (pair.driver.seconds / pair.library.seconds).toFixed(2)).join(" ")}`
           )
           expect((yield* Bank.books(bank)).sum, "all the money").toBe(accounts * Bank.initial)
-          // The aim is 1, and not reached: each operation costs more processor time than the driver's, which shows where client
-          // and server share two processors. This keeps it from getting worse.
-          expect(speed, "speed, as a multiple of the driver's").toBeGreaterThanOrEqual(0.3)
+          // The aim is 1, and it is reached; what is left is for a machine that does other things in between.
+          expect(speed, "speed, as a multiple of the driver's").toBeGreaterThanOrEqual(0.7)
         })),
       180_000
     )
