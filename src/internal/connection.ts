@@ -52,6 +52,8 @@ export interface Service extends Inspectable.Inspectable {
   readonly keeper: SessionKeeper.SessionKeeper
   /** Takes driver sessions from the driver's pool, and gives them back. */
   readonly pool: Pool
+  /** The driver's database of this name, or the one that data access uses when it names none. */
+  readonly db: (name: string | undefined) => Driver.Db
   /** Runs a command on the `admin` database without any session. */
   readonly adminCommand: (command: Driver.Document) => Effect.Effect<Driver.Document, MongoError>
 }
@@ -314,9 +316,20 @@ const serve = (
       isClosed: () => closed,
       keeper,
       pool: makePool(driver),
+      db: databases(driver, settings.database),
       adminCommand
     }
   })
+
+// The driver makes a new one each time, which takes as long as an operation's command.
+const databases = (driver: Driver.MongoClient, fallback: string | undefined) => {
+  const known = new Map<string | undefined, Driver.Db>()
+  return (name = fallback): Driver.Db => {
+    const db = known.get(name) ?? driver.db(name)
+    known.set(name, db)
+    return db
+  }
+}
 
 const closeDriver = (driver: Driver.MongoClient, timeout: Duration.Duration): Effect.Effect<void> =>
   closingStep("client", timeout, Effect.tryPromise(() => driver.close()), errorName)

@@ -158,7 +158,7 @@ const handled = <A, E, R, X, E2, R2>(
   }))
 
 const nameOf = ({ client, database }: Target<Held>) =>
-  Effect.map(client ?? Held, (service) => service.driver.db(database ?? service.database).databaseName)
+  Effect.map(client ?? Held, (service) => service.db(database).databaseName)
 
 // The checkpoint of an event would else be an event, and so on for ever.
 const notOf = (database: string, collection: string): Driver.Document => ({

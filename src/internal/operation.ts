@@ -74,13 +74,10 @@ export const place = <C = MongoClient>(
   target: Target<C>,
   request: Request
 ): Effect.Effect<Placed, ForeignSession, C> =>
-  Effect.gen(function*() {
-    const client = yield* clientOf(target)
-    const session = yield* Effect.mapError(
-      Session.current(target),
-      () => new ForeignSession({ operation: request.name })
-    )
-    const db = client.driver.db(target.database ?? client.database)
+  Effect.flatMap(Effect.zip(clientOf(target), Effect.either(Session.current(target))), ([client, current]) => {
+    if (Either.isLeft(current)) return Effect.fail(new ForeignSession({ operation: request.name }))
+    const session = current.right
+    const db = client.db(target.database)
     const { databaseName: database } = db
     const { collection } = target
     const namespace = qualified(db, collection)
@@ -119,7 +116,7 @@ export const place = <C = MongoClient>(
               )
         })
       )
-    return { client, session, namespace, db, run }
+    return Effect.succeed({ client, session, namespace, db, run })
   })
 
 /** What errors call the target of an operation: the database, or database and collection. */
@@ -128,7 +125,7 @@ export const namespaceOf = <C = MongoClient>(
 ): Effect.Effect<string, never, C> =>
   Effect.map(
     clientOf({ client }),
-    (service) => qualified(service.driver.db(database ?? service.database), collection)
+    (service) => qualified(service.db(database), collection)
   )
 
 const qualified = ({ databaseName }: Driver.Db, collection: string | undefined): string =>
