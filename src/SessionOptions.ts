@@ -43,6 +43,14 @@ export interface SessionOptions {
   readonly release?: "pool" | "end" | undefined
   /** How long an interruption or a closing scope waits for an operation to settle. Default: the client's. */
   readonly settleTimeout?: Duration.DurationInput | undefined
+  /**
+   * How long an operation in the session may take in all, with the wait for its turn: a command and its repetitions by
+   * the driver, a batch of a cursor, a commit, an abort. It is also the `timeout` of the session's transactions, as far
+   * as their own options set none. What takes longer fails with `MongoError` (`TimedOut`): reads are called off, of
+   * writes the connection is given up; the promise of `Session.use` is no longer waited for. The specification calls it
+   * `defaultTimeoutMS`. Default: the client's.
+   */
+  readonly timeout?: Duration.DurationInput | undefined
 }
 
 /**
@@ -63,6 +71,8 @@ export interface Decoded {
   readonly release: "pool" | "end"
   /** `undefined`: the client's. */
   readonly settleTimeout: Duration.Duration | undefined
+  /** `undefined`: the client's. */
+  readonly timeout: Duration.Duration | undefined
 }
 
 // by its brand: the timestamp may come from another copy of the driver
@@ -81,7 +91,8 @@ const fields = Schema.Struct({
   onBusy: Schema.optional(choice("queue", "fail")),
   onLapse: Schema.optional(choice("fail", "renew")),
   release: Schema.optional(choice("pool", "end")),
-  settleTimeout: Schema.optional(duration())
+  settleTimeout: Schema.optional(duration()),
+  timeout: Schema.optional(duration())
 }).annotations({ description: "an object of session options" })
 
 const rules: Rules = ({ causalConsistency, defaultTransactionOptions, snapshot, snapshotTime }) => [
@@ -114,7 +125,8 @@ const normalize = (options: typeof fields.Type): Decoded => {
     onBusy: options.onBusy ?? "queue",
     onLapse: options.onLapse ?? "fail",
     release: options.release ?? "pool",
-    settleTimeout: options.settleTimeout
+    settleTimeout: options.settleTimeout,
+    timeout: options.timeout
   }
 }
 
@@ -131,7 +143,7 @@ export const decode = (options: unknown): Either.Either<Decoded, SessionMisconfi
 
 /**
  * The options from configuration, below a prefix (default `SESSION`; `""` for none): `CAUSAL_CONSISTENCY`,
- * `SNAPSHOT`, `KEEP_ALIVE`, `ON_BUSY`, `ON_LAPSE`, `RELEASE`, `SETTLE_TIMEOUT`, and below `TRANSACTION` the keys of
+ * `SNAPSHOT`, `KEEP_ALIVE`, `ON_BUSY`, `ON_LAPSE`, `RELEASE`, `SETTLE_TIMEOUT`, `TIMEOUT`, and below `TRANSACTION` the keys of
  * `TransactionOptions.config`. Times are like `"30 seconds"`. All are optional; the rules are those of
  * {@link decode}, and each issue is an `InvalidData` with the key's path.
  *
@@ -149,6 +161,7 @@ export const config = (prefix: string = "SESSION"): Config.Config<Decoded> =>
       { key: ["ON_LAPSE"], path: ["onLapse"], as: "text" },
       { key: ["RELEASE"], path: ["release"], as: "text" },
       { key: ["SETTLE_TIMEOUT"], path: ["settleTimeout"], as: "text" },
+      { key: ["TIMEOUT"], path: ["timeout"], as: "text" },
       ...TransactionOptions.configKeys.map(({ as, key, path }) => ({
         key: ["TRANSACTION", ...key],
         path: ["defaultTransactionOptions", ...path],

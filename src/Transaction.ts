@@ -22,6 +22,7 @@ import {
   inside,
   partIn,
   resolve,
+  timeoutOf,
   transaction,
   whereabouts,
   without
@@ -375,7 +376,8 @@ export const outside = <A, E, R>(
 
 /**
  * Starts a transaction in the ambient session by hand; every operation in the session then belongs to it, until
- * {@link commit} or {@link abort}. Nothing is sent. `timeout` is the least time that the commit may take.
+ * {@link commit} or {@link abort}. Nothing is sent. `timeout` is how long the commit, and likewise the abort, may take; operations have
+ * the session's.
  *
  * {@link run} needs none of this, and retries. A run inside joins the transaction. When the session is released, an open
  * transaction is aborted.
@@ -395,7 +397,7 @@ export const start = (
     const decoded = yield* TransactionOptions.decode(options)
     const session = yield* Session.Session
     yield* ensureSupported(session)
-    yield* ByHand.start(session[key], resolve(decoded, session))
+    yield* ByHand.start(session[key], resolve(decoded, session), timeoutOf(decoded, session))
   })
 
 /**
@@ -434,6 +436,54 @@ export const abort: Effect.Effect<void, ByHand.ManualError, Session.Session> = E
   Session.Session,
   (session) => ByHand.abort(session[key])
 )
+
+/**
+ * How to end a transaction by hand.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface EndOptions extends Pick<TransactionOptions.TransactionOptions, "timeout"> {}
+
+/**
+ * {@link commit}, with a time limit of its own in the place of the transaction's or the session's. Whether what takes longer
+ * was committed is not known: it fails with `MongoError` (`TimedOut`) and the label `UnknownTransactionCommitResult`.
+ *
+ * Fails, besides, with `SessionMisconfigured` for a time that is none, and with `InvalidInTransaction` in the body of
+ * {@link run}, whose own limit is in force.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const commitWith = ({ timeout }: EndOptions): Effect.Effect<
+  void,
+  ByHand.ManualError | SessionMisconfigured | TransactionDoomed | InvalidInTransaction,
+  Session.Session
+> =>
+  Effect.flatMap(
+    Effect.zip(TransactionOptions.decode({ timeout }), Session.Session),
+    ([decoded, session]) => ByHand.commit(session[key], decoded.timeout)
+  )
+
+/**
+ * {@link abort}, with a time limit of its own in the place of the transaction's or the session's. What takes longer is given
+ * up without a failure, for the server aborts by itself what it hears no more of.
+ *
+ * Fails, besides, with `SessionMisconfigured` for a time that is none, and with `InvalidInTransaction` in the body of
+ * {@link run}, whose own limit is in force.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const abortWith = ({ timeout }: EndOptions): Effect.Effect<
+  void,
+  ByHand.ManualError | SessionMisconfigured | InvalidInTransaction,
+  Session.Session
+> =>
+  Effect.flatMap(
+    Effect.zip(TransactionOptions.decode({ timeout }), Session.Session),
+    ([decoded, session]) => ByHand.abortWithin(session[key], decoded.timeout)
+  )
 
 /**
  * The state of the ambient session's transaction.

@@ -66,7 +66,14 @@ export interface TransactionOptions {
     | undefined
   /** How long the server may take for one commit (its `maxTimeMS`). Default: no limit. */
   readonly maxCommitTime?: Duration.DurationInput | undefined
-  /** How long the transaction may take in all, with its retries. Default 120 seconds. */
+  /**
+   * How long the transaction may take in all: its operations, its commit, and its retries. Each of them has what is left
+   * of it; those that come too late fail with `MongoError` (`TimedOut`), without being sent when nothing is left. The
+   * abort has the same time once more. What the body does besides is not limited.
+   *
+   * Default: the session's `timeout`, then the client's. Where none is set, operations have no limit, and nothing is
+   * repeated after 120 seconds.
+   */
   readonly timeout?: Duration.DurationInput | undefined
 }
 

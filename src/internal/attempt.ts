@@ -3,6 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -11,6 +12,7 @@ import * as FiberRef from "effect/FiberRef"
 import { MongoError } from "../MongoError.js"
 import { TransactionEnded } from "../TransactionErrors.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
+import type { Deadline } from "./deadline.js"
 import type * as Lane from "./lane.js"
 import type { Ended } from "./outcome.js"
 import { isOfServer, transientOf } from "./transient.js"
@@ -53,6 +55,10 @@ export interface Hook {
 /** All attempts of a transaction. */
 export interface Run {
   isOver: boolean
+  /** When all is to be over, retries included; none where there is no limit, and under manual control. */
+  readonly deadline?: Deadline | undefined
+  /** How long the end of the transaction may take that comes after its deadline, or has none; absent: no limit. */
+  readonly timeout?: Duration.Duration | undefined
 }
 
 /** An attempt. Mutable: the operations of the body write down in it what they see. */
@@ -77,6 +83,8 @@ export interface Attempt {
   transient: MongoError | undefined
   /** Failures of transactions inside of this one, in other sessions, that were not worth another attempt there. */
   readonly spent: Set<MongoError>
+  /** Whether an operation was not over in time. */
+  isLate: boolean
   /** The operation's failure that made it impossible to commit. */
   doom: Cause.Cause<unknown> | undefined
   /** The failure of a joined part that had written. */
@@ -141,6 +149,7 @@ export const make = ({ isSandbox, lane, number, options, outer, run, sessionLane
     rollbackOnly: false,
     transient: undefined,
     spent: new Set(),
+    isLate: false,
     doom: undefined,
     halfDone: undefined,
     hooks: [],
@@ -153,6 +162,7 @@ export const restart = (attempt: Attempt): void => {
   attempt.ended = "no"
   attempt.rollbackOnly = false
   attempt.transient = undefined
+  attempt.isLate = false
   attempt.doom = undefined
   attempt.halfDone = undefined
   attempt.hooks = []
@@ -241,6 +251,12 @@ const isLostConnection = (failure: unknown): failure is MongoError =>
 /** Writes down that an operation was given up half-way: what it did to the transaction is not known. */
 export const giveUp = (attempt: Attempt): void => {
   attempt.doom ??= Cause.interrupt(FiberId.none)
+}
+
+/** Writes down that an operation was not over in time: what it did to the transaction is not known either. */
+export const expire = (attempt: Attempt, error: MongoError): void => {
+  attempt.isLate = true
+  attempt.doom ??= Cause.fail(error)
 }
 
 /** Keeps an effect for a later moment, with its context and the annotations of its log. */

@@ -8,7 +8,6 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Driver from "mongodb"
 import type { MongoError } from "../MongoError.js"
 import {
   InvalidInTransaction,
@@ -24,14 +23,18 @@ import * as Attempt from "./attempt.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import * as Hooks from "./hooks.js"
 import type { Ended } from "./outcome.js"
-import { type Gate, settled } from "./sessionGate.js"
+import { type Gate, settled, settledBy, settledWithin } from "./sessionGate.js"
 import { isCommitUnknown } from "./transient.js"
 
 /** What manual control can fail with, whatever it does. */
 export type ManualError = SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError
 
 /** Starts a transaction in a session. */
-export const start = (gate: Gate, options: TransactionOptions.Resolved): Effect.Effect<void, ManualError> =>
+export const start = (
+  gate: Gate,
+  options: TransactionOptions.Resolved,
+  timeout: Duration.Duration | undefined
+): Effect.Effect<void, ManualError> =>
   gate.inTurn("startTransaction", (part) =>
     Effect.zipRight(
       gate.ready("startTransaction"),
@@ -50,7 +53,7 @@ export const start = (gate: Gate, options: TransactionOptions.Resolved): Effect.
             lane: gate.lane,
             outer: undefined,
             isSandbox: false,
-            run: { isOver: false }
+            run: { isOver: false, timeout }
           })
         }
       )
@@ -61,9 +64,12 @@ export const active = (gate: Gate): Attempt.Part | undefined =>
   gate.manual !== undefined && !gate.manual.of.over && gate.session().inTransaction() ? gate.manual : undefined
 
 /** Commits the transaction of a session; once more where the first time it did not become clear whether it happened. */
-export const commit = (gate: Gate): Effect.Effect<void, ManualError | TransactionDoomed | InvalidInTransaction> =>
+export const commit = (
+  gate: Gate,
+  timeout?: Duration.Duration
+): Effect.Effect<void, ManualError | TransactionDoomed | InvalidInTransaction> =>
   Effect.gen(function*() {
-    const { part } = yield* Attempt.placeIn(gate.lane)
+    const part = yield* placed(gate, "Transaction.commit", timeout)
     if (part?.of.isSandbox === true) {
       return yield* new InvalidInTransaction({ operation: "Transaction.commit", option: "Transaction.commit" })
     }
@@ -75,12 +81,45 @@ export const commit = (gate: Gate): Effect.Effect<void, ManualError | Transactio
       return yield* new TransactionDoomed({ first: Cause.squash(halfDone) })
     }
     const time = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
-    yield* end(gate, "commitTransaction", time, DriverTransaction.commit)
+    yield* end(gate, "commitTransaction", (of) =>
+      of?.run.deadline !== undefined
+        ? settledBy(gate, "commitTransaction", of.run.deadline, DriverTransaction.commit)
+        : limitOf(gate, of, timeout) === undefined
+        ? settled(gate, "commitTransaction", time, DriverTransaction.commit)
+        : settledWithin(gate, "commitTransaction", limitOf(gate, of, timeout), DriverTransaction.commit))
   })
 
 /** Aborts the transaction of a session. */
-export const abort = (gate: Gate): Effect.Effect<void, ManualError> =>
-  end(gate, "abortTransaction", gate.settleTimeout, DriverTransaction.abort)
+export const abort = (gate: Gate, timeout?: Duration.Duration): Effect.Effect<void, ManualError> =>
+  end(
+    gate,
+    "abortTransaction",
+    (of) => settledWithin(gate, "abortTransaction", limitOf(gate, of, timeout), DriverTransaction.abort)
+  )
+
+/** {@link abort}, unless the transaction is a run's, which has a time limit of its own. */
+export const abortWithin = (
+  gate: Gate,
+  timeout: Duration.Duration | undefined
+): Effect.Effect<void, ManualError | InvalidInTransaction> =>
+  Effect.zipRight(placed(gate, "Transaction.abort", timeout), abort(gate, timeout))
+
+// The part of a run that a fiber is in. There, its own time limit is in force.
+const placed = (
+  gate: Gate,
+  operation: string,
+  timeout: Duration.Duration | undefined
+): Effect.Effect<Attempt.Part | undefined, InvalidInTransaction> =>
+  Effect.flatMap(
+    Attempt.placeIn(gate.lane),
+    ({ part }) =>
+      part !== undefined && part.of !== gate.manual?.of && timeout !== undefined
+        ? Effect.fail(new InvalidInTransaction({ operation, option: "timeout" }))
+        : Effect.succeed(part)
+  )
+
+const limitOf = (gate: Gate, of: Attempt.Attempt | undefined, own: Duration.Duration | undefined) =>
+  own ?? of?.run.timeout ?? gate.timeout
 
 /**
  * Ends the transaction, notes how, and runs what was put off until then after the turn is over. Not to be interrupted, for
@@ -89,17 +128,16 @@ export const abort = (gate: Gate): Effect.Effect<void, ManualError> =>
 const end = (
   gate: Gate,
   operation: "commitTransaction" | "abortTransaction",
-  time: Duration.Duration,
-  evaluate: (session: Driver.ClientSession) => Promise<void>
+  send: (of: Attempt.Attempt | undefined) => Effect.Effect<void, MongoError>
 ): Effect.Effect<void, ManualError> =>
   Effect.suspend(() => {
     let due: ReadonlyArray<Attempt.Hook> = []
     const inTurn = gate.inTurn(operation, (part) =>
       Effect.uninterruptible(Effect.gen(function*() {
         yield* gate.ready(operation)
-        const exit = yield* Effect.exit(settled(gate, operation, time, evaluate))
-        const ended = operation === "commitTransaction" ? endOf(exit) : Exit.isSuccess(exit) ? "aborted" : undefined
         const transaction = part?.of ?? gate.manual?.of
+        const exit = yield* Effect.exit(send(transaction))
+        const ended = operation === "commitTransaction" ? endOf(exit) : Exit.isSuccess(exit) ? "aborted" : undefined
         // What was committed stays so, whatever the answer to a repeated commit is.
         if (ended !== undefined && transaction !== undefined && transaction.ended !== "committed") {
           if (part === undefined) due = yield* finish(transaction, ended)

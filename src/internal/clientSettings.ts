@@ -12,6 +12,7 @@ interface Undecoded {
   readonly keepAlive?: SessionKeeper.Options | false | undefined
   readonly closeTimeout?: Duration.DurationInput | undefined
   readonly settleTimeout?: Duration.DurationInput | undefined
+  readonly timeout?: Duration.DurationInput | undefined
 }
 
 /** The options that a client has, with every default filled in. */
@@ -20,6 +21,7 @@ export interface Settings {
   readonly keepAlive: SessionKeeper.Options | false
   readonly closeTimeout: Duration.Duration
   readonly settleTimeout: Duration.Duration
+  readonly timeout: Duration.Duration | undefined
 }
 
 /** Fails with `InvalidOptions`, naming all durations that are none. */
@@ -27,12 +29,13 @@ export const decode = (options: Undecoded): Effect.Effect<Settings, MongoError> 
   const keepAlive = options.keepAlive ?? {}
   const closeTimeout = positive(options.closeTimeout ?? Duration.seconds(10))
   const settleTimeout = positive(options.settleTimeout ?? Duration.seconds(30))
+  const timeout = options.timeout === undefined ? Option.some(undefined) : positive(options.timeout)
   const idleFor = keepAlive === false || keepAlive.idleFor === undefined
     ? Option.some(undefined)
     : positive(keepAlive.idleFor)
-  const invalid = Object.entries({ closeTimeout, settleTimeout, "keepAlive.idleFor": idleFor })
+  const invalid = Object.entries({ closeTimeout, settleTimeout, timeout, "keepAlive.idleFor": idleFor })
     .flatMap(([name, value]) => Option.isNone(value) ? [name] : [])
-  return Option.match(Option.all({ closeTimeout, settleTimeout, idleFor }), {
+  return Option.match(Option.all({ closeTimeout, settleTimeout, timeout, idleFor }), {
     onNone: () =>
       Effect.fail(
         new MongoError({
@@ -46,7 +49,8 @@ export const decode = (options: Undecoded): Effect.Effect<Settings, MongoError> 
         database: options.database,
         keepAlive: keepAlive === false ? false : { ...keepAlive, idleFor: valid.idleFor },
         closeTimeout: valid.closeTimeout,
-        settleTimeout: valid.settleTimeout
+        settleTimeout: valid.settleTimeout,
+        timeout: valid.timeout
       })
   })
 }

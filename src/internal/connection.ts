@@ -42,6 +42,8 @@ export interface Service extends Inspectable.Inspectable {
   readonly openSessions: Effect.Effect<number>
   /** How long an interruption or a closing scope waits for an operation that is still in flight. */
   readonly settleTimeout: Duration.Duration
+  /** How long an operation may take; absent: no limit. */
+  readonly timeout: Duration.Duration | undefined
   /** How long each step of closing may take. */
   readonly closeTimeout: Duration.Duration
   /** What `sessionTimeout` gives at this moment. */
@@ -84,6 +86,17 @@ export interface CommonOptions {
    * session refuses every further use. Default: 30 seconds.
    */
   readonly settleTimeout?: Duration.DurationInput | undefined
+  /**
+   * How long an operation may take in all: its turn in the session, the selection of a server, the server's work (its
+   * `maxTimeMS`), the answer, and the driver's repetitions. It is also the `timeout` of sessions that have none of their
+   * own, and so of their transactions. What takes longer fails with `MongoError` (`TimedOut`), and whether a write
+   * happened is not known then.
+   *
+   * Each batch of a cursor is an operation of its own; change streams, connecting, keep-alive and closing are not
+   * limited. A write without a session cannot be called off: only the waiting for it ends, and the server's work.
+   * Default: no limit. See the specification "Client Side Operations Timeout".
+   */
+  readonly timeout?: Duration.DurationInput | undefined
 }
 
 /**
@@ -312,6 +325,7 @@ const serve = (
       deployment: known(asking.withPermits(1)(known(ask))),
       openSessions: Effect.sync(() => keeper.members().length),
       settleTimeout: settings.settleTimeout,
+      timeout: settings.timeout,
       closeTimeout: settings.closeTimeout,
       isClosed: () => closed,
       keeper,

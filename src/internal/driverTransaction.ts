@@ -42,6 +42,7 @@ interface Hidden {
     }
   }
   readonly txnNumberIncrement?: number
+  readonly timeoutContext?: unknown
 }
 
 const hidden = (session: Driver.ClientSession): Hidden => session as Driver.ClientSession & Hidden
@@ -128,28 +129,36 @@ export const start = (
 /** Commits the transaction of a driver session, with the write concern that it was started with. */
 export const commit = (session: Driver.ClientSession): Promise<void> =>
   // Where the commit is repeated, the driver's time limit is the specification's.
-  session.inTransaction() ? asStarted(session, () => session.commitTransaction()) : session.commitTransaction()
+  session.inTransaction() || hasDeadline(session)
+    ? asStarted(session, () => session.commitTransaction())
+    : session.commitTransaction()
 
 /** Aborts the transaction of a driver session, with the write concern that it was started with. */
 export const abort = (session: Driver.ClientSession): Promise<void> =>
   asStarted(session, () => session.abortTransaction())
 
+const hasDeadline = (session: Driver.ClientSession): boolean => {
+  const { timeoutContext } = hidden(session)
+  return timeoutContext !== undefined && timeoutContext !== null
+}
+
 // To a write concern without them the driver adds `w: "majority"` and a time limit of 10 s, but not to fields that are there
 // and undefined. It makes the first command at once; that of its own second try, where the limit is the specification's,
-// later.
+// later. With a deadline, that is the only limit, and the driver leaves a repeated commit to say `majority` to its concern.
 const asStarted = <A>(session: Driver.ClientSession, send: () => Promise<A>): Promise<A> => {
   const options = hidden(session).transaction?.options
   const concern = options?.writeConcern
   if (options === undefined || concern === undefined) return send()
+  const isLimited = hasDeadline(session)
   const once: { w: unknown; wtimeoutMS?: number | undefined } = {
     ...concern,
-    w: concern.w,
-    wtimeoutMS: concern.wtimeoutMS
+    w: session.inTransaction() ? concern.w : "majority",
+    wtimeoutMS: isLimited ? undefined : concern.wtimeoutMS
   }
   options.writeConcern = once as Driver.WriteConcern
   const sent = send()
   options.writeConcern = concern
-  if (once.wtimeoutMS === undefined) delete once.wtimeoutMS
+  if (once.wtimeoutMS === undefined && !isLimited) delete once.wtimeoutMS
   return sent
 }
 

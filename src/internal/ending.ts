@@ -13,10 +13,11 @@ import { behind, type Part } from "./attempt.js"
 import * as Backoff from "./backoff.js"
 import { within } from "./bounded.js"
 import type * as MongoClient from "./connection.js"
+import type { Deadline } from "./deadline.js"
 import * as Gate from "./driver.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import * as Outcome from "./outcome.js"
-import { type Gate as SessionGate, settled } from "./sessionGate.js"
+import { type Gate as SessionGate, settled, settledBy, settledWithin } from "./sessionGate.js"
 import { isCommitAnswered, isCommitUnknown, isTransient } from "./transient.js"
 
 /** What becomes of a transaction that was committed. */
@@ -41,6 +42,8 @@ export interface Ending<R> {
 export interface Options<VR, OR> {
   /** How much time the run has in all. */
   readonly timeout: Duration.Duration
+  /** When it is to be over, operations included; absent: no limit. */
+  readonly deadline: Deadline | undefined
   readonly elapsed: () => Duration.Duration
   readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
   /** How long to wait before another attempt; none when schedule or time have run out. */
@@ -54,13 +57,15 @@ export const make = <VR, OR>(
   gate: SessionGate,
   client: MongoClient.Service,
   part: Part,
-  { elapsed, onRetry, pause, timeout, verifyCommit }: Options<VR, OR>
+  { deadline, elapsed, onRetry, pause, timeout, verifyCommit }: Options<VR, OR>
 ): Ending<VR | OR> => {
   const timeLeft = () => Duration.subtract(timeout, elapsed())
 
-  // Commits once. At least the time that any operation has to settle is left to it, however late it is.
+  // Commits once. Without a deadline, at least the time that any operation has to settle is left to it, however late it is.
   const commitOnce = Effect.suspend(() =>
-    settled(gate, "commitTransaction", Duration.max(timeLeft(), gate.settleTimeout), DriverTransaction.commit)
+    deadline === undefined
+      ? settled(gate, "commitTransaction", Duration.max(timeLeft(), gate.settleTimeout), DriverTransaction.commit)
+      : settledBy(gate, "commitTransaction", deadline, DriverTransaction.commit)
   )
 
   const ask: Effect.Effect<Outcome.VerifiedFacts["answer"], never, VR> = verifyCommit === undefined
@@ -134,8 +139,8 @@ export const make = <VR, OR>(
 
   return {
     commit: Effect.suspend(commitFrom),
-    abort: Effect.flatten(abort(gate, client)),
-    abortSuperseded: abort(gate, client)
+    abort: Effect.flatten(abort(gate, client, deadline?.timeout)),
+    abortSuperseded: abort(gate, client, deadline?.timeout)
   }
 }
 
@@ -147,13 +152,17 @@ const again = (error: MongoError, delay: Option.Option<Duration.Duration>): Comm
 
 // Gives what remains to be done where the server may not have heard of it: the first command of the transaction was lost,
 // or a connection was, and maybe the abort with it, of whose failures the driver tells nothing.
-const abort = (gate: SessionGate, client: MongoClient.Service): Effect.Effect<Effect.Effect<void>> =>
+const abort = (
+  gate: SessionGate,
+  client: MongoClient.Service,
+  timeout: Duration.Duration | undefined
+): Effect.Effect<Effect.Effect<void>> =>
   Effect.suspend(() => {
     const session = gate.session()
     const mayBeBegun = DriverTransaction.mayBeBegun(session)
     const wasOpen = session.inTransaction()
     return Effect.map(
-      abortDriver(gate),
+      abortDriver(gate, timeout),
       () =>
         !gate.isBroken() && (mayBeBegun || wasOpen && session.serverSession.isDirty)
           ? Effect.asVoid(abortLate(gate, client, DriverTransaction.nameOf(session)))
@@ -161,12 +170,13 @@ const abort = (gate: SessionGate, client: MongoClient.Service): Effect.Effect<Ef
     )
   })
 
-const abortDriver = (gate: SessionGate): Effect.Effect<void> =>
+// However late it is, it has all its time.
+const abortDriver = (gate: SessionGate, timeout: Duration.Duration | undefined): Effect.Effect<void> =>
   Effect.suspend(() =>
     gate.isBroken() || !gate.session().inTransaction()
       ? Effect.void
       : Effect.catchAll(
-        settled(gate, "abortTransaction", gate.settleTimeout, DriverTransaction.abort),
+        settledWithin(gate, "abortTransaction", timeout, DriverTransaction.abort),
         (error) => Telemetry.abortFailed(error.reason)
       )
   )

@@ -28,6 +28,7 @@ import * as Attempt from "./attempt.js"
 import * as Backoff from "./backoff.js"
 import { within } from "./bounded.js"
 import type * as MongoClient from "./connection.js"
+import * as Deadline from "./deadline.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import * as Ending from "./ending.js"
 import * as Hooks from "./hooks.js"
@@ -38,6 +39,8 @@ import type { Gate } from "./sessionGate.js"
 /** How to run a transaction. */
 export interface Plan<VR, OR> {
   readonly options: TransactionOptions.Resolved
+  /** How long the run may take in all, operations included; absent: as long as they take. */
+  readonly timeout: Duration.Duration | undefined
   readonly retry: Schedule.Schedule<unknown, MongoError>
   readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
   readonly onRetry: ((retry: Telemetry.Retry) => Effect.Effect<void, never, OR>) | undefined
@@ -101,7 +104,10 @@ export const run = <A, E, R, VR, OR>(
     const around = fiber.currentContext
     const back = FiberRef.set(FiberRef.currentContext, around)
     const backoff = Backoff.make(plan.retry)
-    const whole: Attempt.Run = { isOver: false }
+    const deadline = plan.timeout && Deadline.start(fiber, plan.timeout)
+    const whole: Attempt.Run = { isOver: false, deadline, timeout: plan.timeout }
+    // What the last attempt was given up for.
+    let previous: MongoError | undefined
     const since = FiberId.unsafeMake().id
     // The fibers of the body: this one, and those that were made since.
     const isInner = ({ id }: FiberId.Runtime): boolean => id > since || [...FiberId.ids(fiber.id())].includes(id)
@@ -143,6 +149,7 @@ export const run = <A, E, R, VR, OR>(
     const endingOf = (part: Attempt.Part): Ending.Ending<VR | OR> =>
       Ending.make(gate, client, part, {
         timeout: plan.options.timeout,
+        deadline,
         elapsed,
         pause,
         verifyCommit: plan.verifyCommit,
@@ -155,6 +162,11 @@ export const run = <A, E, R, VR, OR>(
         onSuccess: () =>
           plan.isSandbox
             ? Effect.as(endingOf(part).abort, finished(part, exit, "committed", "rolledBack"))
+            : deadline !== undefined && deadline.left() <= 0
+            ? Effect.map(
+              endingOf(part).abort,
+              () => givenUp(part, Deadline.timedOut({ operation: "commitTransaction" }, previous))
+            )
             : Effect.map(endingOf(part).commit, (committed): Result | Again => {
               switch (committed._tag) {
                 case "Committed":
@@ -198,8 +210,14 @@ export const run = <A, E, R, VR, OR>(
             endingOf(part).abort,
             () => finished(part, exit, of.ended === "no" ? "aborted" : of.ended)
           )
-        case "rollback":
-          return Effect.map(endingOf(part).abort, () => finished(part, exit, "aborted"))
+        case "rollback": {
+          // Without its deadline it would have gone on as before.
+          const last = of.isLate && body === "failure" ? previous : undefined
+          return Effect.map(
+            endingOf(part).abort,
+            () => last === undefined ? finished(part, exit, "aborted") : givenUp(part, last)
+          )
+        }
         case "doom": {
           const first = Cause.squash(of.halfDone ?? of.doom ?? Cause.empty)
           const doomed = Exit.fail(new TransactionDoomed({ first }))
@@ -257,6 +275,7 @@ export const run = <A, E, R, VR, OR>(
       Effect.flatMap(once(number), (result) => {
         if (result._tag === "Finished") return Effect.succeed(result)
         const { delay, failure, part, rest } = result
+        previous = failure
         const wait = Effect.zipRight(tellRetry(part, "body", failure, delay), Effect.sleep(delay))
         return Effect.matchCauseEffect(restore(wait), {
           onSuccess: () => attempts(number + 1),

@@ -181,6 +181,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
     const gate: Transactional = {
       lane,
       settleTimeout,
+      timeout: options.timeout ?? client.timeout,
       session: () => session,
       ...turns(lane, options.onBusy, ensureOpen),
       isReady: (fiber) => !ended && !broken && lapseAt(Idleness.nowOf(fiber)) === undefined,

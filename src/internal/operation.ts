@@ -11,6 +11,7 @@ import * as Session from "../Session.js"
 import { ForeignSession, type InvalidInTransaction, type UseError } from "../SessionErrors.js"
 import * as Telemetry from "../Telemetry.js"
 import { clientOf, type ClientOption, type MongoClient, type Service as Client } from "./connection.js"
+import * as Deadline from "./deadline.js"
 import * as Gate from "./driver.js"
 import { readPreferenceOf } from "./driverTransaction.js"
 import { perform } from "./performing.js"
@@ -37,6 +38,8 @@ export interface Request {
   readonly kind: "read" | "write"
   /** Whether the specification allows it in a transaction. */
   readonly inTransaction: boolean
+  /** Whether it waits for what may never come, so that no time is too long. Default `false`. */
+  readonly isEndless?: boolean | undefined
   readonly options?: object | undefined
   /** The pipeline of an aggregation, which has a read concern also if it writes. */
   readonly pipeline?: ReadonlyArray<object> | undefined
@@ -54,6 +57,7 @@ export interface Added {
   readonly signal?: AbortSignal
   readonly readConcern?: Driver.ReadConcernLike
   readonly readPreference?: "primary"
+  readonly maxTimeMS?: number
 }
 
 /** An operation, where it is run. */
@@ -87,7 +91,7 @@ export const place = <C = MongoClient>(
         { name: operation, database, collection },
         Option.match(session, {
           onSome: ({ [key]: gate, options }) =>
-            perform(gate, { operation, namespace }, (driverSession) => {
+            perform(gate, { operation, namespace, isEndless: request.isEndless }, (driverSession) => {
               const isInTransaction = driverSession.inTransaction()
               const problem = Rules.violation(asked(request), {
                 session: isInTransaction ? "transaction" : "plain",
@@ -110,14 +114,30 @@ export const place = <C = MongoClient>(
             // The driver would connect a closed client again.
             client.isClosed()
               ? Effect.fail(new MongoError({ reason: "ConnectionClosed", operation, namespace, labels: [] }))
-              : Gate.call(
-                { operation, namespace, settleTimeout: client.settleTimeout, client: client.driver },
-                (signal) => evaluate(added(request, { signal }, level))
-              )
+              : withoutSession(client, request, { operation, namespace }, (signal, limit) =>
+                evaluate({ ...added(request, { signal }, level), ...limit }))
         })
       )
     return Effect.succeed({ client, session, namespace, db, run })
   })
+
+const withoutSession = <A>(
+  client: Client,
+  { isEndless, options }: Request,
+  name: { readonly operation: string; readonly namespace: string },
+  evaluate: (signal: AbortSignal, limit: Pick<Added, "maxTimeMS">) => PromiseLike<A>
+): Effect.Effect<A, MongoError> => {
+  const { settleTimeout, timeout } = client
+  const call = (limit: () => Pick<Added, "maxTimeMS">) =>
+    Gate.call({ ...name, settleTimeout, client: client.driver }, (signal) => evaluate(signal, limit()))
+  return timeout === undefined || isEndless === true
+    ? call(() => ({}))
+    : Effect.withFiberRuntime((fiber) => {
+      const deadline = Deadline.start(fiber, timeout)
+      const asked = optionOf(options, "maxTimeMS")
+      return Deadline.bounded(deadline, name, call(() => ({ maxTimeMS: Deadline.maxTimeMS(deadline, asked) })))
+    })
+}
 
 /** What errors call the target of an operation: the database, or database and collection. */
 export const namespaceOf = <C = MongoClient>(
@@ -177,6 +197,7 @@ const asked = ({ inTransaction, kind, name, options, pipeline }: Request): Rules
   readConcern: optionOf(options, "readConcern"),
   writeConcern: optionOf(options, "writeConcern"),
   readPreference: optionOf(options, "readPreference"),
+  timeoutMS: optionOf(options, "timeoutMS"),
   forbiddenStage: pipeline && Rules.forbiddenStageOf(pipeline)
 })
 

@@ -5,12 +5,14 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Driver from "mongodb"
-import type { MongoError } from "../MongoError.js"
+import { MongoError } from "../MongoError.js"
 import { UnacknowledgedWrite, type UseError } from "../SessionErrors.js"
 import * as Attempt from "./attempt.js"
+import * as Deadline from "./deadline.js"
 import { isUnacknowledgedWrite } from "./failure.js"
 import * as Lane from "./lane.js"
 import type { Evaluate, Gate, Name, RunningFiber } from "./sessionGate.js"
+import { during } from "./timeoutContext.js"
 
 /**
  * Runs an operation in its turn; what it is to do is decided then, when the state of the session is its own.
@@ -23,12 +25,13 @@ export const perform = <A, E>(
   name: Name,
   prepare: (session: Driver.ClientSession) => Either.Either<Evaluate<A>, E>
 ): Effect.Effect<A, E | UseError> =>
-  Effect.withFiberRuntime<A, E | UseError>((fiber) =>
-    Effect.async((resume) => {
-      const { isLocked, part } = Attempt.placeOf(fiber, gate.lane)
+  Effect.withFiberRuntime<A, E | UseError>((fiber) => {
+    const { isLocked, part } = Attempt.placeOf(fiber, gate.lane)
+    const deadline = deadlineOf(gate, fiber, part, name)
+    const operation = Effect.async<A, E | UseError>((resume) => {
       const lane = part?.of.lane ?? gate.lane
       if (isLocked || part?.isOver === true || Lane.isBusy(lane) || !gate.isReady(fiber)) {
-        resume(inTurn(gate, name, prepare))
+        resume(inTurn(gate, name, prepare, deadline))
         return
       }
       const evaluate = prepare(gate.session())
@@ -37,26 +40,64 @@ export const perform = <A, E>(
         return
       }
       const held = Lane.take(lane, name.operation, fiber)
-      const onInterrupt = begin(gate, fiber, part, name, evaluate.right, (exit) => {
+      const onInterrupt = begin(gate, fiber, part, name, limited(evaluate.right, deadline, fiber), (exit) => {
         Lane.leave(lane, held)
         resume(exit)
       })
       // What has not settled in time leaves the session broken, which those who wait must be told.
       return Effect.zipRight(onInterrupt, Effect.sync(() => Lane.leave(lane, held)))
     })
-  )
+    return deadline === undefined ? operation : inTime(deadline, name, part, operation)
+  })
+
+// In a transaction that has one, all have the same; all else has one of its own.
+const deadlineOf = (
+  gate: Gate,
+  fiber: RunningFiber,
+  part: Attempt.Part | undefined,
+  { isEndless }: Name
+): Deadline.Deadline | undefined => {
+  const ofRun = part?.of.run.deadline
+  return ofRun !== undefined || gate.timeout === undefined || isEndless === true
+    ? ofRun
+    : Deadline.start(fiber, gate.timeout)
+}
+
+const limited = <A>(
+  evaluate: Evaluate<A>,
+  deadline: Deadline.Deadline | undefined,
+  fiber: RunningFiber
+): Evaluate<A> =>
+  deadline === undefined
+    ? evaluate
+    : (session, controller) => during(session, deadline, fiber, () => evaluate(session, controller))
+
+// What it was doing when its time was over is not known, and so neither is what its transaction has done.
+const inTime = <A, E>(
+  deadline: Deadline.Deadline,
+  name: Name,
+  part: Attempt.Part | undefined,
+  operation: Effect.Effect<A, E | UseError>
+): Effect.Effect<A, E | UseError> =>
+  Effect.tapError(Deadline.bounded(deadline, name, operation), (error) =>
+    Effect.sync(() => {
+      if (part !== undefined && error instanceof MongoError && error.reason === "TimedOut") {
+        Attempt.expire(part.of, error)
+      }
+    }))
 
 const inTurn = <A, E>(
   gate: Gate,
   name: Name,
-  prepare: (session: Driver.ClientSession) => Either.Either<Evaluate<A>, E>
+  prepare: (session: Driver.ClientSession) => Either.Either<Evaluate<A>, E>,
+  deadline: Deadline.Deadline | undefined
 ): Effect.Effect<A, E | UseError> =>
   gate.inTurn(name.operation, (part) =>
     gate.ready(name.operation).pipe(
       Effect.zipRight(Effect.suspend(() => prepare(gate.session()))),
       Effect.flatMap((evaluate) =>
         Effect.withFiberRuntime<A, UseError>((fiber) =>
-          Effect.async((resume) => begin(gate, fiber, part, name, evaluate, resume))
+          Effect.async((resume) => begin(gate, fiber, part, name, limited(evaluate, deadline, fiber), resume))
         )
       )
     ))

@@ -18,6 +18,8 @@ export interface Asked {
   readonly readConcern?: unknown
   readonly writeConcern?: unknown
   readonly readPreference?: unknown
+  /** A time limit of its own. */
+  readonly timeoutMS?: unknown
   /** The first stage of a pipeline that a transaction does not allow. */
   readonly forbiddenStage?: string | undefined
 }
@@ -59,6 +61,8 @@ export const violation = (
     ? "writeConcern"
     : readPreference !== undefined && modeOf(readPreference) !== "primary"
     ? "readPreference"
+    : asked.timeoutMS !== undefined
+    ? "timeoutMS"
     : asked.forbiddenStage
   return option === undefined ? undefined : new InvalidInTransaction({ operation, option })
 }

@@ -2,6 +2,7 @@
  * Where an effect finds itself when it is to run in a transaction, and what is around it then.
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -102,6 +103,7 @@ export const transaction = <A, E, R, VR, OR>(
     const gate = session[key]
     const plan = {
       options: resolve(decoded, session),
+      timeout: timeoutOf(decoded, session),
       retry,
       verifyCommit: verifyCommit && alone(verifyCommit),
       onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
@@ -151,9 +153,18 @@ export const ensureSupported = (session: Session.Service): Effect.Effect<void, T
 /** The options that a transaction is started with. */
 export const resolve = (decoded: TransactionOptions.Decoded, session: Session.Service): TransactionOptions.Resolved =>
   DriverTransaction.withClientDefaults(
-    TransactionOptions.merge(decoded, session.options.defaultTransactionOptions),
+    TransactionOptions.merge(
+      { ...decoded, timeout: timeoutOf(decoded, session) },
+      session.options.defaultTransactionOptions
+    ),
     session.client.driver
   )
+
+/** How long a transaction may take, operations included, as far as anybody has set that. */
+export const timeoutOf = (
+  { timeout }: TransactionOptions.Decoded,
+  { options, [key]: gate }: Session.Service
+): Duration.Duration | undefined => timeout ?? options.defaultTransactionOptions?.timeout ?? gate.timeout
 
 /** An effect without its session, and outside of the transaction that it is in. */
 export const alone = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

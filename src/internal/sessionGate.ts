@@ -1,7 +1,7 @@
 /**
  * What transactions need of the session that they run in, beyond what a session offers to everybody.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -10,8 +10,10 @@ import { Label, MongoError } from "../MongoError.js"
 import { SessionBusy, type SessionEnded, type SessionLapsed, type TransactionEnded } from "../SessionErrors.js"
 import * as Attempt from "./attempt.js"
 import { after } from "./bounded.js"
+import { type Deadline, late, start, timedOut } from "./deadline.js"
 import type { Signalled } from "./driver.js"
 import * as Lane from "./lane.js"
+import { during } from "./timeoutContext.js"
 
 /** The key under which a session keeps its gate. */
 export const key: unique symbol = Symbol.for("effect-mongo-session/Session/Gate")
@@ -20,6 +22,8 @@ export const key: unique symbol = Symbol.for("effect-mongo-session/Session/Gate"
 export interface Name {
   readonly operation: string
   readonly namespace?: string | undefined
+  /** Whether it waits for what may never come, so that no time is too long. */
+  readonly isEndless?: boolean | undefined
 }
 
 /** An operation of the driver. */
@@ -32,6 +36,8 @@ export type RunningFiber = Fiber.RuntimeFiber<unknown, unknown>
 export interface Gate {
   readonly lane: Lane.Lane
   readonly settleTimeout: Duration.Duration
+  /** How long an operation may take in all; absent: no limit. */
+  readonly timeout: Duration.Duration | undefined
   /** The driver session; another one after a renewal. */
   readonly session: () => Driver.ClientSession
   /** Takes the session for a transaction, where nothing but the wait for it can be interrupted. */
@@ -113,7 +119,7 @@ export const turns = (
  */
 export const settled = (
   gate: Gate,
-  operation: string,
+  operation: "commitTransaction" | "abortTransaction",
   time: Duration.Duration,
   evaluate: (session: Driver.ClientSession) => PromiseLike<void>
 ): Effect.Effect<void, MongoError> =>
@@ -129,3 +135,47 @@ export const settled = (
       })
     })
   )
+
+/**
+ * {@link settled}, with a deadline that the driver keeps; should it not, it has as long again as any operation has to
+ * settle. Fails without sending anything where the deadline is over already.
+ */
+export const settledBy = (
+  gate: Gate,
+  operation: "commitTransaction" | "abortTransaction",
+  deadline: Deadline,
+  evaluate: (session: Driver.ClientSession) => PromiseLike<void>
+): Effect.Effect<void, MongoError> =>
+  Effect.withFiberRuntime((fiber) => {
+    const left = deadline.left()
+    if (left <= 0) return Effect.fail(timedOut({ operation }))
+    const time = Duration.sum(Duration.millis(left), gate.settleTimeout)
+    return Effect.mapError(
+      settled(gate, operation, time, (session) => during(session, deadline, fiber, () => evaluate(session))),
+      (error) => {
+        const failure = late(deadline, { operation }, error)
+        // It may have been sent: the driver labels what fails on the way, but not what takes too long.
+        return operation === "commitTransaction" && failure.reason === "TimedOut"
+          ? withLabel(failure, Label.UnknownTransactionCommitResult)
+          : failure
+      }
+    )
+  })
+
+/** {@link settledBy}, with a deadline so far ahead; without one, with the time that any operation has to settle. */
+export const settledWithin = (
+  gate: Gate,
+  operation: "commitTransaction" | "abortTransaction",
+  timeout: Duration.Duration | undefined,
+  evaluate: (session: Driver.ClientSession) => PromiseLike<void>
+): Effect.Effect<void, MongoError> =>
+  timeout === undefined
+    ? settled(gate, operation, gate.settleTimeout, evaluate)
+    : Effect.withFiberRuntime((fiber) => settledBy(gate, operation, start(fiber, timeout), evaluate))
+
+const withLabel = (error: MongoError, label: string): MongoError => {
+  const { cause, code, codeName, labels, namespace, operation, reason } = error
+  return error.hasLabel(label)
+    ? error
+    : new MongoError({ reason, operation, namespace, code, codeName, labels: [...labels, label], cause })
+}

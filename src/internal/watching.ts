@@ -45,7 +45,7 @@ export const steps = <A, R, C>(
   Stream.unwrapScoped(Effect.gen(function*() {
     const { maxAwaitTime, options, pipeline, resume, target } = followed
     const { client: _, ...where } = target
-    const request: Request = { name: "watch", kind: "read", inTransaction: false, options, pipeline }
+    const request: Request = { name: "watch", kind: "read", inTransaction: false, isEndless: true, options, pipeline }
     const { client, namespace, run, session } = yield* placeStream(target, request)
     const watched = { client, target: where, pipeline, options, maxAwaitTime }
     const decoder = followed.decoder(namespace)

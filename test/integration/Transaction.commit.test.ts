@@ -153,39 +153,69 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           })))
     }
 
-    it.scoped("for ever ends after its time as CommitUnknown, with its session broken", () =>
-      logged(() =>
-        Effect.gen(function*() {
-          const { client, open, server } = yield* connected(
-            { handlers: { commitTransaction: "hang" } },
-            { closeTimeout: "200 millis" }
-          )
-          const session = yield* open({ settleTimeout: "200 millis" })
-          const { hooks, register } = witness()
-          const insert = send(session, { insert: "items", documents: [{}] })
-          const [time, error] = yield* Transaction.run(Effect.zipRight(register, insert), { timeout: "400 millis" })
-            .pipe(
-              Session.provide(session),
-              Effect.provideService(MongoClient.MongoClient, client),
-              Effect.flip,
-              Effect.timed
+    for (
+      const [how, state, atLeast, prepare] of [
+        ["with its connection given up", "idle", 390, (): void => undefined],
+        [
+          "with its session broken where the driver keeps no deadline",
+          "broken",
+          590,
+          (session: object): void => void Reflect.deleteProperty(session, "timeoutContext")
+        ]
+      ] as const
+    ) {
+      it.scoped(`for ever ends after its time as CommitUnknown, ${how}`, () =>
+        logged(() =>
+          Effect.gen(function*() {
+            const { client, open, server } = yield* connected(
+              { handlers: { commitTransaction: "hang" } },
+              { closeTimeout: "200 millis" }
             )
-          expect(error).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { reason: "TimedOut" } })
-          expect(Duration.toMillis(time)).toBeGreaterThanOrEqual(390)
-          expect(Duration.toMillis(time)).toBeLessThan(5000)
-          expect(yield* session.state).toBe("broken")
-          expect(yield* session.isDirty).toBe(true)
-          expect(yield* Effect.flip(insert)).toMatchObject({ _tag: "SessionEnded", reason: "broken" })
-          expect(toLines(yield* server.commands)).toEqual(begun)
-          expect(hooks).toEqual([])
-        })
-      ))
+            const session = yield* open({ settleTimeout: "200 millis" })
+            const { hooks, register } = witness()
+            const insert = send(session, { insert: "items", documents: [{}] })
+            yield* session.use((driverSession) => Promise.resolve(prepare(driverSession)))
+            const [time, error] = yield* Transaction.run(Effect.zipRight(register, insert), { timeout: "400 millis" })
+              .pipe(
+                Session.provide(session),
+                Effect.provideService(MongoClient.MongoClient, client),
+                Effect.flip,
+                Effect.timed
+              )
+            expect(error).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { reason: "TimedOut" } })
+            expect(error).toMatchObject({ labels: [Label.UnknownTransactionCommitResult] })
+            expect(Duration.toMillis(time)).toBeGreaterThanOrEqual(atLeast)
+            expect(Duration.toMillis(time)).toBeLessThan(5000)
+            expect(yield* session.state).toBe(state)
+            if (state === "broken") {
+              expect(yield* session.isDirty).toBe(true)
+              expect(yield* Effect.flip(insert)).toMatchObject({ _tag: "SessionEnded", reason: "broken" })
+            } else {
+              yield* insert
+            }
+            expect(toLines(yield* server.commands)).toEqual(begun)
+            expect(hooks).toEqual([])
+          })
+        ))
+    }
 
-    it.effect("for longer than the run's time has at least the time that any operation has to settle", (context) =>
+    it.effect("when the run's time is over is CommitUnknown, long before the server answers", (context) =>
+      inPlace(context, ({ failing, insert, wire }) =>
+        Effect.gen(function*() {
+          yield* failing({ failCommands: ["commitTransaction"], blockFor: "1 second" })
+          const [time, error] = yield* Effect.timed(
+            Effect.flip(Transaction.run(insert(1), { timeout: "300 millis" }))
+          )
+          expect(error).toMatchObject({ _tag: "CommitUnknown", last: { reason: "TimedOut", code: undefined } })
+          expect(Duration.toMillis(time)).toBeLessThan(900)
+          expect(yield* wire).toEqual(begun)
+        })))
+
+    it.effect("without a time limit may take as long as the server needs", (context) =>
       inPlace(context, ({ failing, insert, stored, wire }) =>
         Effect.gen(function*() {
           yield* failing({ failCommands: ["commitTransaction"], blockFor: "400 millis" })
-          yield* Transaction.run(insert(1), { timeout: "50 millis" })
+          yield* Transaction.run(insert(1))
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual(begun)
         })))

@@ -30,6 +30,8 @@ const levels = [
     "internal/lane",
     "internal/pool",
     "internal/bounded",
+    "internal/deadline",
+    "internal/timeoutContext",
     "internal/cursors",
     "internal/attempt",
     "internal/hooks",

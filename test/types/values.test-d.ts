@@ -73,6 +73,7 @@ expectTypeOf<Required<SessionOptions.SessionOptions>>().toEqualTypeOf<{
   readonly onLapse: "fail" | "renew" | undefined
   readonly release: "pool" | "end" | undefined
   readonly settleTimeout: Duration.DurationInput | undefined
+  readonly timeout: Duration.DurationInput | undefined
 }>()
 expectTypeOf<{}>().toExtend<SessionOptions.SessionOptions>()
 expectTypeOf<SessionOptions.Decoded>().toExtend<SessionOptions.SessionOptions>()

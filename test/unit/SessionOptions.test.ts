@@ -27,7 +27,8 @@ const defaults: SessionOptions.Decoded = {
   onBusy: "queue",
   onLapse: "fail",
   release: "pool",
-  settleTimeout: undefined
+  settleTimeout: undefined,
+  timeout: undefined
 }
 
 const time = "expected a finite time of at least 1 millisecond"
