@@ -12,7 +12,7 @@ import * as Session from "../../src/Session.js"
 import type { SessionOptions } from "../../src/SessionOptions.js"
 import type { Client, Entities, Failure } from "./entities.js"
 import * as Events from "./events.js"
-import { concerns, refuseDeadline, transaction, withUriOptions } from "./options.js"
+import { concerns, timeoutOf, transaction, withUriOptions } from "./options.js"
 import { isDocument } from "./values.js"
 import { ensure, Mismatch, Unsupported } from "./verdict.js"
 
@@ -42,11 +42,10 @@ const forkScope = (scope: Scope.Scope) => Scope.fork(scope, ExecutionStrategy.se
 
 const client: Maker = ({ entities, scope, url }, fields) =>
   Effect.gen(function*() {
-    const { awaitMinPoolSizeMS, id, serverApi, uriOptions = {} } = fields
+    const { awaitMinPoolSizeMS, id, serverApi, uriOptions: { timeoutMS, ...uriOptions } = {} } = fields
     const unsupported = ["autoEncryptOpts", "observeLogMessages", "storeEventsAsEntities"]
       .find((option) => fields[option] !== undefined)
     if (unsupported !== undefined) throw new Unsupported(`the client option ${unsupported}`)
-    refuseDeadline(uriOptions, "timeoutMS")
     const driver = new Driver.MongoClient(withUriOptions(url, uriOptions), {
       monitorCommands: true,
       // Without it, the driver checks a connection out to connect, which the tests of connections don't count with.
@@ -60,7 +59,7 @@ const client: Maker = ({ entities, scope, url }, fields) =>
     })
     const own = yield* forkScope(scope)
     const acquire = Effect.acquireRelease(Effect.succeed(driver), () => Effect.promise(() => driver.close()))
-    const service = yield* Scope.extend(MongoClient.fromDriver(acquire), own)
+    const service = yield* Scope.extend(MongoClient.fromDriver(acquire, timeoutOf(timeoutMS)), own)
     // Only now, so that the library need not ask for what connecting tells.
     yield* Effect.promise(() => driver.connect())
     if (awaitMinPoolSizeMS !== undefined) yield* awaitPool(recorder, uriOptions.minPoolSize, awaitMinPoolSizeMS)
@@ -114,13 +113,13 @@ const session: Maker = ({ entities, scope }, { client, id, sessionOptions }) =>
   })
 
 const ofSession = (options: Driver.Document = {}, entities: Entities): SessionOptions => {
-  refuseDeadline(options, "defaultTimeoutMS")
-  const { causalConsistency, defaultTransactionOptions, snapshot, snapshotTime, ...rest } = options
+  const { causalConsistency, defaultTimeoutMS, defaultTransactionOptions, snapshot, snapshotTime, ...rest } = options
   const unknown = Object.keys(rest)[0]
   if (unknown !== undefined) throw new Unsupported(`the session option ${unknown}`)
   return {
     causalConsistency,
     snapshot,
+    ...timeoutOf(defaultTimeoutMS),
     snapshotTime: snapshotTime === undefined ? undefined : timestampOf(entities.names.value(snapshotTime)),
     ...(defaultTransactionOptions === undefined
       ? {}

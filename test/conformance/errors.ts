@@ -2,6 +2,7 @@
  * Whether a failure of the library is what a test expects.
  */
 import { MongoError } from "../../src/MongoError.js"
+import { TransactionAborted } from "../../src/SessionErrors.js"
 import type { ExpectedError } from "./format.js"
 import { mismatch, type Names } from "./matching.js"
 import { isDocument } from "./values.js"
@@ -118,5 +119,10 @@ const labelsOf = (chain: ReadonlyArray<object>): ReadonlyArray<unknown> => {
 const isOfServer = (chain: ReadonlyArray<object>): boolean =>
   chain.some((error) => error instanceof MongoError && error.code !== undefined)
 
+// The runner sets no limit to how often a transaction is repeated, so that only time can have run out. When the server
+// was faster to see that, it says so by the code of MaxTimeMSExpired.
 const isTimeout = (chain: ReadonlyArray<object>): boolean =>
-  chain.some((error) => error instanceof MongoError && error.reason === "TimedOut" && error.code === undefined)
+  chain.some((error) =>
+    error instanceof TransactionAborted ||
+    error instanceof MongoError && error.reason === "TimedOut" && (error.code === undefined || error.code === 50)
+  )

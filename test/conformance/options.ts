@@ -5,24 +5,28 @@ import * as Duration from "effect/Duration"
 import * as Driver from "mongodb"
 import type { Concerns } from "../../src/Collection.js"
 import type { TransactionOptions } from "../../src/TransactionOptions.js"
-import { NotBuilt, Unsupported } from "./verdict.js"
+import { Unsupported } from "./verdict.js"
 
-/** Refuses the time limits that the library is yet to have. */
-export const refuseDeadline = (options: Driver.Document, ...names: ReadonlyArray<string>): void => {
-  const found = names.find((name) => options[name] !== undefined)
-  if (found !== undefined) throw new NotBuilt(`deadlines not built: ${found}`)
+/** A time limit of the format as that of the library. There, 0 is none; here, that is to have no option. */
+export const timeoutOf = (millis: unknown): { readonly timeout?: Duration.Duration } =>
+  typeof millis === "number" && millis > 0 ? { timeout: Duration.millis(millis) } : {}
+
+// The library has time limits of clients, sessions and transactions only.
+const refuseTimeout = ({ timeoutMS }: Driver.Document): void => {
+  if (timeoutMS !== undefined) throw new Unsupported("a time limit of a single operation, collection or database")
 }
 
 /** What the format has for a collection or a database. */
 export const concerns = (options: Driver.Document = {}): Concerns => {
-  refuseDeadline(options, "timeoutMS")
+  refuseTimeout(options)
   const { readConcern, readPreference, writeConcern } = options
   return defined({ readConcern, writeConcern, readPreference: readPreference && preference(readPreference) })
 }
 
 /** What the format has for one operation, as the driver has it. */
-export const ofOperation = (given: Driver.Document): Driver.Document => {
-  refuseDeadline(given, "timeoutMS")
+export const ofOperation = (given: Driver.Document, isInTransaction = false): Driver.Document => {
+  // In a transaction, to refuse it is the test.
+  if (!isInTransaction) refuseTimeout(given)
   const { readPreference } = given
   return readPreference === undefined ? given : { ...given, readPreference: preference(readPreference) }
 }
@@ -32,12 +36,12 @@ const preference = ({ maxStalenessSeconds, mode, tagSets }: Driver.Document): Dr
 
 /** What the format has for a transaction. */
 export const transaction = (options: Driver.Document = {}): TransactionOptions => {
-  refuseDeadline(options, "timeoutMS", "defaultTimeoutMS")
-  const { maxCommitTimeMS, readConcern, readPreference, writeConcern, ...rest } = options
+  const { maxCommitTimeMS, readConcern, readPreference, timeoutMS, writeConcern, ...rest } = options
   const unknown = Object.keys(rest)[0]
   if (unknown !== undefined) throw new Unsupported(`the transaction option ${unknown}`)
   return {
     readConcern,
+    ...timeoutOf(timeoutMS),
     ...(writeConcern === undefined ? {} : { writeConcern: transactionWriteConcern(writeConcern) }),
     ...(readPreference === undefined ? {} : { readPreference: transactionReadPreference(readPreference) }),
     maxCommitTime: maxCommitTimeMS === undefined ? undefined : Duration.millis(maxCommitTimeMS)

@@ -14,7 +14,7 @@ import * as Operations from "./operations/index.js"
 import { unmet } from "./requirements.js"
 import type { Server } from "./server.js"
 import { isDocument } from "./values.js"
-import { Mismatch, NotBuilt, Unsupported } from "./verdict.js"
+import { Mismatch, Unsupported } from "./verdict.js"
 
 /** What came of a test. */
 export interface Outcome {
@@ -79,7 +79,7 @@ const documents = (value: unknown): ReadonlyArray<Readonly<Record<string, unknow
 const outcomeOf = (exit: Exit.Exit<void, unknown>): Outcome => {
   if (Exit.isSuccess(exit)) return { result: "passed", reason: "" }
   const errors = [...Cause.defects(exit.cause), ...Cause.failures(exit.cause)]
-  const verdict = errors.find((error) => error instanceof Mismatch || error instanceof NotBuilt) ??
+  const verdict = errors.find((error) => error instanceof Mismatch) ??
     errors.find((error) => error instanceof Unsupported)
   if (verdict instanceof Unsupported) return { result: "skipped", reason: `not supported: ${verdict.message}` }
   return {

@@ -12,11 +12,6 @@ export class Unsupported extends Error {
   override readonly name = "Unsupported"
 }
 
-/** The library is to have an option for it, and has none yet. */
-export class NotBuilt extends Error {
-  override readonly name = "NotBuilt"
-}
-
 /** Throws for what is not as expected. */
 export const ensure: (holds: boolean, problem: string | (() => string)) => asserts holds = (holds, problem) => {
   if (!holds) throw new Mismatch(typeof problem === "string" ? problem : problem())

@@ -9,18 +9,14 @@ import * as Session from "../../../src/Session.js"
 import * as Transaction from "../../../src/Transaction.js"
 import type { Failure, SessionEntity } from "../entities.js"
 import { operations } from "../format.js"
-import { refuseDeadline, transaction } from "../options.js"
+import { timeoutOf, transaction } from "../options.js"
 import { type Handlers, openedOf, type World } from "./call.js"
 
 export const sessionOperations = ({ nested }: World): Handlers<SessionEntity> => ({
-  abortTransaction: (session, options) => {
-    refuseDeadline(options, "timeoutMS")
-    return within(session, Transaction.abort)
-  },
-  commitTransaction: (session, options) => {
-    refuseDeadline(options, "timeoutMS")
-    return within(session, Transaction.commit)
-  },
+  abortTransaction: (session, { timeoutMS }) =>
+    within(session, timeoutMS === undefined ? Transaction.abort : Transaction.abortWith(timeoutOf(timeoutMS))),
+  commitTransaction: (session, { timeoutMS }) =>
+    within(session, timeoutMS === undefined ? Transaction.commit : Transaction.commitWith(timeoutOf(timeoutMS))),
   endSession: ({ scope }) => Scope.close(scope, Exit.void),
   getSnapshotTime: (session) =>
     Effect.flatMap(openedOf(session), ({ snapshotTime }) => Effect.map(snapshotTime, Option.getOrUndefined)),
