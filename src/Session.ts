@@ -69,15 +69,15 @@ export interface Service extends Inspectable.Inspectable {
   readonly idle: Effect.Effect<Duration.Duration>
   /** What the session is doing at this moment. */
   readonly state: Effect.Effect<State>
-  /** The time of the latest operation that the session has seen; the driver notes it in causally consistent sessions only. */
+  /** The time of the latest operation that the session has seen. Only causally consistent sessions read as of it. */
   readonly operationTime: Effect.Effect<Option.Option<Driver.Timestamp>>
   /** The latest cluster time that the session has seen. */
   readonly clusterTime: Effect.Effect<Option.Option<Driver.ClusterTime>>
   /** The time of a snapshot session's data: known after its first read, or from its options. */
   readonly snapshotTime: Effect.Effect<Option.Option<Driver.Timestamp>>
   /**
-   * What the session has seen, for another session or process to go on from. See {@link advanceTo} of that one. A session
-   * that is not causally consistent tells no operation time.
+   * What the session has seen, for another session or process to go on from, be this one causally consistent or not. See
+   * {@link advanceTo} of that one.
    */
   readonly causalToken: Effect.Effect<CausalToken>
   /** Makes the session see what the token's session has seen. Never goes back. */

@@ -263,7 +263,7 @@ export const idOf = (session: Driver.ClientSession): SessionId =>
 /** The causal times that a driver session has seen. */
 export const causalTokenOf = (session: Driver.ClientSession): CausalToken =>
   new CausalToken({
-    operationTime: Option.map(Option.fromNullable(session.operationTime), toBigInt),
+    operationTime: Option.map(operationTimeOf(session), toBigInt),
     clusterTime: Option.map(Option.fromNullable(session.clusterTime), (seen) => ({
       time: toBigInt(seen.clusterTime),
       hash: new Uint8Array(seen.signature?.hash.buffer ?? []),
@@ -291,9 +291,12 @@ export const carryOver = (from: Driver.ClientSession, to: Driver.ClientSession):
   Option.map(snapshotTimeOf(from), (time) => setSnapshotTime(to, time))
 }
 
-// What the driver's sessions have, but its typings keep to itself.
+const kept: unique symbol = Symbol("operationTime")
+
+// What the driver's sessions have, but its typings keep to itself; and what this library keeps in them.
 interface Hidden {
   snapshotTime?: Driver.Timestamp | undefined
+  [kept]?: Driver.Timestamp | undefined
   readonly transaction?: { readonly server?: { readonly description: { readonly address: string } } }
 }
 
@@ -306,6 +309,25 @@ export const snapshotTimeOf = (session: Driver.ClientSession): Option.Option<Dri
 /** Makes a snapshot session read as of the given time; it must not have read yet. */
 export const setSnapshotTime = (session: Driver.ClientSession, time: Driver.Timestamp): void => {
   hidden(session).snapshotTime = time
+}
+
+/** The time of the last operation, once there was one. */
+export const operationTimeOf = (session: Driver.ClientSession): Option.Option<Driver.Timestamp> =>
+  Option.fromNullable(hidden(session)[kept] ?? session.operationTime)
+
+/**
+ * Has a driver session that is not causally consistent keep the time of its last operation nevertheless, as the specification
+ * "Causal Consistency" asks for. The driver keeps it only where it also reads as of it: so it is let keep it, but finds none.
+ */
+export const keepOperationTime = (session: Driver.ClientSession): void => {
+  const it = hidden(session)
+  session.supports.causalConsistency = true
+  Object.defineProperty(session, "operationTime", {
+    get: () => undefined,
+    set: (time: Driver.Timestamp) => {
+      if (it[kept]?.greaterThanOrEqual(time) !== true) it[kept] = time
+    }
+  })
 }
 
 /** The address of the mongos that a sharded transaction is pinned to. */

@@ -82,6 +82,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       client.sessionTimeout,
       (timeout) => client.pool.take(Gate.sessionOptions(options), timeout)
     ).pipe(Effect.tap((taken) => {
+      if (!options.causalConsistency) Gate.keepOperationTime(taken.session)
       // The driver ignores it as an option.
       if (options.snapshotTime !== undefined) Gate.setSnapshotTime(taken.session, options.snapshotTime)
     }))
@@ -274,7 +275,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
         if (broken) return "broken"
         return Lane.isBusy(lane) ? "busy" : lapseAt(now) === undefined ? "idle" : "lapsed"
       }),
-      operationTime: Effect.sync(() => Option.fromNullable(session.operationTime)),
+      operationTime: Effect.sync(() => Gate.operationTimeOf(session)),
       clusterTime: Effect.sync(() => Option.fromNullable(session.clusterTime)),
       snapshotTime: Effect.sync(() => Gate.snapshotTimeOf(session)),
       causalToken: Effect.sync(() => Gate.causalTokenOf(session)),

@@ -97,7 +97,7 @@ export const place = <C = MongoClient>(
                 session: isInTransaction ? "transaction" : "plain",
                 writeConcerns: writeConcerns(target, client),
                 readPreference: target.readPreference ?? readPreferenceOf(driverSession),
-                causalLevel: driverSession.supports.causalConsistency ? level : undefined
+                causalLevel: options.causalConsistency ? level : undefined
               })
               if (problem !== undefined) return Either.left(problem)
               const own = isInTransaction ? undefined : options.snapshot ? "snapshot" : level
