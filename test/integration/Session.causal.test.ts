@@ -225,25 +225,4 @@ describe("a snapshot session", () => {
       expect(timeOf(yield* session.snapshotTime)).toBe(first.toBigInt())
       expect(atClusterTimes(yield* server.named("find"))).toEqual([undefined, first.toBigInt()])
     }))
-
-  it.scoped("reads as of the time that it was given, which the driver's own option does not do", () =>
-    Effect.gen(function*() {
-      const given = Timestamp.fromBits(1, 1_600_000_000)
-      const { client, open, server } = yield* Connected.connected(pinning)
-      const session = yield* open({ snapshot: true, snapshotTime: given })
-      expect(timeOf(yield* session.snapshotTime)).toBe(given.toBigInt())
-      yield* Connected.find(session)
-      yield* Connected.find(session)
-      yield* Effect.promise(async () => {
-        const options: Driver.ClientSessionOptions & { readonly snapshotTime: Driver.Timestamp } = {
-          snapshot: true,
-          snapshotTime: given
-        }
-        const raw = client.driver.startSession(options)
-        await client.driver.db("test").collection("things").find({}, { session: raw }).toArray()
-        await raw.endSession()
-      })
-      expect(atClusterTimes(yield* server.named("find"))).toEqual([given.toBigInt(), given.toBigInt(), undefined])
-      expect(timeOf(yield* session.snapshotTime)).toBe(given.toBigInt())
-    }))
 })

@@ -86,15 +86,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         Effect.gen(function*() {
           const concerns = Effect.map(carried(place), (seen) =>
             seen.flatMap(({ writeConcern }) => writeConcern === undefined ? [] : [writeConcern]))
-          yield* Effect.promise(() =>
-            place.client.driver.withSession(async (session) => {
-              session.startTransaction({ writeConcern: { journal: true } })
-              await place.items.insertOne({ _id: 1 }, { session })
-              await session.commitTransaction()
-            })
-          )
-          expect(yield* concerns).toEqual([{ w: "majority", wtimeout: 10_000, j: true }])
-          yield* place.monitor.clear
           yield* place.closeConnectionOn(["commitTransaction"])
           yield* Transaction.run(place.insert(2), { writeConcern: { journal: true } })
           expect(yield* concerns).toEqual([{ j: true }, { w: "majority", wtimeout: 10_000, j: true }])
@@ -163,49 +154,5 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             { name: "commitTransaction", writeConcern: { w: "majority" } }
           ])
         }), { driver: { readConcern: { level: "majority" }, writeConcern: { w: "majority" } } }))
-  })
-
-  describe("the causal time of a session", () => {
-    const client = { driver: { readConcern: { level: "majority" } } } as const
-    const readAlone = (place: Place) =>
-      Effect.zipRight(
-        Effect.promise(() => place.items.findOne({ _id: 1 })),
-        Effect.map(place.monitor.named("find"), (seen) => seen.at(-1)?.command["readConcern"])
-      )
-
-    it.effect("gets out of a transaction of the raw driver, into what others read without a session", (context) =>
-      inPlace(context, (place) =>
-        Effect.gen(function*() {
-          const { client: { driver }, items } = place
-          yield* Effect.promise(() =>
-            driver.withSession(async (session) => {
-              await items.insertOne({ _id: 1 }, { session })
-              session.startTransaction()
-              await items.insertOne({ _id: 2 }, { session })
-              await session.commitTransaction()
-            })
-          )
-          const started = (yield* place.monitor.named("insert")).at(-1)
-          expect(started?.command["readConcern"]).toHaveProperty("afterClusterTime")
-          expect(yield* readAlone(place)).toHaveProperty("afterClusterTime")
-        }), client))
-
-    for (const way of ["a run", "a transaction that is started by hand"] as const) {
-      it.effect(`stays in ${way}, which begins with it`, (context) =>
-        inPlace(context, (place) =>
-          Effect.gen(function*() {
-            yield* Session.scoped(Effect.gen(function*() {
-              yield* place.insert(1)
-              if (way === "a run") return yield* Transaction.run(place.insert(2))
-              yield* Transaction.start()
-              yield* place.insert(2)
-              yield* Transaction.commit
-            }))
-            const started = (yield* place.monitor.named("insert")).at(-1)
-            expect(started?.command["readConcern"]).toMatchObject({ level: "majority" })
-            expect(started?.command["readConcern"]).toHaveProperty("afterClusterTime")
-            expect(yield* readAlone(place)).toEqual({ level: "majority" })
-          }), client))
-    }
   })
 })

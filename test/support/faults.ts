@@ -1,0 +1,67 @@
+/**
+ * Pairs of tests: a fault of the driver, shown on the driver as it is, and that this library does not have it.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Driver from "mongodb"
+import { expect } from "vitest"
+import { Label } from "../../src/MongoError.js"
+import * as Responder from "./Responder.js"
+import * as TestServer from "./TestServer.js"
+
+/**
+ * Expectations of what shows a fault of the driver. One that fails says that the driver may have mended it, and what
+ * could go then.
+ */
+export const shownBy = (correction: string) => <A>(actual: A) =>
+  expect(actual, `the driver no longer has this fault: see whether ${correction} can go`)
+
+/** A scripted server, and a client of the driver itself. */
+export interface Raw {
+  readonly server: Responder.Responder
+  readonly driver: Driver.MongoClient
+}
+
+/** Starts a scripted server, and connects the driver to it. */
+export const raw = (
+  server: Responder.Options = {},
+  options: Driver.MongoClientOptions = {}
+): Effect.Effect<Raw, never, Scope.Scope> =>
+  Effect.flatMap(
+    Responder.make(server),
+    (responder) => Effect.map(TestServer.connect(responder.url, options), (driver) => ({ server: responder, driver }))
+  )
+
+/** What a promise is rejected with; what it gives is no failure, and fails the test. */
+export const rejection = (run: () => Promise<unknown>): Effect.Effect<unknown> =>
+  Effect.flip(Effect.tryPromise({ try: run, catch: (error) => error })).pipe(
+    Effect.orDieWith((value) => new Error(`nothing was wrong, and the result was ${String(value)}`))
+  )
+
+/** A driver session for the time of a promise. */
+export const inSession = <A>(
+  driver: Driver.MongoClient,
+  options: Driver.ClientSessionOptions,
+  use: (session: Driver.ClientSession) => Promise<A>
+): Effect.Effect<A> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => driver.startSession(options)),
+    (session) => Effect.promise(() => use(session)),
+    (session) => Effect.promise(() => session.endSession())
+  )
+
+/** The reply of a server that cannot do it now, with the label that allows to run the whole transaction again. */
+export const transient = {
+  ok: 0,
+  code: 251,
+  codeName: "NoSuchTransaction",
+  errmsg: "no such transaction",
+  errorLabels: [Label.TransientTransactionError]
+}
+
+/** The read concerns of all commands of a name, in order. */
+export const readConcerns = (server: Responder.Responder, name: string) =>
+  Effect.map(
+    server.named(name),
+    (seen) => seen.map(({ command }) => command["readConcern"] as Driver.Document | undefined)
+  )
