@@ -7,7 +7,6 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type * as Driver from "mongodb"
-import { MongoClient as Raw } from "mongodb"
 import type * as Session from "../../src/Session.js"
 import type { Connected } from "../support/connected.js"
 import { clientOf, connected, logged, ping, serverSessionOf } from "../support/connected.js"
@@ -30,27 +29,14 @@ const next = (open: Connected["open"], count = 3) =>
     (servers) => servers.map(hex)
   ))
 
-const driverOf = (server: Responder.Responder) =>
-  Effect.acquireRelease(
-    Effect.promise(() => new Raw(server.url).connect()),
-    (driver) => Effect.promise(() => driver.close())
-  )
-
 describe("law 5, a server session that was idle in the pool", () => {
-  for (const [minutes, fault] of [[29.5, false], [31, false], [61, true], [75, true], [125, true]] as const) {
-    it.scoped(`for ${minutes} of 30 minutes is never handed out again${fault ? ", although the driver would" : ""}`, () =>
+  for (const minutes of [29.5, 31, 61, 75, 125]) {
+    it.scoped(`for ${minutes} of 30 minutes is never handed out again`, () =>
       Effect.gen(function*() {
-        const { open, server } = yield* connected()
+        const { open } = yield* connected()
         const old = yield* pooled(open, minutes)
         expect(yield* next(open)).not.toContain(hex(old))
         expect(yield* next(open)).not.toContain(hex(old))
-
-        const driver = yield* driverOf(server)
-        const raw = driver.startSession()
-        const rawServer = raw.serverSession
-        yield* Effect.promise(() => raw.endSession())
-        rawServer.lastUse -= minutes * minute
-        expect(driver.startSession().serverSession === rawServer).toBe(fault)
       }))
   }
 
