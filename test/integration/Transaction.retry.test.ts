@@ -12,8 +12,7 @@ import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { clientOf, send } from "../support/connected.js"
-import { until } from "../support/monitor.js"
+import { clientOf, comeBack, goDown, send } from "../support/connected.js"
 import * as Responder from "../support/Responder.js"
 import { recorder } from "../support/spans.js"
 import * as TestServer from "../support/TestServer.js"
@@ -60,24 +59,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(lines).toEqual(["1 insert start", "1 abortTransaction", "3 insert start", "3 commitTransaction"])
         })))
 
-    it.effect("when a domain error wraps it, while the driver's withTransaction gives up on the same program", (context) =>
-      inPlace(context, ({ client, insert, items, monitor, stored, transientOn, wire }) =>
+    it.effect("when a domain error wraps it", (context) =>
+      inPlace(context, ({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
-          yield* transientOn(["insert"])
-          const raw = yield* Effect.promise(() =>
-            client.driver.withSession((session) =>
-              session.withTransaction(async () => {
-                await items.insertOne({ _id: 1 }, { session }).catch((cause: unknown) => {
-                  throw new PaymentFailed({ cause })
-                })
-              })
-            ).catch((error: unknown) => error)
-          )
-          expect(raw).toMatchObject({ _tag: "PaymentFailed", cause: { code: 251 } })
-          expect(yield* stored).toEqual([])
-          expect(yield* wire).toEqual(once)
-
-          yield* monitor.clear
           yield* transientOn(["insert"])
           yield* Transaction.run(Effect.mapError(insert(1), (cause) => new PaymentFailed({ cause })))
           expect(yield* stored).toEqual([1])
@@ -100,7 +84,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           ])
         })))
 
-    it.scoped("when no server was found for an operation, though the driver puts no label on that", () =>
+    it.scoped("when no server was found for an operation", () =>
       Effect.gen(function*() {
         const down = yield* Scope.make()
         const first = yield* Scope.extend(Responder.make(), down)
@@ -124,7 +108,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           onRetry: (retry) =>
             Effect.gen(function*() {
               retries.push(retry)
-              second ??= yield* Scope.extend(Responder.make({ port: first.port }), scope)
+              second ??= yield* comeBack(client, Scope.extend(Responder.make({ port: first.port }), scope))
             })
         }).pipe(Session.provide(session), Effect.provideService(MongoClient.MongoClient, client))
         expect(failure).toMatchObject({ _tag: "MongoError", reason: "ServerSelectionFailed", labels: [] })
@@ -206,17 +190,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })))
   })
 })
-
-/** Takes a server down, and waits until its client knows. */
-const goDown = ({ driver }: MongoClient.Service, close: Effect.Effect<void>) =>
-  Effect.gen(function*() {
-    let isKnown = true
-    driver.on("serverDescriptionChanged", ({ newDescription }) => {
-      isKnown = newDescription.type !== "Unknown"
-    })
-    yield* close
-    yield* until(Effect.sync(() => isKnown), (known) => !known)
-  })
 
 const retriesBy = (step: string, label: string) =>
   Metric.tagged(Metric.tagged(Telemetry.transactionRetries, "label", label), "step", step)

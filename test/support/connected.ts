@@ -62,6 +62,29 @@ export const find = (session: Session.Service, filter: Driver.Filter<Driver.Docu
 export const serverSessionOf = (session: Session.Service) =>
   session.use((driverSession) => Promise.resolve(driverSession.serverSession))
 
+/** Takes a client's server down, and waits until the client knows. */
+export const goDown = (client: Pick<MongoClient.Service, "driver">, close: Effect.Effect<void>): Effect.Effect<void> =>
+  noticed(client, close, false)
+
+/** Starts a client's server again, and waits until the client knows. */
+export const comeBack = <A, E, R>(
+  client: Pick<MongoClient.Service, "driver">,
+  start: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => noticed(client, start, true)
+
+const noticed = <A, E, R>(
+  { driver }: Pick<MongoClient.Service, "driver">,
+  change: Effect.Effect<A, E, R>,
+  isThere: boolean
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    let isKnown = !isThere
+    driver.on("serverDescriptionChanged", ({ newDescription }) => {
+      isKnown = newDescription.type !== "Unknown"
+    })
+    return Effect.zipLeft(change, Monitor.until(Effect.sync(() => isKnown), (known) => known === isThere))
+  })
+
 /** What was logged. */
 export interface Entry {
   readonly message: string

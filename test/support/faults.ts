@@ -1,6 +1,7 @@
 /**
  * Pairs of tests: a fault of the driver, shown on the driver as it is, and that this library does not have it.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
@@ -38,6 +39,13 @@ export const rejection = (run: () => Promise<unknown>): Effect.Effect<unknown> =
     Effect.orDieWith((value) => new Error(`nothing was wrong, and the result was ${String(value)}`))
   )
 
+/** What the driver's own `withTransaction` is rejected with. */
+export const rejectedTransaction = (
+  driver: Driver.MongoClient,
+  body: (session: Driver.ClientSession) => Promise<unknown>
+): Effect.Effect<unknown> =>
+  rejection(() => driver.withSession((session) => session.withTransaction(() => body(session))))
+
 /** A driver session for the time of a promise. */
 export const inSession = <A>(
   driver: Driver.MongoClient,
@@ -65,3 +73,34 @@ export const readConcerns = (server: Responder.Responder, name: string) =>
     server.named(name),
     (seen) => seen.map(({ command }) => command["readConcern"] as Driver.Document | undefined)
   )
+
+/**
+ * The clock that the driver measures its time limits with, for the time of a scope: goes on as ever, but can be put forward.
+ * Drivers take the time since the process started, older ones that since the machine did.
+ */
+export const driverClock: Effect.Effect<
+  { readonly adjust: (by: Duration.DurationInput) => void },
+  never,
+  Scope.Scope
+> = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const { hrtime } = process
+      const now = performance.now.bind(performance)
+      const clock = { ahead: 0 }
+      performance.now = () => now() + clock.ahead
+      const shifted = (since?: [number, number]): [number, number] => {
+        const [seconds, nanos] = hrtime(since)
+        return [seconds + (since === undefined ? clock.ahead / 1000 : 0), nanos]
+      }
+      process.hrtime = Object.assign(shifted, { bigint: hrtime.bigint })
+      const restore = () => {
+        Reflect.deleteProperty(performance, "now")
+        process.hrtime = hrtime
+      }
+      return { clock, restore }
+    }),
+    ({ restore }) => Effect.sync(restore)
+  ),
+  ({ clock }) => ({ adjust: (by) => void (clock.ahead += Duration.toMillis(by)) })
+)
