@@ -5,10 +5,12 @@
  * until the driver is done with the operation, a driver's failure becomes a MongoError, and a bug in the user's code
  * stays a defect.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Driver from "mongodb"
@@ -45,7 +47,45 @@ export const call = <A>(
   options: CallOptions,
   evaluate: (signal: AbortSignal) => PromiseLike<A>
 ): Effect.Effect<A, MongoError> =>
-  Effect.async((done) => begin({ ...options, evaluate: ({ signal }) => evaluate(signal), done }))
+  Effect.uninterruptibleMask((restore) =>
+    settling(restore, (done) => begin({ ...options, evaluate: ({ signal }) => evaluate(signal), done }))
+  )
+
+/**
+ * Begins a call and waits until it has settled, where nothing but the wait can be interrupted. `over` is called when nothing
+ * of the call is in flight any more: an interruption may have closed cursors after it.
+ *
+ * Not by `Effect.async` alone, which begins before it guards: an interruption in between would be nobody's.
+ */
+export const settling = <A, E>(
+  restore: <A1, E1, R1>(effect: Effect.Effect<A1, E1, R1>) => Effect.Effect<A1, E1, R1>,
+  begin: (done: (exit: Exit.Exit<A, E>) => void) => Effect.Effect<void>,
+  over: () => void = constVoid
+): Effect.Effect<A, E> => {
+  let exit: Exit.Exit<A, E> | undefined
+  let resume: ((exit: Exit.Exit<A, E>) => void) | undefined
+  const onInterrupt = begin((settled) => {
+    exit = settled
+    resume?.(settled)
+  })
+  const wait = Effect.async<A, E>((wake) => {
+    resume = wake
+    if (exit !== undefined) wake(exit)
+  })
+  return Effect.matchCauseEffect(restore(wait), {
+    onFailure: (cause) => {
+      if (Cause.isInterruptedOnly(cause)) {
+        return Effect.zipRight(Effect.ensuring(onInterrupt, Effect.sync(over)), Exit.failCause(cause))
+      }
+      over()
+      return Exit.failCause(cause)
+    },
+    onSuccess: (value) => {
+      over()
+      return Exit.succeed(value)
+    }
+  })
+}
 
 /** What has a signal. One that nobody asks for is not made: it would cost more than all else that is done for a call. */
 export interface Signalled {

@@ -9,6 +9,7 @@ import { MongoError } from "../MongoError.js"
 import { UnacknowledgedWrite, type UseError } from "../SessionErrors.js"
 import * as Attempt from "./attempt.js"
 import * as Deadline from "./deadline.js"
+import { settling } from "./driver.js"
 import { isUnacknowledgedWrite } from "./failure.js"
 import * as Lane from "./lane.js"
 import type { Evaluate, Gate, Name, RunningFiber } from "./sessionGate.js"
@@ -17,8 +18,8 @@ import { during } from "./timeoutContext.js"
 /**
  * Runs an operation in its turn; what it is to do is decided then, when the state of the session is its own.
  *
- * Nearly always it is its turn at once. Then all is done in one step, and the permit is given back where the driver's
- * promise has settled: an operation costs little more than that promise.
+ * Nearly always it is its turn at once. Then all is done in one step, and an operation costs little more than the driver's
+ * promise.
  */
 export const perform = <A, E>(
   gate: Gate,
@@ -27,25 +28,21 @@ export const perform = <A, E>(
 ): Effect.Effect<A, E | UseError> =>
   Effect.withFiberRuntime<A, E | UseError>((fiber) => {
     const { isLocked, part } = Attempt.placeOf(fiber, gate.lane)
+    const lane = part?.of.lane ?? gate.lane
     const deadline = deadlineOf(gate, fiber, part, name)
-    const operation = Effect.async<A, E | UseError>((resume) => {
-      const lane = part?.of.lane ?? gate.lane
+    const operation = Effect.uninterruptibleMask((restore): Effect.Effect<A, E | UseError> => {
       if (isLocked || part?.isOver === true || Lane.isBusy(lane) || !gate.isReady(fiber)) {
-        resume(inTurn(gate, name, prepare, deadline))
-        return
+        return restore(inTurn(gate, name, prepare, deadline))
       }
       const evaluate = prepare(gate.session())
-      if (Either.isLeft(evaluate)) {
-        resume(Effect.fail(evaluate.left))
-        return
-      }
+      if (Either.isLeft(evaluate)) return Effect.fail(evaluate.left)
       const held = Lane.take(lane, name.operation, fiber)
-      const onInterrupt = begin(gate, fiber, part, name, limited(evaluate.right, deadline, fiber), (exit) => {
-        Lane.leave(lane, held)
-        resume(exit)
-      })
       // What has not settled in time leaves the session broken, which those who wait must be told.
-      return Effect.zipRight(onInterrupt, Effect.sync(() => Lane.leave(lane, held)))
+      return settling(
+        restore,
+        (done) => begin(gate, fiber, part, name, limited(evaluate.right, deadline, fiber), done),
+        () => Lane.leave(lane, held)
+      )
     })
     return deadline === undefined ? operation : inTime(deadline, name, part, operation)
   })
@@ -96,8 +93,10 @@ const inTurn = <A, E>(
     gate.ready(name.operation).pipe(
       Effect.zipRight(Effect.suspend(() => prepare(gate.session()))),
       Effect.flatMap((evaluate) =>
-        Effect.withFiberRuntime<A, UseError>((fiber) =>
-          Effect.async((resume) => begin(gate, fiber, part, name, limited(evaluate, deadline, fiber), resume))
+        Effect.uninterruptibleMask((restore) =>
+          Effect.withFiberRuntime<A, UseError>((fiber) =>
+            settling(restore, (done) => begin(gate, fiber, part, name, limited(evaluate, deadline, fiber), done))
+          )
         )
       )
     ))
