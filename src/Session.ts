@@ -241,7 +241,7 @@ export const current = <Client = MongoClient.MongoClient>(
 
 /**
  * The escape hatch: runs one operation of the driver in the ambient session, in its turn. Pass the driver session to the
- * operation, and the signal to those that take one.
+ * operation, and the signal to those that take one. A function whose `length` is 1 is given the session only.
  *
  * An interruption fires the signal and waits until the promise has settled, for at most the session's `settleTimeout`. A
  * promise that is rejected with anything but a failure of the driver is a defect.

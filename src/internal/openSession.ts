@@ -63,10 +63,11 @@ export const open = (client: MongoClient.Service, options: SessionOptions.Decode
 export type Use<A> = (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
 
 // No signal is made for a function that does not take one; what has no parameters in writing may take them all.
-const signalled = <A>(evaluate: Use<A>): Evaluate<A> =>
-  evaluate.length === 1
-    ? evaluate as (session: Driver.ClientSession) => PromiseLike<A>
-    : (session, { signal }) => evaluate(session, signal)
+const signalled = <A>(evaluate: Use<A>): Evaluate<A> => {
+  if (evaluate.length !== 1) return (session, { signal }) => evaluate(session, signal)
+  const withoutSignal = evaluate as (session: Driver.ClientSession) => PromiseLike<A>
+  return (session) => withoutSignal(session)
+}
 
 // What a session that has lapsed is told of itself.
 interface Lapse {

@@ -89,6 +89,17 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })))
   })
 
+  describe("the signal of an operation", () => {
+    it.effect("is a signal, or is not given: to what takes one parameter in writing", () =>
+      Monitor.withClient({}, (watched) =>
+        Effect.gen(function*() {
+          const session = yield* Monitor.session(watched)
+          expect(yield* session.use((...given) => Promise.resolve(given[1]))).toBeInstanceOf(AbortSignal)
+          expect(yield* session.use((_, signal) => Promise.resolve(signal))).toBeInstanceOf(AbortSignal)
+          expect(yield* session.use((_, ...given) => Promise.resolve(given))).toEqual([])
+        })))
+  })
+
   describe("a read with a cursor", () => {
     it.effect("lets no other operation in before its cursor is closed", (context) =>
       Monitor.withClient({}, (watched) =>
