@@ -1,0 +1,56 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
+import { after } from "../../src/internal/bounded.js"
+
+const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
+
+/** Notes how often it was called after so long, unless it was stopped. */
+const calls = (time: Duration.DurationInput) =>
+  Effect.withFiberRuntime<{ readonly count: () => number; readonly stop: () => void }>((fiber) => {
+    let count = 0
+    const stop = after(fiber, Duration.decode(time), () => void count++)
+    return Effect.succeed({ count: () => count, stop })
+  })
+
+describe("a function that is called after so long", () => {
+  it.effect("is called by the clock of the fiber, once", () =>
+    Effect.gen(function*() {
+      const { count } = yield* calls("2 minutes")
+      yield* TestClock.adjust("119 seconds")
+      expect(count()).toBe(0)
+      yield* TestClock.adjust("1 second")
+      expect(count()).toBe(1)
+      yield* TestClock.adjust("1 day")
+      expect(count()).toBe(1)
+    }))
+
+  it.effect("is not called when it was told to stop before", () =>
+    Effect.gen(function*() {
+      const { count, stop } = yield* calls("2 minutes")
+      yield* TestClock.adjust("119 seconds")
+      stop()
+      yield* TestClock.adjust("1 day")
+      expect(count()).toBe(0)
+    }))
+
+  it.live("leaves no timer behind when it is told to stop", () =>
+    Effect.gen(function*() {
+      const before = timers()
+      const { stop } = yield* calls("2 minutes")
+      expect(timers()).toBe(before + 1)
+      stop()
+      expect(timers()).toBe(before)
+    }))
+
+  it.live("is not called at once where that is longer than a timer lasts", () =>
+    Effect.gen(function*() {
+      const { count, stop } = yield* calls("30 days")
+      const forEver = yield* calls(Duration.infinity)
+      yield* Effect.sleep("20 millis")
+      expect([count(), forEver.count()]).toEqual([0, 0])
+      stop()
+      forEver.stop()
+    }))
+})
