@@ -297,7 +297,7 @@ const whenTraced = <A, E, R>(traced: Effect.Effect<A, E, R>, untraced: Effect.Ef
 const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
 /**
- * The span around a transaction, with all its attempts.
+ * The span around a transaction, with all its attempts. None is made with Effect's default tracer, which keeps nothing.
  *
  * @since 0.1.0
  * @category combinators
@@ -314,7 +314,7 @@ export const transaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Eff
 
 /**
  * The span around one operation of data access, with the names of OpenTelemetry's conventions for databases. Documents
- * and filters are never in it.
+ * and filters are never in it. None is made with Effect's default tracer, which keeps nothing.
  *
  * @since 0.1.0
  * @category combinators

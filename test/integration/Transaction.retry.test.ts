@@ -188,6 +188,19 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ["part", "transaction"]
           ])
         })))
+
+    it.effect("in a span only where a tracer is set, for one is dear to make", (context) =>
+      inPlace(context, () =>
+        Effect.gen(function*() {
+          const { spans, tracer } = recorder()
+          const spanOfBody = Transaction.run(
+            Effect.map(Effect.option(Effect.currentSpan), Option.map(({ name }) => name))
+          )
+          expect(yield* spanOfBody).toEqual(Option.none())
+          expect(yield* Effect.withSpan(spanOfBody, "around")).toEqual(Option.some("around"))
+          expect(yield* Effect.withTracer(spanOfBody, tracer)).toEqual(Option.some("transaction"))
+          expect(spans.map(({ ended, name }) => [name, ended])).toEqual([["transaction", "success"]])
+        })))
   })
 })
 
