@@ -254,6 +254,15 @@ export const run = <A, E, R, VR, OR>(
       return Lane.isBusy(of.lane) ? Effect.flatMap(drain(gate, of), quiet) : quiet()
     }
 
+    // A bug in what the plan was given, not in the body. The transaction must not stay open for whoever is next in the session.
+    const broken = (part: Attempt.Part, defect: Cause.Cause<never>): Effect.Effect<Result> => {
+      const isOpen = gate.session().inTransaction()
+      return Effect.map(
+        endingOf(part).abort,
+        () => finished(part, Exit.failCause(defect), isOpen ? "aborted" : "unknown")
+      )
+    }
+
     const once = (number: number): Effect.Effect<Result | Again, never, R | VR | OR> => {
       const part = Attempt.make({ ...plan, run: whole, number, sessionLane: gate.lane, lane: Lane.make() })
       const body = Effect.flatMap(
@@ -267,7 +276,11 @@ export const run = <A, E, R, VR, OR>(
       return Effect.matchCauseEffect(started, {
         onFailure: (cause) => Effect.succeed(finished(part, Exit.failCause(cause), "aborted")),
         onSuccess: () =>
-          Effect.flatMap(Effect.exit(restore(body)), (exit) => Effect.flatMap(back, () => close(part, exit)))
+          Effect.flatMap(Effect.exit(restore(body)), (exit) =>
+            Effect.catchAllCause(
+              Effect.flatMap(back, () => close(part, exit)),
+              (defect) => broken(part, defect)
+            ))
       })
     }
 
