@@ -62,6 +62,9 @@ export const readPreferenceOf = (session: Driver.ClientSession): Driver.ReadPref
 export const mayBeBegun = (session: Driver.ClientSession): boolean =>
   stateOf(session) === "starting" && hidden(session).txnNumberIncrement === 0
 
+/** Whether nothing was sent of the last transaction that was started, so that the server knows only those before. */
+export const isUnsent = (session: Driver.ClientSession): boolean => (hidden(session).txnNumberIncrement ?? 0) > 0
+
 /**
  * Runs an operation, and keeps the transaction as it was if that was just started and the operation could not be encoded.
  *

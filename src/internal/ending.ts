@@ -160,11 +160,11 @@ const abort = (
   Effect.suspend(() => {
     const session = gate.session()
     const mayBeBegun = DriverTransaction.mayBeBegun(session)
-    const wasOpen = session.inTransaction()
+    const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
     return Effect.map(
       abortDriver(gate, timeout),
       () =>
-        !gate.isBroken() && (mayBeBegun || wasOpen && session.serverSession.isDirty)
+        !gate.isBroken() && (mayBeBegun || wasBegun && session.serverSession.isDirty)
           ? Effect.asVoid(abortLate(gate, client, DriverTransaction.nameOf(session)))
           : Effect.void
     )

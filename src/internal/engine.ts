@@ -284,14 +284,20 @@ export const run = <A, E, R, VR, OR>(
       })
     }
 
-    const attempts = (number: number): Effect.Effect<Result, never, R | VR | OR> =>
+    const attempts = (
+      number: number,
+      before: Effect.Effect<void> = Effect.void
+    ): Effect.Effect<Result, never, R | VR | OR> =>
       Effect.flatMap(once(number), (result) => {
-        if (result._tag === "Finished") return Effect.succeed(result)
-        const { delay, failure, part, rest } = result
+        // Of an attempt that has sent nothing the server does not know: it has ended nothing.
+        const isUnsent = DriverTransaction.isUnsent(gate.session())
+        if (result._tag === "Finished") return isUnsent ? Effect.as(before, result) : Effect.succeed(result)
+        const { delay, failure, part } = result
+        const rest = isUnsent ? before : result.rest
         previous = failure
         const wait = Effect.zipRight(tellRetry(part, "body", failure, delay), Effect.sleep(delay))
         return Effect.matchCauseEffect(restore(wait), {
-          onSuccess: () => attempts(number + 1),
+          onSuccess: () => attempts(number + 1, rest),
           // What the attempt has put off is dropped when the next one begins, and no sooner.
           onFailure: (cause) => Effect.as(rest, finished(part, Exit.failCause(cause), "aborted"))
         })

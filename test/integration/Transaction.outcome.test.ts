@@ -9,6 +9,7 @@ import { Label, MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import { TransactionAborted, TransactionDoomed } from "../../src/SessionErrors.js"
 import * as Transaction from "../../src/Transaction.js"
+import { conflict } from "../support/attempts.js"
 import * as TestServer from "../support/TestServer.js"
 import { inPlace, type Item, noDeadlock, witness } from "../support/transactions.js"
 
@@ -58,6 +59,26 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         Effect.gen(function*() {
           expect(yield* Effect.flip(Transaction.run(Effect.fail("no")))).toBe("no")
           expect(yield* wire).toEqual([])
+        })))
+
+    it.effect("before it has sent anything aborts no other in its session, though that has lost a connection", (context) =>
+      inPlace(context, ({ closeConnectionOn, insert, monitor }) =>
+        Effect.gen(function*() {
+          yield* closeConnectionOn(["insert"])
+          yield* insert(1)
+          expect(yield* Effect.flip(Transaction.run(Effect.fail("no")))).toBe("no")
+          expect(yield* monitor.named("abortTransaction")).toEqual([])
+        }).pipe(Session.scoped())))
+
+    it.effect("is aborted, though that was lost with its connection and the next attempt sends nothing", (context) =>
+      inPlace(context, ({ closeConnectionOn, insert, items, wire }) =>
+        Effect.gen(function*() {
+          yield* closeConnectionOn(["abortTransaction"], 2)
+          let runs = 0
+          const first = Effect.zipRight(insert(1), Effect.fail(conflict))
+          yield* Transaction.run(Effect.suspend(() => runs++ === 0 ? first : Effect.void))
+          expect(yield* wire).toEqual([...once, "1 abortTransaction", "1 abortTransaction"])
+          yield* noDeadlock(Effect.promise(() => items.insertOne({ _id: 1 })))
         })))
 
     it.effect("for a reason that may go away is run again from its beginning", (context) =>
