@@ -45,8 +45,8 @@ export const maxTimeMS = ({ left }: Deadline, asked: unknown): number => {
 // What the server takes: its times are signed 32-bit numbers.
 const longest = 2 ** 31 - 1
 
-/** Runs an effect that knows its deadline, unless that is over. Then nothing is sent. */
-export const ensureLeft = ({ left }: Deadline, name: Name): Effect.Effect<void, MongoError> =>
+// What begins too late is not sent.
+const ensureLeft = ({ left }: Deadline, name: Name): Effect.Effect<void, MongoError> =>
   Effect.suspend(() => left() > 0 ? Effect.void : Effect.fail(timedOut(name)))
 
 /** The failure of what was not over in time. */

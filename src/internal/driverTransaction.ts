@@ -156,7 +156,9 @@ const asStarted = <A>(session: Driver.ClientSession, send: () => Promise<A>): Pr
   const once: { w: unknown; wtimeoutMS?: number | undefined } = {
     ...concern,
     w: session.inTransaction() ? concern.w : "majority",
-    wtimeoutMS: isLimited ? undefined : concern.wtimeoutMS
+    wtimeoutMS: isLimited ? undefined : concern.wtimeoutMS,
+    // The driver takes one of two fields, and one of them a time limit, for one that it may leave out.
+    ...(isLimited ? { wtimeout: undefined } : {})
   }
   options.writeConcern = once as Driver.WriteConcern
   const sent = send()

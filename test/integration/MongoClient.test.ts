@@ -63,10 +63,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const error = yield* failed("mongodb://127.0.0.1:1", {
             closeTimeout: time,
             settleTimeout: time,
+            timeout: time,
             keepAlive: { idleFor: time }
           })
           expect(error).toMatchObject({ _tag: "MongoError", reason: "InvalidOptions" })
-          expect(error.message).toContain("closeTimeout, settleTimeout, keepAlive.idleFor")
+          expect(error.message).toContain("closeTimeout, settleTimeout, timeout, keepAlive.idleFor")
         }
         expect(yield* Monitor.sockets).toBeLessThanOrEqual(socketsBefore)
       }))

@@ -82,6 +82,7 @@ expectTypeOf<MongoClient.Options["driver"]>().toEqualTypeOf<MongoClientOptions |
 expectTypeOf<MongoClient.CommonOptions["keepAlive"]>().toEqualTypeOf<SessionKeeper.Options | false | undefined>()
 expectTypeOf<MongoClient.CommonOptions["closeTimeout"]>().toEqualTypeOf<Duration.DurationInput | undefined>()
 expectTypeOf<MongoClient.CommonOptions["settleTimeout"]>().toEqualTypeOf<Duration.DurationInput | undefined>()
+expectTypeOf<MongoClient.CommonOptions["timeout"]>().toEqualTypeOf<Duration.DurationInput | undefined>()
 
 // The service needs nothing
 
@@ -100,6 +101,7 @@ expectTypeOf(service.deployment).branded.toEqualTypeOf<
 >()
 expectTypeOf(service.openSessions).toEqualTypeOf<Effect.Effect<number>>()
 expectTypeOf(service.settleTimeout).toEqualTypeOf<Duration.Duration>()
+expectTypeOf(service.timeout).toEqualTypeOf<Duration.Duration | undefined>()
 expectTypeOf(service.closeTimeout).toEqualTypeOf<Duration.Duration>()
 expectTypeOf(service.isClosed).toEqualTypeOf<() => boolean>()
 expectTypeOf(service.adminCommand).toEqualTypeOf<(command: Document) => Effect.Effect<Document, MongoError>>()

@@ -263,6 +263,18 @@ expectTypeOf(Transaction.commit).toEqualTypeOf<
   Effect.Effect<void, ManualError | TransactionDoomed | InvalidInTransaction, Session.Session>
 >()
 expectTypeOf(Transaction.abort).toEqualTypeOf<Effect.Effect<void, ManualError, Session.Session>>()
+expectTypeOf(Transaction.commitWith({ timeout: "1 second" })).toEqualTypeOf<
+  Effect.Effect<
+    void,
+    ManualError | SessionMisconfigured | TransactionDoomed | InvalidInTransaction,
+    Session.Session
+  >
+>()
+expectTypeOf(Transaction.abortWith({ timeout: "1 second" })).toEqualTypeOf<
+  Effect.Effect<void, ManualError | SessionMisconfigured | InvalidInTransaction, Session.Session>
+>()
+// @ts-expect-error that is for the start to say
+void Transaction.commitWith({ maxCommitTime: "1 second" })
 expectTypeOf(Transaction.state).toEqualTypeOf<
   Effect.Effect<"none" | "starting" | "inProgress" | "committed" | "aborted", never, Session.Session>
 >()

@@ -78,6 +78,7 @@ expectTypeOf<Required<SessionOptions.SessionOptions>>().toEqualTypeOf<{
 expectTypeOf<{}>().toExtend<SessionOptions.SessionOptions>()
 expectTypeOf<SessionOptions.Decoded>().toExtend<SessionOptions.SessionOptions>()
 expectTypeOf<SessionOptions.Decoded["settleTimeout"]>().toEqualTypeOf<Duration.Duration | undefined>()
+expectTypeOf<SessionOptions.Decoded["timeout"]>().toEqualTypeOf<Duration.Duration | undefined>()
 expectTypeOf<SessionOptions.Decoded["onBusy"]>().toEqualTypeOf<"queue" | "fail">()
 expectTypeOf(SessionOptions.decode).toEqualTypeOf<
   (options: unknown) => Either.Either<SessionOptions.Decoded, SessionErrors.SessionMisconfigured>

@@ -234,6 +234,7 @@ describe("session options", () => {
         "SESSION.KEEP_ALIVE": secret,
         "SESSION.ON_BUSY": secret,
         "SESSION.SETTLE_TIMEOUT": "0 seconds",
+        "SESSION.TIMEOUT": "never",
         "SESSION.TRANSACTION.WRITE_CONCERN_W": "0",
         "SESSION.TRANSACTION.TIMEOUT": secret
       }))))
@@ -242,6 +243,7 @@ describe("session options", () => {
         "KEEP_ALIVE",
         "ON_BUSY",
         "SETTLE_TIMEOUT",
+        "TIMEOUT",
         "TRANSACTION.WRITE_CONCERN_W",
         "TRANSACTION.TIMEOUT"
       ]
@@ -258,6 +260,7 @@ describe("session options", () => {
         "SESSION.ON_LAPSE": "renew",
         "SESSION.RELEASE": "end",
         "SESSION.SETTLE_TIMEOUT": "10 seconds",
+        "SESSION.TIMEOUT": "20 seconds",
         "SESSION.TRANSACTION.WRITE_CONCERN_W": "majority",
         "SESSION.TRANSACTION.MAX_COMMIT_TIME": "5 seconds"
       }))).toStrictEqual(decode({
@@ -267,6 +270,7 @@ describe("session options", () => {
         onLapse: "renew",
         release: "end",
         settleTimeout: "10 seconds",
+        timeout: "20 seconds",
         defaultTransactionOptions: { writeConcern: "majority", maxCommitTime: "5 seconds" }
       }))
       expect(Either.getOrThrow(load({ "REPORTS.SNAPSHOT": "yes" }, "REPORTS"))).toStrictEqual(

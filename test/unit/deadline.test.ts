@@ -1,0 +1,123 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as fc from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/TestClock"
+import * as Deadline from "../../src/internal/deadline.js"
+import { MongoError } from "../../src/MongoError.js"
+
+const name = { operation: "find", namespace: "shop.users" }
+
+const within = (timeout: Duration.DurationInput) =>
+  Effect.withFiberRuntime<Deadline.Deadline>((fiber) => Effect.succeed(Deadline.start(fiber, Duration.decode(timeout))))
+
+const withLeft = (millis: number): Deadline.Deadline => ({ timeout: Duration.zero, left: () => millis })
+
+describe("a deadline", () => {
+  it.effect("has less and less time left, by the clock of the fiber", () =>
+    Effect.gen(function*() {
+      const deadline = yield* within("2 seconds")
+      expect(deadline.left()).toBe(2000)
+      yield* TestClock.adjust("1500 millis")
+      expect(deadline.left()).toBe(500)
+      yield* TestClock.adjust("1 second")
+      expect(deadline.left()).toBe(-500)
+    }))
+
+  it.effect("that is over lets nothing begin", () =>
+    Effect.gen(function*() {
+      const deadline = yield* within("1 second")
+      yield* TestClock.adjust("1 second")
+      let hasBegun = false
+      const error = yield* Effect.flip(Deadline.bounded(deadline, name, Effect.sync(() => void (hasBegun = true))))
+      expect(error).toMatchObject({ _tag: "MongoError", reason: "TimedOut", ...name })
+      expect(hasBegun).toBe(false)
+    }))
+
+  it.effect("ends the wait at once, and interrupts what was waited for, however long that goes on", () =>
+    Effect.gen(function*() {
+      const deadline = yield* within("1 second")
+      const interrupted = yield* Deferred.make<void>()
+      const slow = Effect.onInterrupt(
+        Effect.never,
+        () => Effect.zipRight(Deferred.succeed(interrupted, undefined), Effect.never)
+      )
+      const waiting = yield* Effect.fork(Effect.flip(Deadline.bounded(deadline, name, slow)))
+      yield* TestClock.adjust("999 millis")
+      expect(yield* Fiber.poll(waiting)).toMatchObject({ _tag: "None" })
+      yield* TestClock.adjust("1 millis")
+      expect(yield* Fiber.join(waiting)).toMatchObject({ reason: "TimedOut" })
+      yield* Deferred.await(interrupted)
+    }))
+
+  it.effect("is kept where nothing can be interrupted, too", () =>
+    Effect.gen(function*() {
+      const deadline = yield* within("1 second")
+      const bounded = Deadline.bounded(deadline, name, Effect.never)
+      const waiting = yield* Effect.fork(Effect.uninterruptible(Effect.flip(bounded)))
+      yield* TestClock.adjust("1 second")
+      expect(yield* Fiber.join(waiting)).toMatchObject({ reason: "TimedOut" })
+    }))
+
+  it.effect("leaves an interruption to wait until the effect is done", () =>
+    Effect.gen(function*() {
+      const deadline = yield* within("1 hour")
+      const order: Array<string> = []
+      const begun = yield* Deferred.make<void>()
+      const effect = Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never).pipe(
+        Effect.onInterrupt(() => Effect.zipRight(Effect.sleep("5 seconds"), Effect.sync(() => order.push("settled"))))
+      )
+      const waiting = yield* Effect.fork(Deadline.bounded(deadline, name, effect))
+      yield* Deferred.await(begun)
+      const interrupting = yield* Effect.fork(
+        Effect.zipRight(Fiber.interrupt(waiting), Effect.sync(() => order.push("interrupted")))
+      )
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(interrupting)
+      expect(order).toEqual(["settled", "interrupted"])
+    }))
+
+  it.effect("that is kept changes nothing of what comes out", () =>
+    Effect.gen(function*() {
+      const deadline = yield* within("1 second")
+      expect(yield* Deadline.bounded(deadline, name, Effect.succeed(1))).toBe(1)
+      expect(yield* Effect.flip(Deadline.bounded(deadline, name, Effect.fail("no")))).toBe("no")
+    }))
+
+  it("tells the server whole milliseconds: what is left, or less if less was asked for, and never no limit", () => {
+    fc.assert(fc.property(
+      fc.double({ min: -1e6, max: 1e12, noNaN: true }),
+      fc.option(fc.integer({ min: 0, max: 1e6 }), { nil: undefined }),
+      (left, asked) => {
+        const millis = Deadline.maxTimeMS(withLeft(left), asked)
+        expect(Number.isInteger(millis)).toBe(true)
+        expect(millis).toBeGreaterThanOrEqual(1)
+        expect(millis).toBeLessThan(2 ** 31)
+        expect(millis).toBeLessThanOrEqual(Math.max(1, left))
+        if (asked !== undefined && asked > 0) expect(millis).toBeLessThanOrEqual(asked)
+      }
+    ))
+    expect(Deadline.maxTimeMS(withLeft(250.7), undefined)).toBe(250)
+    expect(Deadline.maxTimeMS(withLeft(250.7), 100)).toBe(100)
+    expect(Deadline.maxTimeMS(withLeft(250.7), 0)).toBe(250)
+  })
+
+  it("makes a time-out of what was waited for in vain, with the failure as its cause and its labels", () => {
+    const error = (reason: MongoError["reason"]) =>
+      new MongoError({ reason, operation: "find", labels: ["RetryableError"] })
+    for (const reason of ["ServerSelectionFailed", "PoolFailure", "Interrupted"] as const) {
+      const last = error(reason)
+      expect(Deadline.late(withLeft(0), name, last)).toMatchObject({
+        reason: "TimedOut",
+        labels: ["RetryableError"],
+        cause: last
+      })
+      expect(Deadline.late(withLeft(1), name, last)).toBe(last)
+    }
+    const duplicate = error("DuplicateKey")
+    expect(Deadline.late(withLeft(-1), name, duplicate)).toBe(duplicate)
+    expect(Deadline.late(withLeft(-1), name, "mine")).toBe("mine")
+  })
+})
