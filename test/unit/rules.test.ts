@@ -184,6 +184,18 @@ const cases: ReadonlyArray<Case> = [
     expected: invalid("readPreference")
   },
   {
+    title: "a time limit of its own in a session",
+    asked: { ...read, timeoutMS: 100 },
+    place: plain,
+    expected: undefined
+  },
+  {
+    title: "a time limit of its own in a transaction",
+    asked: { ...read, timeoutMS: 100 },
+    place: transaction,
+    expected: invalid("timeoutMS")
+  },
+  {
     title: "a primary read in a transaction",
     asked: { ...read, readPreference: { mode: "primary" } },
     place: transaction,
