@@ -114,8 +114,12 @@ export const place = <C = MongoClient>(
             // The driver would connect a closed client again.
             client.isClosed()
               ? Effect.fail(new MongoError({ reason: "ConnectionClosed", operation, namespace, labels: [] }))
-              : withoutSession(client, request, { operation, namespace }, (signal, limit) =>
-                evaluate({ ...added(request, { signal }, level), ...limit }))
+              : withoutSession(
+                client,
+                request,
+                { operation, namespace },
+                (signal, limit) => evaluate({ ...added(request, { signal }, level), ...limit })
+              )
         })
       )
     return Effect.succeed({ client, session, namespace, db, run })

@@ -35,8 +35,13 @@ export const raw = (
 
 /** What a promise is rejected with; what it gives is no failure, and fails the test. */
 export const rejection = (run: () => Promise<unknown>): Effect.Effect<unknown> =>
-  Effect.flip(Effect.tryPromise({ try: run, catch: (error) => error })).pipe(
-    Effect.orDieWith((value) => new Error(`nothing was wrong, and the result was ${String(value)}`))
+  Effect.promise(() =>
+    run().then(
+      (value) => {
+        throw new Error(`nothing was wrong, and the result was ${String(value)}`)
+      },
+      (error: unknown) => error
+    )
   )
 
 /** What the driver's own `withTransaction` is rejected with. */
