@@ -4,12 +4,12 @@
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
 import type { ClientOption, MongoClient } from "./internal/connection.js"
-import { type Given, operation, type OperationError, withoutOwn } from "./internal/operation.js"
+import { type Given, operation, type OperationError, place, withoutOwn } from "./internal/operation.js"
 
 export * from "./internal/connection.js"
 
@@ -50,11 +50,12 @@ export const bulkWrite = <Client = MongoClient>(
   models: ReadonlyArray<BulkWriteModel>,
   { client, ...options }: BulkWriteOptions<Client> = {}
 ): Effect.Effect<Driver.ClientBulkWriteResult, OperationError, Client> =>
-  operation(
-    { client },
-    { name: "bulkWrite", kind: "write", inTransaction: true, options },
-    (db, added) =>
-      db.client.bulkWrite(models.map(copied), { ...withoutOwn<Driver.ClientBulkWriteOptions>(options), ...added })
+  Effect.flatMap(
+    place({ client }, { name: "bulkWrite", kind: "write", inTransaction: true, options }),
+    ({ client: { driver }, run }) =>
+      run((added) =>
+        driver.bulkWrite(models.map(copied), { ...withoutOwn<Driver.ClientBulkWriteOptions>(options), ...added })
+      )
   )
 
 /**

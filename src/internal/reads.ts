@@ -22,7 +22,7 @@ export interface Reads<A, I extends Driver.Document, R, C> {
    */
   readonly find: Decoding.Many<[filter?: Filter<I>], Driver.FindOptions, A, I, R, C>
   /** The first document that matches. */
-  readonly findOne: Decoding.One<[filter?: Filter<I>], Driver.FindOneOptions, A, I, R, C>
+  readonly findOne: Decoding.One<[filter?: Filter<I>], FindOneOptions, A, I, R, C>
   /** The result of an aggregation; raw documents unless `schema` is set. With `$out` or `$merge` it is a write. */
   readonly aggregate: Decoding.Aggregate<C>
   /** How many documents match. */
@@ -49,6 +49,9 @@ export interface Reads<A, I extends Driver.Document, R, C> {
   }
 }
 
+// Version 6.13 of the driver has no type of this name yet.
+type FindOneOptions = Omit<Driver.FindOptions, "batchSize" | "limit" | "noCursorTimeout">
+
 /** The operations of a collection that read. */
 export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Reads<A, I, R, C> => {
   const { codec, target } = of
@@ -72,7 +75,7 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Re
           call(
             of,
             read("findOne", given),
-            (collection, driver: Driver.FindOneOptions) => collection.findOne(filterOf(filter), driver)
+            (collection, driver: FindOneOptions) => collection.findOne(filterOf(filter), driver)
           )
       )) as Reads<A, I, R, C>["findOne"],
     aggregate: aggregate(target),

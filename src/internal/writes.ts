@@ -150,8 +150,15 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
       Effect.flatMap(
         encode(of, replacement),
         (document) =>
-          write("replaceOne", options, (collection, given: Driver.ReplaceOptions) =>
-            collection.replaceOne(filterOf(filter), document, given))
+          Effect.map(
+            // Version 6 of the driver gives the result the type of any document.
+            write<Driver.ReplaceOptions, Driver.Document>(
+              "replaceOne",
+              options,
+              (collection, given) => collection.replaceOne(filterOf(filter), document, given)
+            ),
+            (result) => result as Driver.UpdateResult<I>
+          )
       ),
     deleteOne: (filter, options) =>
       write(

@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Collection from "../../src/Collection.js"
 import * as Cursor from "../../src/Cursor.js"
 import * as Database from "../../src/Database.js"
 import * as Session from "../../src/Session.js"
@@ -151,18 +152,18 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ))
 
     it.effect("a cursor of the driver that maps its documents is a stream of what it maps them to", () =>
-      onClient((watched) =>
-        Effect.gen(function*() {
-          const { database } = yield* things(watched, 5)
-          const stream = Cursor.stream((added, db) =>
-            db.client.db(database).collection<{ _id: number }>("things")
-              .find({}, { ...added, batchSize: 2 })
-              .map(({ _id }) => _id * 10)
-          )
-          expect(yield* sizes(stream)).toEqual([2, 2, 1])
-          expect(Chunk.toReadonlyArray(yield* Stream.runCollect(stream))).toEqual([0, 10, 20, 30, 40])
-        })
-      ))
+      Effect.gen(function*() {
+        const database = yield* TestServer.database
+        const stream = Cursor.stream((added, db) =>
+          db.collection<{ _id: number }>("things").find({}, { ...added, batchSize: 2 }).map(({ _id }) => _id * 10)
+        )
+        yield* Monitor.withClient({ database }, (watched) =>
+          on(watched)(Effect.gen(function*() {
+            yield* Collection.make("things").insertMany(numbers(5).map((_id) => ({ _id })))
+            expect(yield* sizes(stream)).toEqual([2, 2, 1])
+            expect(Chunk.toReadonlyArray(yield* Stream.runCollect(stream))).toEqual([0, 10, 20, 30, 40])
+          })))
+      }).pipe(Effect.scoped))
 
     it.effect("200,000 documents are never in memory at once", () =>
       unwatched(() =>

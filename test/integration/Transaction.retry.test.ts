@@ -36,14 +36,14 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })))
 
     it.effect("when it comes from elsewhere and is wrapped twice", (context) =>
-      inPlace(context, ({ insert, items, monitor, stored, transientOn, wire }) =>
+      inPlace(context, ({ client, insert, items, monitor, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["find"])
           let runs = 0
           // Not seen by the attempt, for it is not an operation in its session: only `cause` leads to it.
           const elsewhere = Effect.gen(function*() {
             if (runs++ > 0) return
-            const session = items.db.client.startSession()
+            const session = client.driver.startSession()
             session.startTransaction()
             const find = Effect.tryPromise(() => items.findOne({}, { session }))
             yield* find.pipe(
