@@ -2,7 +2,7 @@
  * What the command line asks for.
  */
 import { parseArgs } from "node:util"
-import { type Version, versions } from "./driver.js"
+import { installed, type Version, versions } from "./driver.js"
 
 export interface Arguments {
   /** The folder of the tests; absent: the usual one, if it is there. */
@@ -24,7 +24,7 @@ export const parse = (args: ReadonlyArray<string>): Arguments | string => {
       args: [...args],
       options: { dir: option, json: option, match: option, driver: option }
     })
-    const driver = versions.find((version) => version === (values.driver ?? "7"))
+    const driver = versions.find((version) => version === (values.driver ?? installed))
     if (driver === undefined) return `--driver is ${versions.join(" or ")}, not ${values.driver}`
     const empty = Object.entries(values).find(([, value]) => value === "")
     if (empty !== undefined) return `--${empty[0]} needs a value`

@@ -9,18 +9,24 @@ export const versions = ["6", "7"] as const
 
 export type Version = typeof versions[number]
 
-// The other version's package, as in `npm install --save-dev mongodb6@npm:mongodb@6.13.0`.
-const aliases: Readonly<Record<Version, string | undefined>> = { 6: "mongodb6", 7: undefined }
+const require = createRequire(import.meta.url)
+
+/** The version that is installed under the driver's own name. */
+export const installed: Version = (require("mongodb/package.json") as { readonly version: string })
+    .version.startsWith("6.") ?
+  "6" :
+  "7"
 
 /**
  * Has every later import of `mongodb` give the version; to be called before anything that needs the driver is imported.
  * Gives what is in the way.
  */
 export const choose = (version: Version): string | undefined => {
-  const alias = aliases[version]
-  if (alias === undefined) return undefined
+  if (version === installed) return undefined
+  // As in `npm install --save-dev mongodb6@npm:mongodb@6.13.0`.
+  const alias = `mongodb${version}`
   try {
-    createRequire(import.meta.url).resolve(alias)
+    require.resolve(alias)
   } catch {
     return `the driver ${version} is not installed: it is expected as the package ${alias} (npm:mongodb@${version})`
   }

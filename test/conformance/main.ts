@@ -2,31 +2,29 @@
  * `npm run conformance`: MongoDB's own tests of sessions and transactions, through this library.
  */
 import * as Effect from "effect/Effect"
-import { existsSync, statSync, writeFileSync } from "node:fs"
+import { writeFileSync } from "node:fs"
 import { resolve } from "node:path"
 import * as Counts from "../tools/counts.js"
 import { parse, usage } from "./arguments.js"
 import { choose } from "./driver.js"
+import { isFolder, specifications } from "./folder.js"
 
 const misused: (problem: string) => never = (problem) => {
   console.error(`${problem}\nusage: ${usage}`)
   process.exit(2)
 }
 
-const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory()
-
 const args = parse(process.argv.slice(2))
 if (typeof args === "string") misused(args)
 
-const named = args.dir ?? process.env["MONGO_SPEC_DIR"]
-const folder = named ?? resolve(import.meta.dirname, "../../../shared/spec")
-if (!isFolder(folder)) {
-  if (named !== undefined) misused(`there is no folder ${named}`)
+const folder = args.dir ?? specifications(resolve(import.meta.dirname, "../.."))
+if (folder === undefined) {
   const reason = "there are no tests: set MONGO_SPEC_DIR to a checkout of mongodb/specifications"
   console.log(`skipped: ${reason}`)
   Counts.write({ passed: 0, failed: 0, skipped: [{ test: "conformance", reason }] })
   process.exit(0)
 }
+if (!isFolder(folder)) misused(`there is no folder ${folder}`)
 const missing = choose(args.driver)
 if (missing !== undefined) misused(missing)
 

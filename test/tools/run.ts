@@ -140,4 +140,5 @@ const sum = (key: "passed" | "failed") => outcomes.reduce((total, { counts }) =>
 const passed = sum("passed")
 const failed = sum("failed") + (aborted ? 1 : 0)
 if (failed > 0 || passed === 0) process.exitCode = 1
+Counts.write({ passed, failed, skipped })
 console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`)

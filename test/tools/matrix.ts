@@ -1,0 +1,155 @@
+// `npm run test:matrix`: types, unit, integration and conformance at the lowest supported ends. Each end is a copy of the
+// sources in a folder of its own, with what its lockfile names. `npm run test:matrix -- lowest` runs only the ends named;
+// `npm run test:matrix -- --lock` makes the lockfiles anew, which a change of the versions below or in package.json needs.
+import { spawnSync } from "node:child_process"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { specifications } from "../conformance/folder.js"
+import * as Counts from "./counts.js"
+
+interface End {
+  readonly name: string
+  /** What is not as it is for the developers. */
+  readonly versions: Readonly<Record<string, string>>
+}
+
+interface Manifest {
+  readonly name: string
+  readonly scripts: Readonly<Record<string, string>>
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly devDependencies: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+}
+
+const root = resolve(import.meta.dirname, "../..")
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest
+
+/** The lowest version in a range such as `^6.13.0 || ^7.0.0`. */
+const lowest = (range = "") => /\d+\.\d+\.\d+/.exec(range)?.[0] ?? range
+
+const driver = { mongodb: lowest(manifest.peerDependencies["mongodb"]) }
+// @effect/vitest 0.30 asks for a newer effect.
+const effect = { effect: lowest(manifest.peerDependencies["effect"]), "@effect/vitest": "0.27.0" }
+
+const ends: ReadonlyArray<End> = [
+  { name: "lowest-driver", versions: driver },
+  { name: "lowest-effect", versions: effect },
+  { name: "lowest", versions: { ...driver, ...effect } }
+]
+
+const stages = ["types", "unit", "integration", "conformance"]
+
+// What the tests need; the tools that look at the sources have looked at them.
+const needed = [
+  "@effect/schema",
+  "@effect/vitest",
+  "@types/node",
+  "effect",
+  "mongodb",
+  "mongodb-memory-server-core",
+  "tsx",
+  "typescript",
+  "vitest"
+]
+
+const lockOf = ({ name }: End) => join(root, "test/matrix", name, "package-lock.json")
+
+const npm = (folder: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}): boolean =>
+  spawnSync("npm", args, { cwd: folder, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } })
+    .status === 0
+
+/** Runs a job in a folder of its own that has the manifest of the end. */
+const inFolder = <A>({ name, versions }: End, job: (folder: string) => A): A => {
+  const folder = mkdtempSync(join(tmpdir(), `effect-mongo-session-${name}-`))
+  try {
+    cpSync(join(root, ".npmrc"), join(folder, ".npmrc"))
+    const dependencies = Object.fromEntries(needed.map((dependency) => [
+      dependency,
+      versions[dependency] ?? manifest.devDependencies[dependency] ?? lowest(manifest.dependencies[dependency])
+    ]))
+    const { name: own, scripts } = manifest
+    writeFileSync(
+      join(folder, "package.json"),
+      JSON.stringify({ name: own, private: true, type: "module", scripts, dependencies })
+    )
+    return job(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Beginning with the lockfile of the project, so that all else is of the versions that the developers have. */
+const lock = (end: End): boolean =>
+  inFolder(end, (folder) => {
+    const file = join(folder, "package-lock.json")
+    cpSync(join(root, "package-lock.json"), file)
+    const isDone = npm(folder, ["install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund"])
+    if (isDone) {
+      mkdirSync(resolve(lockOf(end), ".."), { recursive: true })
+      cpSync(file, lockOf(end))
+    }
+    return isDone
+  })
+
+const failed = (test: string): Counts.Counts => {
+  console.log(`FAILED  ${test}`)
+  return { passed: 0, failed: 1, skipped: [] }
+}
+
+const run = (end: End): Counts.Counts =>
+  inFolder(end, (folder) => {
+    cpSync(lockOf(end), join(folder, "package-lock.json"))
+    for (const part of ["src", "test", "examples", "tsconfig.json"]) {
+      cpSync(join(root, part), join(folder, part), { recursive: true })
+    }
+    if (!npm(folder, ["ci", "--no-audit", "--no-fund"])) return failed(`${end.name}: it cannot be installed`)
+    const counts = join(folder, "counts.json")
+    const isDone = npm(folder, ["test", "--silent", "--", ...stages], {
+      [Counts.variable]: counts,
+      MONGO_SPEC_DIR: specifications(root),
+      // The test server of the project does for all.
+      EFFECT_MONGO_SESSION_CACHE: process.env["EFFECT_MONGO_SESSION_CACHE"] ??
+        join(root, "node_modules/.cache/effect-mongo-session")
+    })
+    if (!existsSync(counts)) return failed(`${end.name}: it ended without a result`)
+    const result = Counts.read(counts)
+    return isDone || result.failed > 0 ? result : { ...result, failed: 1 }
+  })
+
+const args = process.argv.slice(2)
+const isLock = args[0] === "--lock"
+const chosen = isLock ? args.slice(1) : args
+const unknown = chosen.filter((name) => ends.every((end) => end.name !== name))
+if (unknown.length > 0) {
+  console.error(`No such end: ${unknown.join(", ")}. There are: ${ends.map(({ name }) => name).join(", ")}.`)
+  process.exit(2)
+}
+const wanted = ends.filter(({ name }) => chosen.length === 0 || chosen.includes(name))
+
+if (isLock) {
+  process.exitCode = wanted.every(lock) ? 0 : 1
+} else {
+  const results = wanted.map((end) => {
+    const versions = Object.entries(end.versions).map(([name, version]) => `${name} ${version}`).join(", ")
+    console.log(`\n══ ${end.name}: ${versions} ${"═".repeat(60)}`.slice(0, 81))
+    const started = performance.now()
+    const counts = run(end)
+    return { end, versions, counts, minutes: (performance.now() - started) / 60_000 }
+  })
+  console.log("\n══ all ends")
+  for (const { counts, end, minutes, versions } of results) {
+    const { failed, passed, skipped } = counts
+    const mark = failed === 0 && passed > 0 ? "ok    " : "FAILED"
+    const numbers = `${passed} passed, ${failed} failed, ${skipped.length} skipped`
+    console.log(`${mark}  ${end.name.padEnd(14)} ${minutes.toFixed(1).padStart(5)} min  ${numbers}  (${versions})`)
+  }
+  const sum = (of: (counts: Counts.Counts) => number) => results.reduce((total, { counts }) => total + of(counts), 0)
+  const [passed, failed, skipped] = [
+    sum(({ passed }) => passed),
+    sum(({ failed }) => failed),
+    sum(({ skipped }) => skipped.length)
+  ]
+  console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`)
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1
+}
