@@ -38,7 +38,8 @@ interface Hidden {
   readonly cursor: Driver.AbstractCursor<Driver.Document> & {
     readonly cursorOptions: { maxAwaitTimeMS?: number | undefined }
     readonly cursorNamespace?: Orphan["namespace"] | undefined
-    getMore: () => Promise<unknown>
+    /** Version 6 gives it the size of the batch. */
+    getMore: (...args: ReadonlyArray<unknown>) => Promise<unknown>
     isKilled: boolean
   }
 }
@@ -73,9 +74,9 @@ export const make = (
 // out, though the stream may go on with another one in the meantime.
 const leaveWhenLost = (cursor: Hidden["cursor"], standing: Standing): void => {
   const getMore = cursor.getMore.bind(cursor)
-  cursor.getMore = async () => {
+  cursor.getMore = async (...args) => {
     try {
-      return await getMore()
+      return await getMore(...args)
     } catch (error) {
       const { cursorNamespace: namespace, id } = cursor
       if (isDriverFailure(error) && toMongoError({ operation: "getMore" }, error).reason === "NetworkError") {
