@@ -236,19 +236,23 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 /** Answers the driver's questions for the hosts of a `mongodb+srv` URL when the test says so. */
 const nameServer = Effect.acquireRelease(
   Effect.sync(() => {
-    const { resolve } = Dns.promises
+    const { resolve, resolveSrv, resolveTxt } = Dns.promises
     let noteAsked = (): void => {}
     let answer = (_records: ReadonlyArray<Dns.SrvRecord>): void => {}
     const asked = new Promise<void>((resolve) => void (noteAsked = resolve))
     const records = new Promise<ReadonlyArray<Dns.SrvRecord>>((resolve) => void (answer = resolve))
+    const noText = () => Promise.reject(Object.assign(new Error("no TXT record"), { code: "ENODATA" }))
+    const hosts = () => {
+      noteAsked()
+      return records
+    }
+    // Which of them is asked depends on the version of the driver.
     Object.assign(Dns.promises, {
-      resolve: (_name: string, type: string) => {
-        if (type === "TXT") return Promise.reject(Object.assign(new Error("no TXT record"), { code: "ENODATA" }))
-        noteAsked()
-        return records
-      }
+      resolve: (_name: string, type: string) => type === "TXT" ? noText() : hosts(),
+      resolveSrv: hosts,
+      resolveTxt: noText
     })
-    return { asked, answer, restore: () => void Object.assign(Dns.promises, { resolve }) }
+    return { asked, answer, restore: () => void Object.assign(Dns.promises, { resolve, resolveSrv, resolveTxt }) }
   }),
   (names) => Effect.sync(names.restore)
 )

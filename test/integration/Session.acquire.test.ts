@@ -14,6 +14,7 @@ import { promisify } from "node:util"
 import * as MongoClient from "../../src/MongoClient.js"
 import type * as Session from "../../src/Session.js"
 import * as Connected from "../support/connected.js"
+import { needsDriver7 } from "../support/driverVersion.js"
 import { until } from "../support/monitor.js"
 import * as Responder from "../support/Responder.js"
 
@@ -72,14 +73,20 @@ describe("opening a session with invalid options", () => {
 })
 
 describe("opening a session without a secure random source", () => {
-  it.scopedLive("fails with CryptoUnavailable, after the options and before the deployment; the driver has other ways", () =>
+  it.scopedLive("fails with CryptoUnavailable, after the options and before the deployment", () =>
     Effect.gen(function*() {
       const report = yield* withoutSecureRandom
       expect(report.hasCrypto).toBe(false)
       expect(report.invalid).toEqual({ tag: "SessionMisconfigured", isTyped: true })
       // Its client is connected nowhere, so asking the deployment would have failed otherwise.
       expect(report.valid).toEqual({ tag: "CryptoUnavailable", isTyped: true })
-      // The driver ends in an error of no class of its own, at the first look at the session's id.
+    }))
+
+  it.scopedLive("fails, in the driver, with an error of no class of its own, or takes a source that is not secure", (context) =>
+    Effect.gen(function*() {
+      needsDriver7(context, "it takes the random source of Node.js itself")
+      const report = yield* withoutSecureRandom
+      // At the first look at the session's id.
       expect(report.rawSession).toBe("ReferenceError: crypto is not defined")
       // And BSON silently takes Math.random, which makes one id twice where that is predictable.
       expect(report.bsonUuids).toEqual(Array(2).fill("80808080-8080-4080-8080-808080808080"))

@@ -9,6 +9,7 @@ import type { TransactionError } from "../../src/SessionErrors.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import * as Bank from "../support/bank.js"
+import { needsDriver7 } from "../support/driverVersion.js"
 import * as TestServer from "../support/TestServer.js"
 
 const accounts = 10
@@ -80,8 +81,9 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
   describe("contended transactions, side by side with the driver's withTransaction", () => {
     it.effect(
       `by the median of ${rounds} rounds of ${perRound} transfers by ${fibers} fibers between ${accounts} accounts`,
-      () =>
+      (context) =>
         Effect.scoped(Effect.gen(function*() {
+          needsDriver7(context, "its withTransaction does not wait between attempts, and takes minutes for it")
           const { url } = yield* MongoServer.MongoServer
           const client = yield* MongoClient.make({ url: Redacted.make(url) })
           const bank = yield* Bank.open(client.driver, yield* TestServer.database, accounts)
