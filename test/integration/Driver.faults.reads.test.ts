@@ -14,6 +14,7 @@ import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { connected, find, open } from "../support/connected.js"
 import { on } from "../support/data.js"
+import { needsDriver7 } from "../support/driverVersion.js"
 import { inSession, raw, readConcerns, shownBy } from "../support/faults.js"
 
 const majority = { readConcern: { level: "majority" } } as const
@@ -38,8 +39,9 @@ describe("a causal session writes the time of its reads into the read concern th
   const fault = shownBy("the read concern that internal/operation makes anew for each operation")
 
   for (const place of places) {
-    it.scoped(`the driver, which then reads without a session as of that time, if the ${place} has the read concern`, () =>
+    it.scoped(`the driver, which then reads without a session as of that time, if the ${place} has the read concern`, (context) =>
       Effect.gen(function*() {
+        needsDriver7(context, "it has not this fault")
         const { driver, server } = yield* raw({}, at("client", place, majority))
         const collection = rawThings(driver, place, majority)
         yield* inSession(driver, {}, async (session) => {
@@ -74,8 +76,9 @@ describe("a causal session writes the time of its reads into the read concern th
 describe("a transaction writes the causal time of its session into the client's read concern", () => {
   const fault = shownBy("the client's defaults that internal/driverTransaction passes on as an object of their own")
 
-  it.scoped("the driver, which then reads without a session as of that time", () =>
+  it.scoped("the driver, which then reads without a session as of that time", (context) =>
     Effect.gen(function*() {
+      needsDriver7(context, "it has not this fault")
       const { driver, server } = yield* raw({}, majority)
       const collection = driver.db("test").collection("things")
       yield* inSession(driver, {}, async (session) => {

@@ -16,6 +16,7 @@ import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { connected } from "../support/connected.js"
 import { on } from "../support/data.js"
+import { needsDriver7 } from "../support/driverVersion.js"
 import { driverClock, inSession, raw, rejectedTransaction as rejected, shownBy, transient } from "../support/faults.js"
 import type * as Responder from "../support/Responder.js"
 import { toLines } from "../support/transactions.js"
@@ -193,8 +194,9 @@ describe("a transaction whose first operation cannot be encoded", () => {
 })
 
 describe("a concern of one operation in a transaction, which has its own,", () => {
-  it.scoped("is dropped by the driver without a word", () =>
+  it.scoped("is dropped by the driver without a word", (context) =>
     Effect.gen(function*() {
+      needsDriver7(context, "it sends the read concern along")
       const { driver, server } = yield* raw()
       yield* inSession(driver, {}, async (session) => {
         session.startTransaction()
@@ -227,8 +229,9 @@ describe("a concern of one operation in a transaction, which has its own,", () =
 
 describe("timeoutMS", () => {
   // What this library has in its place are options of its own.
-  it.scopedLive("does nothing in the driver", () =>
+  it.scopedLive("does nothing in the driver", (context) =>
     Effect.gen(function*() {
+      needsDriver7(context, "it keeps to its timeoutMS")
       const find = Effect.as(Effect.sleep("200 millis"), {
         cursor: { firstBatch: [{ _id: 1 }], id: Long.ZERO, ns: "test.things" }
       })
