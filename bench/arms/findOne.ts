@@ -1,0 +1,42 @@
+/**
+ * One document, again and again, in one session.
+ */
+import * as Effect from "effect/Effect"
+import * as Tracer from "effect/Tracer"
+import { Collection, Session } from "../library.js"
+import { type Arms, ours, Person, raw, type Scene } from "../scene.js"
+
+const people = Collection.make("people")
+const typed = Collection.make("people", { schema: Person })
+
+const filter = () => ({ _id: 1 })
+
+const collectionOf = ({ driver }: Scene) => driver.db().collection<{ readonly _id: number }>("people")
+
+const rawArms = (scene: Scene) => {
+  const collection = collectionOf(scene)
+  return raw(scene, 1, (session) => collection.findOne(filter(), { session }))
+}
+
+export const findOne: Arms = (scene) =>
+  Effect.gen(function*() {
+    const collection = collectionOf(scene)
+    return [
+      ...rawArms(scene),
+      yield* ours(scene, "ours", 1, () => people.findOne(filter())),
+      yield* ours(scene, "with schema", 1, () => typed.findOne(filter())),
+      yield* ours(scene, "Session.use", 1, () => Session.use((session) => collection.findOne(filter(), { session })))
+    ]
+  })
+
+export const traced: Arms = (scene) =>
+  Effect.gen(function*() {
+    const native = yield* Effect.tracer
+    // Its spans are Effect's own, but it is not the tracer that is there when none is installed.
+    const tracer = Tracer.make({
+      span: (...args) => native.span(...args),
+      context: (execute, fiber) => native.context(execute, fiber)
+    })
+    const run: Scene["run"] = (effect) => scene.run(Effect.withTracer(effect, tracer))
+    return [...rawArms(scene), yield* ours({ ...scene, run }, "ours", 1, () => people.findOne(filter()))]
+  })

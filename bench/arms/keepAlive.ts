@@ -1,0 +1,47 @@
+/**
+ * Idle sessions, each of which the server is to hear of; the driver, which keeps none alive, pings in each.
+ */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { Session } from "../library.js"
+import type { Arm } from "../rounds.js"
+import { type Arms, rawTwice } from "../scene.js"
+
+const sessions = 10_000
+const atOnce = 50
+
+/** No refresh but those that are measured; and for them every session is due. */
+export const options = { keepAlive: { schedule: Schedule.stop, idleFor: 1 } }
+
+export const keepAlive: Arms = ({ client, driver, run }) =>
+  Effect.gen(function*() {
+    yield* Effect.forEach(Array.from({ length: sessions }), () => Session.make())
+    const raw = Array.from({ length: sessions }, () => driver.startSession())
+    const admin = driver.db("admin")
+    const arms: ReadonlyArray<Arm> = [
+      ...rawTwice(async () => {
+        const left = raw.values()
+        await Promise.all(Array.from({ length: atOnce }, async () => {
+          for (const session of left) await admin.command({ ping: 1 }, { session })
+        }))
+      }),
+      {
+        name: "ours",
+        run: async () => {
+          const { refreshed } = await run(client.keeper.round)
+          if (refreshed !== sessions) throw new Error(`refreshed ${refreshed} sessions, not ${sessions}`)
+        }
+      }
+    ]
+    // Each command checks a connection out; counting that costs nothing, where telling of each command does.
+    let commands = 0
+    driver.on("connectionCheckedOut", () => commands++)
+    return arms.map(({ name, run }): Arm => ({
+      name,
+      run: async (times) => {
+        commands = 0
+        await run(times)
+        return { commands }
+      }
+    }))
+  })

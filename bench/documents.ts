@@ -1,0 +1,13 @@
+/**
+ * The documents that the null responder has, and how it is told that all of them were read.
+ */
+
+export const person = { _id: 1, name: "Ada Lovelace", score: 7 }
+
+/** How a stream of so many of them is read. */
+export const reading = (documents: number) => ({ batchSize: 1000, limit: documents })
+
+/** Fails if it is not the sum of the scores of so many of them. */
+export const check = (sum: number, documents: number): void => {
+  if (sum !== documents * person.score) throw new Error(`read ${sum / person.score} documents, not ${documents}`)
+}

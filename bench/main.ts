@@ -1,0 +1,54 @@
+/**
+ * `npm run bench`: this library against the raw driver, and effect-mongodb against the raw driver that it runs on.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { writeFileSync } from "node:fs"
+import * as MongoServer from "../src/testing/MongoServer.js"
+import { type Arguments, parse, usage } from "./arguments.js"
+import { environment, load } from "./environment.js"
+import { group } from "./groups.js"
+import { measureGroup } from "./measuring.js"
+import { draw } from "./picture.js"
+import { prepare } from "./prepare.js"
+import { type Result, resultsOf } from "./results.js"
+import { rows } from "./rows.js"
+import { table } from "./table.js"
+
+const program = (args: Arguments) =>
+  Effect.gen(function*() {
+    yield* Effect.tryPromise({ try: prepare, catch: (error) => error })
+    const loadBefore = load()
+    const needsServer = args.rows.some((row) => group(row.group).server === "embedded")
+    const server = needsServer ? yield* Effect.either(MongoServer.make()) : undefined
+    const embedded = server !== undefined && Either.isRight(server) ? server.right : undefined
+    if (server !== undefined && Either.isLeft(server)) console.error(server.left.message)
+
+    const results: Array<Result> = []
+    const failed: Array<{ readonly name: string; readonly reason: string }> = []
+    for (const name of new Set(args.rows.map((row) => row.group))) {
+      const ofGroup = args.rows.filter((row) => row.group === name)
+      console.error(`measuring ${ofGroup.map((row) => row.name).join("; ")}`)
+      const options = { isQuick: args.quick, embedded: embedded?.url }
+      const measured = yield* Effect.either(measureGroup(name, ofGroup, options))
+      for (const row of ofGroup) {
+        if (Either.isLeft(measured)) failed.push({ name: row.name, reason: String(measured.left) })
+        else results.push(...resultsOf(row, measured.right.samples, measured.right.effectMongodb))
+      }
+    }
+    return { environment: environment(embedded?.description, loadBefore), results, failed }
+  }).pipe(Effect.scoped)
+
+const args = parse(process.argv.slice(2))
+if (typeof args === "string") {
+  console.error(`${args}\nusage: ${usage}`)
+  process.exit(2)
+}
+
+const report = await Effect.runPromise(program(args))
+console.log(table(report.results))
+for (const { name, reason } of report.failed) console.log(`not measured: ${name}: ${reason}`)
+if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(report, null, 2)}\n`)
+// A picture of a part, or of next to nothing measured, must not take the place of the whole one.
+if (args.rows.length === rows.length && !args.quick && report.failed.length === 0) await draw(report)
+process.exitCode = report.failed.length === 0 ? 0 : 1

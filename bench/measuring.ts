@@ -1,0 +1,63 @@
+/**
+ * Measures groups, each in a process of its own, against a server in another one.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as ColdImport from "./coldImport.js"
+import { group, type GroupName, quick } from "./groups.js"
+import { start } from "./processes.js"
+import { measure, type Samples, type Size } from "./rounds.js"
+import type { Row } from "./rows.js"
+
+/** What a measuring process is asked for. */
+export interface Job {
+  readonly group: Exclude<GroupName, "coldImport">
+  readonly url: string
+  readonly size: Size
+  /** The names of the arms. */
+  readonly arms: ReadonlyArray<string>
+}
+
+/** What was measured of a group. */
+export interface Measured {
+  readonly samples: Samples
+  /** What effect-mongodb and its raw driver did; absent where it can't do this. */
+  readonly effectMongodb: Samples | undefined
+}
+
+/** Measures the rows of a group; `embedded` is the URL of the embedded server. */
+export const measureGroup = (
+  name: GroupName,
+  rows: ReadonlyArray<Row>,
+  options: { readonly isQuick: boolean; readonly embedded: string | undefined }
+): Effect.Effect<Measured, unknown> =>
+  Effect.scoped(Effect.gen(function*() {
+    const { server, size: whole } = group(name)
+    const size = options.isQuick ? quick(whole) : whole
+    const theirs = rows.flatMap(({ effectMongodb }) => effectMongodb ?? [])
+    if (name === "coldImport") {
+      return {
+        samples: yield* Effect.tryPromise(() => measure(ColdImport.ours, size)),
+        effectMongodb: yield* Effect.tryPromise(() => measure(ColdImport.effectMongodb, size))
+      }
+    }
+    const url = server === "embedded"
+      ? options.embedded
+      : yield* printed<string>("nullResponder.ts", String(server === "none" ? 1 : server.batch))
+    if (url === undefined) return yield* Effect.fail(new Error("there is no embedded server"))
+    const ask = (program: string, arms: ReadonlyArray<string>) => {
+      const job: Job = { group: name, url, size, arms: ["raw", "control", ...arms] }
+      return printed<Samples>(program, JSON.stringify(job))
+    }
+    return {
+      samples: yield* ask("worker.ts", rows.map(({ ours }) => ours)),
+      effectMongodb: theirs.length === 0 ? undefined : yield* ask("effectMongodb/worker.js", theirs)
+    }
+  }))
+
+// The scope ends the process.
+const printed = <A>(program: string, argument: string): Effect.Effect<A, unknown, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => start<A>(program, [argument])),
+    ({ child }) => Effect.sync(() => child.kill())
+  ).pipe(Effect.flatMap(({ printed }) => Effect.tryPromise({ try: () => printed, catch: (error) => error })))

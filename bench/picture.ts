@@ -1,0 +1,43 @@
+/**
+ * The ratios as a picture, drawn by Vega.
+ */
+import { writeFileSync } from "node:fs"
+import type { Environment } from "./environment.js"
+import { printing, root } from "./processes.js"
+import type { Result } from "./results.js"
+
+/** Where it is, for the README to show. */
+const file = `${root}bench/ratios.svg`
+
+/** Draws it, in a process of its own: Vega is there only once the benchmark's packages are. */
+export const draw = async (
+  { environment, results }: { readonly environment: Environment; readonly results: ReadonlyArray<Result> }
+): Promise<void> => {
+  const { child, printed } = printing<string>([`${root}bench/vega.js`], root)
+  child.stdin?.end(JSON.stringify({ values: results.flatMap(marks), subtitle: subtitle(environment) }))
+  writeFileSync(file, `${await printed}\n`)
+}
+
+const marks = (result: Result) => {
+  // What is not to be a ratio would lie far off, or mean little.
+  if (result.goal !== null && result.goal.of !== "ratio") return []
+  const { better, control, controlQ25, controlQ75, effectMongodbAgainstRaw, goal, metric, name, q25, q75, ratio } =
+    result
+  return [{
+    row: `${name}: ${metric}`,
+    panel: better === "more" ? "more" : "less",
+    ratio,
+    q25,
+    q75,
+    control,
+    controlQ25,
+    controlQ75,
+    theirs: effectMongodbAgainstRaw?.ratio ?? null,
+    goal: goal?.bound ?? null
+  }]
+}
+
+const subtitle = ({ date, node, processors, versions }: Environment): string =>
+  `effect-mongo-session ${versions["effect-mongo-session"]} on mongodb ${versions["mongodb"]}; effect-mongodb ` +
+  `${versions["effect-mongodb"]} on mongodb ${versions["effect-mongodb's mongodb"]}; Node.js ${node}, ` +
+  `${processors} processors, ${date.slice(0, 10)}`

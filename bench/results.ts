@@ -1,0 +1,98 @@
+/**
+ * What the measurements come to.
+ */
+import type { Samples } from "./rounds.js"
+import type { Goal, Metric, Row } from "./rows.js"
+import { median, quartiles, ratios } from "./statistics.js"
+
+/** An arm against the raw driver, in medians: of the values, and of the ratios of each round. */
+export interface Comparison {
+  readonly raw: number
+  readonly value: number
+  readonly ratio: number
+  readonly q25: number
+  readonly q75: number
+  /** The ratio of raw to raw: how far from 1 noise alone gets. */
+  readonly control: number
+  readonly controlQ25: number
+  readonly controlQ75: number
+}
+
+export interface Result {
+  readonly number: number
+  readonly name: string
+  readonly metric: string
+  readonly better: Metric["better"]
+  readonly raw: number
+  readonly ours: number
+  /** What effect-mongodb makes of it, on the driver that it runs on; null where it can't do it. */
+  readonly effectMongodb: number | null
+  readonly ratio: number
+  readonly control: number
+  readonly q25: number
+  readonly q75: number
+  readonly controlQ25: number
+  readonly controlQ75: number
+  readonly rounds: number
+  /** effect-mongodb against the raw driver of its own version. */
+  readonly effectMongodbAgainstRaw: Comparison | null
+  readonly goal: (Goal & { readonly isMet: boolean }) | null
+}
+
+/** The results of a row. */
+export const resultsOf = (
+  row: Row,
+  samples: Samples,
+  effectMongodb: Samples | undefined
+): ReadonlyArray<Result> =>
+  row.metrics.map((metric) => {
+    const { value: ours, ...compared } = compare(samples, row.ours, metric)
+    const theirs = effectMongodb === undefined || row.effectMongodb === undefined
+      ? null
+      : compare(effectMongodb, row.effectMongodb, metric)
+    const { number, name } = row
+    return {
+      number,
+      name,
+      metric: metric.name,
+      better: metric.better,
+      ours,
+      ...compared,
+      effectMongodb: theirs === null ? null : theirs.value,
+      rounds: samples["raw"]?.length ?? 0,
+      effectMongodbAgainstRaw: theirs,
+      goal: metric.goal === undefined
+        ? null
+        : {
+          ...metric.goal,
+          isMet: isMet(metric.goal, metric.better, { ours, raw: compared.raw, ratio: compared.ratio })
+        }
+    }
+  })
+
+const compare = (samples: Samples, arm: string, { figure, unit = 1 }: Metric): Comparison => {
+  const of = (name: string): ReadonlyArray<number> =>
+    (samples[name] ?? []).map((figures) => (figures[figure] ?? Number.NaN) / unit)
+  const raw = of("raw")
+  const ratio = quartiles(ratios(of(arm), raw))
+  const control = quartiles(ratios(of("control"), raw))
+  return {
+    raw: median(raw),
+    value: median(of(arm)),
+    ratio: ratio.median,
+    q25: ratio.q25,
+    q75: ratio.q75,
+    control: control.median,
+    controlQ25: control.q25,
+    controlQ75: control.q75
+  }
+}
+
+const isMet = (
+  { bound, of }: Goal,
+  better: Metric["better"],
+  { ours, ratio, raw }: { readonly ours: number; readonly raw: number; readonly ratio: number }
+): boolean => {
+  const reached = { ours, ratio, difference: ours - raw }[of]
+  return better === "more" ? reached >= bound : reached <= bound
+}

@@ -1,0 +1,160 @@
+/**
+ * What is measured: the rows of the table, and what each of them is to reach.
+ */
+import type { GroupName } from "./groups.js"
+
+/** A bound, for the ratio of ours to raw, for what ours is above raw, or for ours by itself. */
+export interface Goal {
+  readonly of: "ratio" | "difference" | "ours"
+  readonly bound: number
+}
+
+export interface Metric {
+  /** What it is called in the results, with its unit. */
+  readonly name: string
+  /** The figure of an arm that it is made of. */
+  readonly figure: "rate" | "time" | "cpu" | "p99" | "commands"
+  /** How many units of the figure make one of the metric's. Default: 1. */
+  readonly unit?: number
+  readonly better: "more" | "less"
+  readonly goal?: Goal
+}
+
+export interface Row {
+  readonly number: number
+  readonly name: string
+  /** Rows of one group are measured together, against the same raw arm. */
+  readonly group: GroupName
+  /** The arm that is ours. */
+  readonly ours: string
+  /** The arm that is effect-mongodb's, if it can do this. */
+  readonly effectMongodb?: string
+  readonly metrics: ReadonlyArray<Metric>
+}
+
+const ratio = (bound: number): Goal => ({ of: "ratio", bound })
+
+const rate = (name: string, goal?: Goal): Metric => ({
+  name,
+  figure: "rate",
+  better: "more",
+  ...(goal === undefined ? {} : { goal })
+})
+
+const cpu = (of: string, goal?: Goal): Metric => ({
+  name: `CPU µs/${of}`,
+  figure: "cpu",
+  better: "less",
+  ...(goal === undefined ? {} : { goal })
+})
+
+const operations = (atLeast?: Goal, cpuAtMost?: Goal) => [rate("operations/s", atLeast), cpu("operation", cpuAtMost)]
+
+const transactions = [rate("transactions/s", ratio(0.97)), cpu("transaction")]
+
+const unnumbered: ReadonlyArray<Omit<Row, "number">> = [
+  {
+    name: "findOne in session c=1",
+    group: "findOne",
+    ours: "ours",
+    effectMongodb: "untyped",
+    metrics: operations(ratio(0.97), ratio(1.06))
+  },
+  {
+    name: "findOne in session c=1, with schema",
+    group: "findOne",
+    ours: "with schema",
+    effectMongodb: "with schema",
+    metrics: operations(undefined, ratio(1.15))
+  },
+  {
+    name: "findOne in session c=1, Session.use",
+    group: "findOne",
+    ours: "Session.use",
+    metrics: operations(ratio(0.97), ratio(1.06))
+  },
+  {
+    name: "findOne in session c=1, with a tracer",
+    group: "findOne traced",
+    ours: "ours",
+    metrics: operations(undefined, ratio(1.15))
+  },
+  {
+    name: "insertOne in session c=32",
+    group: "insertOne",
+    ours: "ours",
+    effectMongodb: "untyped",
+    metrics: operations(ratio(0.97), ratio(1.08))
+  },
+  {
+    name: "stream 100,000 documents",
+    group: "stream",
+    ours: "ours",
+    effectMongodb: "untyped",
+    metrics: [rate("documents/s", ratio(1.15)), cpu("document")]
+  },
+  {
+    name: "stream 100,000 documents, with schema",
+    group: "stream",
+    ours: "with schema",
+    effectMongodb: "with schema",
+    metrics: [rate("documents/s", ratio(0.9)), cpu("document")]
+  },
+  { name: "transaction 2 updates c=1", group: "transaction", ours: "ours", metrics: transactions },
+  {
+    name: "transaction 2 updates c=1, Session.use",
+    group: "transaction",
+    ours: "Session.use",
+    metrics: transactions
+  },
+  { name: "transaction 2 updates c=16", group: "transaction x16", ours: "ours", metrics: transactions },
+  {
+    name: "transaction 2 updates c=1, embedded",
+    group: "transaction embedded",
+    ours: "ours",
+    metrics: transactions
+  },
+  {
+    name: "transaction 2 updates c=16, embedded",
+    group: "transaction x16 embedded",
+    ours: "ours",
+    metrics: transactions
+  },
+  {
+    name: "contended bank, 16 fibers, 10 accounts",
+    group: "bank",
+    ours: "ours",
+    metrics: [
+      rate("committed/s", ratio(1)),
+      { name: "p99 ms", figure: "p99", better: "less", goal: ratio(1) },
+      cpu("transaction")
+    ]
+  },
+  {
+    name: "open + close a session",
+    group: "openClose",
+    ours: "ours",
+    metrics: [{ name: "µs", figure: "time", better: "less", goal: { of: "difference", bound: 15 } }, cpu("session")]
+  },
+  {
+    name: "keep 10,000 idle sessions alive",
+    group: "keepAlive",
+    ours: "ours",
+    metrics: [
+      { name: "commands", figure: "commands", better: "less", goal: { of: "ours", bound: 1 } },
+      { name: "CPU ms/tick", figure: "cpu", unit: 1000, better: "less", goal: { of: "ours", bound: 50 } }
+    ]
+  },
+  {
+    name: "cold import",
+    group: "coldImport",
+    ours: "ours",
+    effectMongodb: "ours",
+    metrics: [
+      { name: "ms", figure: "time", unit: 1000, better: "less", goal: { of: "difference", bound: 60 } },
+      { name: "CPU ms", figure: "cpu", unit: 1000, better: "less" }
+    ]
+  }
+]
+
+export const rows: ReadonlyArray<Row> = unnumbered.map((row, index) => ({ number: index + 1, ...row }))

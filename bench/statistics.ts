@@ -1,0 +1,37 @@
+/**
+ * What is made of repeated measurements.
+ */
+
+/** The middle of a sample, and where its quarters end. */
+export interface Quartiles {
+  readonly q25: number
+  readonly median: number
+  readonly q75: number
+}
+
+/** The value below which the given part of the sample lies, between two of its values by linear interpolation. */
+export const quantile = (sample: ReadonlyArray<number>, part: number): number => {
+  const sorted = [...sample].sort((left, right) => left - right)
+  const place = (sorted.length - 1) * part
+  const below = sorted[Math.floor(place)]
+  const above = sorted[Math.ceil(place)]
+  if (below === undefined || above === undefined) throw new RangeError("a quantile of nothing")
+  return below + (above - below) * (place - Math.floor(place))
+}
+
+export const quartiles = (sample: ReadonlyArray<number>): Quartiles => ({
+  q25: quantile(sample, 0.25),
+  median: quantile(sample, 0.5),
+  q75: quantile(sample, 0.75)
+})
+
+export const median = (sample: ReadonlyArray<number>): number => quantile(sample, 0.5)
+
+/**
+ * The ratios of two samples, round by round: what slows a whole round down, like another program, slows both down, and is
+ * not in their ratio.
+ */
+export const ratios = (sample: ReadonlyArray<number>, base: ReadonlyArray<number>): ReadonlyArray<number> => {
+  if (sample.length !== base.length) throw new RangeError(`${sample.length} rounds against ${base.length}`)
+  return sample.map((value, round) => value / (base[round] ?? Number.NaN))
+}

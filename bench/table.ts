@@ -1,0 +1,44 @@
+/**
+ * Results for people.
+ */
+import type { Result } from "./results.js"
+
+const columns = ["row", "metric", "raw", "ours", "ratio", "quartiles", "control", "effect-mongodb", "goal", ""]
+
+/** The results as a table: figures are medians, ratios those of ours to raw, round by round. */
+export const table = (results: ReadonlyArray<Result>): string => {
+  const lines = [columns, ...results.map(cells)]
+  const widths = columns.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd()
+    )
+    .join("\n")
+}
+
+const cells = (result: Result): ReadonlyArray<string> => {
+  const { control, effectMongodbAgainstRaw: theirs, goal, metric, name, number, ours, q25, q75, ratio, raw } = result
+  return [
+    `${String(number).padStart(2)} ${name}`,
+    metric,
+    amount(raw),
+    amount(ours),
+    ratio.toFixed(3),
+    `${q25.toFixed(2)}–${q75.toFixed(2)}`,
+    control.toFixed(3),
+    theirs === null ? "" : theirs.ratio.toFixed(3),
+    goalOf(result),
+    goal === null ? "" : goal.isMet ? "met" : "missed"
+  ]
+}
+
+const goalOf = ({ better, goal }: Result): string => {
+  if (goal === null) return ""
+  const bound = `${better === "more" ? "≥" : "≤"} ${goal.bound}`
+  return goal.of === "ratio" ? bound : `${goal.of === "difference" ? "ours − raw" : "ours"} ${bound}`
+}
+
+const amount = (value: number): string => value >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3)
