@@ -14,27 +14,26 @@ export const draw = async (
   { environment, results }: { readonly environment: Environment; readonly results: ReadonlyArray<Result> }
 ): Promise<void> => {
   const { child, printed } = printing<string>([`${root}bench/vega.js`], root)
-  child.stdin?.end(JSON.stringify({ values: results.flatMap(marks), subtitle: subtitle(environment) }))
+  // What is not to be a ratio would lie far off, or mean little.
+  const others = new Set(results.filter(({ goal }) => goal !== null && goal.of !== "ratio").map(({ name }) => name))
+  const values = results.filter(({ name }) => !others.has(name)).map(mark)
+  child.stdin?.end(JSON.stringify({ values, subtitle: subtitle(environment) }))
   writeFileSync(file, `${await printed}\n`)
 }
 
-const marks = (result: Result) => {
-  // What is not to be a ratio would lie far off, or mean little.
-  if (result.goal !== null && result.goal.of !== "ratio") return []
-  const { better, control, controlQ25, controlQ75, effectMongodbAgainstRaw, goal, metric, name, q25, q75, ratio } =
-    result
-  return [{
+const mark = (result: Result) => {
+  const { better, controlQ25, controlQ75, effectMongodbAgainstRaw, goal, metric, name, q25, q75, ratio } = result
+  return {
     row: `${name}: ${metric}`,
-    panel: better === "more" ? "more" : "less",
+    panel: better,
     ratio,
     q25,
     q75,
-    control,
     controlQ25,
     controlQ75,
     theirs: effectMongodbAgainstRaw?.ratio ?? null,
     goal: goal?.bound ?? null
-  }]
+  }
 }
 
 const subtitle = ({ date, node, processors, versions }: Environment): string =>

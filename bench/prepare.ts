@@ -12,11 +12,8 @@ export const competitor = `${folder}effectMongodb/`
 export const prepare = async (): Promise<void> => {
   console.error("building the library")
   await execute("npm", ["run", "--silent", "build"], root)
-  if (
-    ["vega", "effect-mongo-session-bench-effect-mongodb"].every((name) => existsSync(`${folder}node_modules/${name}`))
-  ) {
-    return
-  }
+  const needed = [`${folder}node_modules/vega`, `${competitor}node_modules/effect-mongodb`]
+  if (needed.every((path) => existsSync(path))) return
   console.error("installing the packages of the benchmark")
   await execute("npm", ["ci", "--no-audit", "--no-fund"], folder)
 }

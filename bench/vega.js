@@ -41,10 +41,12 @@ const panel = (name, title) => {
     },
     group: {
       type: "group",
-      title: { text: title, anchor: "start", fontSize: 12, color: colours.text, offset: 6 },
+      title: { text: title, anchor: "start", frame: "group", fontSize: 12, color: colours.text, offset: 6 },
       encode: { update: { width: { signal: "width" }, height: { value: height } } },
+      // The grid is as high as this says.
+      signals: [{ name: "height", value: height }],
       axes: [
-        { orient: "left", scale: `rows ${name}`, ticks: false, domain: false, labelLimit: 420, labelPadding: 8 },
+        { orient: "left", scale: `rows ${name}`, ticks: false, domain: false, labelLimit: 0, labelPadding: 8 },
         { orient: "bottom", scale: "ratio", grid: true, domain: false, values: ticks, format: "~g" }
       ],
       marks: [
@@ -79,7 +81,7 @@ const panel = (name, title) => {
   }
 }
 
-const ticks = [0.2, 0.25, 0.33, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 4, 5]
+const ticks = [0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 6]
 
 const panels = [
   panel("more", "Throughput as a multiple of the raw driver's: more is better"),
@@ -121,7 +123,7 @@ const spec = {
       range: [colours.ours, colours.theirs, colours.noise, colours.goal]
     }
   ],
-  legends: [{ fill: "key", orient: "bottom", direction: "horizontal", symbolType: "square" }],
+  legends: [{ fill: "key", labelLimit: 0, orient: "bottom", direction: "horizontal", symbolType: "square" }],
   marks: panels.map(({ group }) => group)
 }
 
