@@ -41,4 +41,4 @@ const goalOf = ({ better, goal }: Result): string => {
   return goal.of === "ratio" ? bound : `${goal.of === "difference" ? "ours − raw" : "ours"} ${bound}`
 }
 
-const amount = (value: number): string => value >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3)
+const amount = (value: number): string => value >= 999.5 ? Math.round(value).toLocaleString("en") : value.toPrecision(3)

@@ -43,6 +43,15 @@ describe("results", () => {
     })
   })
 
+  it("are shown with three digits, or whole", () => {
+    const large = {
+      ...samples,
+      raw: samples.raw.map(() => figures(999.7, 1)),
+      ours: samples.raw.map(() => figures(0.1, 1))
+    }
+    expect(table(resultsOf(row, large, undefined)).split("\n")[1]).toMatch(/ 1,000 +0\.100 /)
+  })
+
   it("are a line each in the table", () => {
     const lines = table(resultsOf(row, samples, undefined)).split("\n")
     expect(lines).toHaveLength(3)
