@@ -99,8 +99,13 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
                   const exit = yield* Fiber.await(fiber)
                   const result = Exit.match(exit, {
                     onSuccess: () => "committed",
-                    onFailure: (cause) =>
-                      Cause.isInterrupted(cause) ? "interrupted" : [...Cause.failures(cause)][0]?._tag ?? "defect"
+                    onFailure: (cause) => {
+                      const [failure] = Cause.failures(cause)
+                      // An interruption during the commit leaves it as unknown as it was.
+                      return Cause.isInterrupted(cause) && failure?._tag !== "CommitUnknown"
+                        ? "interrupted"
+                        : failure?._tag ?? "defect"
+                    }
                   })
                   results.set(result, [...results.get(result) ?? [], one._id])
                 })
