@@ -11,13 +11,14 @@ import { group } from "./groups.js"
 import { measureGroup } from "./measuring.js"
 import { draw } from "./picture.js"
 import { prepare } from "./prepare.js"
+import { promised } from "./processes.js"
 import { type Result, resultsOf } from "./results.js"
 import { rows } from "./rows.js"
 import { table } from "./table.js"
 
 const program = (args: Arguments) =>
   Effect.gen(function*() {
-    yield* Effect.tryPromise({ try: prepare, catch: (error) => error })
+    yield* promised(prepare)
     const loadBefore = load()
     const needsServer = args.rows.some((row) => group(row.group).server === "embedded")
     const server = needsServer ? yield* Effect.either(MongoServer.make()) : undefined
@@ -32,7 +33,7 @@ const program = (args: Arguments) =>
       const options = { isQuick: args.quick, embedded: embedded?.url }
       const measured = yield* Effect.either(measureGroup(name, ofGroup, options))
       for (const row of ofGroup) {
-        if (Either.isLeft(measured)) failed.push({ name: row.name, reason: String(measured.left) })
+        if (Either.isLeft(measured)) failed.push({ name: row.name, reason: measured.left.message })
         else results.push(...resultsOf(row, measured.right.samples, measured.right.effectMongodb))
       }
     }

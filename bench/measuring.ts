@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as ColdImport from "./coldImport.js"
 import { group, type GroupName, quick } from "./groups.js"
-import { start } from "./processes.js"
+import { Failed, promised, start } from "./processes.js"
 import { measure, type Samples, type Size } from "./rounds.js"
 import type { Row } from "./rows.js"
 
@@ -30,21 +30,21 @@ export const measureGroup = (
   name: GroupName,
   rows: ReadonlyArray<Row>,
   options: { readonly isQuick: boolean; readonly embedded: string | undefined }
-): Effect.Effect<Measured, unknown> =>
+): Effect.Effect<Measured, Failed> =>
   Effect.scoped(Effect.gen(function*() {
     const { server, size: whole } = group(name)
     const size = options.isQuick ? quick(whole) : whole
     const theirs = rows.flatMap(({ effectMongodb }) => effectMongodb ?? [])
     if (name === "coldImport") {
       return {
-        samples: yield* Effect.tryPromise(() => measure(ColdImport.ours, size)),
-        effectMongodb: yield* Effect.tryPromise(() => measure(ColdImport.effectMongodb, size))
+        samples: yield* promised(() => measure(ColdImport.ours, size)),
+        effectMongodb: yield* promised(() => measure(ColdImport.effectMongodb, size))
       }
     }
     const url = server === "embedded"
       ? options.embedded
       : yield* printed<string>("nullResponder.ts", String(server === "none" ? 1 : server.batch))
-    if (url === undefined) return yield* Effect.fail(new Error("there is no embedded server"))
+    if (url === undefined) return yield* new Failed({ message: "there is no embedded server" })
     const ask = (program: string, arms: ReadonlyArray<string>) => {
       const job: Job = { group: name, url, size, arms: ["raw", "control", ...arms] }
       return printed<Samples>(program, JSON.stringify(job))
@@ -56,8 +56,8 @@ export const measureGroup = (
   }))
 
 // The scope ends the process.
-const printed = <A>(program: string, argument: string): Effect.Effect<A, unknown, Scope.Scope> =>
+const printed = <A>(program: string, argument: string): Effect.Effect<A, Failed, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => start<A>(program, [argument])),
     ({ child }) => Effect.sync(() => child.kill())
-  ).pipe(Effect.flatMap(({ printed }) => Effect.tryPromise({ try: () => printed, catch: (error) => error })))
+  ).pipe(Effect.flatMap(({ printed }) => promised(() => printed)))

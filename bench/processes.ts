@@ -1,9 +1,18 @@
 /**
  * Programs of the benchmark in processes of their own, each of which prints one line of JSON.
  */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
+
+/** Something that had to be done could not be. */
+export class Failed extends Data.TaggedError("Failed")<{ readonly message: string }> {}
+
+/** A promise as an effect. */
+export const promised = <A>(make: () => Promise<A>): Effect.Effect<A, Failed> =>
+  Effect.tryPromise({ try: make, catch: (error) => new Failed({ message: String(error) }) })
 
 export const root = fileURLToPath(new URL("../", import.meta.url))
 

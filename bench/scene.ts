@@ -8,6 +8,7 @@ import * as EffectSchema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as MongoDB from "mongodb"
 import type * as Connection from "../src/MongoClient.js"
+import type { MongoError } from "../src/MongoError.js"
 import type * as Ambient from "../src/Session.js"
 import type { AcquireError } from "../src/SessionErrors.js"
 import { MongoClient, Session } from "./library.js"
@@ -22,7 +23,9 @@ export interface Scene {
 }
 
 /** Makes the arms of a group. */
-export type Arms = (scene: Scene) => Effect.Effect<ReadonlyArray<Arm>, unknown, Connection.MongoClient | Scope.Scope>
+export type Arms = (
+  scene: Scene
+) => Effect.Effect<ReadonlyArray<Arm>, AcquireError, Connection.MongoClient | Scope.Scope>
 
 /** Connects, makes the arms, and hands them over. */
 export const withArms = <A>(
@@ -30,7 +33,7 @@ export const withArms = <A>(
   options: Omit<Connection.Options, "url">,
   make: Arms,
   use: (arms: ReadonlyArray<Arm>) => Promise<A>
-): Effect.Effect<A, unknown> =>
+): Effect.Effect<A, AcquireError | MongoError> =>
   Effect.gen(function*() {
     const client = yield* MongoClient.MongoClient
     const runtime = yield* Effect.runtime<Connection.MongoClient | Scope.Scope>()
