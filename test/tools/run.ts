@@ -36,7 +36,7 @@ const stages: ReadonlyArray<Stage> = [
   { name: "package", script: "pack:check" }
 ]
 
-const timeLimit = 10 * 60_000
+const timeLimit = 15 * 60_000
 
 const colour = (code: number, text: string) => process.stdout.isTTY ? `\u001b[${code}m${text}\u001b[0m` : text
 
