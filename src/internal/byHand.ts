@@ -81,12 +81,14 @@ export const commit = (
       return yield* new TransactionDoomed({ first: Cause.squash(halfDone) })
     }
     const time = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
-    yield* end(gate, "commitTransaction", (of) =>
-      of?.run.deadline !== undefined
-        ? settledBy(gate, "commitTransaction", of.run.deadline, DriverTransaction.commit)
-        : limitOf(gate, of, timeout) === undefined
+    yield* end(gate, "commitTransaction", (of) => {
+      const deadline = of?.run.deadline
+      if (deadline !== undefined) return settledBy(gate, "commitTransaction", deadline, DriverTransaction.commit)
+      const limit = limitOf(gate, of, timeout)
+      return limit === undefined
         ? settled(gate, "commitTransaction", time, DriverTransaction.commit)
-        : settledWithin(gate, "commitTransaction", limitOf(gate, of, timeout), DriverTransaction.commit))
+        : settledWithin(gate, "commitTransaction", limit, DriverTransaction.commit)
+    })
   })
 
 /** Aborts the transaction of a session. */
