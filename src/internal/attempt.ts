@@ -6,13 +6,13 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import { MongoError } from "../MongoError.js"
 import { TransactionEnded } from "../TransactionErrors.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
 import type { Deadline } from "./deadline.js"
+import type { RunningFiber } from "./fiber.js"
 import type * as Lane from "./lane.js"
 import type { Ended } from "./outcome.js"
 import { isOfServer, transientOf } from "./transient.js"
@@ -183,7 +183,7 @@ const outwards = (part: Part | undefined, lane: Lane.Lane): Part | undefined =>
 export type Place = { readonly part: Part | undefined; readonly isLocked: boolean }
 
 /** The place of a fiber in the session of the lane. */
-export const placeOf = ({ currentContext }: Fiber.RuntimeFiber<unknown, unknown>, lane: Lane.Lane): Place => {
+export const placeOf = ({ currentContext }: RunningFiber, lane: Lane.Lane): Place => {
   const part = outwards(partOf(currentContext), lane)
   const around = outwards(Context.getOrElse(currentContext, Around, () => undefined), lane)
   return { part, isLocked: around !== undefined && !around.of.run.isOver && around.of.lane !== lane }

@@ -11,6 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { constVoid } from "effect/Function"
 import * as Telemetry from "../Telemetry.js"
+import { clockOf, type RunningFiber } from "./fiber.js"
 
 /**
  * Waits for an effect for at most so long, and says whether it came to its end; a further interruption does not cut the
@@ -42,11 +43,11 @@ export const within = <A, R>(
  * lifetime, and cost more than all else that this library does there.
  */
 export const after = (
-  fiber: Fiber.RuntimeFiber<unknown, unknown>,
+  fiber: RunningFiber,
   time: Duration.Duration,
   then: () => void
 ): () => void => {
-  const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+  const clock = clockOf(fiber)
   const millis = Duration.toMillis(time)
   if (clock !== realClock) {
     const sleeping = Effect.runFork(Effect.map(clock.sleep(time), then))

@@ -3,13 +3,12 @@
  *
  * See the specification "Client Side Operations Timeout".
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { MongoError } from "../MongoError.js"
 import { after } from "./bounded.js"
+import { clockOf, type RunningFiber } from "./fiber.js"
 
 /** When something is to be over. */
 export interface Deadline {
@@ -26,8 +25,8 @@ interface Name {
 }
 
 /** A deadline so far ahead, by the clock of a fiber. */
-export const start = (fiber: Fiber.RuntimeFiber<unknown, unknown>, timeout: Duration.Duration): Deadline => {
-  const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+export const start = (fiber: RunningFiber, timeout: Duration.Duration): Deadline => {
+  const clock = clockOf(fiber)
   const began = clock.unsafeCurrentTimeNanos()
   const millis = Duration.toMillis(timeout)
   return { timeout, left: () => millis - Number(clock.unsafeCurrentTimeNanos() - began) / 1_000_000 }

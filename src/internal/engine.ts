@@ -5,8 +5,7 @@
  * the class of an error, so that a failure that the program has wrapped is never retried.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -31,6 +30,7 @@ import type * as MongoClient from "./connection.js"
 import * as Deadline from "./deadline.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import * as Ending from "./ending.js"
+import { clockOf } from "./fiber.js"
 import * as Hooks from "./hooks.js"
 import * as Lane from "./lane.js"
 import * as Outcome from "./outcome.js"
@@ -98,7 +98,7 @@ export const run = <A, E, R, VR, OR>(
 ): Effect.Effect<Finished<A, E | RunError>, never, R | VR | OR> =>
   Effect.withFiberRuntime((fiber) => {
     type Result = Finished<A, E | RunError>
-    const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+    const clock = clockOf(fiber)
     const began = clock.unsafeCurrentTimeNanos()
     const elapsed = () => Duration.nanos(clock.unsafeCurrentTimeNanos() - began)
     const around = fiber.currentContext

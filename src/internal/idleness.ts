@@ -4,11 +4,9 @@
  * The server never says that it dropped a session (it silently recreates an unknown id), so the client's clock is all
  * there is to tell.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import { clockOf, type RunningFiber } from "./fiber.js"
 
 /** A point in time on both of the machine's clocks, in milliseconds. */
 export interface Instant {
@@ -17,8 +15,8 @@ export interface Instant {
 }
 
 /** The present, by the clock of a fiber. */
-export const nowOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Instant => {
-  const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+export const nowOf = (fiber: RunningFiber): Instant => {
+  const clock = clockOf(fiber)
   return { wall: clock.unsafeCurrentTimeMillis(), monotonic: Number(clock.unsafeCurrentTimeNanos()) / 1_000_000 }
 }
 

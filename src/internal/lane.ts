@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { SessionBusy } from "../SessionErrors.js"
+import type { RunningFiber } from "./fiber.js"
 
 /** Who asks for the permit: the operation, and the span that it runs in. */
 export interface Claim {
@@ -99,7 +100,7 @@ export const enterNow = (lane: Lane, operation: string): Effect.Effect<Waiter, S
   })
 
 /** Takes the permit of a lane that is not busy. */
-export const take = (lane: Lane, operation: string, fiber: Fiber.RuntimeFiber<unknown, unknown>): Waiter => {
+export const take = (lane: Lane, operation: string, fiber: RunningFiber): Waiter => {
   const waiter: Waiter = { claim: claimOf(operation, fiber), wake: undefined }
   lane.holder = waiter
   return waiter
@@ -121,7 +122,7 @@ export const leave = (lane: Lane, waiter: Waiter): void => {
   next.value.wake?.()
 }
 
-const claimOf = (operation: string, { currentSpan }: Fiber.RuntimeFiber<unknown, unknown>): Claim => ({
+const claimOf = (operation: string, { currentSpan }: RunningFiber): Claim => ({
   operation,
   span: currentSpan?._tag === "Span" ? currentSpan.name : undefined
 })

@@ -19,11 +19,12 @@ import type * as MongoClient from "./connection.js"
 import * as Cursors from "./cursors.js"
 import * as Gate from "./driver.js"
 import * as DriverTransaction from "./driverTransaction.js"
+import type { RunningFiber } from "./fiber.js"
 import * as Idleness from "./idleness.js"
 import * as Lane from "./lane.js"
 import { perform } from "./performing.js"
 import * as Pool from "./pool.js"
-import { type Evaluate, type Gate as Transactional, key, type RunningFiber, turns } from "./sessionGate.js"
+import { type Evaluate, type Gate as Transactional, key, turns } from "./sessionGate.js"
 
 /**
  * What a session is doing.

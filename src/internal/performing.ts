@@ -11,8 +11,9 @@ import * as Attempt from "./attempt.js"
 import * as Deadline from "./deadline.js"
 import { settling } from "./driver.js"
 import { isUnacknowledgedWrite } from "./failure.js"
+import type { RunningFiber } from "./fiber.js"
 import * as Lane from "./lane.js"
-import type { Evaluate, Gate, Name, RunningFiber } from "./sessionGate.js"
+import type { Evaluate, Gate, Name } from "./sessionGate.js"
 import { during } from "./timeoutContext.js"
 
 /**

@@ -4,7 +4,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import type * as Driver from "mongodb"
 import { Label, MongoError } from "../MongoError.js"
 import { SessionBusy, type SessionEnded, type SessionLapsed, type TransactionEnded } from "../SessionErrors.js"
@@ -12,6 +11,7 @@ import * as Attempt from "./attempt.js"
 import { after } from "./bounded.js"
 import { type Deadline, late, start, timedOut } from "./deadline.js"
 import type { Signalled } from "./driver.js"
+import type { RunningFiber } from "./fiber.js"
 import * as Lane from "./lane.js"
 import { during } from "./timeoutContext.js"
 
@@ -28,9 +28,6 @@ export interface Name {
 
 /** An operation of the driver. */
 export type Evaluate<A> = (session: Driver.ClientSession, controller: Signalled) => PromiseLike<A>
-
-/** The fiber that runs an operation. */
-export type RunningFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 /** A session, seen from a transaction in it. */
 export interface Gate {

@@ -6,12 +6,10 @@
  * field is left alone: then only the waiting for it has an end.
  */
 import * as Duration from "effect/Duration"
-import type * as Fiber from "effect/Fiber"
 import type * as Driver from "mongodb"
 import { after } from "./bounded.js"
 import { type Deadline, maxTimeMS } from "./deadline.js"
-
-type RunningFiber = Fiber.RuntimeFiber<unknown, unknown>
+import type { RunningFiber } from "./fiber.js"
 
 /** Something that the driver waits for at most so long. */
 interface Expiry extends Promise<never> {

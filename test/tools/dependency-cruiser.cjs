@@ -17,6 +17,7 @@ const levels = [
     "internal/failure",
     "internal/sealed",
     "internal/options",
+    "internal/fiber",
     "internal/idleness",
     "internal/deployment",
     "internal/outcome",
