@@ -50,10 +50,7 @@ export const withPermit = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(
-      enter(lane, operation, restore),
-      (held) => Effect.ensuring(restore(effect), Effect.sync(() => leave(lane, held)))
-    )
+    Effect.flatMap(enter(lane, operation, restore), (held) => keeping(lane, held, restore(effect)))
   )
 
 /** {@link withPermit}, but fails instead of waiting. */
@@ -63,11 +60,11 @@ export const withPermitNow = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SessionBusy, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(
-      enterNow(lane, operation),
-      (held) => Effect.ensuring(restore(effect), Effect.sync(() => leave(lane, held)))
-    )
+    Effect.flatMap(enterNow(lane, operation), (held) => keeping(lane, held, restore(effect)))
   )
+
+const keeping = <A, E, R>(lane: Lane, held: Waiter, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.ensuring(effect, Effect.sync(() => leave(lane, held)))
 
 /**
  * Takes the permit, or waits for it, where nothing else can be interrupted; whoever has it gives it back by {@link leave}.
