@@ -21,7 +21,7 @@ const folder = args.dir ?? specifications(resolve(import.meta.dirname, "../.."))
 if (folder === undefined) {
   const reason = "there are no tests: set MONGO_SPEC_DIR to a checkout of mongodb/specifications"
   console.log(`skipped: ${reason}`)
-  Counts.write({ passed: 0, failed: 0, skipped: [{ test: "conformance", reason }] })
+  Counts.write({ passed: 0, failed: [], skipped: [{ test: "conformance", reason }] })
   process.exit(0)
 }
 if (!isFolder(folder)) misused(`there is no folder ${folder}`)
@@ -37,7 +37,9 @@ console.log(Report.table(report))
 if (args.json !== undefined) writeFileSync(args.json, JSON.stringify(report, null, 2))
 Counts.write({
   passed: report.passed,
-  failed: report.failed,
+  failed: report.tests
+    .filter(({ result }) => result === "failed")
+    .map(({ file, reason, test }) => ({ test: `${file} > ${test}`, reason })),
   skipped: report.tests
     .filter(({ result }) => result === "waived" || result === "skipped")
     .map(({ file, reason, result, test }) => ({

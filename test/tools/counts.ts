@@ -1,10 +1,16 @@
 import { readFileSync, writeFileSync } from "node:fs"
 
+/** A test, and why it did not pass. */
+export interface Noted {
+  readonly test: string
+  readonly reason: string
+}
+
 /** What one runner has to add to the total of `npm test`. */
 export interface Counts {
   readonly passed: number
-  readonly failed: number
-  readonly skipped: ReadonlyArray<{ readonly test: string; readonly reason: string }>
+  readonly failed: ReadonlyArray<Noted>
+  readonly skipped: ReadonlyArray<Noted>
 }
 
 /** Names the file that a runner started by `npm test` writes its counts to; not set when it runs alone. */

@@ -66,10 +66,10 @@ const unknownScripts = (readme: string): string | undefined => {
 }
 
 let passed = 0
-let failed = 0
+const failed: Array<Counts.Noted> = []
 const report = (name: string, problem: string | undefined, note = "") => {
   if (problem === undefined) passed++
-  else failed++
+  else failed.push({ test: name, reason: problem.split("\n", 1).join("") })
   console.log(problem === undefined ? `ok      ${name}${note}` : `FAILED  ${name}: ${problem}`)
 }
 
@@ -91,4 +91,4 @@ for (const file of files) {
 }
 
 Counts.write({ passed, failed, skipped: [] })
-process.exitCode = failed > 0 ? 1 : 0
+process.exitCode = failed.length > 0 ? 1 : 0

@@ -92,9 +92,9 @@ const lock = (end: End): boolean =>
     return isDone
   })
 
-const failed = (test: string): Counts.Counts => {
-  console.log(`FAILED  ${test}`)
-  return { passed: 0, failed: 1, skipped: [] }
+const failed = (test: string, reason: string): Counts.Counts => {
+  console.log(`FAILED  ${test}: ${reason}`)
+  return { passed: 0, failed: [{ test, reason }], skipped: [] }
 }
 
 const run = (end: End): Counts.Counts =>
@@ -103,7 +103,7 @@ const run = (end: End): Counts.Counts =>
     for (const part of ["src", "test", "examples", "tsconfig.json"]) {
       cpSync(join(root, part), join(folder, part), { recursive: true })
     }
-    if (!npm(folder, ["ci", "--no-audit", "--no-fund"])) return failed(`${end.name}: it cannot be installed`)
+    if (!npm(folder, ["ci", "--no-audit", "--no-fund"])) return failed(end.name, "it cannot be installed")
     const counts = join(folder, "counts.json")
     const isDone = npm(folder, ["test", "--silent", "--", ...stages], {
       [Counts.variable]: counts,
@@ -112,9 +112,9 @@ const run = (end: End): Counts.Counts =>
       EFFECT_MONGO_SESSION_CACHE: process.env["EFFECT_MONGO_SESSION_CACHE"] ??
         join(root, "node_modules/.cache/effect-mongo-session")
     })
-    if (!existsSync(counts)) return failed(`${end.name}: it ended without a result`)
+    if (!existsSync(counts)) return failed(end.name, "it ended without a result")
     const result = Counts.read(counts)
-    return isDone || result.failed > 0 ? result : { ...result, failed: 1 }
+    return isDone || result.failed.length > 0 ? result : failed(end.name, "it ended badly")
   })
 
 const args = process.argv.slice(2)
@@ -140,16 +140,16 @@ if (isLock) {
   console.log("\n══ all ends")
   for (const { counts, end, minutes, versions } of results) {
     const { failed, passed, skipped } = counts
-    const mark = failed === 0 && passed > 0 ? "ok    " : "FAILED"
-    const numbers = `${passed} passed, ${failed} failed, ${skipped.length} skipped`
+    const mark = failed.length === 0 && passed > 0 ? "ok    " : "FAILED"
+    const numbers = `${passed} passed, ${failed.length} failed, ${skipped.length} skipped`
     console.log(`${mark}  ${end.name.padEnd(14)} ${minutes.toFixed(1).padStart(5)} min  ${numbers}  (${versions})`)
   }
+  for (const { counts, end } of results) {
+    for (const { reason, test } of counts.failed) console.log(`failed: ${end.name} > ${test} — ${reason}`)
+  }
   const sum = (of: (counts: Counts.Counts) => number) => results.reduce((total, { counts }) => total + of(counts), 0)
-  const [passed, failed, skipped] = [
-    sum(({ passed }) => passed),
-    sum(({ failed }) => failed),
-    sum(({ skipped }) => skipped.length)
-  ]
-  console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`)
-  process.exitCode = failed === 0 && passed > 0 ? 0 : 1
+  const passed = sum((counts) => counts.passed)
+  const failures = sum((counts) => counts.failed.length)
+  console.log(`\n${passed} passed, ${failures} failed, ${sum(({ skipped }) => skipped.length)} skipped`)
+  process.exitCode = failures === 0 && passed > 0 ? 0 : 1
 }

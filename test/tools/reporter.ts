@@ -16,25 +16,31 @@ const hookFailed = (test: TestCase): boolean => {
   return parent.errors().length > 0
 }
 
+const line = ({ message }: { readonly message: string }): string => message.split("\n", 1).join("").slice(0, 300)
+
 /** Counts what the default reporter does not put into words: failed hooks, files that did not load, reasons to skip. */
 export const reporter: Reporter = {
   onTestRunEnd(modules, unhandled) {
     let passed = 0
-    let failed = unhandled.length
-    const skipped: Array<Counts.Counts["skipped"][number]> = []
+    const failed: Array<Counts.Noted> = unhandled.map((error) => ({
+      test: "outside of the tests",
+      reason: line(error)
+    }))
+    const skipped: Array<Counts.Noted> = []
     for (const module of modules) {
-      failed += module.errors().length
-      for (const suite of module.children.allSuites()) failed += suite.errors().length
+      const file = relative(process.cwd(), module.moduleId)
+      for (const error of module.errors()) failed.push({ test: file, reason: line(error) })
+      for (const suite of module.children.allSuites()) {
+        for (const error of suite.errors()) failed.push({ test: `${file} > ${suite.fullName}`, reason: line(error) })
+      }
       for (const test of module.children.allTests()) {
         const result = test.result()
+        const name = `${file} > ${test.fullName}`
         if (result.state === "passed") passed++
-        else if (result.state !== "skipped" || hookFailed(test)) failed++
-        else {
-          skipped.push({
-            test: `${relative(process.cwd(), module.moduleId)} > ${test.fullName}`,
-            reason: test.meta().skipReason ?? result.note ?? "no reason given"
-          })
-        }
+        else if (result.state !== "skipped") {
+          failed.push({ test: name, reason: result.errors?.map(line).join("; ") ?? "it was not run" })
+        } else if (hookFailed(test)) failed.push({ test: name, reason: "a hook before it failed" })
+        else skipped.push({ test: name, reason: test.meta().skipReason ?? result.note ?? "no reason given" })
       }
     }
     for (const { reason, test } of skipped) console.log(`skipped: ${test} — ${reason}`)

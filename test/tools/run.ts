@@ -95,14 +95,18 @@ const judge = (
 ): Pick<Outcome, "counts" | "problem"> => {
   if (!stage.runner) {
     const ok = problem === undefined
-    return { counts: { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: [] }, problem }
+    return {
+      counts: { passed: ok ? 1 : 0, failed: ok ? [] : [{ test: stage.name, reason: problem }], skipped: [] },
+      problem
+    }
   }
-  const counts = existsSync(countsFile) ? Counts.read(countsFile) : { passed: 0, failed: 0, skipped: [] }
-  if (counts.failed > 0) return { counts, problem: problem ?? "failed" }
-  if (problem !== undefined) return { counts: { ...counts, failed: 1 }, problem }
+  const counts = existsSync(countsFile) ? Counts.read(countsFile) : { passed: 0, failed: [], skipped: [] }
+  if (counts.failed.length > 0) return { counts, problem: problem ?? "failed" }
   const isAbsent = stage.optional === true && counts.skipped.length > 0
-  if (counts.passed === 0 && !isAbsent) return { counts: { ...counts, failed: 1 }, problem: "no test passed" }
-  return { counts, problem }
+  const reason = problem ?? (counts.passed === 0 && !isAbsent ? "no test passed" : undefined)
+  return reason === undefined
+    ? { counts, problem }
+    : { counts: { ...counts, failed: [{ test: stage.name, reason }] }, problem: reason }
 }
 
 const chosen = process.argv.slice(2)
@@ -127,7 +131,7 @@ console.log(colour(1, "\n── results " + "─".repeat(69)))
 for (const { counts, problem, seconds, stage } of outcomes) {
   const mark = problem === undefined ? colour(32, "ok    ") : colour(31, "FAILED")
   const numbers = stage.runner
-    ? `  ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped.length} skipped`
+    ? `  ${counts.passed} passed, ${counts.failed.length} failed, ${counts.skipped.length} skipped`
     : ""
   const why = problem === undefined ? "" : `  ${problem}`
   console.log(`${mark}  ${stage.name.padEnd(12)} ${seconds.toFixed(1).padStart(6)} s${numbers}${why}`)
@@ -136,9 +140,15 @@ const skipped = outcomes.flatMap(({ counts }) => counts.skipped)
 if (skipped.length > 0) console.log("\nskipped")
 for (const { reason, test } of skipped) console.log(`  ${test} — ${reason}`)
 
-const sum = (key: "passed" | "failed") => outcomes.reduce((total, { counts }) => total + counts[key], 0)
-const passed = sum("passed")
-const failed = sum("failed") + (aborted ? 1 : 0)
-if (failed > 0 || passed === 0) process.exitCode = 1
+const failed = [
+  ...outcomes.flatMap(({ counts }) => counts.failed),
+  ...(aborted ? [{ test: "npm test", reason: "stopped by a signal" }] : [])
+]
+// Last, for the end of a log is what is read of it.
+if (failed.length > 0) console.log("\nfailed")
+for (const { reason, test } of failed) console.log(`  ${test} — ${reason}`)
+
+const passed = outcomes.reduce((total, { counts }) => total + counts.passed, 0)
+if (failed.length > 0 || passed === 0) process.exitCode = 1
 Counts.write({ passed, failed, skipped })
-console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`)
+console.log(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped`)
