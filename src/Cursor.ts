@@ -96,12 +96,11 @@ export const placeStream = <Client>(
 
 // A cursor that is opened by the first pull.
 interface Lazy<T> {
-  /**
-   * Gives the cursor, and makes the signal of the operation that is running that of the cursor's. None, if the session in
-   * which it was opened is gone.
-   */
+  /** Gives the cursor. None, if the session in which it was opened is gone. */
   readonly use: (added: Added) => Driver.AbstractCursor<T> | undefined
   readonly isOpen: () => boolean
+  /** Fires the signal of the cursor: each operation has one of its own, but the driver's cursor one for all its life. */
+  readonly abort: () => void
 }
 
 const acquire = <T>(
@@ -111,7 +110,6 @@ const acquire = <T>(
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => {
-        // The driver's cursor has one signal for all its life; each operation of ours has one of its own.
         const controller = new AbortController()
         const state: { cursor: Driver.AbstractCursor<T> | undefined; session: Added["session"] } = {
           cursor: undefined,
@@ -137,9 +135,10 @@ const acquire = <T>(
       use: (added) => {
         if (state.cursor !== undefined && state.session !== added.session) return undefined
         state.session = added.session
-        const cursor = state.cursor ??= withSignal(open({ ...added, signal: controller.signal }), controller.signal)
-        added.signal?.addEventListener("abort", () => Cursors.abort(controller, [cursor]), { once: true })
-        return cursor
+        return state.cursor ??= withSignal(open({ ...added, signal: controller.signal }), controller.signal)
+      },
+      abort: () => {
+        if (state.cursor !== undefined) Cursors.abort(controller, [state.cursor])
       }
     })
   )
@@ -180,7 +179,8 @@ const pull = <T>(
         problem = new ForeignSession({ operation })
         return []
       }
-      const batch = await nextBatch(opened)
+      added.signal?.addEventListener("abort", cursor.abort, { once: true })
+      const batch = await nextBatch(opened).finally(() => added.signal?.removeEventListener("abort", cursor.abort))
       isOver = isExhausted(opened)
       isPolled = !isOver && batch.length === 0 && !waitsForData(opened)
       return batch

@@ -21,6 +21,7 @@ import { closingStep, errorName } from "./bounded.js"
 import { decode, type Settings } from "./clientSettings.js"
 import { type Deployment, fromHello, type TopologyWatch, watchTopology } from "./deployment.js"
 import * as Gate from "./driver.js"
+import type { RunningFiber } from "./fiber.js"
 import { make as makePool, type Pool } from "./pool.js"
 
 /**
@@ -186,6 +187,15 @@ export const clientOf = <Client = MongoClient>(options?: ClientOption<Client>): 
   options?.client ?? (MongoClient as unknown as Context.Tag<Client, Service>)
 
 /**
+ * {@link clientOf} for a fiber that has it.
+ *
+ * @internal
+ */
+export const clientAmong = <Client>({ currentContext }: RunningFiber, options: ClientOption<Client>): Service =>
+  // The default of the type parameter is the default tag's own identifier.
+  Context.unsafeGet(currentContext, options.client ?? (MongoClient as unknown as Context.Tag<Client, Service>))
+
+/**
  * Connects, and closes when the scope closes: first the keep-alive, then what sessions are still open, then the driver's
  * client. Closing is bounded in time; what fails in it is logged.
  *
@@ -283,7 +293,7 @@ const serve = (
     const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> =>
       Gate.call(
         { operation: Object.keys(command)[0] ?? "command", namespace: "admin", settleTimeout: settings.settleTimeout },
-        (signal) => Gate.adminCommand(driver, command, signal)
+        ({ signal }) => Gate.adminCommand(driver, command, signal)
       )
     const knownTimeout = () => {
       const deployment = topology.known()

@@ -2,6 +2,7 @@
  * The driver's open cursors: which there are, and how they are closed in their turn.
  */
 import type * as Driver from "mongodb"
+import type { Controller } from "./signal.js"
 
 // What the driver's clients and cursors have, but its typings keep to themselves.
 export interface Cursor {
@@ -18,7 +19,7 @@ export const withSignal = (client: Driver.MongoClient | undefined, signal: Abort
  * Fires a signal. At it a cursor of the driver sends `killCursors` by itself, next to its `getMore`, and nobody can wait for
  * it. Here it does not; it is closed when the operation has settled, and that is waited for.
  */
-export const abort = (controller: AbortController, cursors: ReadonlyArray<Pick<Cursor, "close">>): void => {
+export const abort = (controller: Controller, cursors: ReadonlyArray<Pick<Cursor, "close">>): void => {
   for (const cursor of cursors) {
     Object.defineProperty(cursor, "close", { value: () => Promise.resolve(), configurable: true })
   }

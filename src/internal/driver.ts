@@ -23,6 +23,7 @@ import type * as TransactionOptions from "../TransactionOptions.js"
 import { within } from "./bounded.js"
 import * as Cursors from "./cursors.js"
 import { isDriverFailure, toCause, toMongoError } from "./failure.js"
+import * as Signal from "./signal.js"
 
 /** What a call is for and how long an interruption may wait for it. */
 export interface CallOptions {
@@ -45,11 +46,9 @@ export interface CallOptions {
  */
 export const call = <A>(
   options: CallOptions,
-  evaluate: (signal: AbortSignal) => PromiseLike<A>
+  evaluate: (controller: Signal.Signalled) => PromiseLike<A>
 ): Effect.Effect<A, MongoError> =>
-  Effect.uninterruptibleMask((restore) =>
-    settling(restore, (done) => begin({ ...options, evaluate: ({ signal }) => evaluate(signal), done }))
-  )
+  Effect.uninterruptibleMask((restore) => settling(restore, (done) => begin({ ...options, evaluate, done })))
 
 /**
  * Begins a call and waits until it has settled, where nothing but the wait can be interrupted. `over` is called when nothing
@@ -87,22 +86,19 @@ export const settling = <A, E>(
   })
 }
 
-/** What has a signal. One that nobody asks for is not made: it would cost more than all else that is done for a call. */
-export interface Signalled {
-  readonly signal: AbortSignal
-}
-
 /** A call, and who is told when it has settled. */
 export interface Call<A> extends CallOptions {
-  readonly evaluate: (controller: Signalled) => PromiseLike<A>
+  /** Lends signals to calls of which the next one begins when this is over. Default: this has one of its own. */
+  readonly signals?: Signal.Lender | undefined
+  readonly evaluate: (controller: Signal.Signalled) => PromiseLike<A>
   readonly done: (exit: Exit.Exit<A, MongoError>) => void
 }
 
 /** Begins a {@link call}, and gives what an interruption does. */
 export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
-  const controller = new AbortController()
+  const controllers = new Signal.Controllers(call.signals)
   let isAborted = false
-  const settled = start(call.evaluate, controller).then(
+  const settled = start(call.evaluate, controllers).then(
     (value) => call.done(Exit.succeed(value)),
     (error: unknown) => {
       if (isAborted) call.onAborted?.()
@@ -111,14 +107,17 @@ export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
   )
   return Effect.suspend(() => {
     isAborted = true
-    const cursors = Cursors.withSignal(call.client, controller.signal)
-    Cursors.abort(controller, cursors)
+    const cursors = controllers.made.flatMap((controller) => {
+      const cursors = Cursors.withSignal(call.client, controller.signal)
+      Cursors.abort(controller, cursors)
+      return cursors
+    })
     return settle(call, settled.then(() => Cursors.closeAll(cursors)))
   })
 }
 
 // A function that throws instead of rejecting is treated alike.
-const start = <A>(evaluate: Call<A>["evaluate"], controller: Signalled): Promise<A> => {
+const start = <A>(evaluate: Call<A>["evaluate"], controller: Signal.Signalled): Promise<A> => {
   try {
     return Promise.resolve(evaluate(controller))
   } catch (error) {

@@ -191,7 +191,7 @@ const abortLate = (
     let late: Outcome.VerifiedFacts["late"] = "unknown"
     const send = Gate.call(
       { operation: "abortTransaction", settleTimeout: gate.settleTimeout },
-      (signal) => DriverTransaction.abortByName(client.driver, name, signal)
+      ({ signal }) => DriverTransaction.abortByName(client.driver, name, signal)
     )
     const told = Effect.matchEffect(send, {
       onSuccess: () => Effect.sync(() => void (late = "aborted")),

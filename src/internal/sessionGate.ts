@@ -10,9 +10,9 @@ import { SessionBusy, type SessionEnded, type SessionLapsed, type TransactionEnd
 import * as Attempt from "./attempt.js"
 import { after } from "./bounded.js"
 import { type Deadline, late, start, timedOut } from "./deadline.js"
-import type { Signalled } from "./driver.js"
 import type { RunningFiber } from "./fiber.js"
 import * as Lane from "./lane.js"
+import type { Signalled } from "./signal.js"
 import { during } from "./timeoutContext.js"
 
 /** The key under which a session keeps its gate. */

@@ -80,7 +80,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           for (const step of steps) {
             yield* interruptedAfter(
               step,
-              Gate.call({ operation: "find", settleTimeout: client.settleTimeout }, operation),
+              Gate.call({ operation: "find", settleTimeout: client.settleTimeout }, ({ signal }) => operation(signal)),
               isInFlight
             )
             expect(seen.inFlight, `in flight after ${step} steps`).toBe(0)

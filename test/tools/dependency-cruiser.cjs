@@ -18,6 +18,7 @@ const levels = [
     "internal/sealed",
     "internal/options",
     "internal/fiber",
+    "internal/signal",
     "internal/idleness",
     "internal/deployment",
     "internal/outcome",

@@ -41,8 +41,8 @@ describe("call", () => {
     Effect.gen(function*() {
       const operation = pending<string>()
       let signal: AbortSignal | undefined
-      const fiber = yield* Effect.fork(Gate.call(options, (given) => {
-        signal = given
+      const fiber = yield* Effect.fork(Gate.call(options, (controller) => {
+        signal = controller.signal
         return operation.promise
       }))
       yield* Effect.yieldNow()

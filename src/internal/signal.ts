@@ -1,0 +1,106 @@
+/**
+ * The signals that operations of the driver are given.
+ */
+
+/** Where an operation finds its signal. One that it does not ask for is not made. */
+export interface Signalled {
+  /** A signal of the operation's own, which it may keep. */
+  readonly signal: AbortSignal
+  /** A signal that is another operation's next: for those that leave no listener at it when they are over. */
+  readonly lent: AbortSignal
+}
+
+/** Has a signal, and fires it. */
+export interface Controller {
+  readonly signal: AbortSignal
+  readonly abort: () => void
+}
+
+/** Lends a signal to one operation after the other. */
+export interface Lender {
+  /** The signal for the next operation; the last one's, if that has left it as it was. */
+  readonly next: () => Controller
+}
+
+/** A lender for operations of which the next one begins when the one before is over. */
+export const lender = (): Lender => {
+  let current: Light | undefined
+  return {
+    next: () => {
+      if (current === undefined || current.isUsed()) current = light()
+      return current
+    }
+  }
+}
+
+/** The signals of one operation, as far as it asks for them. */
+export class Controllers implements Signalled {
+  readonly #signals: Lender | undefined
+  #own: Controller | undefined
+  #lent: Controller | undefined
+
+  constructor(signals: Lender | undefined) {
+    this.#signals = signals
+  }
+
+  get signal(): AbortSignal {
+    return (this.#own ??= new AbortController()).signal
+  }
+
+  get lent(): AbortSignal {
+    return this.#signals === undefined ? this.signal : (this.#lent ??= this.#signals.next()).signal
+  }
+
+  get made(): ReadonlyArray<Controller> {
+    return [this.#own, this.#lent].filter((controller) => controller !== undefined)
+  }
+}
+
+interface Light extends Controller {
+  /** Whether it was fired, or is listened to still. */
+  readonly isUsed: () => boolean
+}
+
+type Listen = AbortSignal["addEventListener"]
+type Unlisten = AbortSignal["removeEventListener"]
+
+/**
+ * A controller whose signal keeps its listeners in a set of its own until it is fired, and then gives them to the platform.
+ *
+ * The driver adds and removes half a dozen for each operation. As listeners of the platform they cost a tenth of all that
+ * an operation does.
+ */
+const light = (): Light => {
+  const controller = new AbortController()
+  const { signal } = controller
+  const waiting = new Set<Parameters<Listen>[1]>()
+  const listen: Listen = signal.addEventListener.bind(signal)
+  const unlisten: Unlisten = signal.removeEventListener.bind(signal)
+  Object.defineProperties(signal, {
+    addEventListener: {
+      value: (...args: Parameters<Listen>) => {
+        if (isPlain(...args) && !signal.aborted) waiting.add(args[1])
+        else listen(...args)
+      }
+    },
+    removeEventListener: {
+      value: (...args: Parameters<Unlisten>) => {
+        if (!waiting.delete(args[1])) unlisten(...args)
+      }
+    }
+  })
+  return {
+    signal,
+    isUsed: () => signal.aborted || waiting.size > 0,
+    abort: () => {
+      for (const listener of waiting) listen("abort", listener, { once: true })
+      waiting.clear()
+      controller.abort()
+    }
+  }
+}
+
+// It is fired once at most, so that `once` makes no difference to it.
+const isPlain = (...[type, , options]: Parameters<Listen>): boolean =>
+  type === "abort" &&
+  (options === undefined || typeof options === "object" && options.signal === undefined && options.capture !== true)
