@@ -6,6 +6,7 @@
 import * as OldParseResult from "@effect/schema/ParseResult"
 import * as OldSchema from "@effect/schema/Schema"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as EffectSchema from "effect/Schema"
 import type * as Driver from "mongodb"
@@ -30,6 +31,11 @@ export interface Codec<A, I, R> {
   readonly encode: (value: A, source: string) => Effect.Effect<I, DecodeFailed, R>
   /** Turns a document into a value; `DecodeFailed` names `source`, the document's `_id` and the path. */
   readonly decode: (document: unknown, source: string) => Effect.Effect<A, DecodeFailed, R>
+  /** Turns documents into values, each by itself. */
+  readonly decodeAll: (
+    documents: ReadonlyArray<unknown>,
+    source: string
+  ) => Effect.Effect<ReadonlyArray<Either.Either<A, DecodeFailed>>, never, R>
 }
 
 /**
@@ -41,7 +47,8 @@ export interface Codec<A, I, R> {
 export const raw: Codec<Driver.Document, Driver.Document, never> = {
   // A copy, for the driver adds an `_id` to what it is given.
   encode: (value) => Effect.succeed({ ...value }),
-  decode: (document) => Effect.succeed(document as Driver.Document)
+  decode: (document) => Effect.succeed(document as Driver.Document),
+  decodeAll: (documents) => Effect.succeed(documents.map((document) => Either.right(document as Driver.Document)))
 }
 
 /**
@@ -74,11 +81,32 @@ const codec = <A, I, R, Issue>(
     DecodeFailed.fromParseError(source, toError(issue), idText(value))
   const named = <B>(parsed: Effect.Effect<B, Issue, R>, source: string, value: unknown) =>
     Effect.mapError(parsed, (issue) => failed(issue, source, value))
+  const one = (document: unknown, source: string) => Effect.either(named(decode(document), source, document))
   return {
     decode: (document, source) => Effect.suspend(() => named(decode(document), source, document)),
+    decodeAll: (documents, source) =>
+      Effect.suspend(() => {
+        const decoded: Array<Either.Either<A, DecodeFailed>> = []
+        for (const document of documents) {
+          // A schema that asks for nothing answers at once; an effect for each document would take longer than all else.
+          const parsed = eitherOf(decode(document))
+          if (parsed === undefined) {
+            const rest = documents.slice(decoded.length)
+            return Effect.map(Effect.forEach(rest, (next) => one(next, source)), (others) => [...decoded, ...others])
+          }
+          decoded.push(
+            Either.isRight(parsed) ? Either.right(parsed.right) : Either.left(failed(parsed.left, source, document))
+          )
+        }
+        return Effect.succeed(decoded)
+      }),
     encode: (value, source) => Effect.suspend(() => named(encode(value), source, value))
   }
 }
+
+// What Schema has done with already is an Either, which is an effect as well.
+const eitherOf = <A, E, R>(parsed: Effect.Effect<A, E, R>): Either.Either<A, E> | undefined =>
+  Either.isEither(parsed) ? parsed as Either.Either<A, E> : undefined
 
 const idText = (value: unknown): string | undefined => {
   if (typeof value !== "object" || value === null || !("_id" in value)) return undefined

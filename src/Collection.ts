@@ -10,8 +10,15 @@ import * as ChangeStream from "./ChangeStream.js"
 import { type Codec, ofOptional } from "./Codec.js"
 import type { ClientOption, MongoClient } from "./internal/connection.js"
 import * as Indexes from "./internal/indexes.js"
-import { call, type DocumentSchema } from "./internal/onCollection.js"
-import type { Added, Given, OperationError, Target } from "./internal/operation.js"
+import { call, type DocumentSchema, make as makeOf } from "./internal/onCollection.js"
+import {
+  type Added,
+  collectionOf,
+  type Given,
+  operation as run,
+  type OperationError,
+  type Target
+} from "./internal/operation.js"
 import * as Reads from "./internal/reads.js"
 import * as Writes from "./internal/writes.js"
 
@@ -204,7 +211,7 @@ const of = <A, I extends Driver.Document, R, C>(
   target: Target<C> & { readonly collection: string },
   codec: Codec<A, I, R>
 ): Collection<A, I, R, C> => {
-  const self = { target, codec }
+  const self = makeOf(target, codec)
   const whole = (name: string, kind: "read" | "write", options: object | undefined) =>
     ({ name, kind, options, inTransaction: false }) as const
   const withOptions = (options: Concerns) => of({ ...target, ...options }, codec)
@@ -240,7 +247,12 @@ const of = <A, I extends Driver.Document, R, C>(
         (collection, given: Driver.OperationOptions) => collection.options(given)
       ),
     use: (evaluate, { operation = "use" } = {}) =>
-      call(self, { name: operation, kind: "read" }, (collection, added: Added) => evaluate(collection, added)),
+      // One of its own: what is done with it may leave out the read concern, but not share it with other sessions.
+      run(
+        target,
+        { name: operation, kind: "read", keepsSignal: true },
+        (db, added) => evaluate(collectionOf(db, target, added), added)
+      ),
     withOptions,
     withReadConcern: (readConcern) => withOptions({ readConcern }),
     withWriteConcern: (writeConcern) => withOptions({ writeConcern }),

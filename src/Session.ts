@@ -20,6 +20,7 @@ import * as MongoClient from "./internal/connection.js"
 import { unsupported } from "./internal/deployment.js"
 import * as Driving from "./internal/driver.js"
 import { isTooOldServer } from "./internal/failure.js"
+import type { RunningFiber } from "./internal/fiber.js"
 import { open, type State, type UseOptions } from "./internal/openSession.js"
 import type { Gate, key } from "./internal/sessionGate.js"
 import { MongoError } from "./MongoError.js"
@@ -231,13 +232,26 @@ export const current = <Client = MongoClient.MongoClient>(
   Effect.flatMap(
     MongoClient.clientOf(options),
     (client) =>
-      Effect.withFiberRuntime(({ currentContext }) => {
-        const session = Context.getOption(currentContext, Session)
-        return Option.isSome(session) && session.value.client.driver !== client.driver
+      Effect.withFiberRuntime((fiber) => {
+        const session = among(fiber, client)
+        return session === "foreign"
           ? Effect.fail(new ForeignSession({ operation: "Session.current" }))
           : Effect.succeed(session)
       })
   )
+
+/**
+ * {@link current} of a fiber.
+ *
+ * @internal
+ */
+export const among = (
+  { currentContext }: RunningFiber,
+  client: MongoClient.Service
+): Option.Option<Service> | "foreign" => {
+  const session = Context.getOption(currentContext, Session)
+  return Option.isSome(session) && session.value.client.driver !== client.driver ? "foreign" : session
+}
 
 /**
  * The escape hatch: runs one operation of the driver in the ambient session, in its turn. Pass the driver session to the

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -290,9 +291,16 @@ const event = (name: string, attributes: Record<string, unknown>): Effect.Effect
     Effect.void
   )
 
-// A span that nobody looks at costs as much as a command of the driver.
+/**
+ * Whether anybody looks at the spans of a fiber. One that nobody looks at costs as much as a command of the driver.
+ *
+ * @internal
+ */
+export const isTraced = ({ currentTracer }: Pick<Fiber.RuntimeFiber<unknown, unknown>, "currentTracer">): boolean =>
+  currentTracer !== defaultTracer
+
 const whenTraced = <A, E, R>(traced: Effect.Effect<A, E, R>, untraced: Effect.Effect<A, E, R>) =>
-  Effect.withFiberRuntime<A, E, R>(({ currentTracer }) => currentTracer === defaultTracer ? untraced : traced)
+  Effect.withFiberRuntime<A, E, R>((fiber) => isTraced(fiber) ? traced : untraced)
 
 const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
@@ -314,7 +322,7 @@ export const transaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Eff
 
 /**
  * The span around one operation of data access, with the names of OpenTelemetry's conventions for databases. Documents
- * and filters are never in it. None is made with Effect's default tracer, which keeps nothing.
+ * and filters are never in it.
  *
  * @since 0.1.0
  * @category combinators
@@ -327,31 +335,28 @@ export const operation = <A, E, R>(
   },
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  whenTraced(
-    Effect.useSpan(
-      collection === undefined ? `${name} ${database}` : `${name} ${collection}`,
-      {
-        kind: "client",
-        captureStackTrace: false,
-        attributes: {
-          "db.system.name": "mongodb",
-          "db.namespace": database,
-          "db.operation.name": name,
-          ...(collection === undefined ? {} : { "db.collection.name": collection })
-        }
-      },
-      (span) =>
-        Effect.tapError(Effect.withParentSpan(effect, span), (error) =>
-          Effect.sync(() => {
-            if (error instanceof MongoError) {
-              span.attribute("error.type", error.reason)
-              if (error.code !== undefined) span.attribute("db.response.status_code", String(error.code))
-            } else if (Predicate.hasProperty(error, "_tag")) {
-              span.attribute("error.type", error._tag)
-            }
-          }))
-    ),
-    effect
+  Effect.useSpan(
+    collection === undefined ? `${name} ${database}` : `${name} ${collection}`,
+    {
+      kind: "client",
+      captureStackTrace: false,
+      attributes: {
+        "db.system.name": "mongodb",
+        "db.namespace": database,
+        "db.operation.name": name,
+        ...(collection === undefined ? {} : { "db.collection.name": collection })
+      }
+    },
+    (span) =>
+      Effect.tapError(Effect.withParentSpan(effect, span), (error) =>
+        Effect.sync(() => {
+          if (error instanceof MongoError) {
+            span.attribute("error.type", error.reason)
+            if (error.code !== undefined) span.attribute("db.response.status_code", String(error.code))
+          } else if (Predicate.hasProperty(error, "_tag")) {
+            span.attribute("error.type", error._tag)
+          }
+        }))
   )
 
 /**

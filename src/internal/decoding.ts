@@ -4,10 +4,10 @@
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
-import { fromSchema, raw } from "../Codec.js"
+import { type Codec, fromSchema, raw } from "../Codec.js"
 import { batches } from "../Cursor.js"
 import type { DecodeFailed } from "../SessionErrors.js"
 import type { DocumentSchema } from "./onCollection.js"
@@ -121,58 +121,61 @@ export interface Decoding {
 }
 
 /** What is read as it is, or decoded. */
-type Decode<R> = (document: unknown, source: string) => Effect.Effect<unknown, DecodeFailed, R>
+type Decoder<R> = Pick<Codec<unknown, never, R>, "decode" | "decodeAll">
 
 /** Reads a stream, and decodes what it gives. */
 export const stream = <R, C, O extends object>(
   target: Target<C>,
   request: Request,
   options: Decoding,
-  own: Decode<R>,
+  own: Decoder<R>,
   open: (db: Driver.Db, options: O & Added) => Driver.AbstractCursor<unknown>
 ): Stream.Stream<unknown, OperationError | DecodeFailed, R | C> => {
-  const { decode, given, onInvalid } = split(options, own)
+  const { decoder, given, onInvalid } = split(options, own)
   const rows = batches(
     target,
     { ...request, options: given },
     (db, added) => open(db, { ...withoutOwn<O>(given as Given<O>), ...added })
   )
-  if (decode === raw.decode) return rows
-  return Stream.unwrap(Effect.map(namespaceOf(target), (source) => {
-    const one = (document: unknown): Effect.Effect<Either.Either<unknown, DecodeFailed>, never, R> =>
-      Effect.either(decode(document, source))
+  if (decoder === raw) return rows
+  return Stream.unwrap(Effect.map(namespaceOf(target), (source) =>
     // A chunk stays a chunk, up to the first document that is invalid.
-    return Stream.flatMap(
+    Stream.flatMap(
       Stream.chunks(rows),
-      (chunk) => Stream.unwrap(Effect.map(Effect.forEach(chunk, one), (results) => outcome(results, onInvalid)))
-    )
-  }))
+      (chunk) =>
+        Stream.unwrap(Effect.map(
+          decoder.decodeAll(Chunk.toReadonlyArray(chunk), source),
+          (results) => outcome(results, onInvalid)
+        ))
+    )))
 }
 
 /** Reads one document, and decodes it if there is one. */
 export const one = <R, C, E>(
   target: Target<C>,
   options: Decoding,
-  own: Decode<R>,
+  own: Decoder<R>,
   read: (options: object) => Effect.Effect<Driver.Document | null, E, C>
 ): Effect.Effect<Option.Option<unknown>, E | DecodeFailed, R | C> => {
-  const { decode, given } = split(options, own)
-  return Effect.flatMap(read(given), (document) =>
-    document === null
-      ? Effect.succeedNone
-      : Effect.flatMap(namespaceOf(target), (source) => Effect.asSome(decode(document, source))))
+  const { decoder, given } = split(options, own)
+  return decoder === raw ?
+    Effect.map(read(given), Option.fromNullable) :
+    Effect.flatMap(read(given), (document) =>
+      document === null
+        ? Effect.succeedNone
+        : Effect.flatMap(namespaceOf(target), (source) => Effect.asSome(decoder.decode(document, source))))
 }
 
-const split = <R>({ onInvalid = "fail", schema, ...given }: Decoding, own: Decode<R>) => ({
+const split = <R>({ onInvalid = "fail", schema, ...given }: Decoding, own: Decoder<R>) => ({
   given,
   onInvalid,
   // A projection leaves documents that the collection's schema does not fit.
-  decode: schema !== undefined
+  decoder: schema !== undefined
     // What this schema needs is in the type of the method.
-    ? fromSchema(schema).decode as Decode<R>
+    ? fromSchema(schema) as Decoder<R>
     : given.projection === undefined
     ? own
-    : raw.decode
+    : raw
 })
 
 const outcome = (

@@ -5,7 +5,15 @@ import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import type { AnySchema, Codec } from "../Codec.js"
 import type { DecodeFailed } from "../SessionErrors.js"
-import { collectionOf, namespaceOf, operation, type OperationError, type Target, withoutOwn } from "./operation.js"
+import {
+  collectionOf,
+  namespaceOf,
+  operation,
+  type OperationError,
+  type Request,
+  type Target,
+  withoutOwn
+} from "./operation.js"
 
 /** A schema of documents. */
 export type DocumentSchema = AnySchema & { readonly Encoded: Driver.Document }
@@ -20,27 +28,40 @@ export const filterOf = <I>(filter: Filter<I> | undefined): Driver.Filter<I> => 
 export interface Of<A, I extends Driver.Document, R, C> {
   readonly target: Target<C> & { readonly collection: string }
   readonly codec: Codec<A, I, R>
+  /**
+   * The driver's collection. One for all operations, which bring their read concern along: the driver writes the causal time
+   * of a session into that of its collection, where an operation has none.
+   */
+  readonly driver: (db: Driver.Db) => Driver.Collection<I>
 }
 
-/** An operation's name, whether a transaction allows it, and the options that the caller has given. */
-export interface Call {
-  readonly name: string
-  readonly kind: "read" | "write"
-  /** Default `true`. */
-  readonly inTransaction?: boolean | undefined
-  readonly options?: object | undefined
+/** A collection by its place and its codec. */
+export const make = <A, I extends Driver.Document, R, C>(
+  target: Of<A, I, R, C>["target"],
+  codec: Codec<A, I, R>
+): Of<A, I, R, C> => {
+  let last: { readonly db: Driver.Db; readonly collection: Driver.Collection<I> } | undefined
+  return {
+    target,
+    codec,
+    driver: (db) => {
+      // The driver takes as long to make one as to encode a command.
+      if (last?.db !== db) last = { db, collection: collectionOf(db, target, {}) }
+      return last.collection
+    }
+  }
 }
 
 /** Runs an operation of the driver's collection that is one promise. */
 export const call = <A, I extends Driver.Document, R, C, O extends object, X>(
-  { target }: Of<A, I, R, C>,
-  request: Call,
+  { driver, target }: Of<A, I, R, C>,
+  request: Request,
   evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>
 ): Effect.Effect<X, OperationError, C> =>
   operation(
     target,
-    { ...request, inTransaction: request.inTransaction ?? true },
-    (db, added) => evaluate(collectionOf(db, target, added), { ...withoutOwn<O>(request.options), ...added })
+    request,
+    (db, added) => evaluate(driver(db), { ...withoutOwn<O>(request.options), ...added })
   )
 
 /** Turns a value into the document that is sent. A copy, for the driver adds an `_id` to what it is given. */

@@ -25,6 +25,7 @@ import * as Lane from "./lane.js"
 import { perform } from "./performing.js"
 import * as Pool from "./pool.js"
 import { type Evaluate, type Gate as Transactional, key, turns } from "./sessionGate.js"
+import * as Signal from "./signal.js"
 
 /**
  * What a session is doing.
@@ -79,6 +80,7 @@ interface Lapse {
 const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
   Effect.gen(function*() {
     const lane = Lane.make()
+    const signals = Signal.lender()
     const settleTimeout = options.settleTimeout ?? client.settleTimeout
     const take = Effect.flatMap(
       client.sessionTimeout,
@@ -168,6 +170,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
         namespace,
         settleTimeout,
         client: client.driver,
+        signals,
         evaluate: (controller) => DriverTransaction.keepStarting(session, evaluate, controller),
         done: (exit) => {
           noteUse(before, fiber)
@@ -268,7 +271,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded) =>
       options,
       use: <A>(evaluate: Use<A>, { namespace, operation = "use" }: UseOptions = {}): Effect.Effect<A, UseError> => {
         const prepared = Either.right(signalled(evaluate))
-        return perform(gate, { operation, namespace }, () => prepared)
+        return Effect.withFiberRuntime((fiber) => perform(fiber, gate, { operation, namespace }, () => prepared))
       },
       refresh,
       idle: Effect.map(idle, (time) => Duration.millis(Math.floor(time))),

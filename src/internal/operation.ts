@@ -10,13 +10,15 @@ import { MongoError } from "../MongoError.js"
 import * as Session from "../Session.js"
 import { ForeignSession, type InvalidInTransaction, type UseError } from "../SessionErrors.js"
 import * as Telemetry from "../Telemetry.js"
-import { clientOf, type ClientOption, type MongoClient, type Service as Client } from "./connection.js"
+import { clientAmong, clientOf, type ClientOption, type MongoClient, type Service as Client } from "./connection.js"
 import * as Deadline from "./deadline.js"
 import * as Gate from "./driver.js"
 import { readPreferenceOf } from "./driverTransaction.js"
+import type { RunningFiber } from "./fiber.js"
 import { perform } from "./performing.js"
 import * as Rules from "./rules.js"
 import { key } from "./sessionGate.js"
+import type { Signalled } from "./signal.js"
 
 /** What any operation of data access can fail with. */
 export type OperationError = UseError | ForeignSession | InvalidInTransaction
@@ -36,10 +38,12 @@ export interface Request {
   readonly name: string
   /** Reads are given up when they are interrupted, and have a read concern; writes are waited for. */
   readonly kind: "read" | "write"
-  /** Whether the specification allows it in a transaction. */
-  readonly inTransaction: boolean
+  /** Whether the specification allows it in a transaction. Default `true`. */
+  readonly inTransaction?: boolean | undefined
   /** Whether it waits for what may never come, so that no time is too long. Default `false`. */
   readonly isEndless?: boolean | undefined
+  /** Whether what runs may keep the signal that it is given. Default `false`: it leaves no listener at it. */
+  readonly keepsSignal?: boolean | undefined
   readonly options?: object | undefined
   /** The pipeline of an aggregation, which has a read concern also if it writes. */
   readonly pipeline?: ReadonlyArray<object> | undefined
@@ -78,68 +82,116 @@ export const place = <C = MongoClient>(
   target: Target<C>,
   request: Request
 ): Effect.Effect<Placed, ForeignSession, C> =>
-  Effect.flatMap(Effect.zip(clientOf(target), Effect.either(Session.current(target))), ([client, current]) => {
-    if (Either.isLeft(current)) return Effect.fail(new ForeignSession({ operation: request.name }))
-    const session = current.right
-    const db = client.db(target.database)
-    const { databaseName: database } = db
-    const { collection } = target
-    const namespace = qualified(db, collection)
-    const level = levelOf(request.options) ?? levelOf(target) ?? levelOf(db)
-    const run: Placed["run"] = (evaluate, operation = request.name) =>
-      Telemetry.operation(
-        { name: operation, database, collection },
-        Option.match(session, {
-          onSome: ({ [key]: gate, options }) =>
-            perform(gate, { operation, namespace, isEndless: request.isEndless }, (driverSession) => {
-              const isInTransaction = driverSession.inTransaction()
-              const problem = Rules.violation(asked(request), {
-                session: isInTransaction ? "transaction" : "plain",
-                writeConcerns: writeConcerns(target, client),
-                readPreference: target.readPreference ?? readPreferenceOf(driverSession),
-                causalLevel: options.causalConsistency ? level : undefined
-              })
-              if (problem !== undefined) return Either.left(problem)
-              const own = isInTransaction ? undefined : options.snapshot ? "snapshot" : level
-              return Either.right((session: Driver.ClientSession, controller: Gate.Signalled) =>
-                evaluate({
-                  session,
-                  // The transaction's own is in force, whatever the client prefers.
-                  ...(isInTransaction ? { readPreference: "primary" } : {}),
-                  ...added(request, controller, own)
-                })
-              )
-            }),
-          onNone: () =>
-            // The driver would connect a closed client again.
-            client.isClosed()
-              ? Effect.fail(new MongoError({ reason: "ConnectionClosed", operation, namespace, labels: [] }))
-              : withoutSession(
-                client,
-                request,
-                { operation, namespace },
-                (signal, limit) => evaluate({ ...added(request, { signal }, level), ...limit })
-              )
-        })
-      )
+  Effect.withFiberRuntime((fiber) => {
+    const found = find(fiber, target, request)
+    if (found instanceof ForeignSession) return Effect.fail(found)
+    const { client, db, namespace, session } = found
+    const run: Placed["run"] = (evaluate, name = request.name) =>
+      Effect.withFiberRuntime((fiber) => begin(fiber, found, name, evaluate))
     return Effect.succeed({ client, session, namespace, db, run })
   })
 
+/** Runs an operation that is one promise of the driver. */
+export const operation = <A, C = MongoClient>(
+  target: Target<C>,
+  request: Request,
+  evaluate: (db: Driver.Db, added: Added) => PromiseLike<A>
+): Effect.Effect<A, OperationError, C> =>
+  // In one step: an operation must not cost much more than the driver's promise.
+  Effect.withFiberRuntime((fiber) => {
+    const found = find(fiber, target, request)
+    return found instanceof ForeignSession
+      ? Effect.fail(found)
+      : begin(fiber, found, request.name, (added) => evaluate(found.db, added))
+  })
+
+// Where an operation is run, and the read concern that is in force there.
+interface Found extends Pick<Placed, "client" | "session" | "namespace" | "db"> {
+  readonly target: Omit<Target, "client">
+  readonly request: Request
+  readonly level: Driver.ReadConcernLevel | undefined
+}
+
+const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Found | ForeignSession => {
+  const client = clientAmong(fiber, target)
+  const session = Session.among(fiber, client)
+  if (session === "foreign") return new ForeignSession({ operation: request.name })
+  const db = client.db(target.database)
+  return {
+    client,
+    session,
+    db,
+    namespace: qualified(db, target.collection),
+    target,
+    request,
+    level: levelOf(request.options) ?? levelOf(target) ?? levelOf(db)
+  }
+}
+
+const begin = <A>(
+  fiber: RunningFiber,
+  found: Found,
+  operation: string,
+  evaluate: (added: Added) => PromiseLike<A>
+): Effect.Effect<A, OperationError> => {
+  const { db: { databaseName: database }, session, target: { collection } } = found
+  const inside = (fiber: RunningFiber) =>
+    Option.isSome(session)
+      ? inSession(fiber, session.value, found, operation, evaluate)
+      : withoutSession(found, operation, evaluate)
+  return Telemetry.isTraced(fiber)
+    ? Telemetry.operation({ name: operation, database, collection }, Effect.withFiberRuntime(inside))
+    : inside(fiber)
+}
+
+const inSession = <A>(
+  fiber: RunningFiber,
+  { client, [key]: gate, options }: Session.Service,
+  { level, namespace, request, target }: Found,
+  operation: string,
+  evaluate: (added: Added) => PromiseLike<A>
+): Effect.Effect<A, OperationError> =>
+  perform(fiber, gate, { operation, namespace, isEndless: request.isEndless }, (driverSession) => {
+    const isInTransaction = driverSession.inTransaction()
+    const problem = Rules.violation(asked(request), {
+      session: isInTransaction ? "transaction" : "plain",
+      writeConcerns: request.kind === "write" ? writeConcerns(target, client) : [],
+      readPreference: target.readPreference ?? readPreferenceOf(driverSession),
+      causalLevel: options.causalConsistency ? level : undefined
+    })
+    if (problem !== undefined) return Either.left(problem)
+    const own = isInTransaction ? undefined : options.snapshot ? "snapshot" : level
+    return Either.right((session: Driver.ClientSession, signals: Signalled) => {
+      const given = added(request, signals, own)
+      given.session = session
+      // The transaction's own is in force, whatever the client prefers.
+      if (isInTransaction) given.readPreference = "primary"
+      return evaluate(given)
+    })
+  })
+
 const withoutSession = <A>(
-  client: Client,
-  { isEndless, options }: Request,
-  name: { readonly operation: string; readonly namespace: string },
-  evaluate: (signal: AbortSignal, limit: Pick<Added, "maxTimeMS">) => PromiseLike<A>
+  { client, level, namespace, request }: Found,
+  operation: string,
+  evaluate: (added: Added) => PromiseLike<A>
 ): Effect.Effect<A, MongoError> => {
+  const name = { operation, namespace }
+  // The driver would connect a closed client again.
+  if (client.isClosed()) return Effect.fail(new MongoError({ ...name, reason: "ConnectionClosed", labels: [] }))
   const { settleTimeout, timeout } = client
-  const call = (limit: () => Pick<Added, "maxTimeMS">) =>
-    Gate.call({ ...name, settleTimeout, client: client.driver }, (signal) => evaluate(signal, limit()))
-  return timeout === undefined || isEndless === true
-    ? call(() => ({}))
+  const call = (limit: () => number | undefined) =>
+    Gate.call({ ...name, settleTimeout, client: client.driver }, (signals) => {
+      const given = added(request, signals, level)
+      const maxTimeMS = limit()
+      if (maxTimeMS !== undefined) given.maxTimeMS = maxTimeMS
+      return evaluate(given)
+    })
+  return timeout === undefined || request.isEndless === true
+    ? call(() => undefined)
     : Effect.withFiberRuntime((fiber) => {
       const deadline = Deadline.start(fiber, timeout)
-      const asked = optionOf(options, "maxTimeMS")
-      return Deadline.bounded(deadline, name, call(() => ({ maxTimeMS: Deadline.maxTimeMS(deadline, asked) })))
+      const asked = optionOf(request.options, "maxTimeMS")
+      return Deadline.bounded(deadline, name, call(() => Deadline.maxTimeMS(deadline, asked)))
     })
 }
 
@@ -155,15 +207,7 @@ export const namespaceOf = <C = MongoClient>(
 const qualified = ({ databaseName }: Driver.Db, collection: string | undefined): string =>
   collection === undefined ? databaseName : `${databaseName}.${collection}`
 
-/** Runs an operation that is one promise of the driver. */
-export const operation = <A, C = MongoClient>(
-  target: Target<C>,
-  request: Request,
-  evaluate: (db: Driver.Db, added: Added) => PromiseLike<A>
-): Effect.Effect<A, OperationError, C> =>
-  Effect.flatMap(place(target, request), ({ db, run }) => run((added) => evaluate(db, added)))
-
-/** The driver's collection that a target names; a new one each time, for it holds the read concern that it is given. */
+/** A new collection of the driver, the one that a target names. It holds the read concern that it is given. */
 export const collectionOf = <I extends Driver.Document, C>(
   db: Driver.Db,
   { collection = "", readPreference, writeConcern }: Target<C>,
@@ -177,23 +221,25 @@ export const collectionOf = <I extends Driver.Document, C>(
  */
 export const withoutOwn = <O extends object>(options: Given<O> | undefined): O =>
   // What is left out is optional in the driver's typings.
-  Object.fromEntries(
-    Object.entries(options ?? {}).filter(([name, value]) => value !== undefined && !own.has(name))
-  ) as O
+  (options === undefined ? {} : Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => value !== undefined && !own.has(name))
+  )) as O
 
 const own: ReadonlySet<string> = new Set<Own>(["session", "signal", "timeoutMS", "timeoutMode", "explain"])
 
 // A fresh read concern for each operation: the driver writes the session's causal time into the one that it is given.
 const added = (
-  { kind, pipeline }: Request,
-  controller: Gate.Signalled,
+  { keepsSignal, kind, pipeline }: Request,
+  signals: Signalled,
   level: Driver.ReadConcernLevel | undefined
-): Added => ({
-  ...(kind === "read" ? { signal: controller.signal } : {}),
-  ...(level !== undefined && (kind === "read" || pipeline !== undefined) ? { readConcern: { level } } : {})
-})
+): { -readonly [K in keyof Added]: Added[K] } => {
+  const given: ReturnType<typeof added> = {}
+  if (kind === "read") given.signal = keepsSignal === true ? signals.signal : signals.lent
+  if (level !== undefined && (kind === "read" || pipeline !== undefined)) given.readConcern = { level }
+  return given
+}
 
-const asked = ({ inTransaction, kind, name, options, pipeline }: Request): Rules.Asked => ({
+const asked = ({ inTransaction = true, kind, name, options, pipeline }: Request): Rules.Asked => ({
   operation: name,
   // A command that brings a write concern along writes.
   kind: optionOf(options, "writeConcern") === undefined ? kind : "write",

@@ -17,36 +17,36 @@ import type { Evaluate, Gate, Name } from "./sessionGate.js"
 import { during } from "./timeoutContext.js"
 
 /**
- * Runs an operation in its turn; what it is to do is decided then, when the state of the session is its own.
+ * Runs an operation of a fiber in its turn; what it is to do is decided then, when the state of the session is its own.
  *
  * Nearly always it is its turn at once. Then all is done in one step, and an operation costs little more than the driver's
  * promise.
  */
 export const perform = <A, E>(
+  fiber: RunningFiber,
   gate: Gate,
   name: Name,
   prepare: (session: Driver.ClientSession) => Either.Either<Evaluate<A>, E>
-): Effect.Effect<A, E | UseError> =>
-  Effect.withFiberRuntime<A, E | UseError>((fiber) => {
-    const { isLocked, part } = Attempt.placeOf(fiber, gate.lane)
-    const lane = part?.of.lane ?? gate.lane
-    const deadline = deadlineOf(gate, fiber, part, name)
-    const operation = Effect.uninterruptibleMask((restore): Effect.Effect<A, E | UseError> => {
-      if (isLocked || part?.isOver === true || Lane.isBusy(lane) || !gate.isReady(fiber)) {
-        return restore(inTurn(gate, name, prepare, deadline))
-      }
-      const evaluate = prepare(gate.session())
-      if (Either.isLeft(evaluate)) return Effect.fail(evaluate.left)
-      const held = Lane.take(lane, name.operation, fiber)
-      // What has not settled in time leaves the session broken, which those who wait must be told.
-      return settling(
-        restore,
-        (done) => begin(gate, fiber, part, name, limited(evaluate.right, deadline, fiber), done),
-        () => Lane.leave(lane, held)
-      )
-    })
-    return deadline === undefined ? operation : inTime(deadline, name, part, operation)
+): Effect.Effect<A, E | UseError> => {
+  const { isLocked, part } = Attempt.placeOf(fiber, gate.lane)
+  const lane = part?.of.lane ?? gate.lane
+  const deadline = deadlineOf(gate, fiber, part, name)
+  const operation = Effect.uninterruptibleMask((restore): Effect.Effect<A, E | UseError> => {
+    if (isLocked || part?.isOver === true || Lane.isBusy(lane) || !gate.isReady(fiber)) {
+      return restore(inTurn(gate, name, prepare, deadline))
+    }
+    const evaluate = prepare(gate.session())
+    if (Either.isLeft(evaluate)) return Effect.fail(evaluate.left)
+    const held = Lane.take(lane, name.operation, fiber)
+    // What has not settled in time leaves the session broken, which those who wait must be told.
+    return settling(
+      restore,
+      (done) => begin(gate, fiber, part, name, limited(evaluate.right, deadline, fiber), done),
+      () => Lane.leave(lane, held)
+    )
   })
+  return deadline === undefined ? operation : inTime(deadline, name, part, operation)
+}
 
 // In a transaction that has one, all have the same; all else has one of its own.
 const deadlineOf = (

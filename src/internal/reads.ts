@@ -63,14 +63,14 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Re
         target,
         read("find", undefined),
         options,
-        codec.decode,
-        (db, given: Driver.FindOptions) => collectionOf<I, C>(db, target, {}).find(filterOf(filter), given)
+        codec,
+        (db, given: Driver.FindOptions) => of.driver(db).find(filterOf(filter), given)
       )) as Reads<A, I, R, C>["find"],
     findOne: ((filter?: Filter<I>, options: Decoding.Decoding = {}) =>
       Decoding.one(
         target,
         options,
-        codec.decode,
+        codec,
         (given) =>
           call(
             of,
@@ -107,7 +107,7 @@ export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<C> =>
       target,
       { name: "aggregate", kind: doesWrite(pipeline) ? "write" : "read", inTransaction: true, pipeline },
       options,
-      raw.decode,
+      raw,
       (db, given: Driver.AggregateOptions) =>
         target.collection === undefined
           ? db.aggregate([...pipeline], given)

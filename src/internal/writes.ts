@@ -118,7 +118,7 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
     name: string,
     options: Decoding.Decoding | undefined,
     evaluate: (collection: Driver.Collection<I>, options: object) => PromiseLike<Driver.Document | null>
-  ) => Decoding.one(target, options ?? {}, codec.decode, (given) => write(name, given, evaluate))
+  ) => Decoding.one(target, options ?? {}, codec, (given) => write(name, given, evaluate))
   return {
     insertOne: (value, options) =>
       Effect.flatMap(

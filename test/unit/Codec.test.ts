@@ -2,6 +2,7 @@ import * as OldSchema from "@effect/schema/Schema"
 import { describe, expect, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
@@ -142,6 +143,50 @@ describe("a schema that needs something", () => {
       expect(yield* codec.decode({ price: 2 }, "a.b")).toEqual({ price: 20 })
       expect(yield* codec.encode({ price: 20 }, "a.b")).toEqual({ price: 2 })
     }).pipe(Effect.provideService(Rates, { rate: 10 })))
+
+  it.effect("finds it for many, from the first document that needs it on", () =>
+    Effect.gen(function*() {
+      const invalid = { _id: 7, price: "dear" }
+      const all = yield* codec.decodeAll([invalid, { price: 2 }, invalid, { price: 3 }], "a.b")
+      expect(all.map(Either.getOrElse((error) => error.message))).toEqual([
+        (yield* Effect.flip(codec.decode(invalid, "a.b"))).message,
+        { price: 20 },
+        (yield* Effect.flip(codec.decode(invalid, "a.b"))).message,
+        { price: 30 }
+      ])
+    }).pipe(Effect.provideService(Rates, { rate: 10 })))
+})
+
+describe("many documents", () => {
+  const schemas = {
+    "effect/Schema": Codec.fromSchema(Schema.Struct({ _id: Schema.Number, born: Schema.Date })),
+    "@effect/schema": Codec.fromSchema(OldSchema.Struct({ _id: OldSchema.Number, born: OldSchema.Date }))
+  }
+  const document = FastCheck.record({
+    _id: FastCheck.integer(),
+    born: FastCheck.oneof(FastCheck.constant("1815-12-10T00:00:00.000Z"), FastCheck.integer())
+  })
+  for (const [name, codec] of Object.entries(schemas)) {
+    it.effect(`become what each of them becomes by itself (${name})`, () =>
+      Effect.promise(() =>
+        FastCheck.assert(
+          FastCheck.asyncProperty(FastCheck.array(document, { maxLength: 8 }), async (documents) => {
+            const all = await Effect.runPromise(codec.decodeAll(documents, "a.b"))
+            const each = await Effect.runPromise(
+              Effect.forEach(documents, (one) => Effect.either(codec.decode(one, "a.b")))
+            )
+            expect(all).toEqual(each)
+          })
+        )
+      ))
+  }
+
+  it.effect("are left alone by raw", () =>
+    Effect.gen(function*() {
+      const documents = [{ a: 1 }, { b: 2 }]
+      const all = yield* Codec.raw.decodeAll(documents, "a.b")
+      expect(all.map(Either.getOrThrow)).toEqual(documents)
+    }))
 })
 
 describe("raw documents", () => {
