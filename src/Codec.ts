@@ -79,24 +79,29 @@ const codec = <A, I, R, Issue>(
 ): Codec<A, I, R> => {
   const failed = (issue: Issue, source: string, value: unknown) =>
     DecodeFailed.fromParseError(source, toError(issue), idText(value))
-  const named = <B>(parsed: Effect.Effect<B, Issue, R>, source: string, value: unknown) =>
-    Effect.mapError(parsed, (issue) => failed(issue, source, value))
-  const one = (document: unknown, source: string) => Effect.either(named(decode(document), source, document))
+  // A schema that needs nothing answers at once; effects around each document would take longer than all else.
+  const named = <B>(
+    parsed: Effect.Effect<B, Issue, R>,
+    source: string,
+    value: unknown
+  ): Effect.Effect<B, DecodeFailed, R> | Either.Either<B, DecodeFailed> =>
+    isEither(parsed)
+      ? Either.isRight(parsed) ? Either.right(parsed.right) : Either.left(failed(parsed.left, source, value))
+      : Effect.mapError(parsed, (issue) => failed(issue, source, value))
+  const one = (document: unknown, source: string) => named(decode(document), source, document)
   return {
-    decode: (document, source) => Effect.suspend(() => named(decode(document), source, document)),
+    decode: (document, source) => Effect.suspend(() => one(document, source)),
     decodeAll: (documents, source) =>
       Effect.suspend(() => {
         const decoded: Array<Either.Either<A, DecodeFailed>> = []
         for (const document of documents) {
-          // A schema that asks for nothing answers at once; an effect for each document would take longer than all else.
-          const parsed = eitherOf(decode(document))
-          if (parsed === undefined) {
-            const rest = documents.slice(decoded.length)
-            return Effect.map(Effect.forEach(rest, (next) => one(next, source)), (others) => [...decoded, ...others])
+          const result = one(document, source)
+          if (isEither(result)) decoded.push(result)
+          else {
+            const rest = documents.slice(decoded.length + 1)
+            const others = Effect.forEach(rest, (next) => Effect.either(one(next, source)))
+            return Effect.zipWith(Effect.either(result), others, (first, rest) => [...decoded, first, ...rest])
           }
-          decoded.push(
-            Either.isRight(parsed) ? Either.right(parsed.right) : Either.left(failed(parsed.left, source, document))
-          )
         }
         return Effect.succeed(decoded)
       }),
@@ -104,9 +109,9 @@ const codec = <A, I, R, Issue>(
   }
 }
 
-// What Schema has done with already is an Either, which is an effect as well.
-const eitherOf = <A, E, R>(parsed: Effect.Effect<A, E, R>): Either.Either<A, E> | undefined =>
-  Either.isEither(parsed) ? parsed as Either.Either<A, E> : undefined
+// An Either is an effect as well.
+const isEither = <A, E, R>(parsed: Effect.Effect<A, E, R>): parsed is Either.Either<A, E> & Effect.Effect<A, E, R> =>
+  Either.isEither(parsed)
 
 const idText = (value: unknown): string | undefined => {
   if (typeof value !== "object" || value === null || !("_id" in value)) return undefined

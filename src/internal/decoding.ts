@@ -14,10 +14,10 @@ import type { DocumentSchema } from "./onCollection.js"
 import {
   type Added,
   type Given,
-  namespaceOf,
   type OperationError,
   type Request,
   type Target,
+  withNamespace,
   withoutOwn
 } from "./operation.js"
 
@@ -138,16 +138,16 @@ export const stream = <R, C, O extends object>(
     (db, added) => open(db, { ...withoutOwn<O>(given as Given<O>), ...added })
   )
   if (decoder === raw) return rows
-  return Stream.unwrap(Effect.map(namespaceOf(target), (source) =>
-    // A chunk stays a chunk, up to the first document that is invalid.
-    Stream.flatMap(
-      Stream.chunks(rows),
-      (chunk) =>
-        Stream.unwrap(Effect.map(
+  // A chunk stays a chunk, up to the first document that is invalid.
+  return Stream.flatMap(
+    Stream.chunks(rows),
+    (chunk) =>
+      Stream.unwrap(withNamespace(target, (source) =>
+        Effect.map(
           decoder.decodeAll(Chunk.toReadonlyArray(chunk), source),
           (results) => outcome(results, onInvalid)
-        ))
-    )))
+        )))
+  )
 }
 
 /** Reads one document, and decodes it if there is one. */
@@ -163,7 +163,7 @@ export const one = <R, C, E>(
     Effect.flatMap(read(given), (document) =>
       document === null
         ? Effect.succeedNone
-        : Effect.flatMap(namespaceOf(target), (source) => Effect.asSome(decoder.decode(document, source))))
+        : withNamespace(target, (source) => Effect.asSome(decoder.decode(document, source))))
 }
 
 const split = <R>({ onInvalid = "fail", schema, ...given }: Decoding, own: Decoder<R>) => ({

@@ -7,11 +7,11 @@ import type { AnySchema, Codec } from "../Codec.js"
 import type { DecodeFailed } from "../SessionErrors.js"
 import {
   collectionOf,
-  namespaceOf,
   operation,
   type OperationError,
   type Request,
   type Target,
+  withNamespace,
   withoutOwn
 } from "./operation.js"
 
@@ -69,7 +69,7 @@ export const encode = <A, I extends Driver.Document, R, C>(
   { codec, target }: Of<A, I, R, C>,
   value: A
 ): Effect.Effect<I, DecodeFailed, R | C> =>
-  Effect.flatMap(namespaceOf(target), (source) => Effect.map(codec.encode(value, source), copy))
+  withNamespace(target, (source) => Effect.map(codec.encode(value, source), copy))
 
 const copy = <I extends Driver.Document>(document: I): I =>
   // With its prototype, which may say how it is turned into BSON.

@@ -10,7 +10,7 @@ import { MongoError } from "../MongoError.js"
 import * as Session from "../Session.js"
 import { ForeignSession, type InvalidInTransaction, type UseError } from "../SessionErrors.js"
 import * as Telemetry from "../Telemetry.js"
-import { clientAmong, clientOf, type ClientOption, type MongoClient, type Service as Client } from "./connection.js"
+import { clientAmong, type ClientOption, type MongoClient, type Service as Client } from "./connection.js"
 import * as Deadline from "./deadline.js"
 import * as Gate from "./driver.js"
 import { readPreferenceOf } from "./driverTransaction.js"
@@ -195,14 +195,12 @@ const withoutSession = <A>(
     })
 }
 
-/** What errors call the target of an operation: the database, or database and collection. */
-export const namespaceOf = <C = MongoClient>(
-  { client, collection, database }: Target<C>
-): Effect.Effect<string, never, C> =>
-  Effect.map(
-    clientOf({ client }),
-    (service) => qualified(service.db(database), collection)
-  )
+/** Hands over what errors call the target of an operation: the database, or database and collection. */
+export const withNamespace = <A, E, R, C = MongoClient>(
+  target: Target<C>,
+  use: (namespace: string) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R | C> =>
+  Effect.withFiberRuntime((fiber) => use(qualified(clientAmong(fiber, target).db(target.database), target.collection)))
 
 const qualified = ({ databaseName }: Driver.Db, collection: string | undefined): string =>
   collection === undefined ? databaseName : `${databaseName}.${collection}`
