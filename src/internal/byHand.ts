@@ -24,7 +24,7 @@ import * as DriverTransaction from "./driverTransaction.js"
 import * as Hooks from "./hooks.js"
 import type { Ended } from "./outcome.js"
 import { type Gate, settled, settledBy, settledWithin } from "./sessionGate.js"
-import { isCommitUnknown } from "./transient.js"
+import { isCommitUnknown, isTransient } from "./transient.js"
 
 /** What manual control can fail with, whatever it does. */
 export type ManualError = SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError
@@ -139,7 +139,11 @@ const end = (
         yield* gate.ready(operation)
         const transaction = part?.of ?? gate.manual?.of
         const exit = yield* Effect.exit(send(transaction))
-        const ended = operation === "commitTransaction" ? endOf(exit) : Exit.isSuccess(exit) ? "aborted" : undefined
+        const ended = operation === "commitTransaction"
+          ? endOf(exit, transaction?.ended)
+          : Exit.isSuccess(exit)
+          ? "aborted"
+          : undefined
         // What was committed stays so, whatever the answer to a repeated commit is.
         if (ended !== undefined && transaction !== undefined && transaction.ended !== "committed") {
           if (part === undefined) due = yield* finish(transaction, ended)
@@ -150,14 +154,20 @@ const end = (
     return Effect.onExit(inTurn, () => Hooks.run(due))
   })
 
-// None where the driver refused to commit in the session's state, so that nothing has changed.
-const endOf = (exit: Exit.Exit<void, MongoError>): Exclude<Ended, "no"> | undefined => {
+// None where nothing has changed: the driver refused to commit in the session's state, or it is not known of an earlier commit
+// whether it happened, of which the refusal of another does not tell.
+const endOf = (
+  exit: Exit.Exit<void, MongoError>,
+  before: Ended | undefined
+): Exclude<Ended, "no"> | undefined => {
   if (Exit.isSuccess(exit)) return "committed"
   const errors = [...Cause.failures(exit.cause)]
   return errors.some(({ reason }) => reason === "TransactionMisuse")
     ? undefined
     : errors.some(isCommitUnknown)
     ? "unknown"
+    : before === "unknown" && !errors.some(isTransient)
+    ? undefined
     : "refused"
 }
 

@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type { MongoError } from "../MongoError.js"
+import { Label, MongoError } from "../MongoError.js"
 import * as Telemetry from "../Telemetry.js"
 import { behind, type Part } from "./attempt.js"
 import * as Backoff from "./backoff.js"
@@ -98,17 +98,25 @@ export const make = <VR, OR>(
     })
 
   const commitFrom = (
-    backoff: Backoff.Backoff<MongoError> = Backoff.make(Backoff.specification)
+    backoff: Backoff.Backoff<MongoError> = Backoff.make(Backoff.specification),
+    lost?: MongoError
   ): Ending<VR | OR>["commit"] =>
     Effect.matchEffect(commitOnce, {
       onSuccess: () => Effect.succeed({ _tag: "Committed" }),
-      onFailure: (error) => failed(error, backoff)
+      onFailure: (error) => failed(lost === undefined ? error : overtime(error, lost), backoff, lost)
     })
 
-  const failed = (error: MongoError, backoff: Backoff.Backoff<MongoError>): Ending<VR | OR>["commit"] =>
+  // `lost` is what the commit before has failed with, after which nobody knows whether it happened: to be refused another
+  // one does not tell.
+  const failed = (
+    error: MongoError,
+    backoff: Backoff.Backoff<MongoError>,
+    lost: MongoError | undefined
+  ): Ending<VR | OR>["commit"] =>
     Effect.gen(function*() {
       const name = DriverTransaction.nameOf(gate.session())
-      const unknown = isCommitUnknown(error)
+      const isRefused = !isCommitUnknown(error)
+      const unknown = !isRefused || lost !== undefined && !isTransient(error)
       const wait = Option.getOrElse(yield* backoff.next(error), () => Duration.zero)
       const left = timeLeft()
       const delay = !unknown && isTransient(error) ? yield* pause(error) : Option.none()
@@ -116,7 +124,7 @@ export const make = <VR, OR>(
         answer: "failed",
         unknown,
         transient: isTransient(error),
-        final: gate.isBroken() || isCommitAnswered(error),
+        final: gate.isBroken() || isCommitAnswered(error) || isRefused,
         timeLeft: Duration.greaterThan(left, wait),
         mayRetry: Option.isSome(delay)
       })
@@ -133,15 +141,24 @@ export const make = <VR, OR>(
         case "commitAgain":
           yield* onRetry(error, wait)
           yield* Effect.sleep(wait)
-          return yield* commitFrom(backoff)
+          return yield* commitFrom(backoff, error)
       }
     })
 
   return {
-    commit: Effect.suspend(commitFrom),
+    commit: Effect.suspend(() => commitFrom()),
     abort: Effect.flatten(abort(gate, client, deadline?.timeout)),
     abortSuperseded: abort(gate, client, deadline?.timeout)
   }
+}
+
+// When the time is over while a commit is sent once more, what is known is what the one before has failed with.
+const overtime = (error: MongoError, lost: MongoError): MongoError => {
+  const { code, operation, reason } = error
+  const labels = [...new Set([...lost.labels, Label.UnknownTransactionCommitResult])]
+  return reason === "TimedOut" && code === undefined
+    ? new MongoError({ reason, operation, labels, cause: lost })
+    : error
 }
 
 const again = (error: MongoError, delay: Option.Option<Duration.Duration>): Committed =>

@@ -459,8 +459,8 @@ export const sections: ReadonlyArray<Section> = [
         "A commit of unknown result is sent again until the time is up, unless its own time was up",
         "with the waits of the specification; the result is `CommitUnknown` then, or what `verifyCommit` finds",
         integration(
-          "Transaction.commit",
-          "until the time is out is CommitUnknown; the waits between grow as the specification says; no hook runs"
+          "Transaction.commitAgain",
+          "is sent again until the time is out; the waits grow as the specification says; no hook runs"
         ),
         conformance("commit-retry"),
         conformance("commit-retry-errorLabels")

@@ -5,8 +5,6 @@ import * as Schedule from "effect/Schedule"
 import * as MongoClient from "../../src/MongoClient.js"
 import { Label, MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
-import { CommitUnknown } from "../../src/SessionErrors.js"
-import type * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
 import { connected, logged, send } from "../support/connected.js"
 import * as TestServer from "../support/TestServer.js"
@@ -99,39 +97,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual(["1 insert start", "1 commitTransaction w:1", again, again])
           expect(hooks).toEqual(["onCommit"])
-        })))
-
-    it.effect("until the time is out is CommitUnknown; the waits between grow as the specification says; no hook runs", (context) =>
-      inPlace(context, ({ insert, lostCommit, wire }) =>
-        Effect.gen(function*() {
-          yield* lostCommit(10_000)
-          const { hooks, register } = witness()
-          const retries: Array<Telemetry.Retry> = []
-          const [time, error] = yield* Effect.timed(Effect.flip(
-            Transaction.run(Effect.zipRight(register, insert(1)), {
-              timeout: "400 millis",
-              onRetry: (retry) => Effect.sync(() => void retries.push(retry))
-            })
-          ))
-          expect(error).toBeInstanceOf(CommitUnknown)
-          if (!(error instanceof CommitUnknown)) return
-          expect(error.attempts).toBe(1)
-          expect(error.labels).toContain(Label.UnknownTransactionCommitResult)
-          expect(error.last).toMatchObject({ reason: "NetworkError", operation: "commitTransaction" })
-          expect(Duration.lessThanOrEqualTo(error.elapsed, time)).toBe(true)
-          expect(Duration.toMillis(time)).toBeLessThan(5000)
-          expect(retries.length).toBeGreaterThanOrEqual(3)
-          for (const [n, { delay, elapsed, step }] of retries.entries()) {
-            expect(step).toBe("commit")
-            expect(Duration.toMillis(delay)).toBeLessThanOrEqual(Math.min(5 * 1.5 ** (n + 1), 500))
-            expect(Duration.toMillis(elapsed) + Duration.toMillis(delay)).toBeLessThan(400 + 50)
-          }
-          const lines = yield* wire
-          expect(lines.slice(0, 3)).toEqual([...begun, again])
-          expect(lines.slice(2).every((line) => line === again)).toBe(true)
-          // Each of them twice, for the driver repeats it once.
-          expect(lines).toHaveLength(1 + 2 * (retries.length + 1))
-          expect(hooks).toEqual([])
         })))
 
     const answered = [

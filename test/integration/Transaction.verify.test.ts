@@ -93,27 +93,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(hooks).toEqual(["onRollback"])
         })))
 
-    it.effect("that verifyCommit says did not happen is given up when the time is out", (context) =>
-      inPlace(context, ({ insert, lostCommit, stored, wire }) =>
-        Effect.gen(function*() {
-          yield* lostCommit(10_000)
-          const { asked, verifyCommit } = answer(false)
-          const { hooks, register } = witness()
-          // The commit is no more repeated when the pause before it would be too long: what is left goes by in asking.
-          const slowly = Effect.delay(verifyCommit, "200 millis")
-          const options = { verifyCommit: slowly, timeout: "200 millis" } as const
-          const run = Transaction.run(Effect.zipRight(register, insert(1)), options)
-          expect(yield* Effect.flip(run)).toMatchObject({
-            _tag: "TransactionAborted",
-            attempts: 1,
-            last: { reason: "NetworkError" }
-          })
-          expect(asked.times).toBe(1)
-          expect(yield* stored).toEqual([])
-          expect((yield* wire).at(-1)).toBe("1 abortTransaction")
-          expect(hooks).toEqual(["onRollback"])
-        })))
-
     for (
       const [how, verifyCommit] of [
         ["fails", Effect.fail("no connection")],
