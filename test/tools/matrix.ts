@@ -1,17 +1,24 @@
 // `npm run test:matrix`: types, unit, integration and conformance at the lowest supported ends. Each end is a copy of the
 // sources in a folder of its own, with what its lockfile names. `npm run test:matrix -- lowest` runs only the ends named;
 // `npm run test:matrix -- --lock` makes the lockfiles anew, which a change of the versions below or in package.json needs.
-import { spawnSync } from "node:child_process"
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { specifications } from "../conformance/folder.js"
 import * as Counts from "./counts.js"
+import * as Group from "./group.js"
 
 interface End {
   readonly name: string
   /** What is not as it is for the developers. */
   readonly versions: Readonly<Record<string, string>>
+}
+
+interface Result {
+  readonly end: End
+  readonly versions: string
+  readonly counts: Counts.Counts
+  readonly minutes: number
 }
 
 interface Manifest {
@@ -55,12 +62,11 @@ const needed = [
 
 const lockOf = ({ name }: End) => join(root, "test/matrix", name, "package-lock.json")
 
-const npm = (folder: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}): boolean =>
-  spawnSync("npm", args, { cwd: folder, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } })
-    .status === 0
+const npm = async (folder: string, args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}): Promise<boolean> =>
+  await Group.execute("npm", args, { cwd: folder, env }) === undefined
 
 /** Runs a job in a folder of its own that has the manifest of the end. */
-const inFolder = <A>({ name, versions }: End, job: (folder: string) => A): A => {
+const inFolder = async <A>({ name, versions }: End, job: (folder: string) => Promise<A>): Promise<A> => {
   const folder = mkdtempSync(join(tmpdir(), `effect-mongo-session-${name}-`))
   try {
     cpSync(join(root, ".npmrc"), join(folder, ".npmrc"))
@@ -73,18 +79,18 @@ const inFolder = <A>({ name, versions }: End, job: (folder: string) => A): A => 
       join(folder, "package.json"),
       JSON.stringify({ name: own, private: true, type: "module", scripts, dependencies })
     )
-    return job(folder)
+    return await job(folder)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
 /** Beginning with the lockfile of the project, so that all else is of the versions that the developers have. */
-const lock = (end: End): boolean =>
-  inFolder(end, (folder) => {
+const lock = (end: End): Promise<boolean> =>
+  inFolder(end, async (folder) => {
     const file = join(folder, "package-lock.json")
     cpSync(join(root, "package-lock.json"), file)
-    const isDone = npm(folder, ["install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund"])
+    const isDone = await npm(folder, ["install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund"])
     if (isDone) {
       mkdirSync(resolve(lockOf(end), ".."), { recursive: true })
       cpSync(file, lockOf(end))
@@ -97,15 +103,15 @@ const failed = (test: string, reason: string): Counts.Counts => {
   return { passed: 0, failed: [{ test, reason }], skipped: [] }
 }
 
-const run = (end: End): Counts.Counts =>
-  inFolder(end, (folder) => {
+const run = (end: End): Promise<Counts.Counts> =>
+  inFolder(end, async (folder) => {
     cpSync(lockOf(end), join(folder, "package-lock.json"))
     for (const part of ["src", "test", "examples", "tsconfig.json"]) {
       cpSync(join(root, part), join(folder, part), { recursive: true })
     }
-    if (!npm(folder, ["ci", "--no-audit", "--no-fund"])) return failed(end.name, "it cannot be installed")
+    if (!await npm(folder, ["ci", "--no-audit", "--no-fund"])) return failed(end.name, "it cannot be installed")
     const counts = join(folder, "counts.json")
-    const isDone = npm(folder, ["test", "--silent", "--", ...stages], {
+    const isDone = await npm(folder, ["test", "--silent", "--", ...stages], {
       [Counts.variable]: counts,
       MONGO_SPEC_DIR: specifications(root),
       // The test server of the project does for all.
@@ -128,15 +134,19 @@ if (unknown.length > 0) {
 const wanted = ends.filter(({ name }) => chosen.length === 0 || chosen.includes(name))
 
 if (isLock) {
-  process.exitCode = wanted.every(lock) ? 0 : 1
+  for (const end of wanted) {
+    if (Group.isStopped() || !await lock(end)) process.exitCode = 1
+  }
 } else {
-  const results = wanted.map((end) => {
+  const results: Array<Result> = []
+  for (const end of wanted) {
+    if (Group.isStopped()) break
     const versions = Object.entries(end.versions).map(([name, version]) => `${name} ${version}`).join(", ")
     console.log(`\n══ ${end.name}: ${versions} ${"═".repeat(60)}`.slice(0, 81))
     const started = performance.now()
-    const counts = run(end)
-    return { end, versions, counts, minutes: (performance.now() - started) / 60_000 }
-  })
+    const counts = await run(end)
+    results.push({ end, versions, counts, minutes: (performance.now() - started) / 60_000 })
+  }
   console.log("\n══ all ends")
   for (const { counts, end, minutes, versions } of results) {
     const { failed, passed, skipped } = counts
@@ -151,5 +161,5 @@ if (isLock) {
   const passed = sum((counts) => counts.passed)
   const failures = sum((counts) => counts.failed.length)
   console.log(`\n${passed} passed, ${failures} failed, ${sum(({ skipped }) => skipped.length)} skipped`)
-  process.exitCode = failures === 0 && passed > 0 ? 0 : 1
+  process.exitCode = failures === 0 && passed > 0 && !Group.isStopped() ? 0 : 1
 }

@@ -1,10 +1,10 @@
 // Runs every check of the project, also after one has failed, and ends with one line that counts them all.
 // `npm test -- lint unit` runs only the stages named.
-import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Counts from "./counts.js"
+import * as Group from "./group.js"
 
 interface Stage {
   readonly name: string
@@ -40,49 +40,14 @@ const timeLimit = 15 * 60_000
 
 const colour = (code: number, text: string) => process.stdout.isTTY ? `\u001b[${code}m${text}\u001b[0m` : text
 
-const execute = (stage: Stage, countsFile: string): Promise<string | undefined> =>
-  new Promise((resolve) => {
-    const child = spawn("npm", ["run", "--silent", stage.script], {
-      stdio: ["ignore", "inherit", "inherit"],
-      env: { ...process.env, [Counts.variable]: countsFile },
-      detached: true
-    })
-    const signalGroup = (signal: NodeJS.Signals) => {
-      if (child.pid === undefined) return
-      try {
-        process.kill(-child.pid, signal)
-      } catch {
-        // The group is already gone.
-      }
-    }
-    const stop = (signal: NodeJS.Signals) => {
-      signalGroup(signal)
-      process.exitCode = 1
-      aborted = true
-    }
-    let late = false
-    const timer = setTimeout(() => {
-      late = true
-      signalGroup("SIGTERM")
-      setTimeout(() => signalGroup("SIGKILL"), 10_000).unref()
-    }, timeLimit)
-    const done = (problem: string | undefined) => {
-      clearTimeout(timer)
-      process.off("SIGINT", stop).off("SIGTERM", stop)
-      resolve(late ? `took longer than ${timeLimit / 60_000} min` : problem)
-    }
-    process.on("SIGINT", stop).on("SIGTERM", stop)
-    child.on("error", (error) => done(error.message))
-    child.on("close", (code, signal) => done(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`))
-  })
-
-let aborted = false
-
 const run = async (stage: Stage, folder: string): Promise<Outcome> => {
   console.log(colour(1, `\n── ${stage.name} (npm run ${stage.script}) ${"─".repeat(60)}`.slice(0, 80)))
   const started = performance.now()
   const countsFile = join(folder, `${stage.name}.json`)
-  const problem = await execute(stage, countsFile)
+  const problem = await Group.execute("npm", ["run", "--silent", stage.script], {
+    env: { [Counts.variable]: countsFile },
+    timeLimit
+  })
   const seconds = (performance.now() - started) / 1000
   return { stage, seconds, ...judge(stage, problem, countsFile) }
 }
@@ -120,7 +85,7 @@ const folder = mkdtempSync(join(tmpdir(), "effect-mongo-session-test-"))
 const outcomes: Array<Outcome> = []
 try {
   for (const stage of stages) {
-    if (aborted || (chosen.length > 0 && !chosen.includes(stage.name))) continue
+    if (Group.isStopped() || (chosen.length > 0 && !chosen.includes(stage.name))) continue
     outcomes.push(await run(stage, folder))
   }
 } finally {
@@ -142,7 +107,7 @@ for (const { reason, test } of skipped) console.log(`  ${test} — ${reason}`)
 
 const failed = [
   ...outcomes.flatMap(({ counts }) => counts.failed),
-  ...(aborted ? [{ test: "npm test", reason: "stopped by a signal" }] : [])
+  ...(Group.isStopped() ? [{ test: "npm test", reason: "stopped by a signal" }] : [])
 ]
 // Last, for the end of a log is what is read of it.
 if (failed.length > 0) console.log("\nfailed")

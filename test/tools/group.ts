@@ -1,0 +1,67 @@
+// Commands in process groups of their own: a signal to this program, or a time limit, ends all that they have started.
+import { spawn } from "node:child_process"
+import { setTimeout as sleep } from "node:timers/promises"
+
+let stopped = false
+
+/** Whether this program was told to stop. What it ran at that moment has ended, and nothing is to be begun. */
+export const isStopped = (): boolean => stopped
+
+/** Runs a command until nothing of it is left; gives what went wrong with it. */
+export const execute = async (
+  command: string,
+  args: ReadonlyArray<string>,
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv; readonly timeLimit?: number }
+): Promise<string | undefined> => {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "inherit", "inherit"],
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    detached: true
+  })
+  const ended = new Promise<string | undefined>((resolve) => {
+    child.on("error", (error) => resolve(error.message))
+    child.on("close", (code, signal) => resolve(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`))
+  })
+  const stop = (signal: NodeJS.Signals) => {
+    stopped = true
+    send(child.pid, signal)
+  }
+  let late: string | undefined
+  const { timeLimit } = options
+  const timer = timeLimit === undefined ? undefined : setTimeout(() => {
+    late = `took longer than ${timeLimit / 60_000} min`
+    void end(child.pid)
+  }, timeLimit)
+  for (const signal of signals) process.on(signal, stop)
+  try {
+    const problem = await ended
+    clearTimeout(timer)
+    // What it has started may need a moment more than itself.
+    await end(child.pid)
+    return late ?? problem
+  } finally {
+    for (const signal of signals) process.off(signal, stop)
+  }
+}
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+
+/** Whether there was anything in the group to be told. */
+const send = (group: number | undefined, signal: NodeJS.Signals | 0): boolean => {
+  if (group === undefined) return false
+  try {
+    return process.kill(-group, signal)
+  } catch {
+    return false
+  }
+}
+
+/** Ends what is in the group, gently at first. */
+const end = async (group: number | undefined): Promise<void> => {
+  send(group, "SIGTERM")
+  for (const until = performance.now() + patience; performance.now() < until && send(group, 0);) await sleep(50)
+  send(group, "SIGKILL")
+}
+
+const patience = 10_000
