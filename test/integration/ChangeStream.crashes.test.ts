@@ -46,7 +46,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             )
             const reached = yield* Crashes.crashing(program, args, {
               crashes: 12,
-              longest: 250,
+              total: count,
               progress,
               done: Monitor.until(progress, (done) => done >= count, "60 seconds")
             })

@@ -32,7 +32,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             [url, database],
             {
               crashes: 12,
-              longest: 120,
+              total: count,
               progress,
               done: Monitor.until(on(watched)(Letters.pending), (left) => left === 0, "60 seconds")
             }

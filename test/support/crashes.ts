@@ -10,16 +10,18 @@ import * as Processes from "./processes.js"
 export const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
 
 /**
- * Starts a program again and again, each time killing it at a random moment after it has started to work, and then once
- * more, for as long as it takes until it is done. Gives how far it had come at each crash.
+ * Starts a program again and again, each time killing it at a random moment of its work, and then once more, for as long
+ * as it takes until it is done. Gives how far it had come at each crash.
+ *
+ * The moments are told by how far it has come, not by a clock: some of the work is left, however fast it is.
  */
 export const crashing = <E, R>(
   program: URL,
   args: ReadonlyArray<string>,
   options: {
     readonly crashes: number
-    /** The longest time, in milliseconds, that it has. */
-    readonly longest: number
+    /** How far it has come when it is done. */
+    readonly total: number
     readonly progress: Effect.Effect<number, E, R>
     /** Waits until all is done. */
     readonly done: Effect.Effect<unknown, E, R>
@@ -30,14 +32,16 @@ export const crashing = <E, R>(
     for (let crash = 0; crash < options.crashes; crash++) {
       yield* Effect.scoped(Effect.gen(function*() {
         const before = yield* options.progress
+        // As much is left to each of the crashes to come, and to the end.
+        const share = Math.floor((options.total - before) / (options.crashes - crash + 1))
+        const goal = before + (yield* Random.nextIntBetween(1, Math.max(2, share)))
         const child = yield* Processes.start(program, args)
         yield* child.firstLine
-        // It has taken up its work, and so may be anywhere in it.
-        const working = Effect.repeat(Effect.zipLeft(options.progress, Effect.sleep("5 millis")), {
-          while: (now) => now === before
+        const working = Effect.repeat(Effect.zipLeft(options.progress, Effect.sleep("2 millis")), {
+          while: (now) => now < goal
         })
         yield* Effect.raceFirst(working, failed(child))
-        yield* Effect.sleep(yield* Random.nextIntBetween(0, options.longest))
+        yield* Effect.sleep(yield* Random.nextRange(0, 5))
         yield* child.kill("SIGKILL")
         yield* child.ended
       }))
