@@ -6,11 +6,13 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
 import type * as Driver from "mongodb"
 import { Long } from "mongodb"
 import * as Collection from "../../src/Collection.js"
+import type * as MongoClient from "../../src/MongoClient.js"
 import { Label } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
@@ -228,7 +230,6 @@ describe("a concern of one operation in a transaction, which has its own,", () =
 })
 
 describe("timeoutMS", () => {
-  // What this library has in its place are options of its own.
   it.scopedLive("does nothing in the driver", (context) =>
     Effect.gen(function*() {
       needsDriver7(context, "it keeps to its timeoutMS")
@@ -239,5 +240,45 @@ describe("timeoutMS", () => {
       const found = yield* inSession(driver, { defaultTimeoutMS: 20 }, (session) =>
         thingsOf(driver).findOne({}, { session, timeoutMS: 20 }))
       shownBy("the deadlines of this library")(found).toEqual({ _id: 1 })
+    }))
+
+  // What this library has in its place are options of its own.
+  const timeout = "1 second"
+
+  /** What an operation fails with when the server is silent for as long as it may take, and the commands that it was sent. */
+  const overdue = <A, E, R>(server: Responder.Responder, name: string, effect: Effect.Effect<A, E, R>) =>
+    Effect.gen(function*() {
+      const running = yield* Effect.fork(Effect.flip(effect))
+      yield* server.awaitCommand(name)
+      yield* TestClock.adjust(timeout)
+      const error = yield* Fiber.join(running)
+      const commands = yield* server.commands
+      return { error, limits: commands.map(({ command, name }): unknown => [name, command["maxTimeMS"]]) }
+    })
+
+  const places: ReadonlyArray<
+    readonly [where: string, ofClient: Partial<MongoClient.Options>, ofSession: Session.Options]
+  > = [
+    ["client", { timeout }, {}],
+    ["session", {}, { timeout }]
+  ]
+  for (const [where, ofClient, ofSession] of places) {
+    it.scoped(`has its place in this library's timeout of the ${where}`, () =>
+      Effect.gen(function*() {
+        const { client, server } = yield* connected({ handlers: { find: "hang" } }, { keepAlive: false, ...ofClient })
+        const find = Things.findOne().pipe(Session.scoped(ofSession), on({ client }))
+        const { error, limits } = yield* overdue(server, "find", find)
+        expect(error).toMatchObject({ _tag: "MongoError", reason: "TimedOut", operation: "findOne" })
+        expect(limits[0]).toEqual(["find", 1000])
+      }))
+  }
+
+  it.scoped("has its place in this library's timeout of a transaction, whose abort has it once more", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* connected({ handlers: { insert: "hang" } }, { keepAlive: false })
+      const run = Transaction.run(insert, { timeout }).pipe(on({ client }))
+      const { error, limits } = yield* overdue(server, "insert", run)
+      expect(error).toMatchObject({ _tag: "MongoError", reason: "TimedOut", operation: "insertOne" })
+      expect(limits.slice(0, 2)).toEqual([["insert", 1000], ["abortTransaction", 1000]])
     }))
 })
