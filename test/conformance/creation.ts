@@ -40,11 +40,22 @@ type Maker = (place: Place, fields: Driver.Document) => Effect.Effect<void, Fail
 
 const forkScope = (scope: Scope.Scope) => Scope.fork(scope, ExecutionStrategy.sequential)
 
+const clientOptions = new Set([
+  "awaitMinPoolSizeMS",
+  "id",
+  "ignoreCommandMonitoringEvents",
+  "observeEvents",
+  "observeSensitiveCommands",
+  "serverApi",
+  "uriOptions",
+  // There are no several of them where this runs.
+  "useMultipleMongoses"
+])
+
 const client: Maker = ({ entities, scope, url }, fields) =>
   Effect.gen(function*() {
     const { awaitMinPoolSizeMS, id, serverApi, uriOptions: { timeoutMS, ...uriOptions } = {} } = fields
-    const unsupported = ["autoEncryptOpts", "observeLogMessages", "storeEventsAsEntities"]
-      .find((option) => fields[option] !== undefined)
+    const unsupported = Object.keys(fields).find((option) => !clientOptions.has(option))
     if (unsupported !== undefined) throw new Unsupported(`the client option ${unsupported}`)
     const driver = new Driver.MongoClient(withUriOptions(url, uriOptions), {
       monitorCommands: true,

@@ -70,12 +70,14 @@ const Test = Schema.Struct({
   operations: Schema.Array(Operation),
   expectEvents: Schema.optionalWith(Schema.Array(ExpectedEvents), { default: () => [] }),
   expectLogMessages: Schema.optional(Schema.Unknown),
+  expectTracingMessages: Schema.optional(Schema.Unknown),
   outcome: Schema.optionalWith(Schema.Array(CollectionData), { default: () => [] })
 })
 
 const File = Schema.Struct({
   description: Schema.String,
   schemaVersion: Schema.String,
+  _yamlAnchors: Schema.optional(Schema.Unknown),
   runOnRequirements: Schema.optional(Schema.Array(Requirement)),
   createEntities: Schema.optionalWith(Schema.Array(Fields), { default: () => [] }),
   initialData: Schema.optionalWith(Schema.Array(CollectionData), { default: () => [] }),
@@ -101,8 +103,12 @@ export const parse = (text: string): Either.Either<File, string> =>
 export const operations = (argument: unknown): ReadonlyArray<Operation> =>
   Either.getOrThrowWith(decoded(Schema.Array(Operation))(argument), (problem) => new TypeError(problem))
 
+// What is not known to be asserted must not pass for it.
 const decoded = <A, I>(schema: Schema.Schema<A, I>) => (content: unknown): Either.Either<A, string> =>
-  Either.mapLeft(Schema.decodeUnknownEither(schema)(content), (error) => error.message)
+  Either.mapLeft(
+    Schema.decodeUnknownEither(schema, { onExcessProperty: "error" })(content),
+    (error) => error.message
+  )
 
 const Versioned = Schema.Struct({ schemaVersion: Schema.String })
 

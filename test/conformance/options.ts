@@ -19,7 +19,9 @@ const refuseTimeout = ({ timeoutMS }: Driver.Document): void => {
 /** What the format has for a collection or a database. */
 export const concerns = (options: Driver.Document = {}): Concerns => {
   refuseTimeout(options)
-  const { readConcern, readPreference, writeConcern } = options
+  const { readConcern, readPreference, writeConcern, ...rest } = options
+  const unknown = Object.keys(rest)[0]
+  if (unknown !== undefined) throw new Unsupported(`the option ${unknown} of a collection or database`)
   return defined({ readConcern, writeConcern, readPreference: readPreference && preference(readPreference) })
 }
 

@@ -29,7 +29,8 @@ const timeLimit = "60 seconds"
 export const run = (server: Server, file: File, test: Test): Effect.Effect<Outcome> => {
   const reason = test.skipReason ?? unmet(file.runOnRequirements, server.deployment) ??
     unmet(test.runOnRequirements, server.deployment) ??
-    (test.expectLogMessages === undefined ? undefined : "the library writes no log of the driver's kind")
+    (test.expectLogMessages === undefined ? undefined : "the library writes no log of the driver's kind") ??
+    (test.expectTracingMessages === undefined ? undefined : "the spans of the library are not the driver's")
   if (reason !== undefined) return Effect.succeed({ result: "skipped", reason })
   return execute(server, file, test).pipe(
     Effect.disconnect,

@@ -97,6 +97,14 @@ describe("a file of tests", () => {
     expect(Either.isLeft(found) && found.left).toContain("operations")
   })
 
+  it("that asserts what is not known is refused, for it could only pass in silence", () => {
+    for (const test of [{ expectMetrics: [] }, { operations: [{ name: "find", object: "a", expectSpans: [] }] }]) {
+      const found = file({ tests: [{ description: "b", operations: [], ...test }] })
+      expect(Either.isLeft(found) && found.left).toMatch(/expectMetrics|expectSpans/)
+    }
+    expect(Either.isRight(file({ _yamlAnchors: {} }))).toBe(true)
+  })
+
   it("is read as Extended JSON, with defaults for what it leaves out", () => {
     const operation = { name: "insertOne", object: "collection0", arguments: { document: { n: { $numberLong: "7" } } } }
     const found = file({ tests: [{ description: "b", operations: [operation] }] })
