@@ -1,9 +1,10 @@
 // `npm run test:matrix`: types, unit, integration and conformance at the lowest supported ends. Each end is a copy of the
-// sources in a folder of its own, with what its lockfile names. `npm run test:matrix -- lowest` runs only the ends named;
-// `npm run test:matrix -- --lock` makes the lockfiles anew, which a change of the versions below or in package.json needs.
+// sources in a folder of its own, with what its lockfile names. `npm run test:matrix -- lowest types unit` runs only the
+// ends and the stages named; `npm run test:matrix -- --lock` makes the lockfiles anew, which a change of the versions below
+// or in package.json needs.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { basename, join, resolve } from "node:path"
 import { specifications } from "../conformance/folder.js"
 import * as Counts from "./counts.js"
 import * as Group from "./group.js"
@@ -106,12 +107,15 @@ const failed = (test: string, reason: string): Counts.Counts => {
 const run = (end: End): Promise<Counts.Counts> =>
   inFolder(end, async (folder) => {
     cpSync(lockOf(end), join(folder, "package-lock.json"))
-    for (const part of ["src", "test", "examples", "tsconfig.json"]) {
-      cpSync(join(root, part), join(folder, part), { recursive: true })
+    for (const part of ["src", "test", "examples", "bench", "tsconfig.json"]) {
+      cpSync(join(root, part), join(folder, part), {
+        recursive: true,
+        filter: (path) => basename(path) !== "node_modules"
+      })
     }
     if (!await npm(folder, ["ci", "--no-audit", "--no-fund"])) return failed(end.name, "it cannot be installed")
     const counts = join(folder, "counts.json")
-    const isDone = await npm(folder, ["test", "--silent", "--", ...stages], {
+    const isDone = await npm(folder, ["test", "--silent", "--", ...wantedStages], {
       [Counts.variable]: counts,
       MONGO_SPEC_DIR: specifications(root),
       // The test server of the project does for all.
@@ -126,12 +130,16 @@ const run = (end: End): Promise<Counts.Counts> =>
 const args = process.argv.slice(2)
 const isLock = args[0] === "--lock"
 const chosen = isLock ? args.slice(1) : args
-const unknown = chosen.filter((name) => ends.every((end) => end.name !== name))
+const names = ends.map(({ name }) => name)
+const unknown = chosen.filter((name) => ![...names, ...stages].includes(name))
 if (unknown.length > 0) {
-  console.error(`No such end: ${unknown.join(", ")}. There are: ${ends.map(({ name }) => name).join(", ")}.`)
+  console.error(`No such end or stage: ${unknown.join(", ")}. There are: ${[...names, ...stages].join(", ")}.`)
   process.exit(2)
 }
-const wanted = ends.filter(({ name }) => chosen.length === 0 || chosen.includes(name))
+/** Those that are named, or all where none is. */
+const among = (all: ReadonlyArray<string>) => all.some((name) => chosen.includes(name)) ? chosen : all
+const wanted = ends.filter(({ name }) => among(names).includes(name))
+const wantedStages = stages.filter((name) => among(stages).includes(name))
 
 if (isLock) {
   for (const end of wanted) {

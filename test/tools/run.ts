@@ -36,7 +36,8 @@ const stages: ReadonlyArray<Stage> = [
   { name: "package", script: "pack:check" }
 ]
 
-const timeLimit = 15 * 60_000
+// Each test has a limit of its own; this ends a runner that hangs, also where others have the processors most of the time.
+const timeLimit = 30 * 60_000
 
 const colour = (code: number, text: string) => process.stdout.isTTY ? `\u001b[${code}m${text}\u001b[0m` : text
 
