@@ -6,6 +6,7 @@ import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import type { Collection } from "mongodb"
 import { MongoServerError } from "mongodb"
+import type { TestContext } from "vitest"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { raw } from "../../src/Codec.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
@@ -42,8 +43,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       yield* Effect.promise(() => client.driver.db(database).createCollection("things"))
       const writer = yield* TestServer.driver()
       const collection = writer.db(database).collection<Numbered>("things")
-      const changes = (options: ChangeStream.Options<"fail"> = {}) =>
-        ChangeStream.watch({ database, collection: "things" }, raw, [], options)
+      const changes = ChangeStream.watch({ database, collection: "things" }, raw)
       return { writer, changes, put: (_id: number) => Effect.promise(() => collection.insertOne({ _id })) }
     })
 
@@ -54,19 +54,28 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         commands.filter(({ name, outcome }) => outcome === "failed" && (name === "getMore" || name === "aggregate"))
     )
 
+  /** A stream that is followed, and how to make what it sends fail, until the scope closes. */
+  const following = (context: TestContext, watched: Monitor.Watched) =>
+    Effect.gen(function*() {
+      yield* TestServer.needs(context, "failCommand")
+      const { changes, put, writer } = yield* changing(watched)
+      const failing = (options: FailPoint.Options) =>
+        FailPoint.failCommand(writer, { ...options, appName: watched.appName })
+      return { put, failing, ...yield* follow(watched, changes) }
+    })
+
+  const unreachable: FailPoint.Options = {
+    failCommands: ["getMore", "aggregate"],
+    mode: "alwaysOn",
+    closeConnection: true
+  }
+
   describe("a change stream", () => {
     it.effect("fails with the server's error if that can't be resumed from", (context) =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
-          const { changes, writer } = yield* changing(watched)
-          const { fiber } = yield* follow(watched, changes())
-          yield* FailPoint.failCommand(writer, {
-            failCommands: ["getMore"],
-            errorCode: 286,
-            errorLabels: [],
-            appName: watched.appName
-          })
+          const { failing, fiber } = yield* following(context, watched)
+          yield* failing({ failCommands: ["getMore"], errorCode: 286, errorLabels: [] })
           expect(yield* Effect.flip(Fiber.join(fiber)))
             .toMatchObject({ _tag: "MongoError", reason: "ChangeStreamLost", operation: "getMore" })
           expect(yield* watched.monitor.named("aggregate")).toHaveLength(1)
@@ -76,15 +85,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("is over promptly when it is interrupted while the server can't be reached", (context) =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
-          const { changes, writer } = yield* changing(watched)
-          const { fiber } = yield* follow(watched, changes())
-          yield* FailPoint.failCommand(writer, {
-            failCommands: ["getMore", "aggregate"],
-            mode: "alwaysOn",
-            closeConnection: true,
-            appName: watched.appName
-          })
+          const { failing, fiber } = yield* following(context, watched)
+          yield* failing(unreachable)
           yield* Monitor.until(failures(watched), ({ length }) => length >= 5)
           const [time] = yield* Effect.timed(Fiber.interrupt(fiber))
           expect(Duration.toMillis(time)).toBeLessThan(3000)
@@ -94,16 +96,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("that has given nothing yet loses nothing of what happens while its connection is broken", (context) =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
-          const { changes, put, writer } = yield* changing(watched)
-          const { until } = yield* follow(watched, changes())
+          const { failing, put, until } = yield* following(context, watched)
           yield* Effect.scoped(Effect.gen(function*() {
-            yield* FailPoint.failCommand(writer, {
-              failCommands: ["getMore", "aggregate"],
-              mode: "alwaysOn",
-              closeConnection: true,
-              appName: watched.appName
-            })
+            yield* failing(unreachable)
             yield* Monitor.until(failures(watched), ({ length }) => length >= 1)
             yield* put(1)
             yield* put(2)
@@ -117,12 +112,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         // A driver that hears that a server is no primary asks it again at the next heartbeat.
         Monitor.withClient({ driver: { heartbeatFrequencyMS: 500 } }, (watched) =>
           Effect.gen(function*() {
-            yield* TestServer.needs(context, "failCommand")
-            const { changes, put, writer } = yield* changing(watched)
-            const { until } = yield* follow(watched, changes())
+            const { failing, put, until } = yield* following(context, watched)
             yield* put(1)
             yield* until(1)
-            yield* FailPoint.failCommand(writer, { failCommands: ["getMore"], errorCode, appName: watched.appName })
+            yield* failing({ failCommands: ["getMore"], errorCode })
             yield* Monitor.until(failures(watched), ({ length }) => length === 1)
             yield* put(2)
             expect(told(yield* until(2))).toEqual(["insert 1", "insert 2"])

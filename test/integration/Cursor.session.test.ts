@@ -23,6 +23,13 @@ const parts: FastCheck.Arbitrary<Part> = FastCheck.oneof(
   FastCheck.record({ batchSize: FastCheck.integer({ min: 2, max: 5 }), take: FastCheck.integer({ min: 1, max: 14 }) })
 )
 
+/** All that went out was in one session, and one after the other. */
+const inOneSession = (watched: Monitor.Watched) =>
+  Effect.gen(function*() {
+    expect(yield* lsids(watched)).toHaveLength(1)
+    expect(yield* watched.monitor.overlaps).toEqual([])
+  })
+
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
     Monitor.withClient({}, (watched) => on(watched)(test(watched)))
@@ -43,8 +50,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             }).pipe(Effect.scoped, Effect.timeout("10 seconds"))
           )
           expect(yield* sent(watched)).toEqual(["find", "update", "getMore", "aggregate", "getMore"])
-          expect(yield* lsids(watched)).toHaveLength(1)
-          expect(yield* watched.monitor.overlaps).toEqual([])
+          yield* inOneSession(watched)
         })
       ))
 
@@ -57,8 +63,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Session.scoped(),
             Effect.timeout("20 seconds")
           )
-          expect(yield* lsids(watched)).toHaveLength(1)
-          expect(yield* watched.monitor.overlaps).toEqual([])
+          yield* inOneSession(watched)
           const rows = yield* Stream.runCollect(Things.find({}, { sort: { _id: 1 } }))
           expect(Chunk.toReadonlyArray(rows).map(({ n }) => n)).toEqual(numbers(20).map((n) => n * 2))
         })
@@ -141,8 +146,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             expect(yield* sent(watched)).toEqual(["find", "killCursors"])
             yield* Things.countDocuments()
           }))
-          expect(yield* lsids(watched)).toHaveLength(1)
-          expect(yield* watched.monitor.overlaps).toEqual([])
+          yield* inOneSession(watched)
         })
       ))
 
@@ -177,8 +181,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             }),
             { onBusy: "fail" }
           )
-          expect(yield* lsids(watched)).toHaveLength(1)
-          expect(yield* monitor.overlaps).toEqual([])
+          yield* inOneSession(watched)
         })
       ))
 

@@ -2,8 +2,9 @@ import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Runtime from "effect/Runtime"
+import type { TestContext } from "vitest"
 import * as Monitor from "../support/monitor.js"
-import { tally } from "../support/tally.js"
+import { type Tally, tally } from "../support/tally.js"
 import * as TestServer from "../support/TestServer.js"
 import { differences, type Expected, expected, type Observed } from "../support/workflowModel.js"
 import * as WorkflowRun from "../support/workflowRun.js"
@@ -30,35 +31,64 @@ const worldOf = (watched: Monitor.Watched) =>
     return { world, problems, runPromise: Runtime.runPromise(yield* Effect.runtime<never>()) }
   })
 
+/** Runs a workflow; with `interruptAt`, the whole is interrupted when that many commands were sent. */
+type Run = (workflow: Workflows.Workflow, interruptAt?: number) => Promise<Observed>
+
+interface Survey {
+  readonly run: Run
+  /** Fails where anything is wrong, or was left behind. */
+  readonly ensureNone: (wrong: ReadonlyArray<string>) => Promise<void>
+  readonly seen: Tally
+}
+
+interface Place {
+  readonly world: WorkflowRun.World
+  /** Holds a property of so many random workflows, and tells what has come of them. */
+  readonly check: <Ts>(
+    property: (survey: Survey) => FastCheck.IAsyncProperty<Ts>,
+    numRuns: number
+  ) => Effect.Effect<Tally>
+}
+
 layer(TestServer.own(), { excludeTestServices: true })((it) => {
+  /** Runs a test in a world of its own. */
+  const inWorld = <A, E, R>(context: TestContext, test: (place: Place) => Effect.Effect<A, E, R>) =>
+    Monitor.withClient({}, (watched) =>
+      Effect.gen(function*() {
+        yield* TestServer.needs(context, "failCommand")
+        const { problems, runPromise, world } = yield* worldOf(watched)
+        const check: Place["check"] = (property, numRuns) =>
+          Effect.promise(async () => {
+            console.log(`FAST_CHECK_SEED=${seed}`)
+            const seen = tally()
+            let number = 0
+            const run: Run = (workflow, interruptAt) =>
+              runPromise(WorkflowRun.run(world, workflow, number++, interruptAt))
+            const ensureNone = async (wrong: ReadonlyArray<string>) =>
+              expect([...wrong, ...await runPromise(problems)].join("\n")).toBe("")
+            await FastCheck.assert(property({ run, ensureNone, seen }), { numRuns, seed })
+            console.log(`${number} workflows; ${seen}`)
+            return seen
+          })
+        return yield* test({ world, check })
+      }))
+
   describe("L9 to L13: a workflow ends as a model without a server says", () => {
     it.effect(
       "whatever 400 random ones join, nest, lose, repeat, recover from, stop and put off",
       (context) =>
-        Monitor.withClient({}, (watched) =>
+        inWorld(context, ({ check }) =>
           Effect.gen(function*() {
-            yield* TestServer.needs(context, "failCommand")
-            const { problems, runPromise, world } = yield* worldOf(watched)
-            console.log(`FAST_CHECK_SEED=${seed}`)
-            const seen = tally()
-            let number = 0
-            yield* Effect.promise(() =>
-              FastCheck.assert(
-                FastCheck.asyncProperty(Workflows.arbitrary, async (workflow) => {
-                  const model = expected(workflow)
-                  FastCheck.pre(!model.isVague)
-                  const observed = await runPromise(WorkflowRun.run(world, workflow, number++))
-                  const wrong = [...differences(model, observed), ...await runPromise(problems)]
-                  expect(wrong.join("\n")).toBe("")
-                  seen.add(model.result)
-                  seen.add("keys written", model.written.size)
-                  seen.add("hooks run", model.hooks.length)
-                  seen.add("attempts repeated", model.retries)
-                }),
-                { numRuns: 400, seed }
-              )
-            )
-            console.log(`${number} workflows; ${seen}`)
+            const seen = yield* check(({ ensureNone, run, seen }) =>
+              FastCheck.asyncProperty(Workflows.arbitrary, async (workflow) => {
+                const model = expected(workflow)
+                FastCheck.pre(!model.isVague)
+                await ensureNone(differences(model, await run(workflow)))
+                seen.add(model.result)
+                seen.add("keys written", model.written.size)
+                seen.add("hooks run", model.hooks.length)
+                seen.add("attempts repeated", model.retries)
+              }), 400)
             expect(seen.of("Success"), "workflows that succeeded").toBeGreaterThan(20)
             expect(seen.of("keys written"), "keys written").toBeGreaterThan(400)
             expect(seen.of("hooks run"), "hooks run").toBeGreaterThan(40)
@@ -68,10 +98,8 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
     )
 
     it.effect("one that fails at once with others is repeated, although these are interrupted for it", (context) =>
-      Monitor.withClient({}, (watched) =>
+      inWorld(context, ({ world }) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
-          const { world } = yield* worldOf(watched)
           const write = (fault?: Workflows.Fault): Workflows.Step => ({ _tag: "Write", collection: "left", fault })
           const workflow: Workflows.Workflow = {
             ambient: true,
@@ -90,29 +118,18 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
     it.effect(
       "whenever 150 random ones are interrupted: as one that the model interrupts at some moment",
       (context) =>
-        Monitor.withClient({}, (watched) =>
+        inWorld(context, ({ check }) =>
           Effect.gen(function*() {
-            yield* TestServer.needs(context, "failCommand")
-            const { problems, runPromise, world } = yield* worldOf(watched)
-            console.log(`FAST_CHECK_SEED=${seed}`)
-            const seen = tally()
-            let number = 0
-            yield* Effect.promise(() =>
-              FastCheck.assert(
-                FastCheck.asyncProperty(
-                  Workflows.sequential,
-                  FastCheck.integer({ min: 1, max: 16 }),
-                  async (workflow, command) => {
-                    const observed = await runPromise(WorkflowRun.run(world, workflow, number++, command))
-                    const wrong = nearest(allowed(workflow), observed)
-                    expect([...wrong, ...await runPromise(problems)].join("\n")).toBe("")
-                    seen.add(observed.result)
-                  }
-                ),
-                { numRuns: 150, seed }
-              )
-            )
-            console.log(`${number} workflows; ${seen}`)
+            const seen = yield* check(({ ensureNone, run, seen }) =>
+              FastCheck.asyncProperty(
+                Workflows.sequential,
+                FastCheck.integer({ min: 1, max: 16 }),
+                async (workflow, command) => {
+                  const observed = await run(workflow, command)
+                  await ensureNone(nearest(allowed(workflow), observed))
+                  seen.add(observed.result)
+                }
+              ), 150)
             expect(seen.of("Interrupted"), "workflows that were interrupted").toBeGreaterThan(30)
           })),
       180_000
