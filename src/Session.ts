@@ -8,6 +8,7 @@ import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
 import * as Inspectable from "effect/Inspectable"
@@ -17,7 +18,7 @@ import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "./CausalToken.js"
 import * as MongoClient from "./internal/connection.js"
-import { unsupported } from "./internal/deployment.js"
+import { type Deployment, unsupported } from "./internal/deployment.js"
 import * as Driving from "./internal/driver.js"
 import { isTooOldServer } from "./internal/failure.js"
 import type { RunningFiber } from "./internal/fiber.js"
@@ -127,33 +128,12 @@ export interface Options<Client = MongoClient.MongoClient>
 export const make = <Client = MongoClient.MongoClient>(
   options?: Options<Client>
 ): Effect.Effect<Service, AcquireError, NoInfer<Client> | Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.withFiberRuntime((fiber): Effect.Effect<Service, AcquireError, NoInfer<Client> | Scope.Scope> => {
     const { client: _, ...rest } = options ?? {}
-    const decoded = yield* SessionOptions.decode(rest)
-    if (!(yield* Driving.hasSecureRandom)) {
-      return yield* new CryptoUnavailable()
-    }
-    const client = yield* MongoClient.clientOf(options)
-    if (client.driver.options.writeConcern?.w === 0) {
-      return yield* new UnacknowledgedWrite({ operation: "Session.make", source: "client" })
-    }
-    yield* ensureOpen(client)
-    const deployment = yield* Effect.catchIf(
-      client.deployment,
-      isTooOldServer,
-      () => new SessionsUnsupported({ reason: "WireVersion" })
-    )
-    const lacking = unsupported(deployment, decoded)
-    if (Option.isSome(lacking)) {
-      return yield* lacking.value
-    }
-    // Again: it may have closed while it was asked.
-    yield* ensureOpen(client)
-    const session = yield* open(client, decoded)
-    return Object.assign(session, Inspectable.BaseProto, {
-      // A log or a message must not show the client, which holds the URL.
-      toJSON: () => ({ _id: "Session", id: session.id.uuid, options: decoded })
-    })
+    const decoded = SessionOptions.decode(rest)
+    if (Either.isLeft(decoded)) return decoded.left
+    if (!Driving.hasSecureRandom()) return new CryptoUnavailable()
+    return Effect.flatMap(MongoClient.clientOf(options), (client) => openOn(client, decoded.right, fiber))
   })
 
 /**
@@ -290,10 +270,43 @@ export const decodeOptions = SessionOptions.decode
  */
 export const config: (prefix?: string) => Config.Config<SessionOptions.SessionOptions> = SessionOptions.config
 
+const openOn = (
+  client: MongoClient.Service,
+  options: SessionOptions.Decoded,
+  fiber: RunningFiber
+): Effect.Effect<Service, AcquireError, Scope.Scope> => {
+  if (client.driver.options.writeConcern?.w === 0) {
+    return new UnacknowledgedWrite({ operation: "Session.make", source: "client" })
+  }
+  if (client.isClosed()) return closed
+  const known = client.knownDeployment()
+  return Option.isSome(known)
+    ? openWhere(known.value, client, options, fiber)
+    : Effect.flatMap(asked(client), (deployment) => openWhere(deployment, client, options, fiber))
+}
+
+const asked = (client: MongoClient.Service) =>
+  Effect.catchIf(client.deployment, isTooOldServer, () => new SessionsUnsupported({ reason: "WireVersion" }))
+
+const openWhere = (
+  deployment: Deployment,
+  client: MongoClient.Service,
+  options: SessionOptions.Decoded,
+  fiber: RunningFiber
+): Effect.Effect<Service, AcquireError, Scope.Scope> => {
+  const lacking = unsupported(deployment, options)
+  if (Option.isSome(lacking)) return lacking.value
+  // It may have closed while it was asked.
+  return client.isClosed() ? closed : Effect.map(open(client, options, fiber), inspectable)
+}
+
+// A log or a message must not show the client, which holds the URL.
+const inspectable = (session: Omit<Service, keyof Inspectable.Inspectable>): Service =>
+  Object.assign(session, Inspectable.BaseProto, {
+    toJSON: () => ({ _id: "Session", id: session.id.uuid, options: session.options })
+  })
+
 // The driver would connect a closed client again.
-const ensureOpen = (client: MongoClient.Service): Effect.Effect<void, MongoError> =>
-  Effect.suspend(() =>
-    client.isClosed()
-      ? Effect.fail(new MongoError({ reason: "ConnectionClosed", operation: "Session.make", labels: [] }))
-      : Effect.void
-  )
+const closed = Effect.suspend(() =>
+  new MongoError({ reason: "ConnectionClosed", operation: "Session.make", labels: [] })
+)

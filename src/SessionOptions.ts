@@ -9,7 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type { Timestamp } from "mongodb"
-import { below, decoder, duration, fromConfig, type Rules } from "./internal/options.js"
+import { below, decoder, duration, fromConfig, isNone, type Rules } from "./internal/options.js"
 import type { SessionMisconfigured } from "./SessionErrors.js"
 import * as TransactionOptions from "./TransactionOptions.js"
 
@@ -139,7 +139,10 @@ const normalize = (options: typeof fields.Type): Decoded => {
  * @category constructors
  */
 export const decode = (options: unknown): Either.Either<Decoded, SessionMisconfigured> =>
-  Either.map(decodeFields(options === undefined ? {} : options), normalize)
+  isNone(options) ? decodedNone : Either.map(decodeFields(options), normalize)
+
+// Shared by all sessions without options.
+const decodedNone = Either.map(decodeFields({}), (options) => Object.freeze(normalize(options)))
 
 /**
  * The options from configuration, below a prefix (default `SESSION`; `""` for none): `CAUSAL_CONSISTENCY`,

@@ -8,7 +8,7 @@ import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
-import { type ConfigKey, decoder, duration, fromConfig, type Rules, serverLimit } from "./internal/options.js"
+import { type ConfigKey, decoder, duration, fromConfig, isNone, type Rules, serverLimit } from "./internal/options.js"
 import type { SessionMisconfigured } from "./SessionErrors.js"
 
 /**
@@ -234,13 +234,7 @@ const decodeFields = decoder(fields, rules)
  * @category constructors
  */
 export const decode = (options: unknown): Either.Either<Decoded, SessionMisconfigured> =>
-  isEmpty(options) ? decodedNone : Either.map(decodeFields(options), normalize)
-
-// Most transactions have none, and each of them would be decoded.
-const isEmpty = (options: unknown): boolean =>
-  options === undefined ||
-  Predicate.isRecord(options) && Object.getPrototypeOf(options) === Object.prototype &&
-    Reflect.ownKeys(options).length === 0
+  isNone(options) ? decodedNone : Either.map(decodeFields(options), normalize)
 
 const decodedNone = Either.map(decodeFields({}), normalize)
 

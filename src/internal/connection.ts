@@ -47,6 +47,8 @@ export interface Service extends Inspectable.Inspectable {
   readonly timeout: Duration.Duration | undefined
   /** How long each step of closing may take. */
   readonly closeTimeout: Duration.Duration
+  /** What is known of the deployment at this moment. */
+  readonly knownDeployment: () => Option.Option<Deployment>
   /** What `sessionTimeout` gives at this moment. */
   readonly knownTimeout: () => Option.Option<Duration.Duration>
   /** Whether the client is closed, or about to be. */
@@ -331,6 +333,7 @@ const serve = (
       driver,
       database: settings.database,
       sessionTimeout,
+      knownDeployment: topology.known,
       knownTimeout,
       deployment: known(asking.withPermits(1)(known(ask))),
       openSessions: Effect.sync(() => keeper.members().length),

@@ -36,6 +36,14 @@ export const closeAll = async (cursors: ReadonlyArray<Cursor>): Promise<void> =>
   }
 }
 
+/** Whether cursors that were opened in a session are open still. */
+export const hasOpen = (session: Driver.ClientSession, client: Driver.MongoClient): boolean => {
+  for (const cursor of openOf(client)) {
+    if (cursor.session === session) return true
+  }
+  return false
+}
+
 /** Closes the cursors that were opened in a session and are open still. */
 export const closeOf = (session: Driver.ClientSession, client: Driver.MongoClient): Promise<void> =>
   closeAll(cursorsOf(client, (cursor) => cursor.session === session))
@@ -43,9 +51,11 @@ export const closeOf = (session: Driver.ClientSession, client: Driver.MongoClien
 const cursorsOf = (
   client: Driver.MongoClient | undefined,
   isMeant: (cursor: Cursor) => boolean
-): ReadonlyArray<Cursor> => {
+): ReadonlyArray<Cursor> => [...openOf(client)].filter(isMeant)
+
+const openOf = (client: Driver.MongoClient | undefined): Iterable<Cursor> => {
   const known = client as
     | Driver.MongoClient & { readonly s?: { readonly activeCursors?: Iterable<Cursor> } }
     | undefined
-  return [...known?.s?.activeCursors ?? []].filter(isMeant)
+  return known?.s?.activeCursors ?? []
 }

@@ -206,13 +206,13 @@ export const connect = (
   })
 
 /** Whether the driver can make session ids from a secure random source; bson would silently use `Math.random`. */
-export const hasSecureRandom: Effect.Effect<boolean> = Effect.sync(() => {
+export const hasSecureRandom = (): boolean => {
   try {
     return globalThis.crypto.getRandomValues(new Uint8Array(16)).length === 16
   } catch {
     return false
   }
-})
+}
 
 // However the client is set up, this library reads replies in this form; `ignoreUndefined` leaves the `lsid` out.
 const replyOptions = {

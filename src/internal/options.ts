@@ -60,6 +60,12 @@ export const decoder = <A, I>(schema: Schema.Schema<A, I>, rules: Rules) => {
   }
 }
 
+/** Whether there are no options at all, as mostly: to decode them each time would take longer than what they are for. */
+export const isNone = (options: unknown): boolean =>
+  options === undefined ||
+  Predicate.isRecord(options) && Object.getPrototypeOf(options) === Object.prototype &&
+    Reflect.ownKeys(options).length === 0
+
 /** The same issues, found below a key. */
 export const below = (key: string, issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
   issues.map(({ message, path }) => ({ path: [key, ...path], message }))

@@ -42,6 +42,9 @@ const careless = (now: () => number) => {
 
 const idOf = (server: Driver.ServerSession): string => Buffer.from(server.id.id.buffer).toString("hex")
 
+const take = (pool: Pool.Pool, options: Driver.ClientSessionOptions, timeout: Option.Option<Duration.Duration>) =>
+  Effect.map(Idleness.now, (now) => pool.take(options, timeout, now))
+
 const release = (pool: Pool.Pool, session: Driver.ClientSession, lastUsed: Idleness.Instant) =>
   Effect.promise(() => {
     pool.note(session, lastUsed)
@@ -57,7 +60,7 @@ for (const [name, now] of clocks) {
           const old = newSession()
           old.lastUse -= minutes * minute
           pooled.push(old)
-          const { session } = yield* Pool.make(client).take({}, halfAnHour)
+          const { session } = yield* take(Pool.make(client), {}, halfAnHour)
           expect(idOf(session.serverSession)).not.toBe(idOf(old))
           expect(old.isDirty).toBe(true)
           expect(pooled).toEqual([])
@@ -76,7 +79,7 @@ for (const [name, now] of clocks) {
                 const all = ages.map((age) => Object.assign(newSession(), { lastUse: now() - age * minute }))
                 pooled.push(...all)
                 const start = yield* Idleness.now
-                const { lastUsed, session } = yield* Pool.make(client).take({}, Option.some(Duration.minutes(timeout)))
+                const { lastUsed, session } = yield* take(Pool.make(client), {}, Option.some(Duration.minutes(timeout)))
                 const fit = ages.findLastIndex((age) => age < timeout - 1)
                 const expected = all[fit]
                 if (expected === undefined) {
@@ -105,7 +108,7 @@ for (const [name, now] of clocks) {
         const old = newSession()
         old.lastUse -= 125 * minute
         pooled.push(old)
-        const { session } = yield* Pool.make(client).take({}, Option.none())
+        const { session } = yield* take(Pool.make(client), {}, Option.none())
         expect(session.serverSession).toBe(old)
       }))
 
@@ -115,7 +118,7 @@ for (const [name, now] of clocks) {
         const pool = Pool.make(client)
         const ids = new Set<string>()
         for (let n = 0; n < 200; n++) {
-          const { session } = yield* pool.take({}, Option.some(Duration.minutes(1)))
+          const { session } = yield* take(pool, {}, Option.some(Duration.minutes(1)))
           ids.add(idOf(session.serverSession))
         }
         expect(ids.size).toBe(200)
@@ -126,11 +129,11 @@ for (const [name, now] of clocks) {
       Effect.gen(function*() {
         const { client } = careless(now)
         const pool = Pool.make(client)
-        const first = yield* pool.take({}, halfAnHour)
+        const first = yield* take(pool, {}, halfAnHour)
         yield* release(pool, first.session, yield* Idleness.now)
         // The driver's clock stands still meanwhile.
         yield* TestClock.adjust(Duration.minutes(40))
-        const second = yield* pool.take({}, halfAnHour)
+        const second = yield* take(pool, {}, halfAnHour)
         expect(second.session.serverSession).not.toBe(first.session.serverSession)
         expect(second.lastUsed).toEqual(yield* Idleness.now)
       }))
@@ -139,30 +142,30 @@ for (const [name, now] of clocks) {
       Effect.gen(function*() {
         const { client } = careless(now)
         const pool = Pool.make(client)
-        const first = yield* pool.take({}, halfAnHour)
+        const first = yield* take(pool, {}, halfAnHour)
         first.session.serverSession.lastUse -= 20 * minute
         yield* release(pool, first.session, Idleness.before(yield* Idleness.now, 20 * minute))
         first.session.serverSession.lastUse -= 41 * minute
         yield* TestClock.adjust(Duration.minutes(41))
         // An operation without an explicit session takes it, sends its id and gives it back.
         const implicit = client.startSession()
-        Pool.touch(implicit)
+        pool.touch(implicit)
         yield* Effect.promise(() => implicit.endSession())
-        const { lastUsed, session } = yield* pool.take({}, halfAnHour)
+        const { lastUsed, session } = yield* take(pool, {}, halfAnHour)
         expect(session.serverSession).toBe(first.session.serverSession)
         expect(Idleness.elapsed(lastUsed, yield* Idleness.now)).toBeLessThan(minute)
       }))
 
     it("counts idle time and notes a refresh by the driver's clock", () => {
       const { client } = careless(now)
-      const { sinceLastUse } = Pool.make(client)
+      const { sinceLastUse, touch } = Pool.make(client)
       const session = client.startSession()
       expect(sinceLastUse(session.serverSession)).toBeLessThan(minute)
       session.serverSession.lastUse -= 12 * minute
       expect(Math.round(sinceLastUse(session.serverSession) / minute)).toBe(12)
       const before = now()
-      Pool.touch(session)
-      expect(session.serverSession.lastUse).toBeGreaterThanOrEqual(before)
+      touch(session)
+      expect(session.serverSession.lastUse).toBeGreaterThanOrEqual(before - 1)
       expect(session.serverSession.lastUse).toBeLessThanOrEqual(now())
     })
   })
@@ -183,7 +186,7 @@ describe("the pool of the real driver", () => {
       const first = yield* aged()
       expect(client.startSession().serverSession).toBe(first)
       const second = yield* aged()
-      const { session } = yield* Pool.make(client).take({}, halfAnHour)
+      const { session } = yield* take(Pool.make(client), {}, halfAnHour)
       expect(session.serverSession).not.toBe(second)
       expect(client.startSession().serverSession).not.toBe(second)
     }))
@@ -191,7 +194,7 @@ describe("the pool of the real driver", () => {
   it.effect("is kept in its options", () =>
     Effect.gen(function*() {
       const client = new MongoClient("mongodb://localhost:1")
-      const { session } = yield* Pool.make(client).take({ snapshot: true }, halfAnHour)
+      const { session } = yield* take(Pool.make(client), { snapshot: true }, halfAnHour)
       expect(session.snapshotEnabled).toBe(true)
     }))
 
@@ -199,11 +202,11 @@ describe("the pool of the real driver", () => {
     Effect.gen(function*() {
       const client = new MongoClient("mongodb://localhost:1")
       const pool = Pool.make(client)
-      const { session } = yield* pool.take({}, halfAnHour)
+      const { session } = yield* take(pool, {}, halfAnHour)
       const server = session.serverSession
       Pool.markDirty(session)
       yield* release(pool, session, yield* Idleness.now)
-      const next = yield* pool.take({}, halfAnHour)
+      const next = yield* take(pool, {}, halfAnHour)
       expect(next.session.serverSession).not.toBe(server)
       const discarded = next.session.serverSession
       Pool.discard(next.session)
