@@ -8,7 +8,6 @@
  * @since 0.1.0
  */
 import * as Arr from "effect/Array"
-import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
@@ -125,12 +124,14 @@ export const plan = <M extends Pick<Member, "idleAt" | "isBusy" | "keepAlive">>(
 ): { readonly due: ReadonlyArray<M>; readonly lapsed: ReadonlyArray<M> } => {
   const due: Array<M> = []
   const lapsed: Array<M> = []
+  const hasLapsed = Idleness.lapseAfter(timeout)
+  const least = Duration.toMillis(idleFor)
   for (const member of members) {
     if (member.isBusy()) continue
     const idle = member.idleAt(now)
-    if (Idleness.hasLapsed(idle, timeout)) {
+    if (hasLapsed(idle)) {
       lapsed.push(member)
-    } else if (member.keepAlive() && idle >= Duration.toMillis(idleFor)) {
+    } else if (member.keepAlive() && idle >= least) {
       due.push(member)
     }
   }
@@ -144,7 +145,10 @@ export const plan = <M extends Pick<Member, "idleAt" | "isBusy" | "keepAlive">>(
  * @category combinators
  */
 export const batches = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
-  Chunk.toReadonlyArray(Chunk.map(Chunk.chunksOf(Chunk.unsafeFromArray(items), batchSize), Chunk.toReadonlyArray))
+  Array.from(
+    { length: Math.ceil(items.length / batchSize) },
+    (_, batch) => items.slice(batch * batchSize, (batch + 1) * batchSize)
+  )
 
 /**
  * A keeper that refreshes with the given effect. `timeout` is how long the server keeps an idle session; where it is not
@@ -177,7 +181,8 @@ export const make = (
       yield* answeredInTime(sane(refresh(due.map((member) => member.lsid()))), Duration.times(known, 1 / 6))
       const answered = yield* Idleness.now
       // An answer that came after the timeout does not tell whether the session was still there when it was refreshed.
-      const alive = due.filter((member) => !Idleness.hasLapsed(member.idleAt(answered), known))
+      const hasLapsed = Idleness.lapseAfter(known)
+      const alive = due.filter((member) => !hasLapsed(member.idleAt(answered)))
       alive.forEach((member) => member.touch(sent))
       yield* Metric.incrementBy(Telemetry.sessionsRefreshed, alive.length)
       return alive.length
@@ -223,10 +228,14 @@ export const make = (
 
   return {
     add: (member) =>
-      Effect.flatMap(Effect.zip(timeout, Idleness.now), ([known, now]) => {
+      Effect.withFiberRuntime((fiber) => {
         members.add(member)
-        const old = Option.exists(known, (limit) => member.idleAt(now) > Duration.toMillis(limit) / 2)
-        return old && member.keepAlive() ? urgent.open : Effect.void
+        const idle = member.idleAt(Idleness.nowOf(fiber))
+        if (idle <= moment || !member.keepAlive()) return Effect.void
+        return Effect.flatMap(
+          timeout,
+          (known) => Option.exists(known, (limit) => idle > Duration.toMillis(limit) / 2) ? urgent.open : Effect.void
+        )
       }),
     remove: (member) => void members.delete(member),
     members: () => [...members],
@@ -243,6 +252,9 @@ export const make = (
 
 // MongoDB's default of localLogicalSessionTimeoutMinutes: how often to look again while no server has told its own.
 const unknownTimeout = Duration.minutes(30)
+
+// Milliseconds of idleness that are short for any server: none keeps sessions for less than a minute.
+const moment = 30_000
 
 const patiently: Schedule.Schedule<unknown> = Schedule.exponential(Duration.seconds(1)).pipe(
   Schedule.union(Schedule.spaced(Duration.seconds(30)))

@@ -44,7 +44,13 @@ export const latest = (a: Instant, b: Instant): Instant => (elapsed(a, b) > 0 ? 
 const minute = 60_000
 
 /** Whether the server may have dropped a session that was idle for so many milliseconds. */
-export const hasLapsed = (idle: number, timeout: Duration.Duration): boolean => idle >= Duration.toMillis(timeout)
+export const hasLapsed = (idle: number, timeout: Duration.Duration): boolean => lapseAfter(timeout)(idle)
+
+/** {@link hasLapsed} for many sessions. */
+export const lapseAfter = (timeout: Duration.Duration): (idle: number) => boolean => {
+  const limit = Duration.toMillis(timeout)
+  return (idle) => idle >= limit
+}
 
 /**
  * Whether a session from the pool must not be handed out: lapsed, or with less than a minute to live (specification
