@@ -14,7 +14,7 @@ import { dual } from "effect/Function"
 import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "./CausalToken.js"
 import * as MongoClient from "./internal/connection.js"
@@ -167,7 +167,11 @@ export const scoped: {
   <A, E, R, Client = MongoClient.MongoClient>(
     effect: Effect.Effect<A, E, R>,
     options?: Options<Client>
-  ): Effect.Effect<A, E | AcquireError, NoInfer<Client> | Exclude<R, Session>> => Effect.provide(effect, layer(options))
+  ): Effect.Effect<A, E | AcquireError, NoInfer<Client> | Exclude<R, Session>> =>
+    // Not by the layer, which is made for more than one.
+    Effect.scopedWith((scope) =>
+      Effect.flatMap(Scope.extend(make(options), scope), (session) => provide(effect, session))
+    )
 )
 
 /**
