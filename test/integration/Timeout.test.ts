@@ -3,6 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
+import * as Database from "../../src/Database.js"
+import * as MongoClient from "../../src/MongoClient.js"
 import { Label } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
@@ -210,8 +212,25 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           // What the types leave out, a program without types may still say.
           const options: object = { timeoutMS: 100 }
           const refused = { _tag: "InvalidInTransaction" }
-          const insert = items.insertOne({ _id: 1 }, options)
-          expect(yield* Effect.flip(Transaction.run(insert))).toMatchObject({ ...refused, option: "timeoutMS" })
+          const database = Database.make(place.items.dbName)
+          const operations = [
+            items.insertOne({ _id: 1 }, options),
+            items.bulkWrite([{ insertOne: { document: { _id: 1 } } }], options),
+            MongoClient.bulkWrite([], options),
+            database.command({ ping: 1 }, options),
+            items.findOne({}, options),
+            items.distinct("_id", {}, options),
+            ...[
+              items.find({}, options),
+              items.aggregate([], options),
+              database.aggregate([], options),
+              database.runCursorCommand({ find: "items" }, options)
+            ].map((rows) => Stream.runDrain(rows))
+          ]
+          for (const operation of operations) {
+            const error = yield* Effect.flip(Transaction.run(operation))
+            expect(error).toMatchObject({ ...refused, option: "timeoutMS" })
+          }
           for (const end of [Transaction.commitWith, Transaction.abortWith]) {
             const run = Transaction.run(end({ timeout: "1 second" }))
             expect(yield* Effect.flip(run)).toMatchObject({ ...refused, option: "timeout" })
