@@ -164,7 +164,7 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
               expect(maybe.size, "unknown").toBeGreaterThan(0)
             }))
         ),
-      300_000
+      600_000
     )
   })
 })
