@@ -117,7 +117,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("requiresNew that conflicts ends at its time limit, and the one around may go on", (context) =>
       inPlace(context, (place) =>
         Effect.gen(function*() {
-          const own = Transaction.run(place.insert(1), { propagation: "requiresNew", timeout: "200 millis" })
+          const own = Transaction.run(place.insert(1), { propagation: "requiresNew", timeout: "1 second" })
           const failure = yield* Transaction.run(Effect.zipRight(place.insert(1), Effect.flip(own)))
           expect(failure).toMatchObject({ _tag: "TransactionAborted", nested: true })
           expect((yield* place.monitor.named("commitTransaction")).map(({ outcome }) => outcome)).toEqual(["succeeded"])
