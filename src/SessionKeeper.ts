@@ -10,14 +10,15 @@
 import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
 import * as Idleness from "./internal/idleness.js"
+import * as Reporting from "./internal/reporting.js"
+import * as Spans from "./internal/spans.js"
 import { MongoError } from "./MongoError.js"
-import * as Telemetry from "./Telemetry.js"
 
 /**
  * What the keeper knows of a session.
@@ -38,6 +39,10 @@ export interface Member {
   readonly touch: (at: Idleness.Instant) => void
   /** Notes that the session has lapsed, and says whether that is news. */
   readonly noteLapse: () => boolean
+  /** Whether nobody has begun to end the session. */
+  readonly isOpen: () => boolean
+  /** The span that it was opened in. */
+  readonly openedIn: Tracer.AnySpan | undefined
   /** Ends the session. */
   readonly close: Effect.Effect<void>
 }
@@ -184,41 +189,45 @@ export const make = (
       const hasLapsed = Idleness.lapseAfter(known)
       const alive = due.filter((member) => !hasLapsed(member.idleAt(answered)))
       alive.forEach((member) => member.touch(sent))
-      yield* Metric.incrementBy(Telemetry.sessionsRefreshed, alive.length)
+      yield* Reporting.refreshed(alive.length)
       return alive.length
-    }).pipe(Effect.tapError((error) => Telemetry.refreshFailed(batch.length, error.reason)))
+    }).pipe(Effect.tapError((error) => Reporting.refreshFailed(batch.length, error.reason)))
 
   const report = (lapsed: ReadonlyArray<Member>, known: Duration.Duration) => {
     const news = lapsed.filter((member) => member.noteLapse())
-    return Effect.when(Telemetry.lapsed(news.length, known), () => news.length > 0)
+    return Effect.when(Reporting.lapsed(news.length, known), () => news.length > 0)
   }
 
   // A batch that fails keeps no other from being sent.
-  const pass = Effect.gen(function*() {
-    const known = yield* timeout
-    if (Option.isNone(known) || members.size === 0) return { refreshed: [], failures: [], lapsed: 0 }
-    const idleFor = options.idleFor === undefined
-      ? Duration.times(known.value, 1 / 3)
-      : Duration.decode(options.idleFor)
-    const { due, lapsed } = plan(members, yield* Idleness.now, known.value, idleFor)
-    yield* report(lapsed, known.value)
-    const results = yield* Effect.forEach(batches(due), (batch) => Effect.either(keep(batch, known.value, idleFor)), {
-      concurrency: 3
+  const pass = (total: { -readonly [K in keyof Round]: Round[K] }) =>
+    Effect.gen(function*() {
+      const known = yield* timeout
+      total.lapsed = 0
+      if (Option.isNone(known) || members.size === 0) return
+      const idleFor = options.idleFor === undefined
+        ? Duration.times(known.value, 1 / 3)
+        : Duration.decode(options.idleFor)
+      const { due, lapsed } = plan(members, yield* Idleness.now, known.value, idleFor)
+      total.lapsed = lapsed.length
+      yield* report(lapsed, known.value)
+      const kept = Effect.forEach(batches(due), (batch) => Effect.either(keep(batch, known.value, idleFor)), {
+        concurrency: 3
+      })
+      yield* Spans.keepAlive(
+        due.length,
+        Effect.flatMap(kept, (results) => {
+          const [failures, refreshed] = Arr.separate(results)
+          total.refreshed += refreshed.reduce((sum, count) => sum + count, 0)
+          total.commands += refreshed.filter((count) => count > 0).length
+          return failures[0] === undefined ? Effect.void : Effect.fail(failures[0])
+        })
+      )
     })
-    const [failures, refreshed] = Arr.separate(results)
-    return { refreshed: refreshed.filter((count) => count > 0), failures, lapsed: lapsed.length }
-  })
 
   // All is planned anew at each try, so that what becomes due during an outage is refreshed as soon as it is over.
   const round: Effect.Effect<Round> = Effect.suspend(() => {
     const total = { refreshed: 0, commands: 0, lapsed: 0 }
-    return pass.pipe(
-      Effect.flatMap(({ failures, lapsed, refreshed }) => {
-        total.refreshed += refreshed.reduce((sum, count) => sum + count, 0)
-        total.commands += refreshed.length
-        total.lapsed = lapsed
-        return failures[0] === undefined ? Effect.void : Effect.fail(failures[0])
-      }),
+    return pass(total).pipe(
       Effect.retry(options.retry ?? patiently),
       // Logged and counted above; the next round tries again.
       Effect.ignore,

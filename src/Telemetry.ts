@@ -1,20 +1,21 @@
 /**
- * The names of everything that this library reports about itself, and the metrics behind them.
+ * The names of everything that this library reports about itself, and the metrics behind them. The page
+ * `docs/telemetry.md` explains each of them.
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Metric from "effect/Metric"
-import * as Option from "effect/Option"
+import type * as Metric from "effect/Metric"
 import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
+import { conventional, counter, gauge, seconds } from "./internal/metrics.js"
 import { MongoError, type Reason } from "./MongoError.js"
+
+export * from "./internal/driverMetrics.js"
 
 /**
  * Sessions open at this moment, over all clients of the process.
@@ -22,7 +23,11 @@ import { MongoError, type Reason } from "./MongoError.js"
  * @since 0.1.0
  * @category models
  */
-export const sessionsOpen = Metric.gauge("mongo.session.open", { description: "Sessions open at this moment" })
+export const sessionsOpen: Metric.Metric.Gauge<number> = gauge(
+  "mongo.session.open",
+  "{session}",
+  "Sessions open at this moment"
+)
 
 /**
  * Sessions refreshed by the keep-alive.
@@ -30,10 +35,11 @@ export const sessionsOpen = Metric.gauge("mongo.session.open", { description: "S
  * @since 0.1.0
  * @category models
  */
-export const sessionsRefreshed = Metric.counter("mongo.session.refreshed", {
-  description: "Sessions refreshed by the keep-alive",
-  incremental: true
-})
+export const sessionsRefreshed: Metric.Metric.Counter<number> = counter(
+  "mongo.session.refreshed",
+  "{session}",
+  "Sessions refreshed by the keep-alive"
+)
 
 /**
  * `refreshSessions` commands of the keep-alive that failed.
@@ -41,10 +47,11 @@ export const sessionsRefreshed = Metric.counter("mongo.session.refreshed", {
  * @since 0.1.0
  * @category models
  */
-export const refreshFailures = Metric.counter("mongo.session.refresh.failures", {
-  description: "refreshSessions commands that failed",
-  incremental: true
-})
+export const refreshFailures: Metric.Metric.Counter<number> = counter(
+  "mongo.session.refresh.failures",
+  "{command}",
+  "refreshSessions commands that failed"
+)
 
 /**
  * Sessions that were idle for longer than the server keeps them.
@@ -52,10 +59,23 @@ export const refreshFailures = Metric.counter("mongo.session.refresh.failures", 
  * @since 0.1.0
  * @category models
  */
-export const sessionsLapsed = Metric.counter("mongo.session.lapsed", {
-  description: "Sessions idle for longer than the server keeps them",
-  incremental: true
-})
+export const sessionsLapsed: Metric.Metric.Counter<number> = counter(
+  "mongo.session.lapsed",
+  "{session}",
+  "Sessions idle for longer than the server keeps them"
+)
+
+/**
+ * Sessions that were still open when their client closed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const sessionsLeaked: Metric.Metric.Counter<number> = counter(
+  "mongo.session.leaked",
+  "{session}",
+  "Sessions still open when their client closed"
+)
 
 /**
  * Operations that had not settled in time after they were interrupted.
@@ -63,64 +83,100 @@ export const sessionsLapsed = Metric.counter("mongo.session.lapsed", {
  * @since 0.1.0
  * @category models
  */
-export const operationsUnsettled = Metric.counter("mongo.session.unsettled", {
-  description: "Interrupted operations that had not settled in time",
-  incremental: true
-})
+export const operationsUnsettled: Metric.Metric.Counter<number> = counter(
+  "mongo.session.unsettled",
+  "{operation}",
+  "Interrupted operations that had not settled in time"
+)
 
 /**
- * Counts and logs an operation that had not settled within the given time after its interruption.
+ * How long operations waited for their turn in a session or transaction, whether it came or they gave up. Those whose turn it
+ * was at once are not in it.
  *
  * @since 0.1.0
- * @category combinators
+ * @category models
  */
-export const unsettled = (operation: string, waited: Duration.Duration): Effect.Effect<void> =>
-  Effect.zipRight(
-    Metric.increment(operationsUnsettled),
-    Effect.annotateLogs(
-      Effect.logError("an interrupted operation has not settled in time; if it ran in a session, that is broken"),
-      {
-        operation,
-        waited: Duration.format(waited)
-      }
-    )
-  )
+export const laneWait: Metric.Metric.Histogram<number> = seconds(
+  "mongo.session.lane.wait",
+  conventional,
+  "Waits of operations for their turn"
+)
 
 /**
- * Counts and logs sessions that were idle for longer than the server keeps them.
+ * Transactions that have come to their end, by `outcome`. What ends by hand counts as it ended.
  *
  * @since 0.1.0
- * @category combinators
+ * @category models
  */
-export const lapsed = (count: number, timeout: Duration.Duration): Effect.Effect<void> =>
-  Effect.zipRight(
-    Metric.incrementBy(sessionsLapsed, count),
-    Effect.annotateLogs(Effect.logWarning("sessions were idle for longer than the server keeps them"), {
-      sessions: count,
-      timeout: Duration.format(timeout)
-    })
-  )
+export const transactions: Metric.Metric.Counter<number> = counter(
+  "mongo.session.transactions",
+  "{transaction}",
+  "Transactions that have come to their end"
+)
 
 /**
- * Counts and logs a failed refresh of so many sessions.
+ * How long transactions were open on the server, by `outcome`: each attempt from its start to the end of its commit or
+ * abort. An attempt after which the body is run again has the outcome `retried`.
+ *
+ * The server gives a transaction up after 60 seconds (its parameter `transactionLifetimeLimitSeconds`).
  *
  * @since 0.1.0
- * @category combinators
+ * @category models
  */
-export const refreshFailed = (sessions: number, reason: string): Effect.Effect<void> =>
-  Effect.zipRight(
-    Metric.increment(refreshFailures),
-    Effect.annotateLogs(Effect.logWarning("sessions could not be refreshed"), { sessions, reason })
-  )
+export const transactionDuration: Metric.Metric.Histogram<number> = seconds(
+  "mongo.session.transaction.duration",
+  [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 120],
+  "How long transactions were open"
+)
 
 /**
- * Logs a step of closing that failed or took too long. Closing goes on; nothing of it is lost in silence.
+ * Transactions that were still open after half of the time that the server gives them by default.
  *
  * @since 0.1.0
- * @category combinators
+ * @category models
  */
-export const closingFailed = (step: string, problem: string): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logWarning("a step of closing did not succeed"), { step, problem })
+export const longTransactions: Metric.Metric.Counter<number> = counter(
+  "mongo.session.transaction.long",
+  "{transaction}",
+  "Transactions open for more than 30 seconds"
+)
+
+/**
+ * Runs of a transaction's body, or of its commit, that are repeated; by `label`, the error label that allows it, and
+ * `step`, `body` or `commit`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const transactionRetries: Metric.Metric.Counter<number> = counter(
+  "mongo.session.transaction.retries",
+  "{retry}",
+  "Repeated runs of a transaction's body or commit"
+)
+
+/**
+ * Hooks of transactions that failed, by `moment`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const hookFailures: Metric.Metric.Counter<number> = counter(
+  "mongo.session.transaction.hook.failures",
+  "{hook}",
+  "Hooks of transactions that failed"
+)
+
+/**
+ * Change streams that were resumed after a failure, by its `reason`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const streamsResumed: Metric.Metric.Counter<number> = counter(
+  "mongo.session.changestream.resumed",
+  "{stream}",
+  "Change streams that were resumed after a failure"
+)
 
 /**
  * How a transaction ended, as the tag `outcome` of {@link transactions}.
@@ -135,52 +191,6 @@ export const closingFailed = (step: string, problem: string): Effect.Effect<void
  * @category models
  */
 export type TransactionOutcome = "committed" | "rolledBack" | "aborted" | "doomed" | "unknown"
-
-/**
- * The outcome that each end of a transaction counts as.
- *
- * @internal
- */
-export const outcomeOf = {
-  committed: "committed",
-  aborted: "rolledBack",
-  refused: "rolledBack",
-  unknown: "unknown"
-} as const
-
-/**
- * Transactions that have come to their end, by `outcome`. What ends by hand counts as it ended.
- *
- * @since 0.1.0
- * @category models
- */
-export const transactions = Metric.counter("mongo.session.transactions", {
-  description: "Transactions that have come to their end",
-  incremental: true
-})
-
-/**
- * Runs of a transaction's body, or of its commit, that are repeated; by `label`, the error label that allows it, and
- * `step`, `body` or `commit`.
- *
- * @since 0.1.0
- * @category models
- */
-export const transactionRetries = Metric.counter("mongo.session.transaction.retries", {
-  description: "Repeated runs of a transaction's body or commit",
-  incremental: true
-})
-
-/**
- * Hooks of transactions that failed.
- *
- * @since 0.1.0
- * @category models
- */
-export const hookFailures = Metric.counter("mongo.session.transaction.hook.failures", {
-  description: "Hooks of transactions that failed",
-  incremental: true
-})
 
 /**
  * A transaction, or its commit, is about to be run again.
@@ -203,93 +213,72 @@ export interface Retry {
   readonly elapsed: Duration.Duration
 }
 
-// Of each step there is one label.
-const retriesOf = {
-  body: Metric.tagged(Metric.tagged(transactionRetries, "label", "TransientTransactionError"), "step", "body"),
-  commit: Metric.tagged(Metric.tagged(transactionRetries, "label", "UnknownTransactionCommitResult"), "step", "commit")
+/**
+ * The names of spans. Those of operations are made of the operation and what it works on: `findOne users`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const spans = {
+  transaction: "transaction",
+  keepAlive: "keepAlive"
 } as const
 
 /**
- * Counts and logs that a transaction, or its commit, is run again, and notes it in the transaction's span.
+ * The names of events in the span of a transaction: {@link TransactionOutcome} at its end, and these.
  *
  * @since 0.1.0
- * @category combinators
+ * @category models
  */
-export const retried = (retry: Retry): Effect.Effect<void> =>
-  Effect.gen(function*() {
-    const { attempt, label, reason, step } = retry
-    yield* Metric.increment(retriesOf[step])
-    yield* event("retry", { attempt, label, reason, step })
-    yield* Effect.annotateLogs(Effect.logDebug("a transaction is run again"), {
-      attempt,
-      step,
-      reason,
-      label,
-      delay: Duration.format(retry.delay)
-    })
-  })
-
-const by = (outcome: TransactionOutcome) => Metric.tagged(transactions, "outcome", outcome)
-
-// Made once: a tagged metric is dear to make.
-const byOutcome = {
-  committed: by("committed"),
-  rolledBack: by("rolledBack"),
-  aborted: by("aborted"),
-  doomed: by("doomed"),
-  unknown: by("unknown")
+export const events = {
+  retry: "retry",
+  long: "long"
 } as const
 
 /**
- * Counts how a transaction ended, and notes it in its span.
+ * The names of attributes of spans, and of their events. Most are those of OpenTelemetry's conventions.
  *
  * @since 0.1.0
- * @category combinators
+ * @category models
  */
-export const ended = (outcome: TransactionOutcome): Effect.Effect<void> =>
-  Effect.zipRight(
-    Metric.increment(byOutcome[outcome]),
-    event(outcome, {})
-  )
+export const attributes = {
+  system: "db.system.name",
+  namespace: "db.namespace",
+  collection: "db.collection.name",
+  operation: "db.operation.name",
+  statusCode: "db.response.status_code",
+  errorType: "error.type",
+  serverAddress: "server.address",
+  serverPort: "server.port",
+  lsid: "db.mongodb.lsid",
+  txnNumber: "db.mongodb.txn_number",
+  sessions: "mongo.session.count",
+  attempt: "attempt",
+  label: "label",
+  reason: "reason",
+  step: "step"
+} as const
 
 /**
- * Counts and logs a hook that failed. What the transaction did stays as it is.
+ * The messages in the log.
  *
  * @since 0.1.0
- * @category combinators
+ * @category models
  */
-export const hookFailed = (moment: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.zipRight(
-    Metric.increment(Metric.tagged(hookFailures, "moment", moment)),
-    Effect.annotateLogs(Effect.logError("a hook of a transaction failed", cause), { moment })
-  )
-
-/**
- * Logs that it could not be found out whether a commit had happened.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const verificationFailed = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.logError("it could not be verified whether a transaction was committed", cause)
-
-/**
- * Logs that a transaction could not be aborted; the server does so by itself, after a minute.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const abortFailed = (problem: string): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logWarning("a transaction could not be aborted"), { problem })
-
-const event = (name: string, attributes: Record<string, unknown>): Effect.Effect<void> =>
-  whenTraced(
-    Effect.flatMap(Effect.option(Effect.currentSpan), (span) =>
-      Option.isNone(span)
-        ? Effect.void
-        : Effect.map(Clock.currentTimeNanos, (now) => span.value.event(name, now, attributes))),
-    Effect.void
-  )
+export const messages = {
+  unsettled: "an interrupted operation has not settled in time; if it ran in a session, that is broken",
+  lapsed: "sessions were idle for longer than the server keeps them",
+  refreshFailed: "sessions could not be refreshed",
+  leaked: "sessions were still open when their client closed",
+  closingFailed: "a step of closing did not succeed",
+  waiting: "waited more than 10s for the session",
+  retried: "a transaction is run again",
+  long: "a transaction is open for longer than half of the time that the server gives it by default",
+  hookFailed: "a hook of a transaction failed",
+  verificationFailed: "it could not be verified whether a transaction was committed",
+  abortFailed: "a transaction could not be aborted",
+  streamResumed: "a change stream is resumed"
+} as const
 
 /**
  * Whether anybody looks at the spans of a fiber. One that nobody looks at costs as much as a command of the driver.
@@ -299,26 +288,7 @@ const event = (name: string, attributes: Record<string, unknown>): Effect.Effect
 export const isTraced = ({ currentTracer }: Pick<Fiber.RuntimeFiber<unknown, unknown>, "currentTracer">): boolean =>
   currentTracer !== defaultTracer
 
-const whenTraced = <A, E, R>(traced: Effect.Effect<A, E, R>, untraced: Effect.Effect<A, E, R>) =>
-  Effect.withFiberRuntime<A, E, R>((fiber) => isTraced(fiber) ? traced : untraced)
-
 const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
-
-/**
- * The span around a transaction, with all its attempts. None is made with Effect's default tracer, which keeps nothing.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const transaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  whenTraced(
-    Effect.useSpan(
-      "transaction",
-      { attributes: { "db.system.name": "mongodb" }, captureStackTrace: false },
-      (span) => Effect.withParentSpan(effect, span)
-    ),
-    effect
-  )
 
 /**
  * The span around one operation of data access, with the names of OpenTelemetry's conventions for databases. Documents
@@ -357,27 +327,4 @@ export const operation = <A, E, R>(
             span.attribute("error.type", error._tag)
           }
         }))
-  )
-
-/**
- * Change streams that were resumed after a failure, by its `reason`.
- *
- * @since 0.1.0
- * @category models
- */
-export const streamsResumed = Metric.counter("mongo.session.changestream.resumed", {
-  description: "Change streams that were resumed after a failure",
-  incremental: true
-})
-
-/**
- * Counts and logs that a change stream is about to be resumed.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const streamResumed = (reason: Reason, delay: Duration.Duration): Effect.Effect<void> =>
-  Effect.zipRight(
-    Metric.increment(Metric.tagged(streamsResumed, "reason", reason)),
-    Effect.annotateLogs(Effect.logDebug("a change stream is resumed"), { reason, delay: Duration.format(delay) })
   )

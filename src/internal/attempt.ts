@@ -15,6 +15,7 @@ import type { Deadline } from "./deadline.js"
 import type { RunningFiber } from "./fiber.js"
 import type * as Lane from "./lane.js"
 import type { Ended } from "./outcome.js"
+import type { Watch } from "./transactionWatch.js"
 import { isOfServer, transientOf } from "./transient.js"
 
 /**
@@ -90,6 +91,8 @@ export interface Attempt {
   /** The failure of a joined part that had written. */
   halfDone: Cause.Cause<unknown> | undefined
   hooks: ReadonlyArray<Hook>
+  /** Watches the transaction on the server. */
+  watch: Watch | undefined
   /** The hooks of transactions that the body has ended by hand before it started another, and how those ended. */
   readonly past: Array<{ readonly ended: Ended; readonly hooks: ReadonlyArray<Hook> }>
 }
@@ -153,6 +156,7 @@ export const make = ({ isSandbox, lane, number, options, outer, run, sessionLane
     doom: undefined,
     halfDone: undefined,
     hooks: [],
+    watch: undefined,
     past: []
   })
 

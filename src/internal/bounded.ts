@@ -10,8 +10,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { constVoid } from "effect/Function"
-import * as Telemetry from "../Telemetry.js"
 import { clockOf, type RunningFiber } from "./fiber.js"
+import * as Reporting from "./reporting.js"
 
 /**
  * Waits for an effect for at most so long, and says whether it came to its end; a further interruption does not cut the
@@ -89,8 +89,8 @@ export const closingStep = <E, R>(
   problem: (error: E) => string
 ): Effect.Effect<void, never, R> =>
   Effect.flatMap(
-    within(time, Effect.catchAll(effect, (error) => Telemetry.closingFailed(step, problem(error)))),
-    (inTime) => inTime ? Effect.void : Telemetry.closingFailed(step, "not done in time")
+    within(time, Effect.catchAll(effect, (error) => Reporting.closingFailed(step, problem(error)))),
+    (inTime) => inTime ? Effect.void : Reporting.closingFailed(step, "not done in time")
   )
 
 /** The name of what a promise was rejected with. Not its message: a driver's may quote documents or hosts. */

@@ -17,13 +17,14 @@ import {
   TransactionDoomed,
   type TransactionEnded
 } from "../SessionErrors.js"
-import * as Telemetry from "../Telemetry.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
 import * as Attempt from "./attempt.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import * as Hooks from "./hooks.js"
 import type { Ended } from "./outcome.js"
+import * as Reporting from "./reporting.js"
 import { type Gate, settled, settledBy, settledWithin } from "./sessionGate.js"
+import * as TransactionWatch from "./transactionWatch.js"
 import { isCommitUnknown, isTransient } from "./transient.js"
 
 /** What manual control can fail with, whatever it does. */
@@ -38,14 +39,10 @@ export const start = (
   gate.inTurn("startTransaction", (part) =>
     Effect.zipRight(
       gate.ready("startTransaction"),
-      Effect.map(
-        Effect.suspend(() => DriverTransaction.start(gate.session(), options)),
-        () => {
-          if (part !== undefined) {
-            Attempt.restart(part.of)
-            return
-          }
-          gate.manual = Attempt.make({
+      Effect.withFiberRuntime<void, MongoError>((fiber) =>
+        Effect.map(DriverTransaction.start(gate.session(), options), () => {
+          if (part !== undefined) Attempt.restart(part.of)
+          const { of } = part ?? (gate.manual = Attempt.make({
             number: 1,
             options,
             sessionLane: gate.lane,
@@ -54,8 +51,9 @@ export const start = (
             outer: undefined,
             isSandbox: false,
             run: { isOver: false, timeout }
-          })
-        }
+          }))
+          of.watch = TransactionWatch.begin(fiber, of.number)
+        })
       )
     ))
 
@@ -146,8 +144,12 @@ const end = (
           : undefined
         // What was committed stays so, whatever the answer to a repeated commit is.
         if (ended !== undefined && transaction !== undefined && transaction.ended !== "committed") {
-          if (part === undefined) due = yield* finish(transaction, ended)
-          else transaction.ended = ended
+          if (part === undefined) {
+            due = yield* finish(transaction, ended)
+          } else {
+            transaction.ended = ended
+            transaction.watch?.over(Reporting.outcomeOf[ended])
+          }
         }
         return yield* exit
       })))
@@ -181,8 +183,9 @@ const finish = (
     const due = Hooks.due(transaction, ended)
     transaction.over = true
     transaction.ended = ended
+    transaction.watch?.over(Reporting.outcomeOf[ended])
     if (ended !== "unknown") transaction.hooks = []
-    return Effect.as(isNews ? Telemetry.ended(Telemetry.outcomeOf[ended]) : Effect.void, due)
+    return Effect.as(isNews ? Reporting.ended(Reporting.outcomeOf[ended]) : Effect.void, due)
   })
 
 /** Runs what an open transaction has put off, when its session has ended, and it with it. */

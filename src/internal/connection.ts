@@ -9,6 +9,7 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { constTrue } from "effect/Function"
 import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -16,13 +17,18 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../MongoError.js"
+import { SessionId } from "../SessionId.js"
 import * as SessionKeeper from "../SessionKeeper.js"
 import { closingStep, errorName } from "./bounded.js"
 import { decode, type Settings } from "./clientSettings.js"
-import { type Deployment, fromHello, type TopologyWatch, watchTopology } from "./deployment.js"
+import { type Deployment, type TopologyWatch, watchTopology } from "./deployment.js"
 import * as Gate from "./driver.js"
 import type { RunningFiber } from "./fiber.js"
+import * as Observing from "./observing.js"
 import { make as makePool, type Pool } from "./pool.js"
+import { watchPools } from "./poolMetrics.js"
+import * as Reporting from "./reporting.js"
+import * as Spans from "./spans.js"
 
 /**
  * A connected client.
@@ -59,6 +65,8 @@ export interface Service extends Inspectable.Inspectable {
   readonly pool: Pool
   /** The driver's database of this name, or the one that data access uses when it names none. */
   readonly db: (name: string | undefined) => Driver.Db
+  /** Who is told of this client's operations. */
+  readonly observer: Observing.Observer
   /** Runs a command on the `admin` database without any session. */
   readonly adminCommand: (command: Driver.Document) => Effect.Effect<Driver.Document, MongoError>
 }
@@ -216,6 +224,7 @@ export const make = (options: Options): Effect.Effect<Service, MongoError, Scope
     Effect.gen(function*() {
       const settings = yield* decode(options)
       const driver = yield* Gate.makeClient(options.url, options.driver ?? {})
+      yield* watchPools(driver)
       const watch = yield* watchTopology(driver)
       const close = closeDriver(driver, settings.closeTimeout)
       yield* Effect.onError(restore(Gate.connect(driver, close)), () => Effect.forkDaemon(close))
@@ -250,7 +259,8 @@ export const fromDriver = <E, R>(
     const settings = yield* decode(options)
     const driver = yield* acquire
     return yield* Effect.uninterruptible(
-      Effect.flatMap(watchTopology(driver), (watch) => serve(driver, watch, settings))
+      Effect.flatMap(Effect.zipRight(watchPools(driver), watchTopology(driver)), (watch) =>
+        serve(driver, watch, settings))
     )
   })
 
@@ -292,30 +302,43 @@ const serve = (
 ): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function*() {
     let closed = false
-    const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> =>
-      Gate.call(
-        { operation: Object.keys(command)[0] ?? "command", namespace: "admin", settleTimeout: settings.settleTimeout },
-        ({ signal }) => Gate.adminCommand(driver, command, signal)
-      )
+    const observer = Observing.make(topology.server)
+    const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> => {
+      const name = Object.keys(command)[0] ?? "command"
+      return Observing.operation(observer, { name, database: "admin" }, (observed) =>
+        Gate.call({ operation: name, namespace: "admin", settleTimeout: settings.settleTimeout }, ({ signal }) => {
+          observed?.begins(undefined, constTrue)
+          return Gate.adminCommand(driver, command, signal)
+        }))
+    }
     const knownTimeout = () => {
       const deployment = topology.known()
       return Option.isSome(deployment) ? deployment.value.sessionTimeout : Option.none()
     }
     const sessionTimeout = Effect.sync(knownTimeout)
     const keeper = SessionKeeper.make(
-      (ids) => Effect.asVoid(adminCommand({ refreshSessions: ids })),
+      (ids) =>
+        Effect.asVoid(adminCommand({ refreshSessions: ids })),
       sessionTimeout,
       settings.keepAlive === false ? {} : settings.keepAlive
     )
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         closed = true
-        return Effect.forEach(keeper.members(), (member) => member.close, { concurrency: "unbounded", discard: true })
+        const members = keeper.members()
+        return Effect.zipRight(
+          Reporting.leaked(
+            members.filter((member) =>
+              member.isOpen()
+            ).map(leak)
+          ),
+          Effect.forEach(members, (member) => member.close, { concurrency: "unbounded", discard: true })
+        )
       })
     )
     if (settings.keepAlive !== false) {
       // Forked last, so that its end comes first when the scope closes.
-      yield* Effect.forkScoped(Effect.interruptible(keeper.run))
+      yield* Effect.forkScoped(Effect.interruptible(Spans.apart(keeper.run)))
     }
     const known = (orElse: Effect.Effect<Deployment, MongoError>) =>
       Effect.suspend(() => Option.match(topology.known(), { onNone: () => orElse, onSome: Effect.succeed }))
@@ -323,8 +346,7 @@ const serve = (
     const asking = yield* Effect.makeSemaphore(1)
     const ask = Gate.connect(driver).pipe(
       Effect.zipRight(adminCommand({ hello: 1 })),
-      Effect.map(fromHello),
-      Effect.tap((deployment) => Effect.sync(() => topology.learn(deployment)))
+      Effect.map(topology.learn)
     )
     return {
       ...Inspectable.BaseProto,
@@ -344,9 +366,16 @@ const serve = (
       keeper,
       pool: makePool(driver),
       db: databases(driver, settings.database),
+      observer,
       adminCommand
     }
   })
+
+const leak = ({ lsid, openedIn }: SessionKeeper.Member): Reporting.Leak => ({
+  id: SessionId.fromBytes(lsid().id.buffer).uuid,
+  ...(openedIn?._tag === "Span" ? { span: openedIn.name } : {}),
+  ...(openedIn === undefined ? {} : { traceId: openedIn.traceId, spanId: openedIn.spanId })
+})
 
 // The driver makes a new one each time, which takes as long as an operation's command.
 const databases = (driver: Driver.MongoClient, fallback: string | undefined) => {

@@ -94,23 +94,70 @@ const tooOld = (
     required: `wire version ${required}`
   })
 
+/** Where a server is. */
+export interface Address {
+  readonly host: string
+  /** None of a socket in the file system. */
+  readonly port: number | undefined
+}
+
+/** The address in the form in which the driver has it. */
+export const toAddress = (address: string): Address => {
+  const [, host = address, port] = /^(.+):(\d+)$/.exec(address) ?? []
+  return { host: host.replace(/^\[(.*)\]$/, "$1"), port: port === undefined ? undefined : Number(port) }
+}
+
+type Server = Pick<Driver.ServerDescription, "address" | "type">
+
+/** The server that an operation goes to, as far as it is known before one is selected: the only one, or the primary. */
+export const serverOf = (servers: ReadonlyArray<Server>, isOnPrimary: boolean): Address | undefined => {
+  const found = servers.length === 1
+    ? servers[0]
+    : isOnPrimary
+    ? servers.find(({ type }) => type === "RSPrimary")
+    : undefined
+  return found && toAddress(found.address)
+}
+
+// A client that was connected before this library got it tells nothing of its servers until something changes.
+const serversOf = (hello: Driver.Document, driver: Driver.MongoClient): ReadonlyArray<Server> => {
+  const hosts: ReadonlyArray<unknown> = Array.isArray(hello["hosts"]) ? hello["hosts"] : driver.options.hosts
+  return hosts.map((host) => ({
+    address: String(host),
+    type: host === hello["primary"] ? "RSPrimary" : "Unknown"
+  }))
+}
+
 /** What is known of a client's deployment at this moment. */
 export interface TopologyWatch {
   readonly known: () => Option.Option<Deployment>
-  readonly learn: (deployment: Deployment) => void
+  readonly learn: (hello: Driver.Document) => Deployment
+  /** See {@link serverOf}. */
+  readonly server: (isOnPrimary: boolean) => Address | undefined
 }
 
 // The topology's latest state in which something was known: while a primary is being elected, what was true of the
-// deployment before still is.
+// deployment before still is. Not so of its servers.
 export const watchTopology = (driver: Driver.MongoClient): Effect.Effect<TopologyWatch, never, Scope.Scope> =>
   Effect.gen(function*() {
     let known = Option.none<Deployment>()
+    let servers: ReadonlyArray<Server> = []
     const listener = (event: Driver.TopologyDescriptionChangedEvent): void => {
+      servers = [...event.newDescription.servers.values()]
       known = Option.orElse(fromTopology(event.newDescription), () => known)
     }
     yield* Effect.acquireRelease(
       Effect.sync(() => driver.on("topologyDescriptionChanged", listener)),
       () => Effect.sync(() => driver.off("topologyDescriptionChanged", listener))
     )
-    return { known: () => known, learn: (deployment: Deployment) => void (known = Option.some(deployment)) }
+    return {
+      known: () => known,
+      learn: (hello: Driver.Document) => {
+        const deployment = fromHello(hello)
+        known = Option.some(deployment)
+        if (servers.length === 0) servers = serversOf(hello, driver)
+        return deployment
+      },
+      server: (isOnPrimary: boolean) => serverOf(servers, isOnPrimary)
+    }
   })

@@ -18,11 +18,11 @@ import { CausalToken } from "../CausalToken.js"
 import { MongoError } from "../MongoError.js"
 import { SessionId } from "../SessionId.js"
 import type * as SessionOptions from "../SessionOptions.js"
-import * as Telemetry from "../Telemetry.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
 import { within } from "./bounded.js"
 import * as Cursors from "./cursors.js"
 import { isDriverFailure, toCause, toMongoError } from "./failure.js"
+import * as Reporting from "./reporting.js"
 import * as Signal from "./signal.js"
 
 /** What a call is for and how long an interruption may wait for it. */
@@ -130,7 +130,7 @@ const settle = (options: CallOptions, settled: Promise<void>): Effect.Effect<voi
     within(options.settleTimeout, Effect.promise(() => settled)),
     (inTime) =>
       inTime ? Effect.void : Effect.zipRight(
-        Telemetry.unsettled(options.operation, options.settleTimeout),
+        Reporting.unsettled(options.operation, options.settleTimeout),
         options.onUnsettled ?? Effect.void
       )
   )

@@ -65,6 +65,14 @@ export const mayBeBegun = (session: Driver.ClientSession): boolean =>
 /** Whether nothing was sent of the last transaction that was started, so that the server knows only those before. */
 export const isUnsent = (session: Driver.ClientSession): boolean => (hidden(session).txnNumberIncrement ?? 0) > 0
 
+/** The number of a driver session's transaction, also where nothing of it was sent yet. */
+export const transactionNumberOf = (session: Driver.ClientSession): number =>
+  session.serverSession.txnNumber + (hidden(session).txnNumberIncrement ?? 0)
+
+/** Whether the driver keeps the end of the last transaction that was started to itself: nothing was sent of it. */
+export const sendsNothing = (session: Driver.ClientSession): boolean =>
+  isUnsent(session) || stateOf(session) === "starting"
+
 /**
  * Runs an operation, and keeps the transaction as it was if that was just started and the operation could not be encoded.
  *

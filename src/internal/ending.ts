@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { Label, MongoError } from "../MongoError.js"
-import * as Telemetry from "../Telemetry.js"
 import { behind, type Part } from "./attempt.js"
 import * as Backoff from "./backoff.js"
 import { within } from "./bounded.js"
@@ -16,7 +15,9 @@ import type * as MongoClient from "./connection.js"
 import type { Deadline } from "./deadline.js"
 import * as Gate from "./driver.js"
 import * as DriverTransaction from "./driverTransaction.js"
+import * as Observing from "./observing.js"
 import * as Outcome from "./outcome.js"
+import * as Reporting from "./reporting.js"
 import { type Gate as SessionGate, settled, settledBy, settledWithin } from "./sessionGate.js"
 import { isCommitAnswered, isCommitUnknown, isTransient } from "./transient.js"
 
@@ -73,7 +74,7 @@ export const make = <VR, OR>(
     : Effect.flatMap(
       behind(verifyCommit, part),
       Exit.match({
-        onFailure: (cause) => Effect.as(Telemetry.verificationFailed(cause), "silent" as const),
+        onFailure: (cause) => Effect.as(Reporting.verificationFailed(cause), "silent" as const),
         onSuccess: (isCommitted) => Effect.succeed(isCommitted ? "committed" as const : "notCommitted" as const)
       })
     )
@@ -194,7 +195,7 @@ const abortDriver = (gate: SessionGate, timeout: Duration.Duration | undefined):
       ? Effect.void
       : Effect.catchAll(
         settledWithin(gate, "abortTransaction", timeout, DriverTransaction.abort),
-        (error) => Telemetry.abortFailed(error.reason)
+        (error) => Reporting.abortFailed(error.reason)
       )
   )
 
@@ -206,16 +207,20 @@ const abortLate = (
 ): Effect.Effect<Outcome.VerifiedFacts["late"]> =>
   Effect.suspend(() => {
     let late: Outcome.VerifiedFacts["late"] = "unknown"
-    const send = Gate.call(
-      { operation: "abortTransaction", settleTimeout: gate.settleTimeout },
-      ({ signal }) => DriverTransaction.abortByName(client.driver, name, signal)
-    )
+    const operation = "abortTransaction"
+    const send = Observing.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
+      observed?.beginsInTransaction(gate.session())
+      return Gate.call(
+        { operation, settleTimeout: gate.settleTimeout },
+        ({ signal }) => DriverTransaction.abortByName(client.driver, name, signal)
+      )
+    })
     const told = Effect.matchEffect(send, {
       onSuccess: () => Effect.sync(() => void (late = "aborted")),
       onFailure: (error) => {
         if (error.reason === "NoSuchTransaction") late = "aborted"
         else if (error.reason === "TransactionCommitted") late = "committed"
-        else return Telemetry.abortFailed(error.reason)
+        else return Reporting.abortFailed(error.reason)
         return Effect.void
       }
     })

@@ -21,7 +21,7 @@ import {
   TransactionAborted,
   TransactionDoomed
 } from "../SessionErrors.js"
-import * as Telemetry from "../Telemetry.js"
+import type * as Telemetry from "../Telemetry.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
 import * as Attempt from "./attempt.js"
 import * as Backoff from "./backoff.js"
@@ -34,7 +34,9 @@ import { clockOf } from "./fiber.js"
 import * as Hooks from "./hooks.js"
 import * as Lane from "./lane.js"
 import * as Outcome from "./outcome.js"
+import * as Reporting from "./reporting.js"
 import type { Gate } from "./sessionGate.js"
+import * as TransactionWatch from "./transactionWatch.js"
 
 /** How to run a transaction. */
 export interface Plan<VR, OR> {
@@ -128,7 +130,7 @@ export const run = <A, E, R, VR, OR>(
       Effect.suspend(() => {
         const label = step === "body" ? "TransientTransactionError" : "UnknownTransactionCommitResult"
         const retry = { attempt: part.attempt, step, reason, label, delay, elapsed: elapsed() } as const
-        const told = Telemetry.retried(retry)
+        const told = Reporting.retried(retry)
         return plan.onRetry === undefined
           ? told
           : Effect.zipRight(told, Attempt.behind(plan.onRetry(retry), part))
@@ -138,7 +140,7 @@ export const run = <A, E, R, VR, OR>(
       { of }: Attempt.Part,
       exit: Exit.Exit<A, E | RunError>,
       ended: Exclude<Outcome.Ended, "no">,
-      outcome: Telemetry.TransactionOutcome = Telemetry.outcomeOf[ended]
+      outcome: Telemetry.TransactionOutcome = Reporting.outcomeOf[ended]
     ): Result => ({ _tag: "Finished", exit, hooks: Hooks.due(of, ended), outcome })
 
     const givenUp = (part: Attempt.Part, last: MongoError): Result => {
@@ -275,12 +277,18 @@ export const run = <A, E, R, VR, OR>(
       )
       return Effect.matchCauseEffect(started, {
         onFailure: (cause) => Effect.succeed(finished(part, Exit.failCause(cause), "aborted")),
-        onSuccess: () =>
-          Effect.flatMap(Effect.exit(restore(body)), (exit) =>
+        onSuccess: () => {
+          part.of.watch = TransactionWatch.begin(fiber, number)
+          const done = Effect.flatMap(Effect.exit(restore(body)), (exit) =>
             Effect.catchAllCause(
               Effect.flatMap(back, () => close(part, exit)),
               (defect) => broken(part, defect)
             ))
+          return Effect.map(done, (result) => {
+            part.of.watch?.over(result._tag === "Finished" ? result.outcome : "retried")
+            return result
+          })
+        }
       })
     }
 

@@ -4,9 +4,9 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Telemetry from "../Telemetry.js"
 import { type Attempt, type Hook, type Part, transientFor } from "./attempt.js"
 import type { Ended } from "./outcome.js"
+import * as Reporting from "./reporting.js"
 
 /**
  * Runs the hooks that belong before the commit, one after the other, and those that these register. One that fails is
@@ -60,7 +60,7 @@ export const reported = ({ exit, moment }: Hook): Effect.Effect<void> =>
     exit,
     Exit.match({
       onSuccess: () => Effect.void,
-      onFailure: (cause) => Telemetry.hookFailed(moment, cause)
+      onFailure: (cause) => Reporting.hookFailed(moment, cause)
     })
   )
 

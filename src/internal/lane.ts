@@ -10,7 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { SessionBusy } from "../SessionErrors.js"
-import type { RunningFiber } from "./fiber.js"
+import { laneWait, messages } from "../Telemetry.js"
+import { clockOf, type RunningFiber } from "./fiber.js"
+import { update } from "./reporting.js"
 
 /** Who asks for the permit: the operation, and the span that it runs in. */
 export interface Claim {
@@ -78,9 +80,12 @@ export const enter = (
     if (lane.holder === undefined) return Effect.succeed(take(lane, operation, fiber))
     const waiter: Waiter = { claim: claimOf(operation, fiber), wake: undefined }
     lane.waiting.add(waiter)
+    const clock = clockOf(fiber)
+    const began = clock.unsafeCurrentTimeNanos()
     // Whether the permit was handed over is looked up here, where nothing can interrupt: a fiber interrupted just as its
     // turn comes passes the permit on instead of taking it to its grave.
     return Effect.flatMap(Effect.exit(restore(turn(lane, waiter))), (exit) => {
+      update(fiber, laneWait, Number(clock.unsafeCurrentTimeNanos() - began) / 1_000_000_000)
       if (Exit.isSuccess(exit)) return Effect.succeed(waiter)
       leave(lane, waiter)
       return Effect.failCause(exit.cause)
@@ -146,7 +151,7 @@ const complain = (lane: Lane, waiter: Waiter): Effect.Effect<void> =>
       }
       const holder = lane.holder?.claim
       return Effect.annotateLogs(
-        Effect.logWarning(`waited more than ${Duration.format(patience)} for the session`),
+        Effect.logWarning(messages.waiting),
         {
           operation: waiter.claim.operation,
           holder: holder?.operation ?? "none",

@@ -5,7 +5,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
@@ -14,7 +13,6 @@ import { SessionEnded, SessionLapsed, type UseError } from "../SessionErrors.js"
 import type { SessionId } from "../SessionId.js"
 import type { Member } from "../SessionKeeper.js"
 import type * as SessionOptions from "../SessionOptions.js"
-import * as Telemetry from "../Telemetry.js"
 import { closingStep, errorName, once, within } from "./bounded.js"
 import { abandon } from "./byHand.js"
 import type * as MongoClient from "./connection.js"
@@ -26,6 +24,7 @@ import * as Idleness from "./idleness.js"
 import * as Lane from "./lane.js"
 import { perform } from "./performing.js"
 import * as Pool from "./pool.js"
+import * as Reporting from "./reporting.js"
 import { type Evaluate, type Gate as Transactional, key, turns } from "./sessionGate.js"
 import * as Signal from "./signal.js"
 
@@ -101,6 +100,7 @@ interface Lapse {
 // than those.
 const begin = (client: MongoClient.Service, options: SessionOptions.Decoded, opener: RunningFiber) => {
   const refs = opener.getFiberRefs()
+  const openedIn = opener.currentSpan
   const lane = Lane.make()
   const signals = Signal.lender()
   const settleTimeout = options.settleTimeout ?? client.settleTimeout
@@ -142,7 +142,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded, ope
       const lapse = lapseAt(Idleness.nowOf(fiber))
       const refusal = closed(operation)
       if (refusal !== undefined || lapse === undefined) return refusal ?? Effect.void
-      return Effect.when(Telemetry.lapsed(1, lapse.timeout), member.noteLapse).pipe(
+      return Effect.when(Reporting.lapsed(1, lapse.timeout), member.noteLapse).pipe(
         // A transaction is gone with its session; what remains of it must not run outside of one.
         Effect.zipRight(
           options.onLapse === "renew" && !session.inTransaction()
@@ -207,6 +207,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded, ope
 
   const gate: Transactional = {
     lane,
+    observer: client.observer,
     settleTimeout,
     timeout: options.timeout ?? client.timeout,
     session: () => session,
@@ -223,6 +224,8 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded, ope
     lsid: () => session.serverSession.id,
     keepAlive: () => options.keepAlive && !ended && !broken,
     isBusy: () => Lane.isBusy(lane),
+    isOpen: () => !ended,
+    openedIn,
     idleAt,
     touch: (at) => {
       lastUsed = Idleness.latest(lastUsed, at)
@@ -237,11 +240,10 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded, ope
     close: once(() => endAtOnce(), Effect.suspend(() => end))
   }
 
-  const labels = opener.getFiberRef(FiberRef.currentMetricLabels)
-  Telemetry.sessionsOpen.unsafeModify(1, labels)
+  Reporting.sessionsOpen(1)
   const left = (): void => {
     client.keeper.remove(member)
-    Telemetry.sessionsOpen.unsafeModify(-1, labels)
+    Reporting.sessionsOpen(-1)
   }
 
   // All that ending comes down to where nothing is to be waited for, as mostly; says whether it has done it.
@@ -262,7 +264,7 @@ const begin = (client: MongoClient.Service, options: SessionOptions.Decoded, ope
         if (yield* within(settleTimeout, Lane.withPermit(lane, "release", Effect.void))) {
           yield* closeCursors(session)
         } else {
-          yield* Telemetry.closingFailed("running operation", "not done in time")
+          yield* Reporting.closingFailed("running operation", "not done in time")
           Pool.markDirty(session)
         }
         const lsid = session.serverSession.id

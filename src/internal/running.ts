@@ -11,7 +11,7 @@ import type { MongoError } from "../MongoError.js"
 import * as Session from "../Session.js"
 import { type AcquireError, type SessionBusy, TransactionEnded, TransactionUnsupported } from "../SessionErrors.js"
 import type * as SessionOptions from "../SessionOptions.js"
-import * as Telemetry from "../Telemetry.js"
+import type * as Telemetry from "../Telemetry.js"
 import * as TransactionOptions from "../TransactionOptions.js"
 import * as Attempt from "./attempt.js"
 import * as ByHand from "./byHand.js"
@@ -19,7 +19,9 @@ import type * as MongoClient from "./connection.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import * as Engine from "./engine.js"
 import * as Lane from "./lane.js"
+import * as Reporting from "./reporting.js"
 import { type Gate, key } from "./sessionGate.js"
+import * as Spans from "./spans.js"
 
 /** What an effect still needs when it is run in a transaction. */
 export type Inside<R> = Exclude<R, Session.Session | Attempt.Transaction>
@@ -130,12 +132,12 @@ export const transaction = <A, E, R, VR, OR>(
           onSuccess: (done) => {
             Lane.leave(gate.lane, held)
             hooks = done.hooks
-            return Effect.zipRight(Telemetry.ended(done.outcome), Exit.map(done.exit, Option.some))
+            return Effect.zipRight(Reporting.ended(done.outcome), Exit.map(done.exit, Option.some))
           }
         })
       })
       return Effect.flatMap(
-        Effect.exit(Telemetry.transaction(inTurn)),
+        Effect.exit(Spans.transaction(inTurn)),
         (exit) => hooks.length === 0 ? exit : Effect.zipRight(whenDone(hooks), exit)
       )
     })

@@ -10,8 +10,10 @@ import { SessionBusy, type SessionEnded, type SessionLapsed, type TransactionEnd
 import * as Attempt from "./attempt.js"
 import { after } from "./bounded.js"
 import { type Deadline, late, start, timedOut } from "./deadline.js"
+import * as DriverTransaction from "./driverTransaction.js"
 import type { RunningFiber } from "./fiber.js"
 import * as Lane from "./lane.js"
+import * as Observing from "./observing.js"
 import type { Signalled } from "./signal.js"
 import { during } from "./timeoutContext.js"
 
@@ -32,6 +34,8 @@ export type Evaluate<A> = (session: Driver.ClientSession, controller: Signalled)
 /** A session, seen from a transaction in it. */
 export interface Gate {
   readonly lane: Lane.Lane
+  /** Who is told of the session's operations. */
+  readonly observer: Observing.Observer
   readonly settleTimeout: Duration.Duration
   /** How long an operation may take in all; absent: no limit. */
   readonly timeout: Duration.Duration | undefined
@@ -120,8 +124,9 @@ export const settled = (
   time: Duration.Duration,
   evaluate: (session: Driver.ClientSession) => PromiseLike<void>
 ): Effect.Effect<void, MongoError> =>
-  Effect.withFiberRuntime((fiber) =>
-    Effect.async((resume) => {
+  Effect.withFiberRuntime((fiber) => {
+    const session = gate.session()
+    const send = Effect.async<void, MongoError>((resume) => {
       const stop = after(fiber, time, () => {
         const labels = [Label.UnknownTransactionCommitResult]
         resume(Effect.zipRight(gate.breakUp, new MongoError({ reason: "TimedOut", operation, labels })))
@@ -131,7 +136,13 @@ export const settled = (
         resume(exit)
       })
     })
-  )
+    return DriverTransaction.sendsNothing(session)
+      ? send
+      : Observing.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
+        observed?.beginsInTransaction(session)
+        return send
+      })
+  })
 
 /**
  * {@link settled}, with a deadline that the driver keeps; should it not, it has as long again as any operation has to

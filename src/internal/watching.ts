@@ -13,11 +13,11 @@ import { batches, placeStream } from "../Cursor.js"
 import type { MongoError } from "../MongoError.js"
 import * as Session from "../Session.js"
 import type { DecodeFailed } from "../SessionErrors.js"
-import * as Telemetry from "../Telemetry.js"
 import * as Backoff from "./backoff.js"
 import * as ChangeCursor from "./changeCursor.js"
 import { decode, type Decoder } from "./changeEvents.js"
 import type { OperationError, Request, Target } from "./operation.js"
+import * as Reporting from "./reporting.js"
 import { advanced, after, isResumable, type Position } from "./resume.js"
 
 /** What one answer of the server has brought; often nothing, for it answers at intervals also when nothing happens. */
@@ -116,7 +116,7 @@ export const steps = <A, R, C>(
         backoff.next(error),
         Option.match({
           onNone: () => Effect.fail(Option.some(error)),
-          onSome: (delay) => Effect.zipRight(Telemetry.streamResumed(error.reason, delay), Effect.sleep(delay))
+          onSome: (delay) => Effect.zipRight(Reporting.streamResumed(error.reason, delay), Effect.sleep(delay))
         })
       )
     })

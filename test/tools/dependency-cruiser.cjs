@@ -40,6 +40,13 @@ const levels = [
     "internal/sessionGate",
     "internal/performing",
     "internal/byHand",
+    "internal/spans",
+    "internal/reporting",
+    "internal/observing",
+    "internal/poolMetrics",
+    "internal/transactionWatch",
+    "internal/driverMetrics",
+    "internal/metrics",
     "Telemetry"
   ),
   modules("SessionKeeper"),

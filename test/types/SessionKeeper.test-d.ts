@@ -1,13 +1,11 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import type * as Metric from "effect/Metric"
 import type * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type { ServerSessionId } from "mongodb"
 import { expectTypeOf } from "vitest"
 import type { MongoError } from "../../src/MongoError.js"
 import * as SessionKeeper from "../../src/SessionKeeper.js"
-import * as Telemetry from "../../src/Telemetry.js"
 
 declare const refresh: (ids: ReadonlyArray<ServerSessionId>) => Effect.Effect<void, MongoError>
 declare const timeout: Effect.Effect<Option.Option<Duration.Duration>>
@@ -82,17 +80,3 @@ expectTypeOf(SessionKeeper.plan(named, now, duration, duration).due).toEqualType
 
 expectTypeOf(SessionKeeper.batches([1, 2])).toEqualTypeOf<ReadonlyArray<ReadonlyArray<number>>>()
 expectTypeOf(SessionKeeper.batchSize).toEqualTypeOf<number>()
-
-// Telemetry: metrics that anybody may read, and reports that never fail
-
-expectTypeOf(Telemetry.sessionsOpen).toEqualTypeOf<Metric.Metric.Gauge<number>>()
-expectTypeOf(Telemetry.sessionsRefreshed).toEqualTypeOf<Metric.Metric.Counter<number>>()
-expectTypeOf(Telemetry.refreshFailures).toEqualTypeOf<Metric.Metric.Counter<number>>()
-expectTypeOf(Telemetry.sessionsLapsed).toEqualTypeOf<Metric.Metric.Counter<number>>()
-expectTypeOf(Telemetry.operationsUnsettled).toEqualTypeOf<Metric.Metric.Counter<number>>()
-expectTypeOf(Telemetry.unsettled).toEqualTypeOf<
-  (operation: string, waited: Duration.Duration) => Effect.Effect<void>
->()
-expectTypeOf(Telemetry.lapsed).toEqualTypeOf<(count: number, timeout: Duration.Duration) => Effect.Effect<void>>()
-expectTypeOf(Telemetry.refreshFailed).toEqualTypeOf<(sessions: number, reason: string) => Effect.Effect<void>>()
-expectTypeOf(Telemetry.closingFailed).toEqualTypeOf<(step: string, problem: string) => Effect.Effect<void>>()

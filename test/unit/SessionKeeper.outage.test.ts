@@ -41,6 +41,8 @@ const member = (name: number, lastUsed: Idleness.Instant): Kept => {
       kept.lastUsed = at
     },
     noteLapse: () => false,
+    isOpen: () => true,
+    openedIn: undefined,
     close: Effect.void
   }
   return kept

@@ -42,6 +42,8 @@ const member = (name: number, lastUsed: Idleness.Instant): Kept => {
       kept.lapseNoted = true
       return news
     },
+    isOpen: () => true,
+    openedIn: undefined,
     close: Effect.void
   }
   return kept

@@ -1,0 +1,122 @@
+/**
+ * Spans and their events. With Effect's default tracer, which keeps nothing, none is made and nothing is computed for one.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
+import * as Tracer from "effect/Tracer"
+import { MongoError } from "../MongoError.js"
+import { attributes, spans } from "../Telemetry.js"
+import { clockOf, type RunningFiber } from "./fiber.js"
+
+const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/** Whether anybody looks at the spans of a fiber: one that nobody looks at costs as much as a command of the driver. */
+export const isTraced = ({ currentTracer }: RunningFiber): boolean => currentTracer !== defaultTracer
+
+/** The span that a fiber is in, unless it is another process's. */
+export const spanOf = ({ currentSpan }: RunningFiber): Tracer.Span | undefined =>
+  currentSpan?._tag === "Span" ? currentSpan : undefined
+
+/** Notes an event in the span that a fiber is in, or in the given one. */
+export const event = (
+  fiber: RunningFiber,
+  name: string,
+  given: Record<string, unknown> = {},
+  span: Tracer.Span | undefined = spanOf(fiber)
+): void => {
+  if (isTraced(fiber) && span?.status._tag === "Started") {
+    span.event(name, clockOf(fiber).unsafeCurrentTimeNanos(), given)
+  }
+}
+
+/** The span around a transaction, with all its attempts. */
+export const transaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime<A, E, R>((fiber) =>
+    isTraced(fiber)
+      ? Effect.useSpan(
+        spans.transaction,
+        { attributes: { [attributes.system]: system }, captureStackTrace: false },
+        (span) => Effect.withParentSpan(effect, span)
+      )
+      : effect
+  )
+
+/** The span around a round of the keep-alive in which so many sessions are to be refreshed. */
+export const keepAlive = <A, E, R>(sessions: number, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime<A, E, R>((fiber) =>
+    sessions > 0 && isTraced(fiber)
+      ? Effect.useSpan(
+        spans.keepAlive,
+        {
+          attributes: { [attributes.system]: system, [attributes.sessions]: sessions },
+          captureStackTrace: false
+        },
+        (span) => failing(span, Effect.withParentSpan(effect, span))
+      )
+      : effect
+  )
+
+/** An effect without the span that it is in: what goes on in the background is no part of what has begun it. */
+export const apart = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.mapInputContext(
+    effect,
+    (context: Context.Context<R>) => Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>
+  )
+
+/** An operation, as spans and metrics call it. */
+export interface Name {
+  readonly name: string
+  readonly database: string
+  readonly collection?: string | undefined
+}
+
+/**
+ * The span around an operation of data access, with the names of OpenTelemetry's conventions for databases. Documents and
+ * filters are never in it.
+ */
+export const operation = <A, E, R>(
+  { collection, database, name }: Name,
+  effect: (span: Tracer.Span) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.useSpan(
+    `${name} ${collection ?? database}`,
+    {
+      kind: "client",
+      captureStackTrace: false,
+      attributes: {
+        [attributes.system]: system,
+        [attributes.namespace]: database,
+        [attributes.operation]: name,
+        ...(collection === undefined ? {} : { [attributes.collection]: collection })
+      }
+    },
+    (span) => failing(span, Effect.withParentSpan(effect(span), span))
+  )
+
+/** What `db.system.name` says. */
+export const system = "mongodb"
+
+/** Why something has failed, in one word of which there are not many. */
+export const errorTypeOf = (cause: Cause.Cause<unknown>): string => {
+  const failure = Cause.squash(cause)
+  if (Cause.isInterruptedOnly(cause)) return "interrupted"
+  if (failure instanceof MongoError) return failure.reason
+  if (Predicate.hasProperty(failure, "_tag") && typeof failure._tag === "string") return failure._tag
+  // What OpenTelemetry calls whatever has no name.
+  return failure instanceof Error ? failure.name : "_OTHER"
+}
+
+const failing = <A, E, R>(span: Tracer.Span, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.onExit(effect, (exit) => {
+    if (Exit.isSuccess(exit)) return Effect.void
+    span.attribute(attributes.errorType, errorTypeOf(exit.cause))
+    const failure = Cause.squash(exit.cause)
+    if (failure instanceof MongoError && failure.code !== undefined) {
+      span.attribute(attributes.statusCode, String(failure.code))
+    }
+    return Effect.void
+  })
