@@ -185,7 +185,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(spans.map(({ name, parent }) => [name, parent])).toEqual([
             ["transaction", undefined],
             ["part", "transaction"],
-            ["part", "transaction"]
+            ["abortTransaction admin", "transaction"],
+            ["part", "transaction"],
+            ["commitTransaction admin", "transaction"]
           ])
         })))
 

@@ -1,0 +1,126 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
+import * as TestClock from "effect/TestClock"
+import type { Address } from "../../src/internal/deployment.js"
+import * as Observing from "../../src/internal/observing.js"
+import { errorTypeOf, type Name } from "../../src/internal/spans.js"
+import { MongoError } from "../../src/MongoError.js"
+import { SessionEnded } from "../../src/SessionErrors.js"
+import * as Telemetry from "../../src/Telemetry.js"
+import { recorder } from "../support/spans.js"
+
+const nowhere: Observing.Observer["server"] = () => undefined
+
+const durationOf = (name: string, tags: Record<string, string> = {}) =>
+  Effect.map(
+    Metric.value(
+      Object.entries({
+        "db.system.name": "mongodb",
+        "db.namespace": "shop",
+        "db.operation.name": name,
+        "db.collection.name": "users",
+        ...tags
+      }).reduce((metric, [key, value]) => Metric.tagged(metric, key, value), Telemetry.operationDuration)
+    ),
+    ({ count, sum }) => [count, sum]
+  )
+
+const of = (name: string): Name => ({ name, database: "shop", collection: "users" })
+
+const observe = <A, E>(name: string, effect: Effect.Effect<A, E>) =>
+  Observing.operation(Observing.make(nowhere), of(name), () => effect)
+
+const failure = new MongoError({ reason: "DuplicateKey", operation: "insertOne", code: 11000, labels: [] })
+
+describe("the type of an error", () => {
+  const table: ReadonlyArray<readonly [Cause.Cause<unknown>, string]> = [
+    [Cause.fail(failure), "DuplicateKey"],
+    [Cause.fail(new SessionEnded({ operation: "find", reason: "released" })), "SessionEnded"],
+    [Cause.parallel(Cause.interrupt(Effect.runSync(Effect.fiberId)), Cause.fail(failure)), "DuplicateKey"],
+    [Cause.die(new TypeError("user 42")), "TypeError"],
+    [Cause.die("user 42"), "_OTHER"],
+    [Cause.fail({ _tag: 42 }), "_OTHER"],
+    [Cause.interrupt(Effect.runSync(Effect.fiberId)), "interrupted"]
+  ]
+  for (const [cause, expected] of table) {
+    it(`of ${Cause.pretty(cause).split("\n")[0]} is ${expected}`, () => {
+      expect(errorTypeOf(cause)).toBe(expected)
+    })
+  }
+})
+
+describe("the duration of an operation", () => {
+  it.effect("is in seconds, by name, database and collection", () =>
+    Effect.gen(function*() {
+      yield* Effect.zipRight(
+        Effect.fork(observe("aggregate", Effect.sleep("1500 millis"))),
+        TestClock.adjust("1500 millis")
+      )
+      expect(yield* durationOf("aggregate")).toEqual([1, 1.5])
+    }))
+
+  it.effect("has the type of the error of what failed, was interrupted or was a bug", () =>
+    Effect.gen(function*() {
+      yield* Effect.exit(observe("updateOne", Effect.fail(failure)))
+      yield* Effect.exit(observe("updateOne", Effect.die(new TypeError())))
+      const running = yield* Effect.fork(observe("updateOne", Effect.never))
+      yield* Effect.yieldNow()
+      yield* Fiber.interrupt(running)
+      expect(yield* durationOf("updateOne")).toEqual([0, 0])
+      for (const type of ["DuplicateKey", "TypeError", "interrupted"]) {
+        expect(yield* durationOf("updateOne", { "error.type": type })).toEqual([1, 0])
+      }
+    }))
+
+  it.effect("has the tags that its fiber gives to all of its metrics", () =>
+    Effect.gen(function*() {
+      yield* Effect.tagMetrics(observe("deleteOne", Effect.void), "tenant", "blue")
+      expect(yield* durationOf("deleteOne")).toEqual([0, 0])
+      expect(yield* durationOf("deleteOne", { tenant: "blue" })).toEqual([1, 0])
+    }))
+
+  it("is told with the same tags each time, for new ones are dear to look up", () => {
+    const observer = Observing.make(nowhere)
+    const labels = observer.labelsOf(of("find"))
+    expect(observer.labelsOf(of("find"))).toBe(labels)
+    expect(observer.labelsOf(of("find"), "TimedOut")).not.toBe(labels)
+    expect(observer.labelsOf({ name: "find", database: "shop" })).not.toBe(labels)
+  })
+
+  it.effect("changes nothing of how it ends", () =>
+    Effect.gen(function*() {
+      expect(yield* observe("find", Effect.succeed(42))).toBe(42)
+      expect(yield* Effect.flip(observe("find", Effect.fail(failure)))).toBe(failure)
+    }))
+})
+
+describe("an operation that nobody looks at", () => {
+  /** An operation, and how often anything was asked for its span. */
+  const asking = (asked: Array<string>) => {
+    const server = (isOnPrimary: boolean): Address => {
+      asked.push(`server, on the primary: ${isOnPrimary}`)
+      return { host: "a", port: 1 }
+    }
+    return Observing.operation(Observing.make(server), of("findOne"), (observed) => {
+      observed?.begins(undefined, () => {
+        asked.push("whether it is on the primary")
+        return true
+      })
+      return Effect.succeed(observed === undefined)
+    })
+  }
+
+  it.effect("has nothing computed for a span", () =>
+    Effect.gen(function*() {
+      const asked: Array<string> = []
+      expect(yield* asking(asked)).toBe(true)
+      expect(asked).toEqual([])
+      const { spans, tracer } = recorder()
+      expect(yield* Effect.withTracer(asking(asked), tracer)).toBe(false)
+      expect(asked).toEqual(["whether it is on the primary", "server, on the primary: true"])
+      expect(spans).toHaveLength(1)
+    }))
+})
