@@ -96,6 +96,21 @@ const wOf = (concern: unknown): unknown =>
 const modeOf = (preference: unknown): unknown =>
   typeof preference === "object" && preference !== null && "mode" in preference ? preference.mode : preference
 
+/** Whether an operation goes to the primary, wherever reads go that may go elsewhere. */
+export const isOnPrimary = (
+  { kind, name, own, pipeline }: {
+    readonly name: string
+    readonly kind: "read" | "write"
+    readonly pipeline?: ReadonlyArray<object> | undefined
+    /** The read preference that it was given. */
+    readonly own: unknown
+  },
+  /** The read preference that is set elsewhere. */
+  around: unknown
+): boolean =>
+  kind === "write" && pipeline === undefined ||
+  modeOf(own ?? (commands.has(name) ? undefined : around) ?? "primary") === "primary"
+
 /** The first stage of a pipeline that a transaction does not allow. */
 export const forbiddenStageOf = (pipeline: ReadonlyArray<object>): string | undefined =>
   pipeline.flatMap(Object.keys).find((stage) => forbiddenStages.has(stage))

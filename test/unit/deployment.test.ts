@@ -1,8 +1,18 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { MongoClient } from "mongodb"
 import type { ServerDescription, TopologyDescription } from "mongodb"
-import { type Deployment, fromHello, fromTopology, unsupported } from "../../src/internal/deployment.js"
+import {
+  type Deployment,
+  fromHello,
+  fromTopology,
+  serverOf,
+  toAddress,
+  unsupported,
+  watchTopology
+} from "../../src/internal/deployment.js"
 
 const server = (type: string, minutes: number | null, maxWireVersion: number) =>
   ({ type, logicalSessionTimeoutMinutes: minutes, maxWireVersion }) as ServerDescription
@@ -45,6 +55,59 @@ describe("what is known of a deployment", () => {
     expect(fromHello({})).toEqual(
       deployment({ kind: "standalone", sessionTimeout: Option.none(), maxWireVersion: 0 })
     )
+  })
+})
+
+describe("the server that an operation goes to", () => {
+  const of = (address: string, type: ServerDescription["type"]) => ({ address, type })
+  const set = [of("b:2", "RSSecondary"), of("a:1", "RSPrimary"), of("c:3", "RSArbiter")]
+
+  it("is the primary, of what goes there, and the only one, of everything", () => {
+    expect(serverOf(set, true)).toEqual({ host: "a", port: 1 })
+    expect(serverOf(set, false)).toBeUndefined()
+    expect(serverOf(set.slice(0, 1), false)).toEqual({ host: "b", port: 2 })
+    expect(serverOf([], true)).toBeUndefined()
+    expect(serverOf([of("a:1", "Mongos"), of("b:2", "Mongos")], true)).toBeUndefined()
+  })
+
+  it("is told by the latest description of the topology, and not remembered from one before", () => {
+    const driver = new MongoClient("mongodb://a:1,b:2/?replicaSet=rs")
+    const told = (...servers: ReadonlyArray<{ readonly address: string; readonly type: string }>) =>
+      driver.emit("topologyDescriptionChanged", {
+        newDescription: { servers: new Map(servers.map((one) => [one.address, one])) }
+      } as never)
+    Effect.runSync(Effect.scoped(Effect.map(watchTopology(driver), (watch) => {
+      expect(watch.server(true)).toBeUndefined()
+      told(...set)
+      expect(watch.server(true)).toEqual({ host: "a", port: 1 })
+      expect(watch.server(true)).toEqual({ host: "a", port: 1 })
+      told(of("a:1", "Unknown"), of("b:2", "RSSecondary"))
+      expect(watch.server(true)).toBeUndefined()
+    })))
+  })
+
+  it("is told by a server's hello where the client was connected before", () => {
+    const watched = <A>(url: string, test: (watch: Effect.Effect.Success<ReturnType<typeof watchTopology>>) => A) =>
+      Effect.runSync(Effect.scoped(Effect.map(watchTopology(new MongoClient(url)), test)))
+    watched("mongodb://a:1", (watch) => {
+      watch.learn({ setName: "rs", hosts: ["b:2", "a:1"], primary: "a:1" })
+      expect(watch.server(true)).toEqual({ host: "a", port: 1 })
+      expect(watch.server(false)).toBeUndefined()
+    })
+    watched("mongodb://a:1", (watch) => {
+      watch.learn({})
+      expect(watch.server(false)).toEqual({ host: "a", port: 1 })
+    })
+    watched("mongodb://a:1,b:2", (watch) => {
+      watch.learn({ msg: "isdbgrid" })
+      expect(watch.server(true)).toBeUndefined()
+    })
+  })
+
+  it("has a host and a port, or a path and none", () => {
+    expect(toAddress("db.example.com:27017")).toEqual({ host: "db.example.com", port: 27017 })
+    expect(toAddress("[::1]:27018")).toEqual({ host: "::1", port: 27018 })
+    expect(toAddress("/tmp/mongodb-27017.sock")).toEqual({ host: "/tmp/mongodb-27017.sock", port: undefined })
   })
 })
 

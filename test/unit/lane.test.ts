@@ -9,8 +9,10 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as HashMap from "effect/HashMap"
 import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
 import * as TestClock from "effect/TestClock"
 import * as Lane from "../../src/internal/lane.js"
+import * as Telemetry from "../../src/Telemetry.js"
 
 /** An operation that runs until it is let go. */
 const held = (lane: Lane.Lane, name: string) =>
@@ -95,6 +97,26 @@ describe("lane", () => {
       ])
       yield* Deferred.succeed(release, undefined)
       yield* Fiber.joinAll([holder, waiter])
+    }))
+
+  it.effect("a wait is counted, also one that was given up, but not where nobody had to wait", () =>
+    Effect.gen(function*() {
+      const waits = Effect.map(Metric.value(Telemetry.laneWait), ({ count, sum }) => [count, sum] as const)
+      const [count, sum] = yield* waits
+      const lane = Lane.make()
+      const holder = yield* held(lane, "holder")
+      yield* holder.started
+      expect((yield* waits)[0]).toBe(count)
+      const patient = yield* held(lane, "patient")
+      const impatient = yield* held(lane, "impatient")
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.interrupt(impatient.fiber)
+      yield* TestClock.adjust("3 seconds")
+      yield* holder.release
+      yield* patient.started
+      yield* patient.release
+      const [after, total] = yield* waits
+      expect([after - count, Math.round(total - sum)]).toEqual([2, 7])
     }))
 
   it.effect("1,000 operations queued at once are served in the order of their arrival, each woken once and alone", () =>

@@ -32,7 +32,9 @@ describe("a transaction", () => {
         const before = yield* long
         const { spans, tracer } = recorder()
         const watch = yield* begin.pipe(
-          Effect.zipLeft(Effect.zipRight(TestClock.adjust("29999 millis"), Effect.sync(() => expect(entries).toEqual([])))),
+          Effect.zipLeft(
+            Effect.zipRight(TestClock.adjust("29999 millis"), Effect.sync(() => expect(entries).toEqual([])))
+          ),
           Effect.zipLeft(TestClock.adjust("1 millis")),
           Effect.zipLeft(TestClock.adjust("2 minutes")),
           Effect.annotateLogs("request", 7),

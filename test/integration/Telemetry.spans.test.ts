@@ -1,0 +1,232 @@
+import { expect, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as Session from "../../src/Session.js"
+import * as Transaction from "../../src/Transaction.js"
+import { on, things } from "../support/data.js"
+import * as Monitor from "../support/monitor.js"
+import { type Exported, exported } from "../support/otel.js"
+import * as TestServer from "../support/TestServer.js"
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  type There = Effect.Effect.Success<ReturnType<typeof things>>
+
+  /** What OpenTelemetry is given of what is done with three things. */
+  const spansOf = <A, E, R>(test: (there: There, watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
+    Monitor.withClient({}, (watched) =>
+      Effect.gen(function*() {
+        const there = yield* on(watched)(things(watched, 3))
+        const { spans } = yield* exported(on(watched)(Effect.exit(test(there, watched))))
+        return { ...there, spans }
+      }))
+
+  const tree = (spans: ReadonlyArray<Exported>) => spans.map(({ name, parent }) => [name, parent])
+
+  it.effect("what fails has the status of an error and its type, also where it is a defect", (context) =>
+    Effect.gen(function*() {
+      yield* TestServer.needs(context, "failCommand")
+      const { spans } = yield* spansOf(({ Things }, watched) =>
+        Effect.gen(function*() {
+          yield* Effect.exit(Things.insertOne({ _id: 1, n: 1 }))
+          yield* Effect.exit(Things.findOne(Object.defineProperty({}, "n", { enumerable: true, get: broken })))
+          yield* Monitor.fail(watched, { failCommands: ["find"], errorCode: 13 })
+          yield* Effect.exit(Transaction.run(Things.findOne()))
+        })
+      )
+      expect(spans.map(({ attributes, name, status }) => [name, status, attributes["error.type"]])).toEqual([
+        ["insertOne things", "error", "DuplicateKey"],
+        ["findOne things", "error", "TypeError"],
+        ["transaction", "error", undefined],
+        ["findOne things", "error", "Unauthorized"],
+        ["abortTransaction admin", "ok", undefined]
+      ])
+      expect(spans.map(({ attributes }) => attributes["db.response.status_code"]))
+        .toEqual(["11000", undefined, undefined, "13", undefined])
+    }))
+
+  it.effect("what is interrupted says so, and is no error", (context) =>
+    Effect.gen(function*() {
+      yield* TestServer.needs(context, "failCommand")
+      const { spans } = yield* spansOf(({ Things }, watched) =>
+        Effect.gen(function*() {
+          yield* Monitor.block(watched, ["find"], "2 seconds")
+          const running = yield* Effect.fork(Transaction.run(Things.findOne()))
+          yield* watched.monitor.awaitStarted("find")
+          yield* Fiber.interrupt(running)
+        })
+      )
+      expect(spans.map(({ attributes, name, status }) => [name, status, attributes["error.type"]])).toEqual([
+        ["transaction", "ok", undefined],
+        ["findOne things", "ok", "interrupted"],
+        ["abortTransaction admin", "ok", undefined],
+        // For the cursor that it may have opened.
+        ["endSessions admin", "ok", undefined]
+      ])
+      expect(spans[0]?.events).toEqual([{ name: "rolledBack", attributes: {} }])
+    }))
+
+  it.effect("a transaction is a span with its operations and its commit in it, all of one session and number", () =>
+    Effect.gen(function*() {
+      const { database, spans } = yield* spansOf(({ Things }) =>
+        Session.scoped(Effect.gen(function*() {
+          yield* Things.findOne()
+          yield* Effect.repeatN(Transaction.run(Things.updateOne({ _id: 1 }, { $set: { n: "2" } })), 1)
+          const session = yield* Session.Session
+          yield* Effect.annotateCurrentSpan("lsid", session.id.uuid)
+        })).pipe(Effect.withSpan("all"))
+      )
+      const lsid = spans[0]?.attributes["lsid"]
+      const server = { "server.address": expect.any(String), "server.port": expect.any(Number) }
+      const common = { "db.system.name": "mongodb", "db.mongodb.lsid": lsid, ...server }
+      const ofThings = { ...common, "db.namespace": database, "db.collection.name": "things" }
+      const transaction = (number: number) => [
+        {
+          name: "transaction",
+          kind: "internal",
+          parent: "all",
+          status: "ok",
+          attributes: { "db.system.name": "mongodb" },
+          events: [{ name: "committed", attributes: {} }]
+        },
+        {
+          name: "updateOne things",
+          kind: "client",
+          parent: "transaction",
+          status: "ok",
+          attributes: { ...ofThings, "db.operation.name": "updateOne", "db.mongodb.txn_number": number },
+          events: []
+        },
+        {
+          name: "commitTransaction admin",
+          kind: "client",
+          parent: "transaction",
+          status: "ok",
+          attributes: {
+            ...common,
+            "db.namespace": "admin",
+            "db.operation.name": "commitTransaction",
+            "db.mongodb.txn_number": number
+          },
+          events: []
+        }
+      ]
+      const first = Number(spans[3]?.attributes["db.mongodb.txn_number"])
+      expect(first).toBeGreaterThan(0)
+      expect(spans.slice(1)).toEqual([
+        {
+          name: "findOne things",
+          kind: "client",
+          parent: "all",
+          status: "ok",
+          attributes: { ...ofThings, "db.operation.name": "findOne" },
+          events: []
+        },
+        ...transaction(first),
+        ...transaction(first + 1)
+      ])
+    }))
+
+  it.effect("a transaction in a session of its own is a part of the one around it, and has other attributes", () =>
+    Effect.gen(function*() {
+      const { spans } = yield* spansOf(({ Things }) =>
+        Transaction.run(Effect.gen(function*() {
+          yield* Things.deleteOne({ _id: 0 })
+          yield* Transaction.run(Things.deleteOne({ _id: 1 }), { propagation: "requiresNew" })
+          yield* Transaction.run(Things.deleteOne({ _id: 2 }))
+        }))
+      )
+      expect(tree(spans)).toEqual([
+        ["transaction", undefined],
+        ["deleteOne things", "transaction"],
+        ["transaction", "transaction"],
+        ["deleteOne things", "transaction"],
+        ["commitTransaction admin", "transaction"],
+        ["deleteOne things", "transaction"],
+        ["commitTransaction admin", "transaction"]
+      ])
+      const [, outer, , inner, innerCommit, joined, outerCommit] = spans.map(({ attributes }) =>
+        attributes["db.mongodb.lsid"]
+      )
+      expect(outer).not.toBe(inner)
+      expect([joined, outerCommit, innerCommit]).toEqual([outer, outer, inner])
+      expect(spans.map(({ events }) => events.map(({ name }) => name)).filter((names) => names.length > 0))
+        .toEqual([["committed"], ["committed"]])
+    }))
+
+  it.effect("what steps out of a transaction is in its span, and not of its session", () =>
+    Effect.gen(function*() {
+      const { spans } = yield* spansOf(({ Things }) =>
+        Transaction.run(Effect.gen(function*() {
+          yield* Things.deleteOne({ _id: 0 })
+          yield* Session.detached(Transaction.outside(Things.findOne()))
+          yield* Transaction.onCommit(Effect.orDie(Session.detached(Things.countDocuments())))
+        }))
+      )
+      expect(spans.map(({ attributes, name, parent }) => [name, parent, Object.keys(attributes).filter(isOfSession)]))
+        .toEqual([
+          ["transaction", undefined, []],
+          ["deleteOne things", "transaction", ["db.mongodb.lsid", "db.mongodb.txn_number"]],
+          ["findOne things", "transaction", []],
+          ["commitTransaction admin", "transaction", ["db.mongodb.lsid", "db.mongodb.txn_number"]],
+          ["countDocuments things", "transaction", []]
+        ])
+    }))
+
+  it.effect("a transaction under manual control has no span of its own, but its operations have its number", () =>
+    Effect.gen(function*() {
+      const { spans } = yield* spansOf(({ Things }) =>
+        Session.scoped(Effect.gen(function*() {
+          yield* Transaction.start()
+          yield* Things.deleteOne({ _id: 0 })
+          yield* Transaction.commit
+          yield* Transaction.start()
+          yield* Things.deleteOne({ _id: 1 })
+          yield* Transaction.abort
+          yield* Transaction.start()
+          yield* Transaction.commit
+        })).pipe(Effect.withSpan("by hand"))
+      )
+      expect(tree(spans)).toEqual([
+        ["by hand", undefined],
+        ["deleteOne things", "by hand"],
+        ["commitTransaction admin", "by hand"],
+        ["deleteOne things", "by hand"],
+        ["abortTransaction admin", "by hand"]
+      ])
+      const numbers = spans.slice(1).map(({ attributes }) => Number(attributes["db.mongodb.txn_number"]))
+      expect(numbers[2]).toBe(numbers[0]! + 1)
+      expect(numbers).toEqual([numbers[0], numbers[0], numbers[2], numbers[2]])
+      expect(spans[0]?.events.map(({ name }) => name)).toEqual(["committed", "rolledBack", "committed"])
+    }))
+
+  it.effect("each batch of a stream in a session is one of that session", () =>
+    Effect.gen(function*() {
+      const { spans } = yield* spansOf(({ Things }) =>
+        Session.scoped(Effect.zipRight(
+          Stream.runDrain(Things.find({}, { batchSize: 2 })),
+          Transaction.run(Stream.runDrain(Things.find({}, { batchSize: 2 })))
+        ))
+      )
+      const lsid = spans[0]?.attributes["db.mongodb.lsid"]
+      expect(lsid).toMatch(/^[0-9a-f-]{36}$/)
+      expect(spans.map(({ attributes, name }) => [
+        name,
+        attributes["db.mongodb.lsid"] === lsid,
+        attributes["db.mongodb.txn_number"] !== undefined
+      ])).toEqual([
+        ["find things", true, false],
+        ["getMore things", true, false],
+        ["transaction", false, false],
+        ["find things", true, true],
+        ["getMore things", true, true],
+        ["commitTransaction admin", true, true]
+      ])
+    }))
+})
+
+const isOfSession = (name: string) => name.startsWith("db.mongodb.")
+
+const broken = () => {
+  throw new TypeError("a bug")
+}

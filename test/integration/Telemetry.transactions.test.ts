@@ -1,0 +1,196 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import * as Schedule from "effect/Schedule"
+import * as TestClock from "effect/TestClock"
+import * as MongoClient from "../../src/MongoClient.js"
+import * as Session from "../../src/Session.js"
+import * as Telemetry from "../../src/Telemetry.js"
+import * as Transaction from "../../src/Transaction.js"
+import { connected, logged, send } from "../support/connected.js"
+import * as Monitor from "../support/monitor.js"
+import type * as Responder from "../support/Responder.js"
+import { recorder } from "../support/spans.js"
+
+const transient = { ok: 0, code: 251, errmsg: "gone", errorLabels: ["TransientTransactionError"] }
+
+/** How many transactions have ended so, and how long these were open in all, in whole seconds. */
+const ended = (outcome: string) =>
+  Effect.map(Metric.value(Metric.tagged(Telemetry.transactionDuration, "outcome", outcome)), ({ count, sum }) => ({
+    count,
+    sum
+  }))
+
+const changeOf = <R>(outcomes: ReadonlyArray<string>, effect: Effect.Effect<unknown, unknown, R>) =>
+  Effect.gen(function*() {
+    const all = Effect.all(outcomes.map(ended))
+    const before = yield* all
+    yield* Effect.exit(effect)
+    return (yield* all).map(({ count, sum }, n) => [count - before[n]!.count, Math.round(sum - before[n]!.sum)])
+  })
+
+const long = Effect.map(Metric.value(Telemetry.longTransactions), ({ count }) => count)
+
+/** A session of a client on a scripted server, as the ambient one. */
+const inSession = <A, E>(
+  test: (session: Session.Service) => Effect.Effect<A, E, Session.Session | MongoClient.MongoClient>,
+  handlers: Responder.Options["handlers"] = {}
+) =>
+  Effect.gen(function*() {
+    const { client, open } = yield* connected({ handlers: { insert: {}, ...handlers } })
+    const session = yield* open({ keepAlive: false })
+    return yield* test(session).pipe(
+      Session.provide(session),
+      Effect.provideService(MongoClient.MongoClient, client)
+    )
+  })
+
+const insert = (session: Session.Service) => send(session, { insert: "things", documents: [{}] })
+
+describe("how long a transaction is open", () => {
+  it.scoped("is told with how it ended, of each attempt", () =>
+    inSession((session) =>
+      Effect.gen(function*() {
+        let attempts = 0
+        const body = Effect.zipRight(
+          TestClock.adjust("3 seconds"),
+          Effect.suspend(() => attempts++ === 0 ? insert(session) : Effect.void)
+        )
+        const run = Transaction.run(body, { retry: Schedule.recurs(1) })
+        expect(yield* changeOf(["retried", "committed", "rolledBack"], run)).toEqual([[1, 3], [1, 3], [0, 0]])
+        expect(attempts).toBe(2)
+        const failed = Transaction.run(Effect.zipRight(TestClock.adjust("7 seconds"), Effect.fail("no")))
+        expect(yield* changeOf(["retried", "committed", "rolledBack"], failed)).toEqual([[0, 0], [0, 0], [1, 7]])
+      }), { insert: transient }))
+
+  it.scoped("is told of those under manual control, and of those that a body ends by hand", () =>
+    inSession((session) =>
+      Effect.gen(function*() {
+        const byHand = (end: Effect.Effect<void, unknown, Session.Session>) =>
+          Effect.zipRight(Transaction.start(), Effect.zipRight(TestClock.adjust("2 seconds"), end))
+        expect(yield* changeOf(["committed"], byHand(Transaction.commit))).toEqual([[1, 2]])
+        expect(yield* changeOf(["rolledBack"], byHand(Transaction.abort))).toEqual([[1, 2]])
+        const body = insert(session).pipe(
+          Effect.zipRight(TestClock.adjust("4 seconds")),
+          Effect.zipRight(Transaction.commit),
+          Effect.zipRight(TestClock.adjust("8 seconds")),
+          Effect.zipRight(byHand(Transaction.abort))
+        )
+        expect(yield* changeOf(["committed", "rolledBack"], Transaction.run(body))).toEqual([[1, 4], [1, 2]])
+      })
+    ))
+
+  it.scoped("is told of one whose session ends before it", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connected()
+      const left = Session.scoped(Effect.zipRight(Transaction.start(), TestClock.adjust("5 seconds")))
+      const change = changeOf(["rolledBack"], left)
+      expect(yield* Effect.provideService(change, MongoClient.MongoClient, client)).toEqual([[1, 5]])
+    }))
+})
+
+describe("a transaction that is open for half of a minute", () => {
+  it.scoped("is told of, once for each attempt that is", () =>
+    logged((entries) =>
+      inSession((session) =>
+        Effect.gen(function*() {
+          const before = yield* long
+          const { spans, tracer } = recorder()
+          let attempts = 0
+          const body = Effect.suspend(() =>
+            attempts++ === 0
+              ? Effect.zipRight(TestClock.adjust("40 seconds"), insert(session))
+              : TestClock.adjust("29 seconds")
+          )
+          yield* Effect.withTracer(Transaction.run(body, { retry: Schedule.recurs(1) }), tracer)
+          expect(attempts).toBe(2)
+          expect(entries.filter(({ message }) => message === Telemetry.messages.long))
+            .toEqual([{ message: Telemetry.messages.long, annotations: { attempt: 1, open: "30s" } }])
+          expect(yield* long).toBe(before + 1)
+          const events = spans.filter(({ name }) => name === "transaction").flatMap(({ events }) => events)
+          expect(events.map(({ name }) => name).filter((name) => name !== Telemetry.messages.long))
+            .toEqual(["long", "retry", "committed"])
+        }), { insert: transient })
+    ))
+
+  it.scoped("is told of under manual control, but not when it has ended", () =>
+    logged((entries) =>
+      inSession(() =>
+        Effect.gen(function*() {
+          yield* Transaction.start()
+          yield* TestClock.adjust("29 seconds")
+          yield* Transaction.commit
+          yield* TestClock.adjust("2 minutes")
+          expect(entries).toEqual([])
+          yield* Transaction.start()
+          yield* TestClock.adjust("30 seconds")
+          expect(entries.map(({ message }) => message)).toEqual([Telemetry.messages.long])
+          yield* Transaction.abort
+        })
+      )
+    ))
+})
+
+describe("a round of the keep-alive", () => {
+  it.scoped("is a span of its own with its commands, where there is anything to refresh", () =>
+    Effect.gen(function*() {
+      const { spans, tracer } = recorder()
+      const { open, server } = yield* Effect.withTracer(
+        Effect.withSpan(
+          connected({}, { keepAlive: { schedule: Schedule.spaced("1 minute"), idleFor: "2 minutes" } }),
+          "start"
+        ),
+        tracer
+      )
+      yield* open()
+      yield* open()
+      yield* TestClock.adjust("1 minute")
+      expect(spans.map(({ name }) => name)).toEqual(["start"])
+      yield* TestClock.adjust("1 minute")
+      yield* server.awaitCommand("refreshSessions")
+      yield* Monitor.until(Effect.sync(() => spans[1]?.ended), (ended) => ended !== "open")
+      expect(
+        spans.slice(1).map(({ attributes, ended, kind, name, parent }) => ({ attributes, ended, kind, name, parent }))
+      )
+        .toMatchObject([
+          {
+            name: "keepAlive",
+            kind: "internal",
+            parent: undefined,
+            attributes: { "db.system.name": "mongodb", "mongo.session.count": 2 },
+            ended: "success"
+          },
+          {
+            name: "refreshSessions admin",
+            kind: "client",
+            parent: "keepAlive",
+            attributes: {
+              "db.operation.name": "refreshSessions",
+              "db.namespace": "admin",
+              "server.address": "127.0.0.1"
+            },
+            ended: "success"
+          }
+        ])
+    }))
+
+  it.scoped("that fails has the status of an error, and is tried again in another", () =>
+    Effect.gen(function*() {
+      const { spans, tracer } = recorder()
+      let failing = 1
+      const refreshSessions = () => failing-- > 0 ? { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "no" } : {}
+      const { client, open } = yield* Effect.withTracer(connected({ handlers: { refreshSessions } }), tracer)
+      yield* open()
+      yield* TestClock.adjust("12 minutes")
+      const round = yield* Effect.fork(Effect.withTracer(client.keeper.round, tracer))
+      yield* Monitor.until(Effect.sync(() => spans[0]?.ended), (ended) => ended === "failure")
+      yield* TestClock.adjust("1 second")
+      yield* round
+      expect(
+        spans.filter(({ name }) => name === "keepAlive").map((
+          { attributes, ended }
+        ) => [ended, attributes["error.type"]])
+      )
+        .toEqual([["failure", "Unauthorized"], ["success", undefined]])
+    }))
+})
