@@ -4,16 +4,10 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import type * as Metric from "effect/Metric"
-import * as Predicate from "effect/Predicate"
-import * as Tracer from "effect/Tracer"
 import { conventional, counter, gauge, seconds } from "./internal/metrics.js"
-import { MongoError, type Reason } from "./MongoError.js"
+import type { Reason } from "./MongoError.js"
 
 export * from "./internal/driverMetrics.js"
 
@@ -279,52 +273,3 @@ export const messages = {
   abortFailed: "a transaction could not be aborted",
   streamResumed: "a change stream is resumed"
 } as const
-
-/**
- * Whether anybody looks at the spans of a fiber. One that nobody looks at costs as much as a command of the driver.
- *
- * @internal
- */
-export const isTraced = ({ currentTracer }: Pick<Fiber.RuntimeFiber<unknown, unknown>, "currentTracer">): boolean =>
-  currentTracer !== defaultTracer
-
-const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
-
-/**
- * The span around one operation of data access, with the names of OpenTelemetry's conventions for databases. Documents
- * and filters are never in it.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const operation = <A, E, R>(
-  { collection, database, name }: {
-    readonly name: string
-    readonly database: string
-    readonly collection?: string | undefined
-  },
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  Effect.useSpan(
-    collection === undefined ? `${name} ${database}` : `${name} ${collection}`,
-    {
-      kind: "client",
-      captureStackTrace: false,
-      attributes: {
-        "db.system.name": "mongodb",
-        "db.namespace": database,
-        "db.operation.name": name,
-        ...(collection === undefined ? {} : { "db.collection.name": collection })
-      }
-    },
-    (span) =>
-      Effect.tapError(Effect.withParentSpan(effect, span), (error) =>
-        Effect.sync(() => {
-          if (error instanceof MongoError) {
-            span.attribute("error.type", error.reason)
-            if (error.code !== undefined) span.attribute("db.response.status_code", String(error.code))
-          } else if (Predicate.hasProperty(error, "_tag")) {
-            span.attribute("error.type", error._tag)
-          }
-        }))
-  )

@@ -307,7 +307,7 @@ const serve = (
       const name = Object.keys(command)[0] ?? "command"
       return Observing.operation(observer, { name, database: "admin" }, (observed) =>
         Gate.call({ operation: name, namespace: "admin", settleTimeout: settings.settleTimeout }, ({ signal }) => {
-          observed?.begins(undefined, constTrue)
+          observed.begins(undefined, constTrue)
           return Gate.adminCommand(driver, command, signal)
         }))
     }

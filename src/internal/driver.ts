@@ -46,9 +46,27 @@ export interface CallOptions {
  */
 export const call = <A>(
   options: CallOptions,
-  evaluate: (controller: Signal.Signalled) => PromiseLike<A>
+  evaluate: (controller: Signal.Signalled) => PromiseLike<A>,
+  watcher?: Watcher
 ): Effect.Effect<A, MongoError> =>
-  Effect.uninterruptibleMask((restore) => settling(restore, (done) => begin({ ...options, evaluate, done })))
+  Effect.uninterruptibleMask((restore) =>
+    settling(restore, (done) => begin({ ...options, evaluate, done }), (exit) => watcher?.over(exit))
+  )
+
+/** Who is told how something has ended. */
+export interface Watcher {
+  readonly over: (exit: Exit.Exit<unknown, unknown>) => void
+}
+
+/** An effect that tells how it has ended, however that is. */
+export const telling = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  watcher: Watcher | undefined
+): Effect.Effect<A, E, R> =>
+  watcher === undefined ? effect : Effect.onExit(effect, (exit) => {
+    watcher.over(exit)
+    return Effect.void
+  })
 
 /**
  * Begins a call and waits until it has settled, where nothing but the wait can be interrupted. `over` is called when nothing
@@ -59,7 +77,7 @@ export const call = <A>(
 export const settling = <A, E>(
   restore: <A1, E1, R1>(effect: Effect.Effect<A1, E1, R1>) => Effect.Effect<A1, E1, R1>,
   begin: (done: (exit: Exit.Exit<A, E>) => void) => Effect.Effect<void>,
-  over: () => void = constVoid
+  over: (exit: Exit.Exit<A, E>) => void = constVoid
 ): Effect.Effect<A, E> => {
   let exit: Exit.Exit<A, E> | undefined
   let resume: ((exit: Exit.Exit<A, E>) => void) | undefined
@@ -74,14 +92,17 @@ export const settling = <A, E>(
   return Effect.matchCauseEffect(restore(wait), {
     onFailure: (cause) => {
       if (Cause.isInterruptedOnly(cause)) {
-        return Effect.zipRight(Effect.ensuring(onInterrupt, Effect.sync(over)), Exit.failCause(cause))
+        const exit = Exit.failCause(cause)
+        return Effect.zipRight(Effect.ensuring(onInterrupt, Effect.sync(() => over(exit))), exit)
       }
-      over()
-      return Exit.failCause(cause)
+      const exit = Exit.failCause(cause)
+      over(exit)
+      return exit
     },
     onSuccess: (value) => {
-      over()
-      return Exit.succeed(value)
+      const exit = Exit.succeed(value)
+      over(exit)
+      return exit
     }
   })
 }

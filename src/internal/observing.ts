@@ -8,9 +8,9 @@ import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
 import { attributes, operationDuration } from "../Telemetry.js"
 import { type Address, toAddress } from "./deployment.js"
-import { idOf, pinnedAddressOf } from "./driver.js"
+import { idOf, pinnedAddressOf, telling } from "./driver.js"
 import { transactionNumberOf } from "./driverTransaction.js"
-import { clockOf } from "./fiber.js"
+import { clockOf, type RunningFiber } from "./fiber.js"
 import { type Labels, labels, update } from "./reporting.js"
 import * as Spans from "./spans.js"
 
@@ -53,76 +53,84 @@ const at = <K, K2, V>(map: Map<K, Map<K2, V>>, key: K): Map<K2, V> => {
   return made
 }
 
-/** An operation that is looked at while it runs. */
+/** An operation while it runs. Where nobody looks, it has no span, and nothing is computed for one. */
 export class Observed {
+  private readonly fiber: RunningFiber
   private readonly observer: Observer
-  private readonly span: Tracer.Span
+  private readonly name: Spans.Name
+  private readonly span: Tracer.Span | undefined
+  private readonly began: bigint
   private session: Driver.ClientSession | undefined
   private hasServer = false
 
-  constructor(observer: Observer, span: Tracer.Span) {
+  constructor(fiber: RunningFiber, observer: Observer, name: Spans.Name, span: Tracer.Span | undefined) {
+    this.fiber = fiber
     this.observer = observer
+    this.name = name
     this.span = span
+    this.began = clockOf(fiber).unsafeCurrentTimeNanos()
   }
 
   /** Tells what is known when it is its turn: its session, if any, and the server that it goes to. */
   begins(session: Driver.ClientSession | undefined, isOnPrimary: () => boolean): void {
+    if (this.span === undefined) return
     if (session?.inTransaction() === true) return this.beginsInTransaction(session)
-    if (session !== undefined) this.inSession(session)
-    this.goesTo(this.observer.server(isOnPrimary()))
+    if (session !== undefined) this.inSession(this.span, session)
+    this.goesTo(this.span, this.observer.server(isOnPrimary()))
   }
 
   /** {@link begins} of what belongs to the session's last transaction, and ends it. */
   beginsInTransaction(session: Driver.ClientSession): void {
-    this.inSession(session)
+    if (this.span === undefined) return
+    this.inSession(this.span, session)
     this.span.attribute(attributes.txnNumber, transactionNumberOf(session))
-    this.goesTo(this.pinned ?? this.observer.server(true))
+    this.goesTo(this.span, this.pinned ?? this.observer.server(true))
   }
 
-  /** The first operation of a transaction on a sharded cluster selects the server of all. */
-  ends(): void {
-    if (!this.hasServer) this.goesTo(this.pinned)
+  /** Tells how it has ended, and so how long it took. */
+  over(exit: Exit.Exit<unknown, unknown>): void {
+    // The first operation of a transaction on a sharded cluster selects the server of all.
+    if (this.span !== undefined && !this.hasServer) this.goesTo(this.span, this.pinned)
+    const seconds = Number(clockOf(this.fiber).unsafeCurrentTimeNanos() - this.began) / 1_000_000_000
+    const errorType = Exit.isFailure(exit) ? Spans.errorTypeOf(exit.cause) : undefined
+    update(this.fiber, operationDuration, seconds, this.observer.labelsOf(this.name, errorType))
   }
 
-  private inSession(session: Driver.ClientSession): void {
+  private inSession(span: Tracer.Span, session: Driver.ClientSession): void {
     this.session = session
-    this.span.attribute(attributes.lsid, idOf(session).uuid)
+    span.attribute(attributes.lsid, idOf(session).uuid)
   }
 
   private get pinned(): Address | undefined {
     return this.session && Option.getOrUndefined(Option.map(pinnedAddressOf(this.session), toAddress))
   }
 
-  private goesTo(server: Address | undefined): void {
+  private goesTo(span: Tracer.Span, server: Address | undefined): void {
     if (server === undefined) return
     this.hasServer = true
-    this.span.attribute(attributes.serverAddress, server.host)
-    if (server.port !== undefined) this.span.attribute(attributes.serverPort, server.port)
+    span.attribute(attributes.serverAddress, server.host)
+    if (server.port !== undefined) span.attribute(attributes.serverPort, server.port)
   }
 }
 
-/**
- * Runs an operation, and tells how long it took; with a tracer, in a span. What is to be told besides of an operation is
- * told to what it is given, which is nothing where nobody looks.
- */
+/** Runs an operation of a fiber; with a tracer, in a span. What it is given is to be told when it is over. */
+export const begin = <A, E, R>(
+  fiber: RunningFiber,
+  observer: Observer,
+  name: Spans.Name,
+  run: (fiber: RunningFiber, observed: Observed) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Spans.isTraced(fiber)
+    ? Spans.operation(name, (span) =>
+      Effect.withFiberRuntime<A, E, R>((inside) => run(inside, new Observed(inside, observer, name, span))))
+    : run(fiber, new Observed(fiber, observer, name, undefined))
+
+/** {@link begin}, and tells when it is over. */
 export const operation = <A, E, R>(
   observer: Observer,
   name: Spans.Name,
-  effect: (observed: Observed | undefined) => Effect.Effect<A, E, R>
+  run: (observed: Observed) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime<A, E, R>((fiber) => {
-    const clock = clockOf(fiber)
-    const began = clock.unsafeCurrentTimeNanos()
-    const run = Spans.isTraced(fiber)
-      ? Spans.operation(name, (span) => {
-        const observed = new Observed(observer, span)
-        return Effect.ensuring(effect(observed), Effect.sync(() => observed.ends()))
-      })
-      : effect(undefined)
-    return Effect.onExit(run, (exit) => {
-      const seconds = Number(clock.unsafeCurrentTimeNanos() - began) / 1_000_000_000
-      const errorType = Exit.isFailure(exit) ? Spans.errorTypeOf(exit.cause) : undefined
-      update(fiber, operationDuration, seconds, observer.labelsOf(name, errorType))
-      return Effect.void
-    })
-  })
+  Effect.withFiberRuntime<A, E, R>((fiber) =>
+    begin(fiber, observer, name, (_, observed) => telling(run(observed), observed))
+  )

@@ -9,12 +9,12 @@ import type * as Driver from "mongodb"
 import { MongoError } from "../MongoError.js"
 import * as Session from "../Session.js"
 import { ForeignSession, type InvalidInTransaction, type UseError } from "../SessionErrors.js"
-import * as Telemetry from "../Telemetry.js"
 import { clientAmong, type ClientOption, type MongoClient, type Service as Client } from "./connection.js"
 import * as Deadline from "./deadline.js"
 import * as Gate from "./driver.js"
 import { readPreferenceOf } from "./driverTransaction.js"
 import type { RunningFiber } from "./fiber.js"
+import * as Observing from "./observing.js"
 import { perform } from "./performing.js"
 import * as Rules from "./rules.js"
 import { key } from "./sessionGate.js"
@@ -134,24 +134,28 @@ const begin = <A>(
   operation: string,
   evaluate: (added: Added) => PromiseLike<A>
 ): Effect.Effect<A, OperationError> => {
-  const { db: { databaseName: database }, session, target: { collection } } = found
-  const inside = (fiber: RunningFiber) =>
-    Option.isSome(session)
-      ? inSession(fiber, session.value, found, operation, evaluate)
-      : withoutSession(found, operation, evaluate)
-  return Telemetry.isTraced(fiber)
-    ? Telemetry.operation({ name: operation, database, collection }, Effect.withFiberRuntime(inside))
-    : inside(fiber)
+  const { client, db: { databaseName: database }, session, target: { collection } } = found
+  return Observing.begin(
+    fiber,
+    client.observer,
+    { name: operation, database, collection },
+    (fiber, observed) =>
+      Option.isSome(session)
+        ? inSession(fiber, session.value, found, operation, evaluate, observed)
+        : withoutSession(found, operation, evaluate, observed)
+  )
 }
 
 const inSession = <A>(
   fiber: RunningFiber,
   { client, [key]: gate, options }: Session.Service,
-  { level, namespace, request, target }: Found,
+  found: Found,
   operation: string,
-  evaluate: (added: Added) => PromiseLike<A>
-): Effect.Effect<A, OperationError> =>
-  perform(fiber, gate, { operation, namespace, isEndless: request.isEndless }, (driverSession) => {
+  evaluate: (added: Added) => PromiseLike<A>,
+  observed: Observing.Observed
+): Effect.Effect<A, OperationError> => {
+  const { level, namespace, request, target } = found
+  return perform(fiber, gate, { operation, namespace, isEndless: request.isEndless }, (driverSession) => {
     const isInTransaction = driverSession.inTransaction()
     const problem = Rules.violation(asked(request), {
       session: isInTransaction ? "transaction" : "plain",
@@ -160,6 +164,7 @@ const inSession = <A>(
       causalLevel: options.causalConsistency ? level : undefined
     })
     if (problem !== undefined) return Either.left(problem)
+    observed.begins(driverSession, () => isOnPrimary(found))
     const own = isInTransaction ? undefined : options.snapshot ? "snapshot" : level
     return Either.right((session: Driver.ClientSession, signals: Signalled) => {
       const given = added(request, signals, own)
@@ -168,32 +173,48 @@ const inSession = <A>(
       if (isInTransaction) given.readPreference = "primary"
       return evaluate(given)
     })
-  })
+  }, observed)
+}
 
 const withoutSession = <A>(
-  { client, level, namespace, request }: Found,
+  found: Found,
   operation: string,
-  evaluate: (added: Added) => PromiseLike<A>
+  evaluate: (added: Added) => PromiseLike<A>,
+  observed: Observing.Observed
 ): Effect.Effect<A, MongoError> => {
+  const { client, level, namespace, request } = found
   const name = { operation, namespace }
   // The driver would connect a closed client again.
-  if (client.isClosed()) return Effect.fail(new MongoError({ ...name, reason: "ConnectionClosed", labels: [] }))
+  if (client.isClosed()) {
+    return Gate.telling(
+      Effect.fail(new MongoError({ ...name, reason: "ConnectionClosed", labels: [] })),
+      observed
+    )
+  }
   const { settleTimeout, timeout } = client
-  const call = (limit: () => number | undefined) =>
+  const call = (limit: () => number | undefined, watcher?: Gate.Watcher) =>
     Gate.call({ ...name, settleTimeout, client: client.driver }, (signals) => {
+      observed.begins(undefined, () => isOnPrimary(found))
       const given = added(request, signals, level)
       const maxTimeMS = limit()
       if (maxTimeMS !== undefined) given.maxTimeMS = maxTimeMS
       return evaluate(given)
-    })
+    }, watcher)
   return timeout === undefined || request.isEndless === true
-    ? call(() => undefined)
+    ? call(() => undefined, observed)
     : Effect.withFiberRuntime((fiber) => {
       const deadline = Deadline.start(fiber, timeout)
       const asked = optionOf(request.options, "maxTimeMS")
-      return Deadline.bounded(deadline, name, call(() => Deadline.maxTimeMS(deadline, asked)))
+      const limited = call(() => Deadline.maxTimeMS(deadline, asked))
+      return Gate.telling(Deadline.bounded(deadline, name, limited), observed)
     })
 }
+
+const isOnPrimary = ({ db, request, target }: Found): boolean =>
+  Rules.isOnPrimary(
+    { ...request, own: optionOf(request.options, "readPreference") },
+    target.readPreference ?? db.readPreference
+  )
 
 /** Hands over what errors call the target of an operation: the database, or database and collection. */
 export const withNamespace = <A, E, R, C = MongoClient>(

@@ -9,7 +9,7 @@ import { MongoError } from "../MongoError.js"
 import { UnacknowledgedWrite, type UseError } from "../SessionErrors.js"
 import * as Attempt from "./attempt.js"
 import * as Deadline from "./deadline.js"
-import { settling } from "./driver.js"
+import { settling, telling, type Watcher } from "./driver.js"
 import { isUnacknowledgedWrite } from "./failure.js"
 import type { RunningFiber } from "./fiber.js"
 import * as Lane from "./lane.js"
@@ -26,26 +26,32 @@ export const perform = <A, E>(
   fiber: RunningFiber,
   gate: Gate,
   name: Name,
-  prepare: (session: Driver.ClientSession) => Either.Either<Evaluate<A>, E>
+  prepare: (session: Driver.ClientSession) => Either.Either<Evaluate<A>, E>,
+  watcher?: Watcher
 ): Effect.Effect<A, E | UseError> => {
   const { isLocked, part } = Attempt.placeOf(fiber, gate.lane)
   const lane = part?.of.lane ?? gate.lane
   const deadline = deadlineOf(gate, fiber, part, name)
+  // What has a deadline may be over for its caller before it has settled.
+  const here = deadline === undefined ? watcher : undefined
   const operation = Effect.uninterruptibleMask((restore): Effect.Effect<A, E | UseError> => {
     if (isLocked || part?.isOver === true || Lane.isBusy(lane) || !gate.isReady(fiber)) {
-      return restore(inTurn(gate, name, prepare, deadline))
+      return telling(restore(inTurn(gate, name, prepare, deadline)), here)
     }
     const evaluate = prepare(gate.session())
-    if (Either.isLeft(evaluate)) return Effect.fail(evaluate.left)
+    if (Either.isLeft(evaluate)) return telling(Effect.fail(evaluate.left), here)
     const held = Lane.take(lane, name.operation, fiber)
     // What has not settled in time leaves the session broken, which those who wait must be told.
     return settling(
       restore,
       (done) => begin(gate, fiber, part, name, limited(evaluate.right, deadline, fiber), done),
-      () => Lane.leave(lane, held)
+      (exit) => {
+        Lane.leave(lane, held)
+        here?.over(exit)
+      }
     )
   })
-  return deadline === undefined ? operation : inTime(deadline, name, part, operation)
+  return deadline === undefined ? operation : telling(inTime(deadline, name, part, operation), watcher)
 }
 
 // In a transaction that has one, all have the same; all else has one of its own.

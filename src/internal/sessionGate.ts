@@ -139,7 +139,7 @@ export const settled = (
     return DriverTransaction.sendsNothing(session)
       ? send
       : Observing.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
-        observed?.beginsInTransaction(session)
+        observed.beginsInTransaction(session)
         return send
       })
   })

@@ -105,21 +105,21 @@ describe("an operation that nobody looks at", () => {
       return { host: "a", port: 1 }
     }
     return Observing.operation(Observing.make(server), of("findOne"), (observed) => {
-      observed?.begins(undefined, () => {
+      observed.begins(undefined, () => {
         asked.push("whether it is on the primary")
         return true
       })
-      return Effect.succeed(observed === undefined)
+      return Effect.void
     })
   }
 
   it.effect("has nothing computed for a span", () =>
     Effect.gen(function*() {
       const asked: Array<string> = []
-      expect(yield* asking(asked)).toBe(true)
+      yield* asking(asked)
       expect(asked).toEqual([])
       const { spans, tracer } = recorder()
-      expect(yield* Effect.withTracer(asking(asked), tracer)).toBe(false)
+      yield* Effect.withTracer(asking(asked), tracer)
       expect(asked).toEqual(["whether it is on the primary", "server, on the primary: true"])
       expect(spans).toHaveLength(1)
     }))
