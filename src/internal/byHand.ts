@@ -24,7 +24,7 @@ import * as Hooks from "./hooks.js"
 import type { Ended } from "./outcome.js"
 import * as Reporting from "./reporting.js"
 import { type Gate, settled, settledBy, settledWithin } from "./sessionGate.js"
-import * as TransactionWatch from "./transactionWatch.js"
+import { Watch } from "./transactionWatch.js"
 import { isCommitUnknown, isTransient } from "./transient.js"
 
 /** What manual control can fail with, whatever it does. */
@@ -52,7 +52,7 @@ export const start = (
             isSandbox: false,
             run: { isOver: false, timeout }
           }))
-          of.watch = TransactionWatch.begin(fiber, of.number)
+          of.watch = new Watch(fiber, of.number)
         })
       )
     ))

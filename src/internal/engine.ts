@@ -36,7 +36,7 @@ import * as Lane from "./lane.js"
 import * as Outcome from "./outcome.js"
 import * as Reporting from "./reporting.js"
 import type { Gate } from "./sessionGate.js"
-import * as TransactionWatch from "./transactionWatch.js"
+import { Watch } from "./transactionWatch.js"
 
 /** How to run a transaction. */
 export interface Plan<VR, OR> {
@@ -278,7 +278,7 @@ export const run = <A, E, R, VR, OR>(
       return Effect.matchCauseEffect(started, {
         onFailure: (cause) => Effect.succeed(finished(part, Exit.failCause(cause), "aborted")),
         onSuccess: () => {
-          part.of.watch = TransactionWatch.begin(fiber, number)
+          part.of.watch = new Watch(fiber, number)
           const done = Effect.flatMap(Effect.exit(restore(body)), (exit) =>
             Effect.catchAllCause(
               Effect.flatMap(back, () => close(part, exit)),

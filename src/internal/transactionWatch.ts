@@ -6,41 +6,49 @@ import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
+import type * as Tracer from "effect/Tracer"
 import * as Telemetry from "../Telemetry.js"
 import { after } from "./bounded.js"
 import { clockOf, type RunningFiber } from "./fiber.js"
 import { ofOutcome, update } from "./reporting.js"
 import * as Spans from "./spans.js"
 
-/** A transaction of the server, open or over. */
-export interface Watch {
-  /** Notes how it has ended. What was noted before stays so. */
-  readonly over: (outcome: keyof typeof ofOutcome) => void
-}
-
 // The default of the server's parameter `transactionLifetimeLimitSeconds`, which only administrators can read, is a minute.
 const half = Duration.seconds(30)
 
-/** Watches a transaction that a fiber has just started. */
-export const begin = (fiber: RunningFiber, attempt: number): Watch => {
-  const clock = clockOf(fiber)
-  const began = clock.unsafeCurrentTimeNanos()
-  const span = Spans.spanOf(fiber)
-  const stop = after(fiber, half, () => {
+/** A transaction of the server, open or over. */
+export class Watch {
+  private readonly fiber: RunningFiber
+  private readonly attempt: number
+  private readonly span: Tracer.Span | undefined
+  private readonly began: bigint
+  private readonly stop: () => void
+  private isOver = false
+
+  /** Watches a transaction that a fiber has just started. */
+  constructor(fiber: RunningFiber, attempt: number) {
+    this.fiber = fiber
+    this.attempt = attempt
+    this.span = Spans.spanOf(fiber)
+    this.began = clockOf(fiber).unsafeCurrentTimeNanos()
+    this.stop = after(fiber, half, () => this.warn())
+  }
+
+  /** Notes how it has ended. What was noted before stays so. */
+  over(outcome: keyof typeof ofOutcome): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.stop()
+    const seconds = Number(clockOf(this.fiber).unsafeCurrentTimeNanos() - this.began) / 1_000_000_000
+    update(this.fiber, Telemetry.transactionDuration, seconds, ofOutcome[outcome])
+  }
+
+  private warn(): void {
+    const { attempt, fiber } = this
     update(fiber, Telemetry.longTransactions, 1)
-    Spans.event(fiber, Telemetry.events.long, { attempt }, span)
+    Spans.event(fiber, Telemetry.events.long, { attempt }, this.span)
     const log = Effect.logWarning(Telemetry.messages.long)
     runLike(fiber, Effect.annotateLogs(log, { attempt, open: Duration.format(half) }))
-  })
-  let isOver = false
-  return {
-    over: (outcome) => {
-      if (isOver) return
-      isOver = true
-      stop()
-      const seconds = Number(clock.unsafeCurrentTimeNanos() - began) / 1_000_000_000
-      update(fiber, Telemetry.transactionDuration, seconds, ofOutcome[outcome])
-    }
   }
 }
 

@@ -2,14 +2,12 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as TestClock from "effect/TestClock"
-import * as TransactionWatch from "../../src/internal/transactionWatch.js"
+import { Watch } from "../../src/internal/transactionWatch.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import { logged } from "../support/connected.js"
 import { recorder } from "../support/spans.js"
 
-const begin = Effect.withFiberRuntime<TransactionWatch.Watch>((fiber) =>
-  Effect.succeed(TransactionWatch.begin(fiber, 3))
-)
+const begin = Effect.withFiberRuntime<Watch>((fiber) => Effect.succeed(new Watch(fiber, 3)))
 
 const long = Effect.map(Metric.value(Telemetry.longTransactions), ({ count }) => count)
 
