@@ -58,7 +58,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             // It was in the middle of its work each time.
             expect(reached.every((now, index) => now > (reached[index - 1] ?? 0) && now < count)).toBe(true)
           })),
-        240_000
+        600_000
       )
     }
   })

@@ -181,8 +181,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             }))
             yield* Monitor.assertNothingLeft(watched, cursorsBefore)
           }).pipe(Effect.provideService(MongoServer.MongoServer, server))
-        })),
-      180_000
+        }))
     )
   })
 })

@@ -188,7 +188,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           // all of them are more than 60 MB
           expect(largest / 2 ** 20).toBeLessThan(25)
         })
-      ), 120_000)
+      ))
   })
 
   describe("a tailable cursor", () => {

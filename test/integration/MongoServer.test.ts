@@ -156,7 +156,7 @@ describe("a server that is not to be had", () => {
       assert.strictEqual(first.match(/to fix it: /g)?.length, 4)
       assert.match(yield* failure("auto"), /could not be downloaded \(remembered, not tried again for a day\)/)
       assert.notMatch(yield* failure("download"), /remembered/)
-    }), 60_000)
+    }))
 })
 
 describe("a server of its own", () => {
@@ -347,8 +347,7 @@ describe("the installation of SecantusDB", () => {
         assert.lengthOf(said.filter((line) => line.endsWith("(once)")), 1)
         assert.lengthOf(said.filter((line) => /^waiting for process \d+, [^(]+$/.test(line)), 1)
         assert.deepStrictEqual(yield* Processes.entries(folder), ["secantus-0.7.0b3"])
-      }),
-    180_000
+      })
   )
 })
 

@@ -47,7 +47,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(deliveries.length - count).toBeLessThanOrEqual(12)
           expect(reached.every((now, index) => now > (reached[index - 1] ?? 0) && now < count)).toBe(true)
         })),
-      240_000
+      600_000
     )
   })
 })

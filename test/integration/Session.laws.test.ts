@@ -94,8 +94,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               )
             )
             expect(commands, "commands that could have overlapped").toBeGreaterThan(1_000)
-          })),
-      180_000
+          }))
     )
   })
 

@@ -1,5 +1,4 @@
 import { describe, expect, layer } from "@effect/vitest"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -88,7 +87,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(remains.heapAfter - remains.heapBefore).toBeLessThan(5 * megabyte)
           yield* Monitor.until(Monitor.openCursors, (open) => open <= cursorsBefore)
         }),
-      Duration.toMillis("2 minutes")
+      300_000
     )
   })
 })

@@ -82,8 +82,7 @@ describe("law 7 on a scripted server", () => {
         expect(servers.every(({ lastUse }) => lastUse > past)).toBe(true)
         const idle = yield* Effect.forEach(sessions, (session) => session.idle)
         expect(idle.every((time) => Duration.equals(time, Duration.zero))).toBe(true)
-      }),
-    120_000
+      })
   )
 
   it.scoped("a session with an operation in flight is left out, and taken along again when it has become idle", () =>
@@ -277,7 +276,6 @@ describe("law 7 on a server", () => {
             expect(counts.slice(1, 4).every((count) => count >= 48)).toBe(true)
             expect(yield* sessions[49]!.state).toBe("idle")
           })
-      ).pipe(Effect.provide(TestServer.layer)),
-    30_000
+      ).pipe(Effect.provide(TestServer.layer))
   )
 })

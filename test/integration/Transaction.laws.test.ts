@@ -93,8 +93,7 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
             expect(seen.of("keys written"), "keys written").toBeGreaterThan(400)
             expect(seen.of("hooks run"), "hooks run").toBeGreaterThan(20)
             expect(seen.of("attempts repeated"), "attempts repeated").toBeGreaterThan(40)
-          })),
-      180_000
+          }))
     )
 
     it.effect("one that fails at once with others is repeated, although these are interrupted for it", (context) =>
@@ -131,8 +130,7 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
                 }
               ), 150)
             expect(seen.of("Interrupted"), "workflows that were interrupted").toBeGreaterThan(30)
-          })),
-      180_000
+          }))
     )
   })
 })

@@ -121,8 +121,7 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
           // The aim is 1, and it is reached. Where others use the processors, whoever needs more of them loses more: this keeps
           // it from getting much worse.
           expect(speed, "speed, as a multiple of the driver's").toBeGreaterThanOrEqual(0.4)
-        })),
-      180_000
+        }))
     )
   })
 })

@@ -186,8 +186,7 @@ describe("lane", () => {
           ),
           { numRuns: 1_000 }
         )
-      ),
-    60_000
+      )
   )
 
   it.live(
@@ -240,7 +239,6 @@ describe("lane", () => {
           ),
           { numRuns: 500 }
         )
-      ),
-    60_000
+      )
   )
 })
