@@ -37,11 +37,11 @@ export const crashing = <E, R>(
         const goal = before + (yield* Random.nextIntBetween(1, Math.max(2, share)))
         const child = yield* Processes.start(program, args)
         yield* child.firstLine
-        const working = Effect.repeat(Effect.zipLeft(options.progress, Effect.sleep("2 millis")), {
+        const working = Effect.repeat(Effect.zipLeft(options.progress, Effect.sleep("20 millis")), {
           while: (now) => now < goal
         })
         yield* Effect.raceFirst(working, failed(child))
-        yield* Effect.sleep(yield* Random.nextRange(0, 5))
+        yield* Effect.sleep(yield* Random.nextRange(0, 20))
         yield* child.kill("SIGKILL")
         yield* child.ended
       }))
