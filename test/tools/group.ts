@@ -3,6 +3,15 @@ import { spawn } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
 
 let stopped = false
+let running: number | undefined
+
+// For as long as this program lives: between two commands, too, it has something to tidy up.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    stopped = true
+    send(running, signal)
+  })
+}
 
 /** Whether this program was told to stop. What it ran at that moment has ended, and nothing is to be begun. */
 export const isStopped = (): boolean => stopped
@@ -23,29 +32,20 @@ export const execute = async (
     child.on("error", (error) => resolve(error.message))
     child.on("close", (code, signal) => resolve(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`))
   })
-  const stop = (signal: NodeJS.Signals) => {
-    stopped = true
-    send(child.pid, signal)
-  }
+  running = child.pid
   let late: string | undefined
   const { timeLimit } = options
   const timer = timeLimit === undefined ? undefined : setTimeout(() => {
     late = `took longer than ${timeLimit / 60_000} min`
     void end(child.pid)
   }, timeLimit)
-  for (const signal of signals) process.on(signal, stop)
-  try {
-    const problem = await ended
-    clearTimeout(timer)
-    // What it has started may need a moment more than itself.
-    await end(child.pid)
-    return late ?? problem
-  } finally {
-    for (const signal of signals) process.off(signal, stop)
-  }
+  const problem = await ended
+  clearTimeout(timer)
+  // What it has started may need a moment more than itself.
+  await end(child.pid)
+  running = undefined
+  return late ?? problem
 }
-
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
 /** Whether there was anything in the group to be told. */
 const send = (group: number | undefined, signal: NodeJS.Signals | 0): boolean => {
