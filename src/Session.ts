@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
-import * as Inspectable from "effect/Inspectable"
+import type * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -19,7 +19,6 @@ import type * as Driver from "mongodb"
 import type { CausalToken } from "./CausalToken.js"
 import * as MongoClient from "./internal/connection.js"
 import { type Deployment, unsupported } from "./internal/deployment.js"
-import * as Driving from "./internal/driver.js"
 import { isTooOldServer } from "./internal/failure.js"
 import type { RunningFiber } from "./internal/fiber.js"
 import { open, type State, type UseOptions } from "./internal/openSession.js"
@@ -132,7 +131,6 @@ export const make = <Client = MongoClient.MongoClient>(
     const { client: _, ...rest } = options ?? {}
     const decoded = SessionOptions.decode(rest)
     if (Either.isLeft(decoded)) return decoded.left
-    if (!Driving.hasSecureRandom()) return new CryptoUnavailable()
     return Effect.flatMap(MongoClient.clientOf(options), (client) => openOn(client, decoded.right, fiber))
   })
 
@@ -279,6 +277,7 @@ const openOn = (
   options: SessionOptions.Decoded,
   fiber: RunningFiber
 ): Effect.Effect<Service, AcquireError, Scope.Scope> => {
+  if (!client.hasSecureRandom()) return new CryptoUnavailable()
   if (client.driver.options.writeConcern?.w === 0) {
     return new UnacknowledgedWrite({ operation: "Session.make", source: "client" })
   }
@@ -301,14 +300,8 @@ const openWhere = (
   const lacking = unsupported(deployment, options)
   if (Option.isSome(lacking)) return lacking.value
   // It may have closed while it was asked.
-  return client.isClosed() ? closed : Effect.map(open(client, options, fiber), inspectable)
+  return client.isClosed() ? closed : open(client, options, fiber)
 }
-
-// A log or a message must not show the client, which holds the URL.
-const inspectable = (session: Omit<Service, keyof Inspectable.Inspectable>): Service =>
-  Object.assign(session, Inspectable.BaseProto, {
-    toJSON: () => ({ _id: "Session", id: session.id.uuid, options: session.options })
-  })
 
 // The driver would connect a closed client again.
 const closed = Effect.suspend(() =>

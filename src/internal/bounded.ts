@@ -37,23 +37,6 @@ export const within = <A, R>(
   }))
 
 /**
- * An effect that runs once, however often it is asked for; who comes second waits for the first. Nothing stops it. `atOnce` may
- * spare it: it says whether there was nothing to wait for.
- */
-export const once = (atOnce: () => boolean, otherwise: Effect.Effect<void>): Effect.Effect<void> => {
-  let over: Deferred.Deferred<void> | undefined
-  let isOver = false
-  return Effect.suspend(() => {
-    if (isOver) return Effect.void
-    if (over !== undefined) return Deferred.await(over)
-    isOver = atOnce()
-    if (isOver) return Effect.void
-    const first = over = Deferred.unsafeMake<void>(FiberId.none)
-    return Effect.uninterruptible(Effect.onExit(otherwise, (exit) => Deferred.done(first, exit)))
-  })
-}
-
-/**
  * Calls a function after so long, by the clock of a fiber, unless it is told to stop before.
  *
  * Not a fiber that sleeps, where the clock is the real one: it would be made for each commit, to no purpose but once in a

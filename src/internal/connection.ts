@@ -57,6 +57,8 @@ export interface Service extends Inspectable.Inspectable {
   readonly knownDeployment: () => Option.Option<Deployment>
   /** What `sessionTimeout` gives at this moment. */
   readonly knownTimeout: () => Option.Option<Duration.Duration>
+  /** Whether session ids can't be guessed. */
+  readonly hasSecureRandom: () => boolean
   /** Whether the client is closed, or about to be. */
   readonly isClosed: () => boolean
   /** Keeps this client's sessions alive, and knows which are open. */
@@ -362,6 +364,7 @@ const serve = (
       settleTimeout: settings.settleTimeout,
       timeout: settings.timeout,
       closeTimeout: settings.closeTimeout,
+      hasSecureRandom: Gate.secureRandom(),
       isClosed: () => closed,
       keeper,
       pool: makePool(driver),

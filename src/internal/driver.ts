@@ -226,12 +226,22 @@ export const connect = (
     return Effect.asVoid(Effect.forkDaemon(Effect.zipRight(Effect.promise(() => settled), late)))
   })
 
-/** Whether the driver can make session ids from a secure random source; bson would silently use `Math.random`. */
-export const hasSecureRandom = (): boolean => {
-  try {
-    return globalThis.crypto.getRandomValues(new Uint8Array(16)).length === 16
-  } catch {
-    return false
+/**
+ * Whether the driver can make session ids from a secure random source; bson would silently use `Math.random`. A source that
+ * was found is not tried again, only another one in its place: to try it takes as long as to open a session.
+ */
+export const secureRandom = (): () => boolean => {
+  let found: unknown
+  return () => {
+    try {
+      const source: unknown = Reflect.get(globalThis.crypto, "getRandomValues")
+      if (source === found && found !== undefined) return true
+      if (globalThis.crypto.getRandomValues(new Uint8Array(16)).length !== 16) return false
+      found = source
+      return true
+    } catch {
+      return false
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import * as MongoClient from "../../src/MongoClient.js"
@@ -106,6 +107,48 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const [kill] = yield* watched.monitor.named("killCursors")
           expect(kill).toMatchObject({ outcome: "succeeded", lsid: session.id.hex })
         })))
+  })
+
+  describe("L3: a session that nothing is to be waited for in", () => {
+    it.effect("is opened and ended at once, with nothing sent", () =>
+      Monitor.withClient({}, (watched) =>
+        Effect.gen(function*() {
+          yield* Effect.scoped(Monitor.session(watched))
+          yield* watched.monitor.clear
+          const run = Runtime.runSync(yield* Effect.runtime<never>())
+          // It would throw where anything is waited for.
+          const session = run(Effect.scoped(Monitor.session(watched)))
+          expect(run(session.state)).toBe("ended")
+          expect(run(watched.client.openSessions)).toBe(0)
+          expect(yield* watched.monitor.commands).toEqual([])
+        })))
+
+    it.effect("is ended at once where its scope has been closed before", () =>
+      Monitor.withClient({}, (watched) =>
+        Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          yield* Scope.close(scope, Exit.void)
+          const session = yield* Scope.extend(Monitor.session(watched), scope)
+          expect(yield* session.state).toBe("ended")
+          expect(yield* watched.client.openSessions).toBe(0)
+        })))
+
+    it.effect("tells of a listener that fails when the driver's session ends, as its opener would", () =>
+      logged((entries) =>
+        Monitor.withClient({}, (watched) =>
+          Effect.gen(function*() {
+            const { close, session } = yield* Effect.annotateLogs(opened(watched), { opener: "this" })
+            yield* session.use(async (s) => {
+              s.once("ended", () => {
+                throw new TypeError()
+              })
+            })
+            yield* close
+            expect(entries.map(({ annotations }) => annotations)).toEqual([
+              { step: "session", problem: "TypeError", opener: "this" }
+            ])
+          }))
+      ))
   })
 
   describe("L3: closing a client", () => {

@@ -52,6 +52,7 @@ const levels = [
   modules("SessionKeeper"),
   modules("internal/clientSettings"),
   modules("internal/connection"),
+  modules("internal/sessionState"),
   modules("internal/openSession"),
   modules("Session"),
   modules("internal/joining", "internal/ending", "internal/engine"),

@@ -16,6 +16,7 @@ import {
   ReadPreference,
   WriteConcern
 } from "mongodb"
+import { vi } from "vitest"
 import { CausalToken } from "../../src/CausalToken.js"
 import * as Gate from "../../src/internal/driver.js"
 import * as Failure from "../../src/internal/failure.js"
@@ -35,6 +36,26 @@ const pending = <A>() => {
   })
   return { promise, resolve, reject }
 }
+
+describe("the random source", () => {
+  it("is tried where it is another one than before", () => {
+    const isSecure = Gate.secureRandom()
+    expect(isSecure()).toBe(true)
+    for (
+      const broken of [undefined, () => new Uint8Array(0), () => {
+        throw new Error("none")
+      }]
+    ) {
+      vi.stubGlobal("crypto", { getRandomValues: broken })
+      expect([isSecure(), isSecure()]).toEqual([false, false])
+      vi.unstubAllGlobals()
+      expect(isSecure()).toBe(true)
+    }
+    vi.stubGlobal("crypto", { getRandomValues: undefined })
+    expect(Gate.secureRandom()()).toBe(false)
+    vi.unstubAllGlobals()
+  })
+})
 
 describe("call", () => {
   it.effect("an interruption fires the signal and is over only when the promise has settled", () =>
