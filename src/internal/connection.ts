@@ -374,11 +374,14 @@ const serve = (
     }
   })
 
-const leak = ({ lsid, openedIn }: SessionKeeper.Member): Reporting.Leak => ({
-  id: SessionId.fromBytes(lsid().id.buffer).uuid,
-  ...(openedIn?._tag === "Span" ? { span: openedIn.name } : {}),
-  ...(openedIn === undefined ? {} : { traceId: openedIn.traceId, spanId: openedIn.spanId })
-})
+const leak = (member: SessionKeeper.Member): Reporting.Leak => {
+  const { openedIn } = member
+  return {
+    id: SessionId.fromBytes(member.lsid().id.buffer).uuid,
+    ...(openedIn?._tag === "Span" ? { span: openedIn.name } : {}),
+    ...(openedIn === undefined ? {} : { traceId: openedIn.traceId, spanId: openedIn.spanId })
+  }
+}
 
 // The driver makes a new one each time, which takes as long as an operation's command.
 const databases = (driver: Driver.MongoClient, fallback: string | undefined) => {
