@@ -25,6 +25,7 @@ interface Result {
 interface Manifest {
   readonly name: string
   readonly scripts: Readonly<Record<string, string>>
+  readonly overrides: Readonly<Record<string, string>>
   readonly dependencies: Readonly<Record<string, string>>
   readonly devDependencies: Readonly<Record<string, string>>
   readonly peerDependencies: Readonly<Record<string, string>>
@@ -37,8 +38,12 @@ const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as
 const lowest = (range = "") => /\d+\.\d+\.\d+/.exec(range)?.[0] ?? range
 
 const driver = { mongodb: lowest(manifest.peerDependencies["mongodb"]) }
-// @effect/vitest 0.30 asks for a newer effect.
-const effect = { effect: lowest(manifest.peerDependencies["effect"]), "@effect/vitest": "0.27.0" }
+// The newest of these ask for a newer effect.
+const effect = {
+  effect: lowest(manifest.peerDependencies["effect"]),
+  "@effect/opentelemetry": "0.61.0",
+  "@effect/vitest": "0.27.0"
+}
 
 const ends: ReadonlyArray<End> = [
   { name: "lowest-driver", versions: driver },
@@ -50,8 +55,11 @@ const stages = ["types", "unit", "integration", "conformance"]
 
 // What the tests need; the tools that look at the sources have looked at them.
 const needed = [
+  "@effect/opentelemetry",
   "@effect/schema",
   "@effect/vitest",
+  "@opentelemetry/sdk-metrics",
+  "@opentelemetry/sdk-trace-base",
   "@types/node",
   "effect",
   "mongodb",
@@ -75,10 +83,10 @@ const inFolder = async <A>({ name, versions }: End, job: (folder: string) => Pro
       dependency,
       versions[dependency] ?? manifest.devDependencies[dependency] ?? lowest(manifest.dependencies[dependency])
     ]))
-    const { name: own, scripts } = manifest
+    const { name: own, overrides, scripts } = manifest
     writeFileSync(
       join(folder, "package.json"),
-      JSON.stringify({ name: own, private: true, type: "module", scripts, dependencies })
+      JSON.stringify({ name: own, private: true, type: "module", scripts, overrides, dependencies })
     )
     return await job(folder)
   } finally {
