@@ -89,8 +89,11 @@ export class Observed {
 
   /** Tells how it has ended, and so how long it took. */
   over(exit: Exit.Exit<unknown, unknown>): void {
-    // The first operation of a transaction on a sharded cluster selects the server of all.
-    if (this.span !== undefined && !this.hasServer) this.goesTo(this.span, this.pinned)
+    if (this.span !== undefined) {
+      // The first operation of a transaction on a sharded cluster selects the server of all.
+      if (!this.hasServer) this.goesTo(this.span, this.pinned)
+      if (Exit.isFailure(exit)) Spans.failed(this.span, exit.cause)
+    }
     const seconds = Number(clockOf(this.fiber).unsafeCurrentTimeNanos() - this.began) / 1_000_000_000
     const errorType = Exit.isFailure(exit) ? Spans.errorTypeOf(exit.cause) : undefined
     update(this.fiber, operationDuration, seconds, this.observer.labelsOf(this.name, errorType))

@@ -5,7 +5,6 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
 import { MongoError } from "../MongoError.js"
@@ -55,7 +54,8 @@ export const keepAlive = <A, E, R>(sessions: number, effect: Effect.Effect<A, E,
           attributes: { [attributes.system]: system, [attributes.sessions]: sessions },
           captureStackTrace: false
         },
-        (span) => failing(span, Effect.withParentSpan(effect, span))
+        (span) =>
+          Effect.tapErrorCause(Effect.withParentSpan(effect, span), (cause) => Effect.sync(() => failed(span, cause)))
       )
       : effect
   )
@@ -76,7 +76,7 @@ export interface Name {
 
 /**
  * The span around an operation of data access, with the names of OpenTelemetry's conventions for databases. Documents and
- * filters are never in it.
+ * filters are never in it. Whoever runs the operation tells the span how it has failed, by {@link failed}.
  */
 export const operation = <A, E, R>(
   { collection, database, name }: Name,
@@ -94,7 +94,7 @@ export const operation = <A, E, R>(
         ...(collection === undefined ? {} : { [attributes.collection]: collection })
       }
     },
-    (span) => failing(span, Effect.withParentSpan(effect(span), span))
+    (span) => Effect.withParentSpan(effect(span), span)
   )
 
 /** What `db.system.name` says. */
@@ -110,13 +110,11 @@ export const errorTypeOf = (cause: Cause.Cause<unknown>): string => {
   return failure instanceof Error ? failure.name : "_OTHER"
 }
 
-const failing = <A, E, R>(span: Tracer.Span, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.onExit(effect, (exit) => {
-    if (Exit.isSuccess(exit)) return Effect.void
-    span.attribute(attributes.errorType, errorTypeOf(exit.cause))
-    const failure = Cause.squash(exit.cause)
-    if (failure instanceof MongoError && failure.code !== undefined) {
-      span.attribute(attributes.statusCode, String(failure.code))
-    }
-    return Effect.void
-  })
+/** Tells a span why what it is around has failed. */
+export const failed = (span: Tracer.Span, cause: Cause.Cause<unknown>): void => {
+  span.attribute(attributes.errorType, errorTypeOf(cause))
+  const failure = Cause.squash(cause)
+  if (failure instanceof MongoError && failure.code !== undefined) {
+    span.attribute(attributes.statusCode, String(failure.code))
+  }
+}
