@@ -21,7 +21,7 @@ const ended = (outcome: string) =>
     sum
   }))
 
-const changeOf = <R>(outcomes: ReadonlyArray<string>, effect: Effect.Effect<unknown, unknown, R>) =>
+const changeOf = <E, R>(outcomes: ReadonlyArray<string>, effect: Effect.Effect<unknown, E, R>) =>
   Effect.gen(function*() {
     const all = Effect.all(outcomes.map(ended))
     const before = yield* all
@@ -66,7 +66,7 @@ describe("how long a transaction is open", () => {
   it.scoped("is told of those under manual control, and of those that a body ends by hand", () =>
     inSession((session) =>
       Effect.gen(function*() {
-        const byHand = (end: Effect.Effect<void, unknown, Session.Session>) =>
+        const byHand = <E>(end: Effect.Effect<void, E, Session.Session>) =>
           Effect.zipRight(Transaction.start(), Effect.zipRight(TestClock.adjust("2 seconds"), end))
         expect(yield* changeOf(["committed"], byHand(Transaction.commit))).toEqual([[1, 2]])
         expect(yield* changeOf(["rolledBack"], byHand(Transaction.abort))).toEqual([[1, 2]])
