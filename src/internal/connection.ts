@@ -20,6 +20,7 @@ import type { MongoError } from "../MongoError.js"
 import { SessionId } from "../SessionId.js"
 import * as SessionKeeper from "../SessionKeeper.js"
 import { closingStep, errorName } from "./bounded.js"
+import * as Calling from "./calling.js"
 import { decode, type Settings } from "./clientSettings.js"
 import { type Deployment, type TopologyWatch, watchTopology } from "./deployment.js"
 import * as Gate from "./driver.js"
@@ -308,7 +309,7 @@ const serve = (
     const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> => {
       const name = Object.keys(command)[0] ?? "command"
       return Observing.operation(observer, { name, database: "admin" }, (observed) =>
-        Gate.call({ operation: name, namespace: "admin", settleTimeout: settings.settleTimeout }, ({ signal }) => {
+        Calling.call({ operation: name, namespace: "admin", settleTimeout: settings.settleTimeout }, ({ signal }) => {
           observed.begins(undefined, constTrue)
           return Gate.adminCommand(driver, command, signal)
         }))

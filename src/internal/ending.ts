@@ -11,9 +11,9 @@ import { Label, MongoError } from "../MongoError.js"
 import { behind, type Part } from "./attempt.js"
 import * as Backoff from "./backoff.js"
 import { within } from "./bounded.js"
+import * as Calling from "./calling.js"
 import type * as MongoClient from "./connection.js"
 import type { Deadline } from "./deadline.js"
-import * as Gate from "./driver.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import * as Observing from "./observing.js"
 import * as Outcome from "./outcome.js"
@@ -210,7 +210,7 @@ const abortLate = (
     const operation = "abortTransaction"
     const send = Observing.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
       observed.beginsInTransaction(gate.session())
-      return Gate.call(
+      return Calling.call(
         { operation, settleTimeout: gate.settleTimeout },
         ({ signal }) => DriverTransaction.abortByName(client.driver, name, signal)
       )

@@ -14,8 +14,8 @@ import type * as Driver from "mongodb"
 import type { MongoError } from "../MongoError.js"
 import { DecodeFailed } from "../SessionErrors.js"
 import { closingStep, errorName } from "./bounded.js"
+import { call } from "./calling.js"
 import type { ClientOption, MongoClient, Service } from "./connection.js"
-import { call } from "./driver.js"
 import type { User } from "./patterns.js"
 
 /**

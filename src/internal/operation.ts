@@ -9,9 +9,9 @@ import type * as Driver from "mongodb"
 import { MongoError } from "../MongoError.js"
 import * as Session from "../Session.js"
 import { ForeignSession, type InvalidInTransaction, type UseError } from "../SessionErrors.js"
+import * as Calling from "./calling.js"
 import { clientAmong, type ClientOption, type MongoClient, type Service as Client } from "./connection.js"
 import * as Deadline from "./deadline.js"
-import * as Gate from "./driver.js"
 import { readPreferenceOf } from "./driverTransaction.js"
 import type { RunningFiber } from "./fiber.js"
 import * as Observing from "./observing.js"
@@ -186,14 +186,14 @@ const withoutSession = <A>(
   const name = { operation, namespace }
   // The driver would connect a closed client again.
   if (client.isClosed()) {
-    return Gate.telling(
+    return Calling.telling(
       Effect.fail(new MongoError({ ...name, reason: "ConnectionClosed", labels: [] })),
       observed
     )
   }
   const { settleTimeout, timeout } = client
-  const call = (limit: () => number | undefined, watcher?: Gate.Watcher) =>
-    Gate.call({ ...name, settleTimeout, client: client.driver }, (signals) => {
+  const call = (limit: () => number | undefined, watcher?: Calling.Watcher) =>
+    Calling.call({ ...name, settleTimeout, client: client.driver }, (signals) => {
       observed.begins(undefined, () => isOnPrimary(found))
       const given = added(request, signals, level)
       const maxTimeMS = limit()
@@ -206,7 +206,7 @@ const withoutSession = <A>(
       const deadline = Deadline.start(fiber, timeout)
       const asked = optionOf(request.options, "maxTimeMS")
       const limited = call(() => Deadline.maxTimeMS(deadline, asked))
-      return Gate.telling(Deadline.bounded(deadline, name, limited), observed)
+      return Calling.telling(Deadline.bounded(deadline, name, limited), observed)
     })
 }
 

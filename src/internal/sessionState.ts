@@ -17,6 +17,7 @@ import type * as SessionOptions from "../SessionOptions.js"
 import type * as Attempt from "./attempt.js"
 import { closingStep, errorName, within } from "./bounded.js"
 import { abandon } from "./byHand.js"
+import * as Calling from "./calling.js"
 import type * as MongoClient from "./connection.js"
 import * as Cursors from "./cursors.js"
 import * as Gate from "./driver.js"
@@ -185,7 +186,7 @@ export class OpenSession implements Transactional, Member {
   ): Effect.Effect<void> {
     const session = this.#session
     const before = session.serverSession.lastUse
-    return Gate.begin({
+    return Calling.begin({
       operation,
       namespace,
       settleTimeout: this.settleTimeout,

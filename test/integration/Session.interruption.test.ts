@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Scheduler from "effect/Scheduler"
-import * as Gate from "../../src/internal/driver.js"
+import * as Calling from "../../src/internal/calling.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
 
@@ -80,7 +80,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           for (const step of steps) {
             yield* interruptedAfter(
               step,
-              Gate.call({ operation: "find", settleTimeout: client.settleTimeout }, ({ signal }) => operation(signal)),
+              Calling.call(
+                { operation: "find", settleTimeout: client.settleTimeout },
+                ({ signal }) => operation(signal)
+              ),
               isInFlight
             )
             expect(seen.inFlight, `in flight after ${step} steps`).toBe(0)

@@ -28,6 +28,7 @@ const levels = [
   ),
   modules(
     "internal/driver",
+    "internal/calling",
     "internal/driverTransaction",
     "internal/lane",
     "internal/pool",
