@@ -115,7 +115,7 @@ const failed = (test: string, reason: string): Counts.Counts => {
 const run = (end: End): Promise<Counts.Counts> =>
   inFolder(end, async (folder) => {
     cpSync(lockOf(end), join(folder, "package-lock.json"))
-    for (const part of ["src", "test", "examples", "bench", "tsconfig.json"]) {
+    for (const part of ["src", "test", "examples", "bench", "docs", "tsconfig.json"]) {
       cpSync(join(root, part), join(folder, part), {
         recursive: true,
         filter: (path) => basename(path) !== "node_modules"
