@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
 import { MongoError } from "../MongoError.js"
@@ -32,15 +33,49 @@ export const event = (
   }
 }
 
+/**
+ * A span around an effect. It is not told the cause of a failure, nor of what a failure was made of: exporters write out
+ * the causes of errors, and a driver's error quotes documents and hosts.
+ */
+const around = <A, E, R>(
+  name: string,
+  options: Tracer.SpanOptions,
+  effect: (span: Tracer.Span) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(
+    Effect.makeSpan(name, { captureStackTrace: false, ...options }),
+    (span) => Effect.withParentSpan(effect(span), span),
+    (span, exit) =>
+      Effect.withFiberRuntime<void>((fiber) => {
+        const { startTime } = span.status
+        // Where times are not to be taken, it has begun at 0.
+        const now = startTime === 0n ? startTime : clockOf(fiber).unsafeCurrentTimeNanos()
+        span.end(now, Exit.mapErrorCause(exit, withoutCauses))
+        return Effect.void
+      })
+  )
+
+const withoutCauses = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>
+  Cause.match(cause, {
+    onEmpty: Cause.empty,
+    onFail: (error): Cause.Cause<unknown> => Cause.fail(withoutCause(error)),
+    onDie: (defect) => Cause.die(withoutCause(defect)),
+    onInterrupt: Cause.interrupt,
+    onSequential: Cause.sequential,
+    onParallel: Cause.parallel
+  })
+
+const withoutCause = (error: unknown): unknown => {
+  if (!(error instanceof Error)) return error
+  const { message, name, stack } = error
+  return Object.assign(new Error(message), { name, stack })
+}
+
 /** The span around a transaction, with all its attempts. */
 export const transaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime<A, E, R>((fiber) =>
     isTraced(fiber)
-      ? Effect.useSpan(
-        spans.transaction,
-        { attributes: { [attributes.system]: system }, captureStackTrace: false },
-        (span) => Effect.withParentSpan(effect, span)
-      )
+      ? around(spans.transaction, { attributes: { [attributes.system]: system } }, () => effect)
       : effect
   )
 
@@ -48,14 +83,10 @@ export const transaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Eff
 export const keepAlive = <A, E, R>(sessions: number, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime<A, E, R>((fiber) =>
     sessions > 0 && isTraced(fiber)
-      ? Effect.useSpan(
+      ? around(
         spans.keepAlive,
-        {
-          attributes: { [attributes.system]: system, [attributes.sessions]: sessions },
-          captureStackTrace: false
-        },
-        (span) =>
-          Effect.tapErrorCause(Effect.withParentSpan(effect, span), (cause) => Effect.sync(() => failed(span, cause)))
+        { attributes: { [attributes.system]: system, [attributes.sessions]: sessions } },
+        (span) => Effect.tapErrorCause(effect, (cause) => Effect.sync(() => failed(span, cause)))
       )
       : effect
   )
@@ -82,11 +113,10 @@ export const operation = <A, E, R>(
   { collection, database, name }: Name,
   effect: (span: Tracer.Span) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.useSpan(
+  around(
     `${name} ${collection ?? database}`,
     {
       kind: "client",
-      captureStackTrace: false,
       attributes: {
         [attributes.system]: system,
         [attributes.namespace]: database,
@@ -94,7 +124,7 @@ export const operation = <A, E, R>(
         ...(collection === undefined ? {} : { [attributes.collection]: collection })
       }
     },
-    (span) => Effect.withParentSpan(effect(span), span)
+    effect
   )
 
 /** What `db.system.name` says. */

@@ -45,6 +45,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         .toEqual(["11000", undefined, undefined, "13", undefined])
     }))
 
+  it.effect("what fails shows nothing of what the server or the driver say, which may be of documents", () =>
+    Effect.gen(function*() {
+      const { spans } = yield* spansOf(({ Things }) =>
+        Transaction.run(
+          Effect.mapError(Things.insertOne({ _id: 1, n: 1 }), (cause) => new Error("not inserted", { cause }))
+        )
+      )
+      const told = spans.flatMap(({ events }) => events.filter(({ name }) => name === "exception"))
+      expect(told.map(({ attributes }) => attributes)).toEqual([
+        expect.objectContaining({ "exception.message": "not inserted" }),
+        expect.objectContaining({ "exception.message": expect.stringContaining("DuplicateKey") })
+      ])
+      expect(JSON.stringify(spans)).not.toMatch(/E11000|dup key/)
+    }))
+
   it.effect("what is interrupted says so, and is no error", (context) =>
     Effect.gen(function*() {
       yield* TestServer.needs(context, "failCommand")
