@@ -238,6 +238,8 @@ export const make = (
   return {
     add: (member) =>
       Effect.withFiberRuntime((fiber) => {
+        // Its scope may be closed since.
+        if (!member.isOpen()) return Effect.void
         members.add(member)
         const idle = member.idleAt(Idleness.nowOf(fiber))
         if (idle <= moment || !member.keepAlive()) return Effect.void

@@ -1,6 +1,7 @@
 /**
  * Waiting that comes to an end, also where nothing can be interrupted.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
@@ -10,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { constVoid } from "effect/Function"
+import * as Option from "effect/Option"
 import { clockOf, type RunningFiber } from "./fiber.js"
 import * as Reporting from "./reporting.js"
 
@@ -72,9 +74,19 @@ export const closingStep = <E, R>(
   problem: (error: E) => string
 ): Effect.Effect<void, never, R> =>
   Effect.flatMap(
-    within(time, Effect.catchAll(effect, (error) => Reporting.closingFailed(step, problem(error)))),
+    within(
+      time,
+      Effect.catchAllCause(effect, (cause) =>
+        Reporting.closingFailed(
+          step,
+          // What is no failure of the driver, a credential callback's error say, must not stop closing either.
+          Option.match(Cause.failureOption(cause), { onNone: () => defectName(cause), onSome: problem })
+        ))
+    ),
     (inTime) => inTime ? Effect.void : Reporting.closingFailed(step, "not done in time")
   )
+
+const defectName = (cause: Cause.Cause<unknown>): string => errorName({ error: Cause.squash(cause) })
 
 /** The name of what a promise was rejected with. Not its message: a driver's may quote documents or hosts. */
 export const errorName = ({ error }: { readonly error: unknown }): string =>

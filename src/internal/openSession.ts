@@ -53,9 +53,9 @@ export const open = (client: MongoClient.Service, options: SessionOptions.Decode
   })
   return Effect.flatMap(added, () => {
     const session = opened = new OpenSession(client, options, fiber)
-    const kept = Effect.as(client.keeper.add(session), new Usable(session))
+    const usable = new Usable(session)
     // The scope may have been closed all along.
-    return isOver ? Effect.zipLeft(kept, session.close) : kept
+    return isOver ? Effect.as(session.close, usable) : Effect.as(client.keeper.add(session), usable)
   })
 }
 

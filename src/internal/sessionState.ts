@@ -276,8 +276,7 @@ export class OpenSession implements Transactional, Member {
         yield* closingStep("endSessions", client.closeTimeout, command, (error) => error.reason)
       }
       yield* abandon(this)
-      this.#left()
-    })
+    }).pipe(Effect.ensuring(Effect.sync(() => this.#left())))
   }
 
   #left(): void {

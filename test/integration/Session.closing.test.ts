@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import * as MongoClient from "../../src/MongoClient.js"
@@ -132,6 +133,45 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* session.state).toBe("ended")
           expect(yield* watched.client.openSessions).toBe(0)
         })))
+
+    it.effect("leaves nothing in the care of its client, at whichever step of opening its scope closes", () =>
+      Monitor.withClient({}, (watched) =>
+        Effect.gen(function*() {
+          for (let step = 1; step <= 80; step++) {
+            const scope = yield* Scope.make()
+            let taken = 0
+            const scheduler: Scheduler.Scheduler = {
+              shouldYield: () => {
+                if (++taken === step) Effect.runSync(Scope.close(scope, Exit.void))
+                return false
+              },
+              scheduleTask: (task, priority) => Scheduler.defaultScheduler.scheduleTask(task, priority)
+            }
+            const opening = Effect.withScheduler(Scope.extend(Monitor.session(watched), scope), scheduler)
+            yield* Fiber.await(yield* Effect.fork(opening))
+            yield* Scope.close(scope, Exit.void)
+            expect(yield* watched.client.openSessions, `closed at step ${step} of ${taken}`).toBe(0)
+          }
+        })))
+
+    it.effect("is done where its last command is no failure of the driver, which is logged", () =>
+      logged((entries) =>
+        Monitor.withClient({}, (watched) =>
+          Effect.gen(function*() {
+            const { close, session } = yield* opened(watched, { release: "end" })
+            yield* send(session, { ping: 1 })
+            const broken = ({ commandName }: Driver.CommandStartedEvent) => {
+              if (commandName === "endSessions") throw new TypeError()
+            }
+            watched.client.driver.on("commandStarted", broken)
+            yield* close
+            watched.client.driver.off("commandStarted", broken)
+            expect(entries.map(({ annotations }) => annotations)).toEqual([
+              { step: "endSessions", problem: "TypeError" }
+            ])
+            expect(yield* watched.client.openSessions).toBe(0)
+          }))
+      ))
 
     it.effect("tells of a listener that fails when the driver's session ends, as its opener would", () =>
       logged((entries) =>
