@@ -41,6 +41,9 @@ export const start = (
       gate.ready("startTransaction"),
       Effect.withFiberRuntime<void, MongoError>((fiber) =>
         Effect.map(DriverTransaction.start(gate.session(), options), () => {
+          // Nothing tells when one is ended by the driver session itself.
+          const before = part ?? gate.manual
+          before?.of.watch?.over("rolledBack")
           if (part !== undefined) Attempt.restart(part.of)
           const { of } = part ?? (gate.manual = Attempt.make({
             number: 1,

@@ -209,7 +209,7 @@ const abortLate = (
     let late: Outcome.VerifiedFacts["late"] = "unknown"
     const operation = "abortTransaction"
     const send = Observing.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
-      observed.beginsInTransaction(gate.session())
+      observed.beginsInTransaction(gate.session(), name.txnNumber)
       return Calling.call(
         { operation, settleTimeout: gate.settleTimeout },
         ({ signal }) => DriverTransaction.abortByName(client.driver, name, signal)

@@ -81,10 +81,10 @@ export class Observed {
   }
 
   /** {@link begins} of what belongs to the session's last transaction, and ends it. */
-  beginsInTransaction(session: Driver.ClientSession): void {
+  beginsInTransaction(session: Driver.ClientSession, number = transactionNumberOf(session)): void {
     if (this.span === undefined) return
     this.inSession(this.span, session)
-    this.span.attribute(attributes.txnNumber, transactionNumberOf(session))
+    this.span.attribute(attributes.txnNumber, number)
     this.goesTo(this.span, this.pinned ?? this.observer.server(true))
   }
 

@@ -46,9 +46,10 @@ export class Watch {
   private warn(): void {
     const { attempt, fiber } = this
     update(fiber, Telemetry.longTransactions, 1)
-    Spans.event(fiber, Telemetry.events.long, { attempt }, this.span)
     const log = Effect.logWarning(Telemetry.messages.long)
     runLike(fiber, Effect.annotateLogs(log, { attempt, open: Duration.format(half) }))
+    // In an effect, which nobody waits for: what a tracer throws would end the process.
+    runLike(fiber, Effect.sync(() => Spans.event(fiber, Telemetry.events.long, { attempt }, this.span)))
   }
 }
 
