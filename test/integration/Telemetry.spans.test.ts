@@ -1,4 +1,5 @@
 import { expect, layer } from "@effect/vitest"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -8,6 +9,10 @@ import { on, things } from "../support/data.js"
 import * as Monitor from "../support/monitor.js"
 import { type Exported, exported } from "../support/otel.js"
 import * as TestServer from "../support/TestServer.js"
+
+class NotInserted extends Data.TaggedError("NotInserted")<{ readonly cause: unknown }> {
+  override readonly message = "not inserted"
+}
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   type There = Effect.Effect.Success<ReturnType<typeof things>>
@@ -49,7 +54,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     Effect.gen(function*() {
       const { spans } = yield* spansOf(({ Things }) =>
         Transaction.run(
-          Effect.mapError(Things.insertOne({ _id: 1, n: 1 }), (cause) => new Error("not inserted", { cause }))
+          Effect.mapError(Things.insertOne({ _id: 1, n: 1 }), (cause) => new NotInserted({ cause }))
         )
       )
       const told = spans.flatMap(({ events }) => events.filter(({ name }) => name === "exception"))
