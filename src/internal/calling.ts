@@ -13,6 +13,7 @@ import type { MongoError } from "../MongoError.js"
 import { within } from "./bounded.js"
 import * as Cursors from "./cursors.js"
 import { toCause } from "./failure.js"
+import type { Restore } from "./fiber.js"
 import * as Reporting from "./reporting.js"
 import * as Signal from "./signal.js"
 
@@ -66,7 +67,7 @@ export const telling = <A, E, R>(
  * Not by `Effect.async` alone, which begins before it guards: an interruption in between would be nobody's.
  */
 export const settling = <A, E>(
-  restore: <A1, E1, R1>(effect: Effect.Effect<A1, E1, R1>) => Effect.Effect<A1, E1, R1>,
+  restore: Restore,
   begin: (done: (exit: Exit.Exit<A, E>) => void) => Effect.Effect<void>,
   over: (exit: Exit.Exit<A, E>) => void = constVoid
 ): Effect.Effect<A, E> => {

@@ -196,8 +196,7 @@ export interface ClientOption<Client = MongoClient> {
  * @category accessors
  */
 export const clientOf = <Client = MongoClient>(options?: ClientOption<Client>): Effect.Effect<Service, never, Client> =>
-  // The default of the type parameter is the default tag's own identifier.
-  options?.client ?? (MongoClient as unknown as Context.Tag<Client, Service>)
+  tagOf(options)
 
 /**
  * {@link clientOf} for a fiber that has it.
@@ -205,8 +204,11 @@ export const clientOf = <Client = MongoClient>(options?: ClientOption<Client>): 
  * @internal
  */
 export const clientAmong = <Client>({ currentContext }: RunningFiber, options: ClientOption<Client>): Service =>
-  // The default of the type parameter is the default tag's own identifier.
-  Context.unsafeGet(currentContext, options.client ?? (MongoClient as unknown as Context.Tag<Client, Service>))
+  Context.unsafeGet(currentContext, tagOf(options))
+
+// The default of the type parameter is the default tag's own identifier.
+const tagOf = <Client>(options: ClientOption<Client> | undefined): Context.Tag<Client, Service> =>
+  options?.client ?? (MongoClient as unknown as Context.Tag<Client, Service>)
 
 /**
  * Connects, and closes when the scope closes: first the keep-alive, then what sessions are still open, then the driver's

@@ -30,7 +30,7 @@ import type * as MongoClient from "./connection.js"
 import * as Deadline from "./deadline.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import * as Ending from "./ending.js"
-import { clockOf } from "./fiber.js"
+import { clockOf, type Restore } from "./fiber.js"
 import * as Hooks from "./hooks.js"
 import * as Lane from "./lane.js"
 import * as Outcome from "./outcome.js"
@@ -96,7 +96,7 @@ export const run = <A, E, R, VR, OR>(
   client: MongoClient.Service,
   { contextOf, effect }: Body<A, E, R>,
   plan: Plan<VR, OR>,
-  restore: <A1, E1, R1>(effect: Effect.Effect<A1, E1, R1>) => Effect.Effect<A1, E1, R1>
+  restore: Restore
 ): Effect.Effect<Finished<A, E | RunError>, never, R | VR | OR> =>
   Effect.withFiberRuntime((fiber) => {
     type Result = Finished<A, E | RunError>

@@ -11,8 +11,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { SessionBusy } from "../SessionErrors.js"
 import { laneWait, messages } from "../Telemetry.js"
-import { clockOf, type RunningFiber } from "./fiber.js"
+import { clockOf, type Restore, type RunningFiber, secondsSince } from "./fiber.js"
 import { update } from "./reporting.js"
+import { spanOf } from "./spans.js"
 
 /** Who asks for the permit: the operation, and the span that it runs in. */
 export interface Claim {
@@ -74,18 +75,17 @@ const keeping = <A, E, R>(lane: Lane, held: Waiter, effect: Effect.Effect<A, E, 
 export const enter = (
   lane: Lane,
   operation: string,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  restore: Restore
 ): Effect.Effect<Waiter> =>
   Effect.withFiberRuntime((fiber) => {
     if (lane.holder === undefined) return Effect.succeed(take(lane, operation, fiber))
     const waiter: Waiter = { claim: claimOf(operation, fiber), wake: undefined }
     lane.waiting.add(waiter)
-    const clock = clockOf(fiber)
-    const began = clock.unsafeCurrentTimeNanos()
+    const began = clockOf(fiber).unsafeCurrentTimeNanos()
     // Whether the permit was handed over is looked up here, where nothing can interrupt: a fiber interrupted just as its
     // turn comes passes the permit on instead of taking it to its grave.
     return Effect.flatMap(Effect.exit(restore(turn(lane, waiter))), (exit) => {
-      update(fiber, laneWait, Number(clock.unsafeCurrentTimeNanos() - began) / 1_000_000_000)
+      update(fiber, laneWait, secondsSince(began, fiber))
       if (Exit.isSuccess(exit)) return Effect.succeed(waiter)
       leave(lane, waiter)
       return Effect.failCause(exit.cause)
@@ -124,10 +124,7 @@ export const leave = (lane: Lane, waiter: Waiter): void => {
   next.value.wake?.()
 }
 
-const claimOf = (operation: string, { currentSpan }: RunningFiber): Claim => ({
-  operation,
-  span: currentSpan?._tag === "Span" ? currentSpan.name : undefined
-})
+const claimOf = (operation: string, fiber: RunningFiber): Claim => ({ operation, span: spanOf(fiber)?.name })
 
 const turn = (lane: Lane, waiter: Waiter): Effect.Effect<void> =>
   Effect.flatMap(Effect.fork(complain(lane, waiter)), (watch) =>

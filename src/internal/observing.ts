@@ -11,7 +11,7 @@ import { telling } from "./calling.js"
 import { type Address, toAddress } from "./deployment.js"
 import { idOf, pinnedAddressOf } from "./driver.js"
 import { transactionNumberOf } from "./driverTransaction.js"
-import { clockOf, type RunningFiber } from "./fiber.js"
+import { clockOf, type RunningFiber, secondsSince } from "./fiber.js"
 import { type Labels, labels, update } from "./reporting.js"
 import * as Spans from "./spans.js"
 
@@ -90,13 +90,13 @@ export class Observed {
 
   /** Tells how it has ended, and so how long it took. */
   over(exit: Exit.Exit<unknown, unknown>): void {
+    const errorType = Exit.isFailure(exit) ? Spans.errorTypeOf(exit.cause) : undefined
     if (this.span !== undefined) {
       // The first operation of a transaction on a sharded cluster selects the server of all.
       if (!this.hasServer) this.goesTo(this.span, this.pinned)
-      if (Exit.isFailure(exit)) Spans.failed(this.span, exit.cause)
+      if (Exit.isFailure(exit)) Spans.failed(this.span, exit.cause, errorType)
     }
-    const seconds = Number(clockOf(this.fiber).unsafeCurrentTimeNanos() - this.began) / 1_000_000_000
-    const errorType = Exit.isFailure(exit) ? Spans.errorTypeOf(exit.cause) : undefined
+    const seconds = secondsSince(this.began, this.fiber)
     update(this.fiber, operationDuration, seconds, this.observer.labelsOf(this.name, errorType))
   }
 

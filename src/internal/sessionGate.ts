@@ -11,7 +11,7 @@ import * as Attempt from "./attempt.js"
 import { after } from "./bounded.js"
 import { type Deadline, late, start, timedOut } from "./deadline.js"
 import * as DriverTransaction from "./driverTransaction.js"
-import type { RunningFiber } from "./fiber.js"
+import type { Restore, RunningFiber } from "./fiber.js"
 import * as Lane from "./lane.js"
 import * as Observing from "./observing.js"
 import type { Signalled } from "./signal.js"
@@ -44,7 +44,7 @@ export interface Gate {
   /** Takes the session for a transaction, where nothing but the wait for it can be interrupted. */
   readonly enter: (
     operation: string,
-    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    restore: Restore
   ) => Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy>
   /**
    * Runs an effect in its turn: in the lane of the attempt that the fiber is in, or in that of the session.

@@ -22,7 +22,7 @@ import type * as MongoClient from "./connection.js"
 import * as Cursors from "./cursors.js"
 import * as Gate from "./driver.js"
 import * as DriverTransaction from "./driverTransaction.js"
-import { runAs, type RunningFiber } from "./fiber.js"
+import { type Restore, runAs, type RunningFiber } from "./fiber.js"
 import * as Idleness from "./idleness.js"
 import * as Lane from "./lane.js"
 import type * as Observing from "./observing.js"
@@ -165,7 +165,7 @@ export class OpenSession implements Transactional, Member {
 
   enter(
     operation: string,
-    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    restore: Restore
   ): Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy> {
     return this.#inLane.enter(operation, restore)
   }

@@ -141,8 +141,8 @@ export const errorTypeOf = (cause: Cause.Cause<unknown>): string => {
 }
 
 /** Tells a span why what it is around has failed. */
-export const failed = (span: Tracer.Span, cause: Cause.Cause<unknown>): void => {
-  span.attribute(attributes.errorType, errorTypeOf(cause))
+export const failed = (span: Tracer.Span, cause: Cause.Cause<unknown>, errorType = errorTypeOf(cause)): void => {
+  span.attribute(attributes.errorType, errorType)
   const failure = Cause.squash(cause)
   if (failure instanceof MongoError && failure.code !== undefined) {
     span.attribute(attributes.statusCode, String(failure.code))

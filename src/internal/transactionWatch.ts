@@ -9,7 +9,7 @@ import * as Runtime from "effect/Runtime"
 import type * as Tracer from "effect/Tracer"
 import * as Telemetry from "../Telemetry.js"
 import { after } from "./bounded.js"
-import { clockOf, type RunningFiber } from "./fiber.js"
+import { clockOf, type RunningFiber, secondsSince } from "./fiber.js"
 import { ofOutcome, update } from "./reporting.js"
 import * as Spans from "./spans.js"
 
@@ -39,8 +39,7 @@ export class Watch {
     if (this.isOver) return
     this.isOver = true
     this.stop()
-    const seconds = Number(clockOf(this.fiber).unsafeCurrentTimeNanos() - this.began) / 1_000_000_000
-    update(this.fiber, Telemetry.transactionDuration, seconds, ofOutcome[outcome])
+    update(this.fiber, Telemetry.transactionDuration, secondsSince(this.began, this.fiber), ofOutcome[outcome])
   }
 
   private warn(): void {
