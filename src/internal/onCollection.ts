@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
-import type { AnySchema, Codec } from "../Codec.js"
+import { type AnySchema, type Codec, copyOf, raw } from "../Codec.js"
 import type { DecodeFailed } from "../SessionErrors.js"
 import {
   collectionOf,
@@ -64,13 +64,13 @@ export const call = <A, I extends Driver.Document, R, C, O extends object, X>(
     (db, added) => evaluate(driver(db), { ...withoutOwn<O>(request.options), ...added })
   )
 
-/** Turns a value into the document that is sent. A copy, for the driver adds an `_id` to what it is given. */
+/** Turns a value into the document that is sent: a new one, whatever the schema does. */
 export const encode = <A, I extends Driver.Document, R, C>(
   { codec, target }: Of<A, I, R, C>,
   value: A
 ): Effect.Effect<I, DecodeFailed, R | C> =>
-  withNamespace(target, (source) => Effect.map(codec.encode(value, source), copy))
-
-const copy = <I extends Driver.Document>(document: I): I =>
-  // With its prototype, which may say how it is turned into BSON.
-  Object.assign(Object.create(Object.getPrototypeOf(document)), document)
+  withNamespace(target, (source) => {
+    const encoded = codec.encode(value, source)
+    // The other one is a copy already.
+    return Object.is(codec, raw) ? encoded : Effect.map(encoded, copyOf)
+  })

@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
-import { Binary, ObjectId, UUID } from "mongodb"
+import { Binary, BSON, ObjectId, UUID } from "mongodb"
 import * as Codec from "../../src/Codec.js"
 import * as Schemas from "../support/schemas.js"
 
@@ -197,5 +197,17 @@ describe("raw documents", () => {
       const encoded = yield* Codec.raw.encode(document, "a.b")
       expect(encoded).toEqual(document)
       expect(encoded).not.toBe(document)
+    }))
+
+  it.effect("go in with what makes BSON of them", () =>
+    Effect.gen(function*() {
+      class Point {
+        readonly x = 1
+        toBSON() {
+          return { point: [this.x] }
+        }
+      }
+      const encoded = yield* Codec.raw.encode(new Point(), "a.b")
+      expect(BSON.deserialize(BSON.serialize(encoded))).toEqual({ point: [1] })
     }))
 })
