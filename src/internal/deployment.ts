@@ -133,7 +133,7 @@ export interface TopologyWatch {
   readonly known: () => Option.Option<Deployment>
   readonly learn: (hello: Driver.Document) => Deployment
   /** See {@link serverOf}. */
-  readonly server: (isOnPrimary: boolean) => Address | undefined
+  readonly server: (isOnPrimary: () => boolean) => Address | undefined
 }
 
 // The topology's latest state in which something was known: while a primary is being elected, what was true of the
@@ -142,8 +142,15 @@ export const watchTopology = (driver: Driver.MongoClient): Effect.Effect<Topolog
   Effect.gen(function*() {
     let known = Option.none<Deployment>()
     let servers: ReadonlyArray<Server> = []
+    let any: Address | undefined
+    let primary: Address | undefined
+    const setServers = (now: ReadonlyArray<Server>): void => {
+      servers = now
+      any = serverOf(servers, false)
+      primary = serverOf(servers, true)
+    }
     const listener = (event: Driver.TopologyDescriptionChangedEvent): void => {
-      servers = [...event.newDescription.servers.values()]
+      setServers([...event.newDescription.servers.values()])
       known = Option.orElse(fromTopology(event.newDescription), () => known)
     }
     yield* Effect.acquireRelease(
@@ -155,9 +162,9 @@ export const watchTopology = (driver: Driver.MongoClient): Effect.Effect<Topolog
       learn: (hello: Driver.Document) => {
         const deployment = fromHello(hello)
         known = Option.some(deployment)
-        if (servers.length === 0) servers = serversOf(hello, driver)
+        if (servers.length === 0) setServers(serversOf(hello, driver))
         return deployment
       },
-      server: (isOnPrimary: boolean) => serverOf(servers, isOnPrimary)
+      server: (isOnPrimary) => any ?? (primary !== undefined && isOnPrimary() ? primary : undefined)
     }
   })

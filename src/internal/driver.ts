@@ -184,10 +184,6 @@ export const toLsid = (id: SessionId): { readonly id: Driver.Binary } => ({
   id: new Driver.Binary(id.bytes, Driver.Binary.SUBTYPE_UUID)
 })
 
-/** The id of a driver session. */
-export const idOf = (session: Driver.ClientSession): SessionId =>
-  SessionId.fromBytes(session.serverSession.id.id.buffer)
-
 /** The causal times that a driver session has seen. */
 export const causalTokenOf = (session: Driver.ClientSession): CausalToken =>
   new CausalToken({
@@ -220,15 +216,28 @@ export const carryOver = (from: Driver.ClientSession, to: Driver.ClientSession):
 }
 
 const kept: unique symbol = Symbol("operationTime")
+const known: unique symbol = Symbol("id")
 
 // What the driver's sessions have, but its typings keep to itself; and what this library keeps in them.
 interface Hidden {
   snapshotTime?: Driver.Timestamp | undefined
   [kept]?: Driver.Timestamp | undefined
+  [known]?: { readonly of: Driver.ClientSession["serverSession"]; readonly id: SessionId } | undefined
   readonly transaction?: { readonly server?: { readonly description: { readonly address: string } } }
 }
 
 const hidden = (session: Driver.ClientSession): Hidden => session as Driver.ClientSession & Hidden
+
+/** The id of a driver session. */
+export const idOf = (session: Driver.ClientSession): SessionId => {
+  const it = hidden(session)
+  const { serverSession } = session
+  // Every span needs it, and to write it out takes as long as to make the span.
+  if (it[known]?.of !== serverSession) {
+    it[known] = { of: serverSession, id: SessionId.fromBytes(serverSession.id.id.buffer) }
+  }
+  return it[known].id
+}
 
 /** The time whose data a snapshot session reads, once known. */
 export const snapshotTimeOf = (session: Driver.ClientSession): Option.Option<Driver.Timestamp> =>

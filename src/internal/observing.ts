@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { constTrue } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
@@ -18,7 +19,7 @@ import * as Spans from "./spans.js"
 /** Who is told of the operations of one client. */
 export interface Observer {
   /** See `TopologyWatch.server`. */
-  readonly server: (isOnPrimary: boolean) => Address | undefined
+  readonly server: (isOnPrimary: () => boolean) => Address | undefined
   /** The tags of an operation's duration, by its name and what it failed with. */
   readonly labelsOf: (operation: Spans.Name, errorType?: string) => Labels
 }
@@ -77,7 +78,7 @@ export class Observed {
     if (this.span === undefined) return
     if (session?.inTransaction() === true) return this.beginsInTransaction(session)
     if (session !== undefined) this.inSession(this.span, session)
-    this.goesTo(this.span, this.observer.server(isOnPrimary()))
+    this.goesTo(this.span, this.observer.server(isOnPrimary))
   }
 
   /** {@link begins} of what belongs to the session's last transaction, and ends it. */
@@ -85,7 +86,7 @@ export class Observed {
     if (this.span === undefined) return
     this.inSession(this.span, session)
     this.span.attribute(attributes.txnNumber, number)
-    this.goesTo(this.span, this.pinned ?? this.observer.server(true))
+    this.goesTo(this.span, this.pinned ?? this.observer.server(constTrue))
   }
 
   /** Tells how it has ended, and so how long it took. */
@@ -122,12 +123,11 @@ export const begin = <A, E, R>(
   fiber: RunningFiber,
   observer: Observer,
   name: Spans.Name,
-  run: (fiber: RunningFiber, observed: Observed) => Effect.Effect<A, E, R>
+  run: (observed: Observed) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Spans.isTraced(fiber)
-    ? Spans.operation(name, (span) =>
-      Effect.withFiberRuntime<A, E, R>((inside) => run(inside, new Observed(inside, observer, name, span))))
-    : run(fiber, new Observed(fiber, observer, name, undefined))
+    ? Spans.operation(name, (span) => run(new Observed(fiber, observer, name, span)))
+    : run(new Observed(fiber, observer, name, undefined))
 
 /** {@link begin}, and tells when it is over. */
 export const operation = <A, E, R>(
@@ -136,5 +136,5 @@ export const operation = <A, E, R>(
   run: (observed: Observed) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime<A, E, R>((fiber) =>
-    begin(fiber, observer, name, (_, observed) => telling(run(observed), observed))
+    begin(fiber, observer, name, (observed) => telling(run(observed), observed))
   )

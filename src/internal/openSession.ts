@@ -74,7 +74,6 @@ class Usable {
   readonly [key]: OpenSession
   readonly use: <A>(evaluate: Use<A>, options?: UseOptions) => Effect.Effect<A, UseError>
   readonly advanceTo: (token: CausalToken) => Effect.Effect<void, SessionEnded>
-  #id: { readonly of: Driver.ServerSession; readonly id: SessionId } | undefined
 
   constructor(session: OpenSession) {
     this[key] = session
@@ -88,11 +87,7 @@ class Usable {
   }
 
   get id(): SessionId {
-    const session = this[key].session()
-    if (this.#id?.of !== session.serverSession) {
-      this.#id = { of: session.serverSession, id: Gate.idOf(session) }
-    }
-    return this.#id.id
+    return Gate.idOf(this[key].session())
   }
 
   get client(): MongoClient.Service {

@@ -139,7 +139,7 @@ const begin = <A>(
     fiber,
     client.observer,
     { name: operation, database, collection },
-    (fiber, observed) =>
+    (observed) =>
       Option.isSome(session)
         ? inSession(fiber, session.value, found, operation, evaluate, observed)
         : withoutSession(found, operation, evaluate, observed)

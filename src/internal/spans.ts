@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
 import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
 import { MongoError } from "../MongoError.js"
@@ -42,17 +43,28 @@ const around = <A, E, R>(
   options: Tracer.SpanOptions,
   effect: (span: Tracer.Span) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.acquireUseRelease(
-    Effect.makeSpan(name, { captureStackTrace: false, ...options }),
-    (span) => Effect.withParentSpan(effect(span), span),
-    (span, exit) =>
-      Effect.withFiberRuntime<void>((fiber) => {
-        const { startTime } = span.status
-        // Where times are not to be taken, it has begun at 0.
-        const now = startTime === 0n ? startTime : clockOf(fiber).unsafeCurrentTimeNanos()
-        span.end(now, Exit.mapErrorCause(exit, withoutCauses))
-        return Effect.void
-      })
+  // By hand: an effect in a scoped reference in an acquired resource takes longer than what the span is around.
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.makeSpan(name, { captureStackTrace: false, ...options }), (span) =>
+      Effect.withFiberRuntime((fiber) => {
+        const outside = fiber.currentContext
+        const over = (exit: Exit.Exit<A, E>): Effect.Effect<A, E> => {
+          const { startTime } = span.status
+          // Where times are not to be taken, it has begun at 0.
+          const now = startTime === 0n ? startTime : clockOf(fiber).unsafeCurrentTimeNanos()
+          span.end(now, Exit.mapErrorCause(exit, withoutCauses))
+          return Effect.zipRight(FiberRef.set(FiberRef.currentContext, outside), exit)
+        }
+        return Effect.flatMap(
+          FiberRef.set(FiberRef.currentContext, Context.add(outside, Tracer.ParentSpan, span)),
+          () =>
+            Effect.matchCauseEffect(restore(effect(span)), {
+              onFailure: (cause) =>
+                over(Exit.failCause(cause)),
+              onSuccess: (value) => over(Exit.succeed(value))
+            })
+        )
+      }))
   )
 
 const withoutCauses = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>

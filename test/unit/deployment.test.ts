@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { constFalse, constTrue } from "effect/Function"
 import * as Option from "effect/Option"
 import { MongoClient } from "mongodb"
 import type { ServerDescription, TopologyDescription } from "mongodb"
@@ -77,12 +78,12 @@ describe("the server that an operation goes to", () => {
         newDescription: { servers: new Map(servers.map((one) => [one.address, one])) }
       } as never)
     Effect.runSync(Effect.scoped(Effect.map(watchTopology(driver), (watch) => {
-      expect(watch.server(true)).toBeUndefined()
+      expect(watch.server(constTrue)).toBeUndefined()
       told(...set)
-      expect(watch.server(true)).toEqual({ host: "a", port: 1 })
-      expect(watch.server(true)).toEqual({ host: "a", port: 1 })
+      expect(watch.server(constTrue)).toEqual({ host: "a", port: 1 })
+      expect(watch.server(constTrue)).toEqual({ host: "a", port: 1 })
       told(of("a:1", "Unknown"), of("b:2", "RSSecondary"))
-      expect(watch.server(true)).toBeUndefined()
+      expect(watch.server(constTrue)).toBeUndefined()
     })))
   })
 
@@ -91,16 +92,16 @@ describe("the server that an operation goes to", () => {
       Effect.runSync(Effect.scoped(Effect.map(watchTopology(new MongoClient(url)), test)))
     watched("mongodb://a:1", (watch) => {
       watch.learn({ setName: "rs", hosts: ["b:2", "a:1"], primary: "a:1" })
-      expect(watch.server(true)).toEqual({ host: "a", port: 1 })
-      expect(watch.server(false)).toBeUndefined()
+      expect(watch.server(constTrue)).toEqual({ host: "a", port: 1 })
+      expect(watch.server(constFalse)).toBeUndefined()
     })
     watched("mongodb://a:1", (watch) => {
       watch.learn({})
-      expect(watch.server(false)).toEqual({ host: "a", port: 1 })
+      expect(watch.server(constFalse)).toEqual({ host: "a", port: 1 })
     })
     watched("mongodb://a:1,b:2", (watch) => {
       watch.learn({ msg: "isdbgrid" })
-      expect(watch.server(true)).toBeUndefined()
+      expect(watch.server(constTrue)).toBeUndefined()
     })
   })
 

@@ -100,8 +100,8 @@ describe("the duration of an operation", () => {
 describe("an operation that nobody looks at", () => {
   /** An operation, and how often anything was asked for its span. */
   const asking = (asked: Array<string>) => {
-    const server = (isOnPrimary: boolean): Address => {
-      asked.push(`server, on the primary: ${isOnPrimary}`)
+    const server = (isOnPrimary: () => boolean): Address => {
+      asked.push(`server, on the primary: ${isOnPrimary()}`)
       return { host: "a", port: 1 }
     }
     return Observing.operation(Observing.make(server), of("findOne"), (observed) => {
