@@ -50,7 +50,7 @@ export const measureGroup = (
       return printed<Samples>(program, JSON.stringify(job))
     }
     return {
-      samples: yield* ask("worker.ts", rows.map(({ ours }) => ours)),
+      samples: yield* ask("worker.ts", rows.flatMap(({ bare, ours }) => bare === undefined ? [ours] : [ours, bare])),
       effectMongodb: theirs.length === 0 ? undefined : yield* ask("effectMongodb/worker.js", theirs)
     }
   }))

@@ -34,6 +34,8 @@ export interface Result {
   readonly controlQ25: number
   readonly controlQ75: number
   readonly rounds: number
+  /** The least that an effect can take, against the raw driver; null where that is not measured. */
+  readonly bare: Comparison | null
   /** effect-mongodb against the raw driver of its own version. */
   readonly effectMongodbAgainstRaw: Comparison | null
   readonly goal: (Goal & { readonly isMet: boolean }) | null
@@ -59,6 +61,7 @@ export const resultsOf = (
       ours,
       ...compared,
       effectMongodb: theirs === null ? null : theirs.value,
+      bare: row.bare === undefined ? null : compare(samples, row.bare, metric),
       rounds: samples["raw"]?.length ?? 0,
       effectMongodbAgainstRaw: theirs,
       goal: metric.goal === undefined

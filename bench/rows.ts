@@ -27,6 +27,11 @@ export interface Row {
   readonly group: GroupName
   /** The arm that is ours. */
   readonly ours: string
+  /**
+   * The arm that does it by nothing but Effect and the driver, without turns, errors or interruption: what no library of
+   * effects can stay below.
+   */
+  readonly bare?: string
   /** The arm that is effect-mongodb's, if it can do this. */
   readonly effectMongodb?: string
   readonly metrics: ReadonlyArray<Metric>
@@ -57,6 +62,7 @@ const unnumbered: ReadonlyArray<Omit<Row, "number">> = [
     name: "findOne in session c=1",
     group: "findOne",
     ours: "ours",
+    bare: "bare",
     effectMongodb: "untyped",
     metrics: operations(ratio(0.97), ratio(1.06))
   },
@@ -64,6 +70,7 @@ const unnumbered: ReadonlyArray<Omit<Row, "number">> = [
     name: "findOne in session c=1, with schema",
     group: "findOne",
     ours: "with schema",
+    bare: "bare with schema",
     effectMongodb: "with schema",
     metrics: operations(undefined, ratio(1.15))
   },
@@ -71,18 +78,21 @@ const unnumbered: ReadonlyArray<Omit<Row, "number">> = [
     name: "findOne in session c=1, Session.use",
     group: "findOne",
     ours: "Session.use",
+    bare: "bare",
     metrics: operations(ratio(0.97), ratio(1.06))
   },
   {
     name: "findOne in session c=1, with a tracer",
     group: "findOne traced",
     ours: "ours",
+    bare: "bare",
     metrics: operations(undefined, ratio(1.15))
   },
   {
     name: "insertOne in session c=32",
     group: "insertOne",
     ours: "ours",
+    bare: "bare",
     effectMongodb: "untyped",
     metrics: operations(ratio(0.97), ratio(1.08))
   },
@@ -90,6 +100,7 @@ const unnumbered: ReadonlyArray<Omit<Row, "number">> = [
     name: "stream 100,000 documents",
     group: "stream",
     ours: "ours",
+    bare: "bare",
     effectMongodb: "untyped",
     metrics: [rate("documents/s", ratio(1.15)), cpu("document")]
   },
@@ -97,17 +108,19 @@ const unnumbered: ReadonlyArray<Omit<Row, "number">> = [
     name: "stream 100,000 documents, with schema",
     group: "stream",
     ours: "with schema",
+    bare: "bare with schema",
     effectMongodb: "with schema",
     metrics: [rate("documents/s", ratio(0.9)), cpu("document")]
   },
-  { name: "transaction 2 updates c=1", group: "transaction", ours: "ours", metrics: transactions },
+  { name: "transaction 2 updates c=1", group: "transaction", ours: "ours", bare: "bare", metrics: transactions },
   {
     name: "transaction 2 updates c=1, Session.use",
     group: "transaction",
     ours: "Session.use",
+    bare: "bare",
     metrics: transactions
   },
-  { name: "transaction 2 updates c=16", group: "transaction x16", ours: "ours", metrics: transactions },
+  { name: "transaction 2 updates c=16", group: "transaction x16", ours: "ours", bare: "bare", metrics: transactions },
   {
     name: "transaction 2 updates c=1, embedded",
     group: "transaction embedded",
@@ -134,6 +147,7 @@ const unnumbered: ReadonlyArray<Omit<Row, "number">> = [
     name: "open + close a session",
     group: "openClose",
     ours: "ours",
+    bare: "bare",
     metrics: [{ name: "µs", figure: "time", better: "less", goal: { of: "difference", bound: 15 } }, cpu("session")]
   },
   {

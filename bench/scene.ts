@@ -80,17 +80,38 @@ export const ours = <A, E>(
     return {
       name,
       run: (times) => {
-        const turns = countdown(times)
-        const repeated = opened.map((session, place) =>
-          Session.provide(
-            Effect.whileLoop({ while: turns.next, body: () => body(place), step: () => undefined }),
-            session
-          )
-        )
-        return run(Effect.all(repeated, { concurrency: "unbounded", discard: true }))
+        const repeat = repeating(times)
+        return run(atOnce(opened.map((session, place) => Session.provide(repeat(() => body(place)), session))))
       }
     }
   })
+
+/** An arm of nothing but Effect and the driver: repeats it in so many sessions of the driver at once. */
+export const bare = <A, E>(
+  { driver, run }: Scene,
+  name: string,
+  sessions: number,
+  body: (session: MongoDB.ClientSession, place: number) => Effect.Effect<A, E>
+): Arm => {
+  const opened = Array.from({ length: sessions }, () => driver.startSession())
+  return {
+    name,
+    run: (times) => {
+      const repeat = repeating(times)
+      return run(atOnce(opened.map((session, place) => repeat(() => body(session, place)))))
+    }
+  }
+}
+
+// They take their turns from one countdown.
+const repeating = (times: number) => {
+  const { next } = countdown(times)
+  return <A, E, R>(body: () => Effect.Effect<A, E, R>): Effect.Effect<void, E, R> =>
+    Effect.whileLoop({ while: next, body, step: () => undefined })
+}
+
+const atOnce = <E, R>(effects: ReadonlyArray<Effect.Effect<void, E, R>>): Effect.Effect<void, E, R> =>
+  Effect.all(effects, { concurrency: "unbounded", discard: true })
 
 /** The documents that the null responder has. */
 export const Person = EffectSchema.Struct({

@@ -3,7 +3,19 @@
  */
 import type { Result } from "./results.js"
 
-const columns = ["row", "metric", "raw", "ours", "ratio", "quartiles", "control", "effect-mongodb", "goal", ""]
+const columns = [
+  "row",
+  "metric",
+  "raw",
+  "ours",
+  "ratio",
+  "quartiles",
+  "control",
+  "bare Effect",
+  "effect-mongodb",
+  "goal",
+  ""
+]
 
 /** The results as a table: figures are medians, ratios those of ours to raw, round by round. */
 export const table = (results: ReadonlyArray<Result>): string => {
@@ -20,7 +32,8 @@ export const table = (results: ReadonlyArray<Result>): string => {
 }
 
 const cells = (result: Result): ReadonlyArray<string> => {
-  const { control, effectMongodbAgainstRaw: theirs, goal, metric, name, number, ours, q25, q75, ratio, raw } = result
+  const { bare, control, effectMongodbAgainstRaw: theirs, goal, metric, name, number, ours, q25, q75, ratio, raw } =
+    result
   return [
     `${String(number).padStart(2)} ${name}`,
     metric,
@@ -29,6 +42,7 @@ const cells = (result: Result): ReadonlyArray<string> => {
     ratio.toFixed(3),
     `${q25.toFixed(2)}–${q75.toFixed(2)}`,
     control.toFixed(3),
+    bare === null ? "" : goal?.of === "difference" ? amount(bare.value) : bare.ratio.toFixed(3),
     theirs === null ? "" : theirs.ratio.toFixed(3),
     goalOf(result),
     goal === null ? "" : goal.isMet ? "met" : "missed"

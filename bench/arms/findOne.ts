@@ -2,12 +2,15 @@
  * One document, again and again, in one session.
  */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { Collection, Session } from "../library.js"
-import { type Arms, ours, Person, raw, type Scene } from "../scene.js"
+import { type Arms, bare, ours, Person, raw, type Scene } from "../scene.js"
 
 const people = Collection.make("people")
 const typed = Collection.make("people", { schema: Person })
+
+const decode = Schema.decodeUnknown(Person)
 
 const filter = () => ({ _id: 1 })
 
@@ -23,11 +26,28 @@ export const findOne: Arms = (scene) =>
     const collection = collectionOf(scene)
     return [
       ...rawArms(scene),
+      bare(scene, "bare", 1, (session) => Effect.promise(() => collection.findOne(filter(), { session }))),
+      bare(scene, "bare with schema", 1, (session) =>
+        Effect.flatMap(
+          Effect.promise(() => collection.findOne(filter(), { session })),
+          decode
+        )),
       yield* ours(scene, "ours", 1, () => people.findOne(filter())),
       yield* ours(scene, "with schema", 1, () => typed.findOne(filter())),
       yield* ours(scene, "Session.use", 1, () => Session.use((session) => collection.findOne(filter(), { session })))
     ]
   })
+
+// As many as ours has.
+const attributes = {
+  "db.system.name": "mongodb",
+  "db.namespace": "test",
+  "db.operation.name": "findOne",
+  "db.collection.name": "people",
+  "server.address": "localhost",
+  "server.port": 1,
+  "session": "1"
+}
 
 export const traced: Arms = (scene) =>
   Effect.gen(function*() {
@@ -38,5 +58,16 @@ export const traced: Arms = (scene) =>
       context: (execute, fiber) => native.context(execute, fiber)
     })
     const run: Scene["run"] = (effect) => scene.run(Effect.withTracer(effect, tracer))
-    return [...rawArms(scene), yield* ours({ ...scene, run }, "ours", 1, () => people.findOne(filter()))]
+    const traced = { ...scene, run }
+    const collection = collectionOf(scene)
+    return [
+      ...rawArms(scene),
+      bare(traced, "bare", 1, (session) =>
+        Effect.withSpan(
+          Effect.promise(() => collection.findOne(filter(), { session })),
+          "findOne people",
+          { captureStackTrace: false, kind: "client", attributes }
+        )),
+      yield* ours(traced, "ours", 1, () => people.findOne(filter()))
+    ]
   })

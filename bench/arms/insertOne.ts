@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import { person } from "../documents.js"
 import { Collection } from "../library.js"
-import { type Arms, ours, raw } from "../scene.js"
+import { type Arms, bare, ours, raw } from "../scene.js"
 
 const people = Collection.make("people")
 
@@ -13,6 +13,7 @@ export const insertOne: Arms = (scene) =>
     const collection = scene.driver.db().collection<typeof person>("people")
     return [
       ...raw(scene, 32, (session) => collection.insertOne({ ...person }, { session })),
+      bare(scene, "bare", 32, (session) => Effect.promise(() => collection.insertOne({ ...person }, { session }))),
       yield* ours(scene, "ours", 32, () => people.insertOne({ ...person }))
     ]
   })

@@ -3,18 +3,19 @@
  */
 import * as Effect from "effect/Effect"
 import { Session } from "../library.js"
-import { type Arms, countdown, rawTwice } from "../scene.js"
+import { type Arms, bare, countdown, rawTwice } from "../scene.js"
 
-export const openClose: Arms = ({ driver, run }) =>
+export const openClose: Arms = (scene) =>
   Effect.succeed([
     ...rawTwice(async (times) => {
       const turns = countdown(times)
-      while (turns.next()) await driver.startSession().endSession()
+      while (turns.next()) await scene.driver.startSession().endSession()
     }),
+    bare(scene, "bare", 1, () => Effect.scoped(Effect.addFinalizer(() => Effect.void))),
     {
       name: "ours",
       run: (times) =>
-        run(Effect.whileLoop({
+        scene.run(Effect.whileLoop({
           while: countdown(times).next,
           body: () => Effect.scoped(Session.make()),
           step: () => undefined

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Collection, Session, Transaction } from "../library.js"
-import { type Arms, ours, raw } from "../scene.js"
+import { type Arms, bare, ours, raw } from "../scene.js"
 
 interface Counter {
   readonly _id: number
@@ -32,6 +32,14 @@ export const transaction = (sessions: number): Arms => (scene) =>
           await collection.updateOne(first(place), up, { session })
           await collection.updateOne(second(place), down, { session })
         })),
+      bare(scene, "bare", sessions, (session, place) =>
+        Effect.promise(() => {
+          session.startTransaction()
+          return collection.updateOne(first(place), up, { session })
+        }).pipe(
+          Effect.zipRight(Effect.promise(() => collection.updateOne(second(place), down, { session }))),
+          Effect.zipRight(Effect.promise(() => session.commitTransaction()))
+        )),
       yield* ours(scene, "ours", sessions, (place) =>
         Transaction.run(
           Effect.zipRight(counters.updateOne(first(place), up), counters.updateOne(second(place), down))

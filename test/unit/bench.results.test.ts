@@ -43,6 +43,16 @@ describe("results", () => {
     })
   })
 
+  it("compare what nothing but Effect takes, in the unit of the goal", () => {
+    const floor = { ...samples, floor: [figures(90, 2000), figures(9, 4500), figures(45, 4000)] }
+    const results = resultsOf({ ...row, bare: "floor" }, floor, undefined)
+    expect(results.map(({ bare }) => bare)).toMatchObject([{ value: 45, ratio: 0.9 }, { value: 4, ratio: 2 }])
+    const [, rate, cpu] = table(results).split("\n")
+    expect(rate).toMatch(/ 1\.000 +0\.900 +≥ 0\.9 /)
+    expect(cpu).toMatch(/ 1\.000 +4\.00 +ours − raw ≤ 1 /)
+    expect(resultsOf(row, floor, undefined).map(({ bare }) => bare)).toEqual([null, null])
+  })
+
   it("are shown with three digits, or whole", () => {
     const large = {
       ...samples,
