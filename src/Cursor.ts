@@ -135,7 +135,7 @@ const acquire = <T>(
       use: (added) => {
         if (state.cursor !== undefined && state.session !== added.session) return undefined
         state.session = added.session
-        return state.cursor ??= withSignal(open({ ...added, signal: controller.signal }), controller.signal)
+        return state.cursor ??= tuned(open({ ...added, signal: controller.signal }), controller.signal)
       },
       abort: () => {
         if (state.cursor !== undefined) Cursors.abort(controller, [state.cursor])
@@ -214,16 +214,38 @@ interface Hidden {
     readonly awaitData?: boolean
     signal?: AbortSignal
   } | undefined
+  deserializationOptions?: object | undefined
 }
 
 const hidden = (cursor: Driver.AbstractCursor<unknown>): Hidden => cursor as Driver.AbstractCursor<unknown> & Hidden
 
-// The driver's getMore knows of no signal, so that it could only be waited for, however long the server waits for data.
-const withSignal = <T>(cursor: Driver.AbstractCursor<T>, signal: AbortSignal): Driver.AbstractCursor<T> => {
-  const { cursorOptions } = hidden(cursor)
-  if (cursorOptions !== undefined) cursorOptions.signal = signal
+const tuned = <T>(cursor: Driver.AbstractCursor<T>, signal: AbortSignal): Driver.AbstractCursor<T> => {
+  const own = hidden(cursor)
+  // The driver's getMore knows of no signal, so that it could only be waited for, however long the server waits for data.
+  if (own.cursorOptions !== undefined) own.cursorOptions.signal = signal
+  // The driver copies all options of the cursor, twice, for each document: that takes as long as to decode a small one.
+  if (own.deserializationOptions !== undefined) {
+    own.deserializationOptions = Object.fromEntries(
+      Object.entries(own.deserializationOptions).filter(([name, value]) => value !== undefined && !notOfBson.has(name))
+    )
+  }
   return cursor
 }
+
+// Of the cursor, or of writing. What is not known stays, for it may be an option of a later BSON.
+const notOfBson: ReadonlySet<string> = new Set([
+  "awaitData",
+  "batchSize",
+  "comment",
+  "enableUtf8Validation",
+  "ignoreUndefined",
+  "maxAwaitTimeMS",
+  "maxTimeMS",
+  "readConcern",
+  "readPreference",
+  "serializeFunctions",
+  "tailable"
+])
 
 const waitsForData = (cursor: Driver.AbstractCursor<unknown>): boolean => {
   const { awaitData, tailable } = hidden(cursor).cursorOptions ?? {}
