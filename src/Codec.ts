@@ -96,7 +96,7 @@ const codec = <A, I, R, Issue>(
     value: unknown
   ): Effect.Effect<B, DecodeFailed, R> | Either.Either<B, DecodeFailed> =>
     isEither(parsed)
-      ? Either.isRight(parsed) ? Either.right(parsed.right) : Either.left(failed(parsed.left, source, value))
+      ? isRight(parsed) ? parsed : Either.mapLeft(parsed, (issue) => failed(issue, source, value))
       : Effect.mapError(parsed, (issue) => failed(issue, source, value))
   const one = (document: unknown, source: string) => named(decode(document), source, document)
   return {
@@ -122,6 +122,10 @@ const codec = <A, I, R, Issue>(
 // An Either is an effect as well.
 const isEither = <A, E, R>(parsed: Effect.Effect<A, E, R>): parsed is Either.Either<A, E> & Effect.Effect<A, E, R> =>
   Either.isEither(parsed)
+
+// One without a failure is as good for any other.
+const isRight = <A, E>(either: Either.Either<A, E>): either is Either.Right<never, A> & Either.Either<A, never> =>
+  Either.isRight(either)
 
 const idText = (value: unknown): string | undefined => {
   if (typeof value !== "object" || value === null || !("_id" in value)) return undefined

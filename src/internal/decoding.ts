@@ -183,9 +183,12 @@ const outcome = (
   onInvalid: OnInvalid
 ): Stream.Stream<unknown, DecodeFailed> => {
   if (onInvalid === "either") return Stream.fromChunk(Chunk.unsafeFromArray(results))
-  const failure = onInvalid === "skip" ? -1 : results.findIndex(Either.isLeft)
-  const values = (failure === -1 ? results : results.slice(0, failure)).filter(Either.isRight)
-  const valid = Stream.fromChunk(Chunk.unsafeFromArray(values.map(({ right }) => right)))
-  const failed = failure === -1 ? undefined : results[failure]
-  return failed !== undefined && Either.isLeft(failed) ? Stream.concat(valid, Stream.fail(failed.left)) : valid
+  const values: Array<unknown> = []
+  for (const result of results) {
+    if (Either.isRight(result)) values.push(result.right)
+    else if (onInvalid === "fail") {
+      return Stream.concat(Stream.fromChunk(Chunk.unsafeFromArray(values)), Stream.fail(result.left))
+    }
+  }
+  return Stream.fromChunk(Chunk.unsafeFromArray(values))
 }
