@@ -83,7 +83,7 @@ export interface Attempt {
   /** A failure that may go away when the whole is run again. */
   transient: MongoError | undefined
   /** Failures of transactions inside of this one, in other sessions, that were not worth another attempt there. */
-  readonly spent: Set<MongoError>
+  readonly spent: Set<unknown>
   /** Whether an operation was not over in time. */
   isLate: boolean
   /** The operation's failure that made it impossible to commit. */
@@ -231,14 +231,18 @@ export const observe = (attempt: Attempt, cause: Cause.Cause<unknown>): void => 
 /** The failure in a cause for which an attempt may be run again. */
 export const transientFor = (attempt: Attempt, cause: Cause.Cause<unknown>): MongoError | undefined => {
   const found = transientOf(cause)
-  return found === undefined || attempt.spent.has(found) || isConsequence(attempt, found) ? undefined : found
+  return found === undefined || attempt.spent.has(originOf(found)) || isConsequence(attempt, found) ? undefined : found
 }
 
 /** Tells the transactions around a part what was not worth another attempt in it. */
 export const tellSpent = (outer: Part | undefined, cause: Cause.Cause<unknown>): void => {
   const found = transientOf(cause)
-  for (let one = outer; one !== undefined && found !== undefined; one = one.of.outer) one.of.spent.add(found)
+  if (found === undefined) return
+  for (let one = outer; one !== undefined; one = one.of.outer) one.of.spent.add(originOf(found))
 }
+
+// An error of the driver that a program has wrapped becomes another MongoError each time that it is looked at.
+const originOf = (error: MongoError): unknown => error.cause ?? error
 
 /**
  * Whether a failure says no more than that the transaction is gone, after another has ended it that will not go away by

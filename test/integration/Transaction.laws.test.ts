@@ -114,6 +114,35 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
           expect([...observed.written]).toEqual([["left:0.0", 1], ["left:0.1", 1], ["left:0.2", 1]])
         })))
 
+    for (const session of ["its own session", "no session"]) {
+      it.effect(`one inside that fails after its commit, in ${session}, does not repeat the one around it`, (context) =>
+        inWorld(context, ({ world }) =>
+          Effect.gen(function*() {
+            const thrown: Workflows.Step = {
+              _tag: "Write",
+              collection: "left",
+              fault: { kind: "thrown", times: 1 }
+            }
+            const parts: ReadonlyArray<Workflows.Step> = [
+              { _tag: "Write", collection: "left", fault: undefined },
+              { _tag: "End", how: "commit" },
+              session === "no session" ? { _tag: "Outside", body: thrown } : thrown
+            ]
+            const workflow: Workflows.Workflow = {
+              ambient: false,
+              commits: undefined,
+              body: {
+                _tag: "Run",
+                propagation: "required",
+                body: { _tag: "Run", propagation: "requiresNew", body: { _tag: "Seq", parts } }
+              }
+            }
+            const observed = yield* WorkflowRun.run(world, workflow, 0)
+            expect(observed.result).toBe(session === "no session" ? "Direct" : "MongoError")
+            expect([...observed.written.values()]).toEqual([1])
+          })))
+    }
+
     it.effect(
       "whenever 150 random ones are interrupted: as one that the model interrupts at some moment",
       (context) =>

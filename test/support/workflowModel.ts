@@ -67,7 +67,9 @@ export const expected = (workflow: Workflow, interruptAt = Number.POSITIVE_INFIN
       if (end._tag === "Ok" && isInterrupted()) end = { _tag: "Interrupted" }
       const done = (result: End, ended: Transaction["ended"]): End => {
         settle(transaction, ended)
-        return isInterrupted() ? { _tag: "Interrupted" } : result
+        if (isInterrupted()) return { _tag: "Interrupted" }
+        // What was not worth another attempt here does not repeat the transaction around it.
+        return result._tag === "Fail" ? { ...result, failure: { ...result.failure, transient: false } } : result
       }
 
       let again = transaction.transient || (end._tag === "Fail" && isReason(end.failure, transaction))
