@@ -266,7 +266,17 @@ export const run = <A, E, R, VR, OR>(
     }
 
     const once = (number: number): Effect.Effect<Result | Again, never, R | VR | OR> => {
-      const part = Attempt.make({ ...plan, run: whole, number, sessionLane: gate.lane, lane: Lane.make() })
+      const { isSandbox, options, outer } = plan
+      // Field by field: to spread the plan took a tenth of all that is done here.
+      const part = Attempt.make({
+        number,
+        options,
+        sessionLane: gate.lane,
+        lane: Lane.make(),
+        outer,
+        isSandbox,
+        run: whole
+      })
       const body = Effect.flatMap(
         Effect.zipRight(FiberRef.set(FiberRef.currentContext, contextOf(part, around)), effect),
         (value) => part.of.hooks.length === 0 ? Effect.succeed(value) : Effect.as(Hooks.beforeCommit(part), value)
