@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
@@ -12,6 +13,7 @@ import * as Backoff from "./internal/backoff.js"
 import * as ByHand from "./internal/byHand.js"
 import type * as MongoClient from "./internal/connection.js"
 import * as DriverTransaction from "./internal/driverTransaction.js"
+import { andThen } from "./internal/fiber.js"
 import * as Hooks from "./internal/hooks.js"
 import * as Joining from "./internal/joining.js"
 import {
@@ -190,28 +192,36 @@ export const run: {
   (args) => Effect.isEffect(args[0]),
   <A, E, R, Client, VR, OR>(
     effect: Effect.Effect<A, E, R>,
-    options: Options<Client, VR, OR> = {}
+    given?: Options<Client, VR, OR>
   ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Inside<R>> =>
-    Effect.gen(function*() {
-      const decoded = yield* decode(options)
+    // In one step, up to the transaction itself: of those there would be more than the body has.
+    Effect.withFiberRuntime((fiber) => {
+      const decoded = decode(given)
+      if (Either.isLeft(decoded)) return decoded.left
+      const options = given ?? {}
       const { propagation = "required" } = options
-      const { session, within } = yield* whereabouts(options)
+      const place = whereabouts(fiber, options)
+      if (Either.isLeft(place)) return place.left
+      const { session, within } = place.right
 
       if (propagation === "mandatory" && within === undefined) {
-        return yield* new TransactionRequired({ operation: "Transaction.run" })
+        return new TransactionRequired({ operation: "Transaction.run" })
       }
       if (propagation === "never") {
-        if (within !== undefined) return yield* new TransactionForbidden({ operation: "Transaction.run" })
-        return yield* inSession(session, options, (service) => without(effect, service))
+        return within === undefined
+          ? inSession(session, options, (service) => without(effect, service))
+          : new TransactionForbidden({ operation: "Transaction.run" })
       }
       // In a sandbox nothing is ever committed, so that what would be a transaction of its own must join.
       if (within !== undefined && (propagation !== "requiresNew" || within.part.of.isSandbox)) {
-        yield* Joining.ensureSame(decoded, within.part)
-        return yield* Joining.join((part) => inside(effect, within.session, part), within.part)
+        return andThen(
+          Joining.ensureSame(decoded.right, within.part),
+          () => Joining.join((part) => inside(effect, within.session, part), within.part)
+        )
       }
-      const done = yield* inSession(within === undefined ? session : Option.none(), options, (service) =>
-        transaction(effect, service, decoded, planOf(options), false, Hooks.run))
-      return Option.isSome(done) ? done.value : yield* run<A, E, R, Client, VR, OR>(effect, { ...options, propagation })
+      return inSession(within === undefined ? session : Option.none(), options, (service) =>
+        transaction(fiber, effect, service, decoded.right, planOf(options), false, Hooks.run, () =>
+          run<A, E, R, Client, VR, OR>(effect, { ...options, propagation })))
     })
 )
 
@@ -261,25 +271,31 @@ export const sandbox: {
     effect: Effect.Effect<A, E, R>,
     options: SandboxOptions<Client, OR> = {}
   ): Effect.Effect<Sandboxed<A>, E | TransactionError, NoInfer<Client> | OR | Inside<R>> =>
-    Effect.gen(function*() {
-      const decoded = yield* decode(options)
-      const { session, within } = yield* whereabouts(options)
-      let hooks: ReadonlyArray<Attempt.Hook> = []
-      const done = yield* inSession(within === undefined ? session : Option.none(), options, (service) =>
-        transaction<A, E, R, never, OR>(effect, service, decoded, planOf(options), true, (due) =>
-          Effect.sync(() =>
-            void (hooks = due)
-          )))
-      if (Option.isNone(done)) {
-        return yield* sandbox<A, E, R, Client, OR>(effect, options)
-      }
-      return {
-        value: done.value,
-        hooks: hooks.map((hook) => ({
-          moment: hook.moment === "onCommit" ? hook.moment : "onRollback",
-          effect: Hooks.reported(hook)
-        }))
-      }
+    Effect.withFiberRuntime((fiber) => {
+      const decoded = decode(options)
+      if (Either.isLeft(decoded)) return decoded.left
+      const place = whereabouts(fiber, options)
+      if (Either.isLeft(place)) return place.left
+      const { session, within } = place.right
+      let hooks: Sandboxed<A>["hooks"] = []
+      const told = (due: ReadonlyArray<Attempt.Hook>) =>
+        Effect.sync(() => {
+          hooks = due.map((hook) => ({
+            moment: hook.moment === "onCommit" ? hook.moment : "onRollback",
+            effect: Hooks.reported(hook)
+          }))
+        })
+      const again = () =>
+        Effect.map(sandbox<A, E, R, Client, OR>(effect, options), (done) => {
+          hooks = done.hooks
+          return done.value
+        })
+      const sandboxed = inSession(
+        within === undefined ? session : Option.none(),
+        options,
+        (service) => transaction(fiber, effect, service, decoded.right, planOf<never, OR>(options), true, told, again)
+      )
+      return Effect.map(sandboxed, (value) => ({ value, hooks }))
     })
 )
 
@@ -499,17 +515,20 @@ export const state: Effect.Effect<DriverTransaction.State, never, Session.Sessio
 const propagations: ReadonlyArray<unknown> = ["required", "requiresNew", "mandatory", "never", undefined]
 
 const decode = <Client, VR, OR>(
-  options: Options<Client, VR, OR>
-): Effect.Effect<TransactionOptions.Decoded, SessionMisconfigured> => {
+  options: Options<Client, VR, OR> | undefined
+): Either.Either<TransactionOptions.Decoded, SessionMisconfigured> => {
+  if (options === undefined) return TransactionOptions.decode(undefined)
   const { client: _, onRetry: __, propagation, retry: ___, session: ____, verifyCommit: _____, ...rest } = options
   return propagations.includes(propagation)
     ? TransactionOptions.decode(rest)
-    : new SessionMisconfigured({
-      issues: [{
-        path: ["propagation"],
-        message: "must be \"required\", \"requiresNew\", \"mandatory\" or \"never\""
-      }]
-    })
+    : Either.left(
+      new SessionMisconfigured({
+        issues: [{
+          path: ["propagation"],
+          message: "must be \"required\", \"requiresNew\", \"mandatory\" or \"never\""
+        }]
+      })
+    )
 }
 
 const planOf = <VR, OR>({ onRetry, retry = backoff, verifyCommit }: Pick<

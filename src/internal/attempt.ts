@@ -197,10 +197,8 @@ export const placeOf = ({ currentContext }: RunningFiber, lane: Lane.Lane): Plac
 export const placeIn = (lane: Lane.Lane): Effect.Effect<Place> =>
   Effect.withFiberRuntime((fiber) => Effect.succeed(placeOf(fiber, lane)))
 
-/** The transaction of the running fiber, whatever its session. */
-export const innermost: Effect.Effect<Part | undefined> = Effect.withFiberRuntime((fiber) =>
-  Effect.succeed(partOf(fiber.currentContext))
-)
+/** The transaction of a fiber, whatever its session. */
+export const innermostOf = ({ currentContext }: RunningFiber): Part | undefined => partOf(currentContext)
 
 /** The context of an effect that steps out of a transaction: the given one, or that which it is in. */
 export const stepOut = <R>(context: Context.Context<R>, part = partOf(context)): Context.Context<R> => {

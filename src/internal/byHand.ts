@@ -181,14 +181,15 @@ const finish = (
   transaction: Attempt.Attempt,
   ended: Exclude<Ended, "no">
 ): Effect.Effect<ReadonlyArray<Attempt.Hook>> =>
-  Effect.suspend(() => {
+  Effect.withFiberRuntime((fiber) => {
     const isNews = transaction.ended !== ended
     const due = Hooks.due(transaction, ended)
     transaction.over = true
     transaction.ended = ended
     transaction.watch?.over(Reporting.outcomeOf[ended])
     if (ended !== "unknown") transaction.hooks = []
-    return Effect.as(isNews ? Reporting.ended(Reporting.outcomeOf[ended]) : Effect.void, due)
+    if (isNews) Reporting.ended(fiber, Reporting.outcomeOf[ended])
+    return Effect.succeed(due)
   })
 
 /** Runs what an open transaction has put off, when its session has ended, and it with it. */

@@ -2,7 +2,7 @@
  * The transaction of a driver session: what its typings keep to themselves of it, and what the driver cannot do.
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../MongoError.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
@@ -127,15 +127,14 @@ const isOfEncoder = (error: unknown): boolean =>
 export const start = (
   session: Driver.ClientSession,
   options: TransactionOptions.Decoded
-): Effect.Effect<void, MongoError> =>
-  Effect.suspend(() => {
-    try {
-      session.startTransaction(Gate.transactionOptions(options))
-      return Effect.void
-    } catch (error) {
-      return Effect.failCause(toCause({ operation: "startTransaction" }, error))
-    }
-  })
+): Exit.Exit<void, MongoError> => {
+  try {
+    session.startTransaction(Gate.transactionOptions(options))
+    return Exit.void
+  } catch (error) {
+    return Exit.failCause(toCause({ operation: "startTransaction" }, error))
+  }
+}
 
 /** Commits the transaction of a driver session, with the write concern that it was started with. */
 export const commit = (session: Driver.ClientSession): Promise<void> =>

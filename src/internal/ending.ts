@@ -30,13 +30,13 @@ export type Committed =
 /** Ends one attempt. */
 export interface Ending<R> {
   /** Aborts the transaction for good. Never fails: the server aborts by itself what it hears no more of. */
-  readonly abort: Effect.Effect<void>
+  readonly abort: () => Effect.Effect<void>
   /**
    * Aborts the transaction as far as the driver knows of it: the server ends the rest when another begins in the same
    * session. Gives what does so where none does.
    */
-  readonly abortSuperseded: Effect.Effect<Effect.Effect<void>>
-  readonly commit: Effect.Effect<Committed, never, R>
+  readonly abortSuperseded: () => Effect.Effect<Effect.Effect<void>>
+  readonly commit: () => Effect.Effect<Committed, never, R>
 }
 
 /** How to end it. */
@@ -63,28 +63,28 @@ export const make = <VR, OR>(
   const timeLeft = () => Duration.subtract(timeout, elapsed())
 
   // Commits once. Without a deadline, at least the time that any operation has to settle is left to it, however late it is.
-  const commitOnce = Effect.suspend(() =>
+  const commitOnce = () =>
     deadline === undefined
       ? settled(gate, "commitTransaction", Duration.max(timeLeft(), gate.settleTimeout), DriverTransaction.commit)
       : settledBy(gate, "commitTransaction", deadline, DriverTransaction.commit)
-  )
 
-  const ask: Effect.Effect<Outcome.VerifiedFacts["answer"], never, VR> = verifyCommit === undefined
-    ? Effect.succeed("silent")
-    : Effect.flatMap(
-      behind(verifyCommit, part),
-      Exit.match({
-        onFailure: (cause) => Effect.as(Reporting.verificationFailed(cause), "silent" as const),
-        onSuccess: (isCommitted) => Effect.succeed(isCommitted ? "committed" as const : "notCommitted" as const)
-      })
-    )
+  const ask = (): Effect.Effect<Outcome.VerifiedFacts["answer"], never, VR> =>
+    verifyCommit === undefined
+      ? Effect.succeed("silent")
+      : Effect.flatMap(
+        behind(verifyCommit, part),
+        Exit.match({
+          onFailure: (cause) => Effect.as(Reporting.verificationFailed(cause), "silent" as const),
+          onSuccess: (isCommitted) => Effect.succeed(isCommitted ? "committed" as const : "notCommitted" as const)
+        })
+      )
 
   const verify = (
     error: MongoError,
     name: DriverTransaction.Name
   ): Effect.Effect<Committed, never, VR> =>
     Effect.gen(function*() {
-      const answer = yield* ask
+      const answer = yield* ask()
       const late = answer === "notCommitted" ? yield* abortLate(gate, client, name) : "unknown"
       const delay = late === "aborted" ? yield* pause(error) : Option.none()
       switch (Outcome.ofVerified({ answer, late, mayRetry: Option.isSome(delay) })) {
@@ -99,12 +99,17 @@ export const make = <VR, OR>(
     })
 
   const commitFrom = (
-    backoff: Backoff.Backoff<MongoError> = Backoff.make(Backoff.specification),
+    backoff?: Backoff.Backoff<MongoError>,
     lost?: MongoError
-  ): Ending<VR | OR>["commit"] =>
-    Effect.matchEffect(commitOnce, {
+  ): Effect.Effect<Committed, never, VR | OR> =>
+    Effect.matchEffect(commitOnce(), {
       onSuccess: () => Effect.succeed({ _tag: "Committed" }),
-      onFailure: (error) => failed(lost === undefined ? error : overtime(error, lost), backoff, lost)
+      onFailure: (error) =>
+        failed(
+          lost === undefined ? error : overtime(error, lost),
+          backoff ?? Backoff.make(Backoff.specification),
+          lost
+        )
     })
 
   // `lost` is what the commit before has failed with, after which nobody knows whether it happened: to be refused another
@@ -113,7 +118,7 @@ export const make = <VR, OR>(
     error: MongoError,
     backoff: Backoff.Backoff<MongoError>,
     lost: MongoError | undefined
-  ): Ending<VR | OR>["commit"] =>
+  ): Effect.Effect<Committed, never, VR | OR> =>
     Effect.gen(function*() {
       const name = DriverTransaction.nameOf(gate.session())
       const isRefused = !isCommitUnknown(error)
@@ -147,9 +152,9 @@ export const make = <VR, OR>(
     })
 
   return {
-    commit: Effect.suspend(() => commitFrom()),
-    abort: Effect.flatten(abort(gate, client, deadline?.timeout)),
-    abortSuperseded: abort(gate, client, deadline?.timeout)
+    commit: () => commitFrom(),
+    abort: () => Effect.flatten(abort(gate, client, deadline?.timeout)),
+    abortSuperseded: () => abort(gate, client, deadline?.timeout)
   }
 }
 

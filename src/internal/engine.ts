@@ -148,6 +148,12 @@ export const run = <A, E, R, VR, OR>(
       return finished(part, Exit.fail(new TransactionAborted(facts)), "aborted", "aborted")
     }
 
+    const whenReady = <B, R2>(operation: string, then: {
+      readonly onFailure: (cause: Cause.Cause<SessionEnded | SessionLapsed>) => Effect.Effect<B, never, R2>
+      readonly onSuccess: () => Effect.Effect<B, never, R2>
+    }): Effect.Effect<B, never, R2> =>
+      gate.isReady(fiber) ? then.onSuccess() : Effect.matchCauseEffect(gate.ready(operation), then)
+
     const endingOf = (part: Attempt.Part): Ending.Ending<VR | OR> =>
       Ending.make(gate, client, part, {
         timeout: plan.options.timeout,
@@ -159,17 +165,17 @@ export const run = <A, E, R, VR, OR>(
       })
 
     const commit = (part: Attempt.Part, exit: Exit.Exit<A, E>): Effect.Effect<Result | Again, never, VR | OR> =>
-      Effect.matchCauseEffect(gate.ready("commitTransaction"), {
-        onFailure: (cause) => Effect.as(endingOf(part).abort, finished(part, Exit.failCause(cause), "aborted")),
+      whenReady("commitTransaction", {
+        onFailure: (cause) => Effect.as(endingOf(part).abort(), finished(part, Exit.failCause(cause), "aborted")),
         onSuccess: () =>
           plan.isSandbox
-            ? Effect.as(endingOf(part).abort, finished(part, exit, "committed", "rolledBack"))
+            ? Effect.as(endingOf(part).abort(), finished(part, exit, "committed", "rolledBack"))
             : deadline !== undefined && deadline.left() <= 0
             ? Effect.map(
-              endingOf(part).abort,
+              endingOf(part).abort(),
               () => givenUp(part, Deadline.timedOut({ operation: "commitTransaction" }, previous))
             )
-            : Effect.map(endingOf(part).commit, (committed): Result | Again => {
+            : Effect.map(endingOf(part).commit(), (committed): Result | Again => {
               switch (committed._tag) {
                 case "Committed":
                   return finished(part, exit, "committed")
@@ -209,33 +215,33 @@ export const run = <A, E, R, VR, OR>(
         case "keep":
           // The driver may have been told to start another one.
           return Effect.map(
-            endingOf(part).abort,
+            endingOf(part).abort(),
             () => finished(part, exit, of.ended === "no" ? "aborted" : of.ended)
           )
         case "rollback": {
           // Without its deadline it would have gone on as before.
           const last = of.isLate && body === "failure" ? previous : undefined
           return Effect.map(
-            endingOf(part).abort,
+            endingOf(part).abort(),
             () => last === undefined ? finished(part, exit, "aborted") : givenUp(part, last)
           )
         }
         case "doom": {
           const first = Cause.squash(of.halfDone ?? of.doom ?? Cause.empty)
           const doomed = Exit.fail(new TransactionDoomed({ first }))
-          return Effect.map(endingOf(part).abort, () => finished(part, doomed, "aborted", "doomed"))
+          return Effect.map(endingOf(part).abort(), () => finished(part, doomed, "aborted", "doomed"))
         }
         case "retry":
         case "giveUp": {
           const { abort, abortSuperseded } = endingOf(part)
           // The table says neither without a transient failure, nor the first without a delay.
-          if (transient === undefined) return Effect.map(abort, () => finished(part, exit, "aborted"))
+          if (transient === undefined) return Effect.map(abort(), () => finished(part, exit, "aborted"))
           return Option.isSome(delay)
             ? Effect.map(
-              abortSuperseded,
+              abortSuperseded(),
               (rest) => ({ _tag: "Again", failure: transient, delay: delay.value, part, rest })
             )
-            : Effect.map(abort, () => givenUp(part, transient))
+            : Effect.map(abort(), () => givenUp(part, transient))
         }
       }
     }
@@ -260,12 +266,36 @@ export const run = <A, E, R, VR, OR>(
     const broken = (part: Attempt.Part, defect: Cause.Cause<never>): Effect.Effect<Result> => {
       const isOpen = gate.session().inTransaction()
       return Effect.map(
-        endingOf(part).abort,
+        endingOf(part).abort(),
         () => finished(part, Exit.failCause(defect), isOpen ? "aborted" : "unknown")
       )
     }
 
-    const once = (number: number): Effect.Effect<Result | Again, never, R | VR | OR> => {
+    type Next = (result: Result | Again) => Effect.Effect<Result, never, R | VR | OR>
+
+    // The body of an attempt that was started, and what comes after it.
+    const begun = (part: Attempt.Part, next: Next): Effect.Effect<Result, never, R | VR | OR> => {
+      const watch = part.of.watch = new Watch(fiber, part.attempt)
+      const over: Next = (result) => {
+        watch.over(result._tag === "Finished" ? result.outcome : "retried")
+        return next(result)
+      }
+      const closed = (exit: Exit.Exit<A, E>) =>
+        Effect.matchCauseEffect(Effect.flatMap(back, () => close(part, exit)), {
+          onFailure: (defect) => Effect.flatMap(broken(part, defect), over),
+          onSuccess: over
+        })
+      const body = Effect.zipRight(FiberRef.set(FiberRef.currentContext, contextOf(part, around)), effect)
+      return Effect.matchCauseEffect(restore(body), {
+        onFailure: (cause) => closed(Exit.failCause(cause)),
+        onSuccess: (value) =>
+          part.of.hooks.length === 0
+            ? closed(Exit.succeed(value))
+            : Effect.flatMap(Effect.exit(restore(Effect.as(Hooks.beforeCommit(part), value))), closed)
+      })
+    }
+
+    const once = (number: number, next: Next): Effect.Effect<Result, never, R | VR | OR> => {
       const { isSandbox, options, outer } = plan
       // Field by field: to spread the plan took a tenth of all that is done here.
       const part = Attempt.make({
@@ -277,55 +307,43 @@ export const run = <A, E, R, VR, OR>(
         isSandbox,
         run: whole
       })
-      const body = Effect.flatMap(
-        Effect.zipRight(FiberRef.set(FiberRef.currentContext, contextOf(part, around)), effect),
-        (value) => part.of.hooks.length === 0 ? Effect.succeed(value) : Effect.as(Hooks.beforeCommit(part), value)
-      )
-      const started = Effect.flatMap(
-        gate.ready("transaction"),
-        () => DriverTransaction.start(gate.session(), plan.options)
-      )
-      return Effect.matchCauseEffect(started, {
-        onFailure: (cause) => Effect.succeed(finished(part, Exit.failCause(cause), "aborted")),
+      const refused = (cause: Cause.Cause<E | RunError>) => next(finished(part, Exit.failCause(cause), "aborted"))
+      return whenReady("transaction", {
+        onFailure: refused,
         onSuccess: () => {
-          part.of.watch = new Watch(fiber, number)
-          const done = Effect.flatMap(Effect.exit(restore(body)), (exit) =>
-            Effect.catchAllCause(
-              Effect.flatMap(back, () => close(part, exit)),
-              (defect) => broken(part, defect)
-            ))
-          return Effect.map(done, (result) => {
-            part.of.watch?.over(result._tag === "Finished" ? result.outcome : "retried")
-            return result
-          })
+          const started = DriverTransaction.start(gate.session(), plan.options)
+          return Exit.isSuccess(started) ? begun(part, next) : refused(started.cause)
         }
       })
     }
 
-    const attempts = (
-      number: number,
-      before: Effect.Effect<void> = Effect.void
-    ): Effect.Effect<Result, never, R | VR | OR> =>
-      Effect.flatMap(once(number), (result) => {
+    const over = (result: Result): Result => {
+      whole.isOver = true
+      if (Exit.isFailure(result.exit)) Attempt.tellSpent(plan.outer, result.exit.cause)
+      return result
+    }
+
+    const attempts = (number: number, before?: Effect.Effect<void>): Effect.Effect<Result, never, R | VR | OR> =>
+      once(number, (result) => {
         // Of an attempt that has sent nothing the server does not know: it has ended nothing.
         const isUnsent = DriverTransaction.isUnsent(gate.session())
-        if (result._tag === "Finished") return isUnsent ? Effect.as(before, result) : Effect.succeed(result)
+        if (result._tag === "Finished") {
+          return before !== undefined && isUnsent
+            ? Effect.map(before, () => over(result))
+            : Effect.succeed(over(result))
+        }
         const { delay, failure, part } = result
-        const rest = isUnsent ? before : result.rest
+        const rest = isUnsent ? before ?? Effect.void : result.rest
         previous = failure
         const wait = Effect.zipRight(tellRetry(part, "body", failure, delay), Effect.sleep(delay))
         return Effect.matchCauseEffect(restore(wait), {
           onSuccess: () => attempts(number + 1, rest),
           // What the attempt has put off is dropped when the next one begins, and no sooner.
-          onFailure: (cause) => Effect.as(rest, finished(part, Exit.failCause(cause), "aborted"))
+          onFailure: (cause) => Effect.map(rest, () => over(finished(part, Exit.failCause(cause), "aborted")))
         })
       })
 
-    return Effect.map(attempts(1), (result) => {
-      whole.isOver = true
-      if (Exit.isFailure(result.exit)) Attempt.tellSpent(plan.outer, result.exit.cause)
-      return result
-    })
+    return attempts(1)
   })
 
 /** Waits for the operation in flight of an attempt that is over; those that are still queued are refused one by one. */

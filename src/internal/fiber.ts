@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as FiberRefsPatch from "effect/FiberRefsPatch"
@@ -13,6 +14,19 @@ export type RunningFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 /** What runs an effect as it would be run outside of a region that nothing interrupts. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/**
+ * `Effect.flatMap`, but at once where the first effect is a result already. Every step of the runtime costs as much as all that
+ * is done in it here, and mostly there is nothing to wait for.
+ */
+export const andThen = <A, E, B, E2, R2, R = never>(
+  first: Effect.Effect<A, E, R>,
+  next: (value: A) => Effect.Effect<B, E2, R2>
+): Effect.Effect<B, E | E2, R | R2> => {
+  if (!Exit.isExit(first)) return Effect.flatMap(first, next)
+  const exit = first as Exit.Exit<A, E>
+  return Exit.isSuccess(exit) ? next(exit.value) : Effect.failCause(exit.cause)
+}
 
 /** The clock of a fiber. */
 export const clockOf = ({ currentDefaultServices }: RunningFiber): Clock.Clock =>

@@ -43,13 +43,14 @@ const noted = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effe
  * The hooks to run now that an attempt has ended so, in the order in which they were registered. What a failed part has
  * registered counts as rolled back, whatever became of the rest. Nothing runs where the end is not known.
  */
-export const due = (attempt: Attempt, ended: Exclude<Ended, "no">): ReadonlyArray<Hook> => [
-  ...attempt.past.flatMap((past) => past.ended === "no" ? [] : select(past.hooks, past.ended)),
-  ...select(attempt.hooks, ended)
-]
+export const due = ({ hooks, past }: Attempt, ended: Exclude<Ended, "no">): ReadonlyArray<Hook> =>
+  past.length === 0 ? select(hooks, ended) : [
+    ...past.flatMap((one) => one.ended === "no" ? [] : select(one.hooks, one.ended)),
+    ...select(hooks, ended)
+  ]
 
 const select = (hooks: ReadonlyArray<Hook>, ended: Exclude<Ended, "no">): ReadonlyArray<Hook> =>
-  hooks.filter(({ moment, part }) => {
+  hooks.length === 0 ? hooks : hooks.filter(({ moment, part }) => {
     const hasFailed = part.hasFailed || ended === "aborted" || ended === "refused"
     return ended !== "unknown" && moment === (hasFailed ? "onRollback" : "onCommit")
   })

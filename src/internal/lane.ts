@@ -11,7 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { SessionBusy } from "../SessionErrors.js"
 import { laneWait, messages } from "../Telemetry.js"
-import { clockOf, type Restore, type RunningFiber, secondsSince } from "./fiber.js"
+import { andThen, clockOf, type Restore, type RunningFiber, secondsSince } from "./fiber.js"
 import { update } from "./reporting.js"
 import { spanOf } from "./spans.js"
 
@@ -53,7 +53,9 @@ export const withPermit = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(enter(lane, operation, restore), (held) => keeping(lane, held, restore(effect)))
+    Effect.withFiberRuntime<A, E, R>((fiber) =>
+      andThen(enter(lane, operation, restore, fiber), (held) => keeping(lane, held, restore(effect)))
+    )
   )
 
 /** {@link withPermit}, but fails instead of waiting. */
@@ -63,43 +65,43 @@ export const withPermitNow = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SessionBusy, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(enterNow(lane, operation), (held) => keeping(lane, held, restore(effect)))
+    Effect.withFiberRuntime<A, E | SessionBusy, R>((fiber) =>
+      andThen(enterNow(lane, operation, fiber), (held) => keeping(lane, held, restore(effect)))
+    )
   )
 
 const keeping = <A, E, R>(lane: Lane, held: Waiter, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.ensuring(effect, Effect.sync(() => leave(lane, held)))
 
 /**
- * Takes the permit, or waits for it, where nothing else can be interrupted; whoever has it gives it back by {@link leave}.
+ * Takes the permit for a fiber, at once or after a wait, where nothing else can be interrupted; whoever has it gives it back
+ * by {@link leave}.
  */
 export const enter = (
   lane: Lane,
   operation: string,
-  restore: Restore
-): Effect.Effect<Waiter> =>
-  Effect.withFiberRuntime((fiber) => {
-    if (lane.holder === undefined) return Effect.succeed(take(lane, operation, fiber))
-    const waiter: Waiter = { claim: claimOf(operation, fiber), wake: undefined }
-    lane.waiting.add(waiter)
-    const began = clockOf(fiber).unsafeCurrentTimeNanos()
-    // Whether the permit was handed over is looked up here, where nothing can interrupt: a fiber interrupted just as its
-    // turn comes passes the permit on instead of taking it to its grave.
-    return Effect.flatMap(Effect.exit(restore(turn(lane, waiter))), (exit) => {
-      update(fiber, laneWait, secondsSince(began, fiber))
-      if (Exit.isSuccess(exit)) return Effect.succeed(waiter)
-      leave(lane, waiter)
-      return Effect.failCause(exit.cause)
-    })
+  restore: Restore,
+  fiber: RunningFiber
+): Effect.Effect<Waiter> => {
+  if (lane.holder === undefined) return Effect.succeed(take(lane, operation, fiber))
+  const waiter: Waiter = { claim: claimOf(operation, fiber), wake: undefined }
+  lane.waiting.add(waiter)
+  const began = clockOf(fiber).unsafeCurrentTimeNanos()
+  // Whether the permit was handed over is looked up here, where nothing can interrupt: a fiber interrupted just as its
+  // turn comes passes the permit on instead of taking it to its grave.
+  return Effect.flatMap(Effect.exit(restore(turn(lane, waiter))), (exit) => {
+    update(fiber, laneWait, secondsSince(began, fiber))
+    if (Exit.isSuccess(exit)) return Effect.succeed(waiter)
+    leave(lane, waiter)
+    return Effect.failCause(exit.cause)
   })
+}
 
 /** {@link enter}, but fails instead of waiting. */
-export const enterNow = (lane: Lane, operation: string): Effect.Effect<Waiter, SessionBusy> =>
-  Effect.withFiberRuntime((fiber) => {
-    if (lane.holder !== undefined) {
-      return Effect.fail(new SessionBusy({ operation, holder: lane.holder.claim.operation }))
-    }
-    return Effect.succeed(take(lane, operation, fiber))
-  })
+export const enterNow = (lane: Lane, operation: string, fiber: RunningFiber): Effect.Effect<Waiter, SessionBusy> =>
+  lane.holder === undefined
+    ? Effect.succeed(take(lane, operation, fiber))
+    : Effect.fail(new SessionBusy({ operation, holder: lane.holder.claim.operation }))
 
 /** Takes the permit of a lane that is not busy. */
 export const take = (lane: Lane, operation: string, fiber: RunningFiber): Waiter => {

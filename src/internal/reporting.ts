@@ -118,13 +118,11 @@ export const ofOutcome = {
   retried: labels({ outcome: "retried" })
 } as const
 
-/** Counts how a transaction ended, and notes it in its span. */
-export const ended = (outcome: Telemetry.TransactionOutcome): Effect.Effect<void> =>
-  Effect.withFiberRuntime((fiber) => {
-    update(fiber, Telemetry.transactions, 1, ofOutcome[outcome])
-    Spans.event(fiber, outcome)
-    return Effect.void
-  })
+/** Counts how a transaction ended, and notes it in the span of a fiber. */
+export const ended = (fiber: RunningFiber, outcome: Telemetry.TransactionOutcome): void => {
+  update(fiber, Telemetry.transactions, 1, ofOutcome[outcome])
+  Spans.event(fiber, outcome)
+}
 
 /** Counts and logs a hook that failed. What the transaction did stays as it is. */
 export const hookFailed = (moment: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>

@@ -4,20 +4,28 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { MongoError } from "../MongoError.js"
 import * as Session from "../Session.js"
-import { type AcquireError, type SessionBusy, TransactionEnded, TransactionUnsupported } from "../SessionErrors.js"
+import {
+  type AcquireError,
+  ForeignSession,
+  type SessionBusy,
+  TransactionEnded,
+  TransactionUnsupported
+} from "../SessionErrors.js"
 import type * as SessionOptions from "../SessionOptions.js"
 import type * as Telemetry from "../Telemetry.js"
 import * as TransactionOptions from "../TransactionOptions.js"
 import * as Attempt from "./attempt.js"
 import * as ByHand from "./byHand.js"
-import type * as MongoClient from "./connection.js"
+import * as MongoClient from "./connection.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import * as Engine from "./engine.js"
+import { andThen, type RunningFiber } from "./fiber.js"
 import * as Lane from "./lane.js"
 import * as Reporting from "./reporting.js"
 import { type Gate, key } from "./sessionGate.js"
@@ -27,16 +35,18 @@ import * as Spans from "./spans.js"
 export type Inside<R> = Exclude<R, Session.Session | Attempt.Transaction>
 
 /** The ambient session, and the part of a transaction in it that an effect finds itself in. */
-export const whereabouts = <Client>(options: MongoClient.ClientOption<Client>) =>
-  Effect.flatMap(Session.current(options), (session): Effect.Effect<Whereabouts, TransactionEnded> => {
-    if (Option.isNone(session)) return Effect.succeed({ session, within: undefined })
-    return Effect.flatMap(partIn(session.value[key]), (part): Effect.Effect<Whereabouts, TransactionEnded> => {
-      if (part === undefined) return Effect.succeed({ session, within: undefined })
-      return part.isOver || part.of.ended !== "no"
-        ? Effect.fail(new TransactionEnded({ operation: "Transaction.run" }))
-        : Effect.succeed({ session, within: { part, session: session.value } })
-    })
-  })
+export const whereabouts = <Client>(
+  fiber: RunningFiber,
+  options: MongoClient.ClientOption<Client>
+): Either.Either<Whereabouts, ForeignSession | TransactionEnded> => {
+  const session = Session.among(fiber, MongoClient.clientAmong(fiber, options))
+  if (session === "foreign") return Either.left(new ForeignSession({ operation: "Session.current" }))
+  const part = Option.isSome(session) ? partAmong(fiber, session.value[key]) : undefined
+  if (Option.isNone(session) || part === undefined) return Either.right({ session, within: undefined })
+  return part.isOver || part.of.ended !== "no"
+    ? Either.left(new TransactionEnded({ operation: "Transaction.run" }))
+    : Either.right({ session, within: { part, session: session.value } })
+}
 
 interface Whereabouts {
   readonly session: Option.Option<Session.Service>
@@ -45,7 +55,10 @@ interface Whereabouts {
 
 /** The part of a transaction in a session that the running fiber is in. */
 export const partIn = (gate: Gate): Effect.Effect<Attempt.Part | undefined> =>
-  Effect.map(Attempt.placeIn(gate.lane), ({ part }) => part ?? ByHand.active(gate))
+  Effect.withFiberRuntime((fiber) => Effect.succeed(partAmong(fiber, gate)))
+
+const partAmong = (fiber: RunningFiber, gate: Gate): Attempt.Part | undefined =>
+  Attempt.placeOf(fiber, gate.lane).part ?? ByHand.active(gate)
 
 /** Runs an effect with the given session, or with one that is opened for it. */
 export const inSession = <A, E, R, Client>(
@@ -86,22 +99,24 @@ export const without = <A, E, R>(
   )
 
 /**
- * Runs a transaction of its own in a session; `whenDone` runs after its turn, whatever happens. None when somebody else has
- * started one by hand while this waited for its turn.
+ * Runs a transaction of a fiber's own in a session; `whenDone` runs after its turn, whatever happens. Or what is to be run
+ * `otherwise`, when somebody else has started one by hand while this waited for its turn.
  */
-export const transaction = <A, E, R, VR, OR>(
+export const transaction = <A, E, R, VR, OR, E2, R2>(
+  fiber: RunningFiber,
   effect: Effect.Effect<A, E, R>,
   session: Session.Service,
   decoded: TransactionOptions.Decoded,
   { onRetry, retry, verifyCommit }: Pick<Engine.Plan<VR, OR>, "retry" | "onRetry" | "verifyCommit">,
   isSandbox: boolean,
-  whenDone: (hooks: ReadonlyArray<Attempt.Hook>) => Effect.Effect<void>
+  whenDone: (hooks: ReadonlyArray<Attempt.Hook>) => Effect.Effect<void>,
+  otherwise: () => Effect.Effect<A, E2, R2>
 ): Effect.Effect<
-  Option.Option<A>,
-  E | Engine.RunError | SessionBusy | TransactionEnded | TransactionUnsupported,
-  Inside<R> | VR | OR
+  A,
+  E | E2 | Engine.RunError | SessionBusy | TransactionEnded | TransactionUnsupported,
+  Inside<R> | VR | OR | R2
 > =>
-  Effect.flatMap(Effect.zipRight(ensureSupported(session), Attempt.innermost), (outer) => {
+  andThen(ensureSupported(session), () => {
     const gate = session[key]
     const plan = {
       options: resolve(decoded, session),
@@ -110,7 +125,7 @@ export const transaction = <A, E, R, VR, OR>(
       verifyCommit: verifyCommit && alone(verifyCommit),
       onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
       isSandbox,
-      outer
+      outer: Attempt.innermostOf(fiber)
     }
     const contextOf = (part: Attempt.Part, around: Context.Context<never>) => contextIn(part, session, around)
     // What it needs besides is in the context of its part.
@@ -118,39 +133,47 @@ export const transaction = <A, E, R, VR, OR>(
     const body = { effect: effect as Effect.Effect<A, E, Inside<R>>, contextOf }
     return Effect.uninterruptibleMask((restore) => {
       let hooks: ReadonlyArray<Attempt.Hook> = []
-      const inTurn = Effect.flatMap(gate.enter("transaction", restore), (held) => {
-        if (ByHand.active(gate) !== undefined) {
-          Lane.leave(gate.lane, held)
-          return Effect.succeedNone
-        }
-        return Effect.matchCauseEffect(Engine.run(gate, session.client, body, plan, restore), {
-          // Not the body's: those are in its exit.
-          onFailure: (defect) => {
+      const inTurn = Spans.transaction(fiber, (fiber) =>
+        andThen(gate.enter("transaction", restore, fiber), (held) => {
+          if (ByHand.active(gate) !== undefined) {
             Lane.leave(gate.lane, held)
-            return Effect.failCause(defect)
-          },
-          onSuccess: (done) => {
-            Lane.leave(gate.lane, held)
-            hooks = done.hooks
-            return Effect.zipRight(Reporting.ended(done.outcome), Exit.map(done.exit, Option.some))
+            return Effect.succeedNone
           }
-        })
+          return Effect.matchCauseEffect(Engine.run(gate, session.client, body, plan, restore), {
+            // Not the body's: those are in its exit.
+            onFailure: (defect) => {
+              Lane.leave(gate.lane, held)
+              return Effect.failCause(defect)
+            },
+            onSuccess: (done) => {
+              Lane.leave(gate.lane, held)
+              hooks = done.hooks
+              Reporting.ended(fiber, done.outcome)
+              return Exit.map(done.exit, Option.some)
+            }
+          })
+        }))
+      const after = (exit: Exit.Exit<A, Effect.Effect.Error<typeof inTurn>>) =>
+        hooks.length === 0 ? exit : Effect.zipRight(whenDone(hooks), exit)
+      return Effect.matchCauseEffect(inTurn, {
+        onFailure: (cause) => after(Exit.failCause(cause)),
+        onSuccess: (done): Effect.Effect<A, Effect.Effect.Error<typeof inTurn> | E2, R2> =>
+          Option.isSome(done) ? after(Exit.succeed(done.value)) : restore(otherwise())
       })
-      return Effect.flatMap(
-        Effect.exit(Spans.transaction(inTurn)),
-        (exit) => hooks.length === 0 ? exit : Effect.zipRight(whenDone(hooks), exit)
-      )
     })
   })
 
 /** Fails where there are no transactions. */
-export const ensureSupported = (session: Session.Service): Effect.Effect<void, TransactionUnsupported | MongoError> =>
-  session.options.snapshot
-    ? new TransactionUnsupported({ reason: "SnapshotSession" })
-    : Effect.flatMap(
-      session.client.deployment,
-      ({ kind }) => kind === "standalone" ? new TransactionUnsupported({ reason: "Standalone" }) : Effect.void
-    )
+export const ensureSupported = (
+  { client, options }: Session.Service
+): Effect.Effect<void, TransactionUnsupported | MongoError> => {
+  if (options.snapshot) return new TransactionUnsupported({ reason: "SnapshotSession" })
+  const known = client.knownDeployment()
+  return andThen(
+    Option.isSome(known) ? Effect.succeed(known.value) : client.deployment,
+    ({ kind }) => kind === "standalone" ? new TransactionUnsupported({ reason: "Standalone" }) : Effect.void
+  )
+}
 
 /** The options that a transaction is started with. */
 export const resolve = (decoded: TransactionOptions.Decoded, session: Session.Service): TransactionOptions.Resolved =>

@@ -3,12 +3,13 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Driver from "mongodb"
 import { Label, MongoError } from "../MongoError.js"
 import { SessionBusy, type SessionEnded, type SessionLapsed, type TransactionEnded } from "../SessionErrors.js"
 import * as Attempt from "./attempt.js"
 import { after } from "./bounded.js"
+import type { Watcher } from "./calling.js"
 import { type Deadline, late, start, timedOut } from "./deadline.js"
 import * as DriverTransaction from "./driverTransaction.js"
 import type { Restore, RunningFiber } from "./fiber.js"
@@ -41,10 +42,11 @@ export interface Gate {
   readonly timeout: Duration.Duration | undefined
   /** The driver session; another one after a renewal. */
   readonly session: () => Driver.ClientSession
-  /** Takes the session for a transaction, where nothing but the wait for it can be interrupted. */
+  /** Takes the session for a transaction of a fiber, where nothing but the wait for it can be interrupted. */
   readonly enter: (
     operation: string,
-    restore: Restore
+    restore: Restore,
+    fiber: RunningFiber
   ) => Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy>
   /**
    * Runs an effect in its turn: in the lane of the attempt that the fiber is in, or in that of the session.
@@ -79,22 +81,19 @@ export interface Gate {
 export const turns = (
   lane: Lane.Lane,
   onBusy: "queue" | "fail",
-  ensureOpen: (operation: string) => Effect.Effect<void, SessionEnded>
+  refusal: (operation: string) => SessionEnded | undefined
 ): Pick<Gate, "enter" | "inTurn"> => {
   const withPermit = onBusy === "fail" ? Lane.withPermitNow : Lane.withPermit
   // It would wait for the transaction, and that for it.
   const lockedOut = (operation: string) =>
     Effect.fail(new SessionBusy({ operation, holder: "the transaction that it stepped out of" }))
   return {
-    enter: (operation, restore) =>
-      Effect.flatMap(
-        Attempt.placeIn(lane),
-        ({ isLocked }): Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy> =>
-          isLocked ? lockedOut(operation) : Effect.zipRight(
-            ensureOpen(operation),
-            onBusy === "fail" ? Lane.enterNow(lane, operation) : Lane.enter(lane, operation, restore)
-          )
-      ),
+    enter: (operation, restore, fiber) => {
+      const { isLocked } = Attempt.placeOf(fiber, lane)
+      if (isLocked) return lockedOut(operation)
+      return refusal(operation) ??
+        (onBusy === "fail" ? Lane.enterNow(lane, operation, fiber) : Lane.enter(lane, operation, restore, fiber))
+    },
     inTurn: <A, E, R>(operation: string, effect: (part: Attempt.Part | undefined) => Effect.Effect<A, E, R>) =>
       Effect.flatMap(Attempt.placeIn(lane), ({ isLocked, part }): Effect.Effect<
         A,
@@ -106,10 +105,7 @@ export const turns = (
           return withPermit(part.of.lane, operation, whenOpen)
         }
         if (isLocked) return lockedOut(operation)
-        return Effect.zipRight(
-          ensureOpen(operation),
-          withPermit(lane, operation, Effect.suspend(() => effect(undefined)))
-        )
+        return refusal(operation) ?? withPermit(lane, operation, Effect.suspend(() => effect(undefined)))
       })
   }
 }
@@ -126,21 +122,30 @@ export const settled = (
 ): Effect.Effect<void, MongoError> =>
   Effect.withFiberRuntime((fiber) => {
     const session = gate.session()
-    const send = Effect.async<void, MongoError>((resume) => {
-      const stop = after(fiber, time, () => {
-        const labels = [Label.UnknownTransactionCommitResult]
-        resume(Effect.zipRight(gate.breakUp, new MongoError({ reason: "TimedOut", operation, labels })))
+    const send = (watcher?: Watcher) =>
+      Effect.async<void, MongoError>((resume) => {
+        let isOver = false
+        const over = (exit: Exit.Exit<void, MongoError>, ended: Effect.Effect<void, MongoError>) => {
+          if (isOver) return
+          isOver = true
+          watcher?.over(exit)
+          resume(ended)
+        }
+        const stop = after(fiber, time, () => {
+          const labels = [Label.UnknownTransactionCommitResult]
+          const late = Exit.fail(new MongoError({ reason: "TimedOut", operation, labels }))
+          over(late, Effect.zipRight(gate.breakUp, late))
+        })
+        void gate.begin(fiber, { operation }, evaluate, (exit) => {
+          stop()
+          over(exit, exit)
+        })
       })
-      void gate.begin(fiber, { operation }, evaluate, (exit) => {
-        stop()
-        resume(exit)
-      })
-    })
     return DriverTransaction.sendsNothing(session)
-      ? send
-      : Observing.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
+      ? send()
+      : Observing.begin(fiber, gate.observer, { name: operation, database: "admin" }, (observed) => {
         observed.beginsInTransaction(session)
-        return send
+        return send(observed)
       })
   })
 

@@ -165,9 +165,10 @@ export class OpenSession implements Transactional, Member {
 
   enter(
     operation: string,
-    restore: Restore
+    restore: Restore,
+    fiber: RunningFiber
   ): Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy> {
-    return this.#inLane.enter(operation, restore)
+    return this.#inLane.enter(operation, restore, fiber)
   }
 
   inTurn<A, E, R>(
@@ -286,7 +287,7 @@ export class OpenSession implements Transactional, Member {
   }
 
   get #inLane(): ReturnType<typeof turns> {
-    return this.#turns ??= turns(this.lane, this.options.onBusy, (operation) => this.ensureOpen(operation))
+    return this.#turns ??= turns(this.lane, this.options.onBusy, (operation) => this.#refusal(operation))
   }
 
   #take(now: Idleness.Instant): Pool.Taken {

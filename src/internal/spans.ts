@@ -83,13 +83,15 @@ const withoutCause = (error: unknown): unknown => {
   return Object.assign(new Error(message), { name, stack })
 }
 
-/** The span around a transaction, with all its attempts. */
-export const transaction = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime<A, E, R>((fiber) =>
-    isTraced(fiber)
-      ? around(spans.transaction, { attributes: { [attributes.system]: system } }, () => effect)
-      : effect
-  )
+/** The span around a transaction of a fiber, with all its attempts. */
+export const transaction = <A, E, R>(
+  fiber: RunningFiber,
+  run: (fiber: RunningFiber) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  isTraced(fiber)
+    ? around(spans.transaction, { attributes: { [attributes.system]: system } }, () =>
+      Effect.withFiberRuntime<A, E, R>(run))
+    : run(fiber)
 
 /** The span around a round of the keep-alive in which so many sessions are to be refreshed. */
 export const keepAlive = <A, E, R>(sessions: number, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -13,6 +13,10 @@ const locked = { part: undefined, isLocked: true }
 const steppedOut = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.mapInputContext(effect, (context: Context.Context<R>) => Attempt.stepOut(context))
 
+const innermost = Effect.withFiberRuntime<Attempt.Part | undefined>((fiber) =>
+  Effect.succeed(Attempt.innermostOf(fiber))
+)
+
 const expectPlace = (lane: Lane.Lane, expected: Attempt.Place) =>
   Effect.map(Attempt.placeIn(lane), ({ isLocked, part }) => {
     // By identity: two parts may look the same.
@@ -56,18 +60,18 @@ describe("the place of a fiber in a session", () => {
   it.effect("is not told by a service that is no part of a transaction", () =>
     Effect.gen(function*() {
       const forged = { attempt: 1, options: defaults }
-      const places = Effect.zip(Attempt.placeIn(Lane.make()), Attempt.innermost)
+      const places = Effect.zip(Attempt.placeIn(Lane.make()), innermost)
       expect(yield* Effect.provideService(places, Attempt.Transaction, forged)).toEqual([nowhere, undefined])
     }))
 
-  it.effect("innermost tells the transaction of the fiber, whatever its session", () =>
+  it.effect("innermostOf tells the transaction of the fiber, whatever its session", () =>
     Effect.gen(function*() {
       const outer = attempt()
       const inner = attempt({ outer })
-      expect((yield* inside(inner, Attempt.innermost)) === inner).toBe(true)
-      expect((yield* inside(outer, Attempt.innermost)) === outer).toBe(true)
-      expect(yield* Attempt.innermost).toBeUndefined()
-      expect(yield* inside(inner, steppedOut(Attempt.innermost))).toBeUndefined()
+      expect((yield* inside(inner, innermost)) === inner).toBe(true)
+      expect((yield* inside(outer, innermost)) === outer).toBe(true)
+      expect(yield* innermost).toBeUndefined()
+      expect(yield* inside(inner, steppedOut(innermost))).toBeUndefined()
     }))
 })
 
