@@ -45,7 +45,7 @@ export interface Codec<A, I, R> {
  * @category constructors
  */
 export const raw: Codec<Driver.Document, Driver.Document, never> = {
-  encode: (value) => Effect.succeed(copyOf(value)),
+  encode: (value) => Effect.sync(() => copyOf(value)),
   decode: (document) => Effect.succeed(document as Driver.Document),
   decodeAll: (documents) => Effect.succeed(documents.map((document) => Either.right(document as Driver.Document)))
 }

@@ -11,7 +11,11 @@ export const openClose: Arms = (scene) =>
       const turns = countdown(times)
       while (turns.next()) await scene.driver.startSession().endSession()
     }),
-    bare(scene, "bare", 1, () => Effect.scoped(Effect.addFinalizer(() => Effect.void))),
+    bare(scene, "bare", 1, () =>
+      Effect.scoped(Effect.acquireRelease(
+        Effect.sync(() => scene.driver.startSession()),
+        (session) => Effect.promise(() => session.endSession())
+      ))),
     {
       name: "ours",
       run: (times) =>

@@ -82,7 +82,7 @@ export interface Attempt {
   rollbackOnly: boolean
   /** A failure that may go away when the whole is run again. */
   transient: MongoError | undefined
-  /** Failures of transactions inside of this one, in other sessions, that were not worth another attempt there. */
+  /** The origins of failures of transactions inside of this one, in other sessions, not worth another attempt there. */
   readonly spent: Set<unknown>
   /** Whether an operation was not over in time. */
   isLate: boolean

@@ -142,11 +142,11 @@ export const watchTopology = (driver: Driver.MongoClient): Effect.Effect<Topolog
   Effect.gen(function*() {
     let known = Option.none<Deployment>()
     let servers: ReadonlyArray<Server> = []
-    let any: Address | undefined
+    let only: Address | undefined
     let primary: Address | undefined
     const setServers = (now: ReadonlyArray<Server>): void => {
       servers = now
-      any = serverOf(servers, false)
+      only = serverOf(servers, false)
       primary = serverOf(servers, true)
     }
     const listener = (event: Driver.TopologyDescriptionChangedEvent): void => {
@@ -165,6 +165,6 @@ export const watchTopology = (driver: Driver.MongoClient): Effect.Effect<Topolog
         if (servers.length === 0) setServers(serversOf(hello, driver))
         return deployment
       },
-      server: (isOnPrimary) => any ?? (primary !== undefined && isOnPrimary() ? primary : undefined)
+      server: (isOnPrimary) => only ?? (primary !== undefined && isOnPrimary() ? primary : undefined)
     }
   })

@@ -275,15 +275,16 @@ export const run = <A, E, R, VR, OR>(
 
     // The body of an attempt that was started, and what comes after it.
     const begun = (part: Attempt.Part, next: Next): Effect.Effect<Result, never, R | VR | OR> => {
-      const watch = part.of.watch = new Watch(fiber, part.attempt)
-      const over: Next = (result) => {
-        watch.over(result._tag === "Finished" ? result.outcome : "retried")
+      part.of.watch = new Watch(fiber, part.attempt)
+      const told: Next = (result) => {
+        // Another one, if the body has begun another transaction by hand.
+        part.of.watch?.over(result._tag === "Finished" ? result.outcome : "retried")
         return next(result)
       }
       const closed = (exit: Exit.Exit<A, E>) =>
         Effect.matchCauseEffect(Effect.flatMap(back, () => close(part, exit)), {
-          onFailure: (defect) => Effect.flatMap(broken(part, defect), over),
-          onSuccess: over
+          onFailure: (defect) => Effect.flatMap(broken(part, defect), told),
+          onSuccess: told
         })
       const body = Effect.zipRight(FiberRef.set(FiberRef.currentContext, contextOf(part, around)), effect)
       return Effect.matchCauseEffect(restore(body), {
@@ -317,7 +318,7 @@ export const run = <A, E, R, VR, OR>(
       })
     }
 
-    const over = (result: Result): Result => {
+    const ended = (result: Result): Result => {
       whole.isOver = true
       if (Exit.isFailure(result.exit)) Attempt.tellSpent(plan.outer, result.exit.cause)
       return result
@@ -329,8 +330,8 @@ export const run = <A, E, R, VR, OR>(
         const isUnsent = DriverTransaction.isUnsent(gate.session())
         if (result._tag === "Finished") {
           return before !== undefined && isUnsent
-            ? Effect.map(before, () => over(result))
-            : Effect.succeed(over(result))
+            ? Effect.map(before, () => ended(result))
+            : Effect.succeed(ended(result))
         }
         const { delay, failure, part } = result
         const rest = isUnsent ? before ?? Effect.void : result.rest
@@ -339,7 +340,7 @@ export const run = <A, E, R, VR, OR>(
         return Effect.matchCauseEffect(restore(wait), {
           onSuccess: () => attempts(number + 1, rest),
           // What the attempt has put off is dropped when the next one begins, and no sooner.
-          onFailure: (cause) => Effect.map(rest, () => over(finished(part, Exit.failCause(cause), "aborted")))
+          onFailure: (cause) => Effect.map(rest, () => ended(finished(part, Exit.failCause(cause), "aborted")))
         })
       })
 

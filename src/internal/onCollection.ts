@@ -71,6 +71,6 @@ export const encode = <A, I extends Driver.Document, R, C>(
 ): Effect.Effect<I, DecodeFailed, R | C> =>
   withNamespace(target, (source) => {
     const encoded = codec.encode(value, source)
-    // The other one is a copy already.
+    // What raw gives is a copy already.
     return Object.is(codec, raw) ? encoded : Effect.map(encoded, copyOf)
   })

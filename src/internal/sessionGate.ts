@@ -124,21 +124,22 @@ export const settled = (
     const session = gate.session()
     const send = (watcher?: Watcher) =>
       Effect.async<void, MongoError>((resume) => {
-        let isOver = false
-        const over = (exit: Exit.Exit<void, MongoError>, ended: Effect.Effect<void, MongoError>) => {
-          if (isOver) return
-          isOver = true
-          watcher?.over(exit)
-          resume(ended)
-        }
+        // Told in a step of the fiber, where what a tracer throws is a defect like any other. The first one counts.
+        const over = (exit: Exit.Exit<void, MongoError>, before: Effect.Effect<void> = Effect.void) =>
+          resume(Effect.zipRight(
+            before,
+            Effect.suspend(() => {
+              watcher?.over(exit)
+              return exit
+            })
+          ))
         const stop = after(fiber, time, () => {
           const labels = [Label.UnknownTransactionCommitResult]
-          const late = Exit.fail(new MongoError({ reason: "TimedOut", operation, labels }))
-          over(late, Effect.zipRight(gate.breakUp, late))
+          over(Exit.fail(new MongoError({ reason: "TimedOut", operation, labels })), gate.breakUp)
         })
         void gate.begin(fiber, { operation }, evaluate, (exit) => {
           stop()
-          over(exit, exit)
+          over(exit)
         })
       })
     return DriverTransaction.sendsNothing(session)

@@ -48,21 +48,26 @@ const around = <A, E, R>(
     Effect.flatMap(Effect.makeSpan(name, { captureStackTrace: false, ...options }), (span) =>
       Effect.withFiberRuntime((fiber) => {
         const outside = fiber.currentContext
-        const over = (exit: Exit.Exit<A, E>): Effect.Effect<A, E> => {
-          const { startTime } = span.status
-          // Where times are not to be taken, it has begun at 0.
-          const now = startTime === 0n ? startTime : clockOf(fiber).unsafeCurrentTimeNanos()
-          span.end(now, Exit.mapErrorCause(exit, withoutCauses))
-          return Effect.zipRight(FiberRef.set(FiberRef.currentContext, outside), exit)
-        }
+        const over = (exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
+          Effect.flatMap(FiberRef.set(FiberRef.currentContext, outside), () => {
+            const { startTime } = span.status
+            // Where times are not to be taken, it has begun at 0.
+            const now = startTime === 0n ? startTime : clockOf(fiber).unsafeCurrentTimeNanos()
+            span.end(now, Exit.mapErrorCause(exit, withoutCauses))
+            return exit
+          })
         return Effect.flatMap(
           FiberRef.set(FiberRef.currentContext, Context.add(outside, Tracer.ParentSpan, span)),
           () =>
-            Effect.matchCauseEffect(restore(effect(span)), {
-              onFailure: (cause) =>
-                over(Exit.failCause(cause)),
-              onSuccess: (value) => over(Exit.succeed(value))
-            })
+            Effect.matchCauseEffect(
+              restore(Effect.suspend(() =>
+                effect(span)
+              )),
+              {
+                onFailure: (cause) => over(Exit.failCause(cause)),
+                onSuccess: (value) => over(Exit.succeed(value))
+              }
+            )
         )
       }))
   )

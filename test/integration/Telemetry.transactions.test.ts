@@ -1,8 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
+import * as Tracer from "effect/Tracer"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
@@ -80,6 +83,23 @@ describe("how long a transaction is open", () => {
       })
     ))
 
+  it.scoped("is told of one that a body has started by hand in the place of its own, and no longer when that is over", () =>
+    logged((entries) =>
+      inSession((session) =>
+        Effect.gen(function*() {
+          const body = insert(session).pipe(
+            Effect.zipRight(Transaction.abort),
+            Effect.zipRight(TestClock.adjust("1 second")),
+            Effect.zipRight(Transaction.start()),
+            Effect.zipRight(TestClock.adjust("3 seconds"))
+          )
+          expect(yield* changeOf(["committed", "rolledBack"], Transaction.run(body))).toEqual([[1, 3], [1, 0]])
+          yield* TestClock.adjust("2 minutes")
+          expect(entries.filter(({ message }) => message === Telemetry.messages.long)).toEqual([])
+        })
+      )
+    ))
+
   it.scoped("is told of one whose session ends before it", () =>
     Effect.gen(function*() {
       const { client } = yield* connected()
@@ -129,6 +149,42 @@ describe("a transaction that is open for half of a minute", () => {
         })
       )
     ))
+})
+
+describe("a tracer that throws", () => {
+  const { errorType, txnNumber } = Telemetry.attributes
+  for (const when of [txnNumber, errorType, "end"]) {
+    it.scoped(`as it is told of a commit is a defect, and leaves all around as it was: ${when}`, () =>
+      inSession((session) =>
+        Effect.gen(function*() {
+          const { tracer } = recorder()
+          const throwing = Tracer.make({
+            ...tracer,
+            span: (name, ...rest) => {
+              const span = tracer.span(name, ...rest)
+              return name.startsWith("commitTransaction")
+                ? {
+                  ...span,
+                  attribute: (key) => {
+                    if (key === when) throw new Error("no")
+                  },
+                  end: () => {
+                    if (when === "end") throw new Error("no")
+                  }
+                }
+                : span
+            }
+          })
+          const around = yield* Effect.gen(function*() {
+            const outside = yield* Effect.currentSpan
+            const exit = yield* Effect.exit(Transaction.run(insert(session)))
+            expect(Exit.isFailure(exit) && Cause.isDie(exit.cause)).toBe(true)
+            return (yield* Effect.currentSpan) === outside
+          }).pipe(Effect.withSpan("around"), Effect.withTracer(throwing))
+          expect(around).toBe(true)
+          expect(yield* session.state).toBe("idle")
+        }), when === errorType ? { commitTransaction: { ok: 0, code: 2, errmsg: "no" } } : {}))
+  }
 })
 
 describe("a round of the keep-alive", () => {
