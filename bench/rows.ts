@@ -125,12 +125,14 @@ const unnumbered: ReadonlyArray<Omit<Row, "number">> = [
     name: "transaction 2 updates c=1, embedded",
     group: "transaction embedded",
     ours: "ours",
+    bare: "bare",
     metrics: transactions
   },
   {
     name: "transaction 2 updates c=16, embedded",
     group: "transaction x16 embedded",
     ours: "ours",
+    bare: "bare",
     metrics: transactions
   },
   {
