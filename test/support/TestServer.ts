@@ -2,29 +2,17 @@
  * The server that all integration tests of a run share.
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { MongoClient } from "mongodb"
 import type { MongoClientOptions } from "mongodb"
 import { randomBytes } from "node:crypto"
 import type { TestContext } from "vitest"
-import { inject } from "vitest"
-import { withUser } from "../../src/testing/internal/way.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
+import * as Vitest from "../../src/testing/vitest.js"
 
-/** The shared server, started by `global-server.ts`. */
-export const layer: Layer.Layer<MongoServer.MongoServer, MongoServer.MongoServerUnavailable> = Layer.effect(
-  MongoServer.MongoServer,
-  Effect.suspend(() => {
-    const shared = inject("testServer")
-    return shared._tag === "Running"
-      ? Effect.succeed({
-        ...shared.server,
-        urlAs: (credentials) => withUser(shared.server.url, credentials)
-      })
-      : new MongoServer.MongoServerUnavailable({ attempts: shared.attempts })
-  })
-)
+/** The server of the run; in the folder `cluster` a set of three. */
+export const layer = Vitest.layer
 
 /**
  * A server for one test file alone. A test that sets fail points, ends other clients' sessions or looks at what the
@@ -51,11 +39,8 @@ export const connect = (
     (client) => Effect.promise(() => client.close())
   )
 
-/** A database that nobody else has; it is dropped when the scope closes. */
-export const database: Effect.Effect<string, never, MongoServer.MongoServer | Scope.Scope> = Effect.acquireRelease(
-  Effect.sync(() => `test_${randomBytes(8).toString("hex")}`),
-  (name) => Effect.scoped(Effect.flatMap(driver(), (client) => Effect.promise(() => client.db(name).dropDatabase())))
-)
+/** The name of a database that nobody else has. It is dropped with the server, for dropping takes 100 ms. */
+export const database: Effect.Effect<string> = Effect.sync(() => `test_${randomBytes(8).toString("hex")}`)
 
 /** Skips the test, with the reason, on a server that cannot do what it needs. */
 export const needs = (

@@ -22,7 +22,11 @@ const facades: Plugin = {
       : undefined,
   load: (id) => {
     if (id.startsWith(`\0${prefix}`)) {
-      return `export * from ${JSON.stringify(resolve(dist, id.slice(prefix.length + 1)))}`
+      const path = resolve(dist, id.slice(prefix.length + 1))
+      const from = `from ${JSON.stringify(path)}`
+      // the star leaves a default out
+      const isDefault = /^export default /m.test(readFileSync(path, "utf8"))
+      return `export * ${from}\n${isDefault ? `export { default } ${from}` : ""}`
     }
     return id.startsWith(dist + sep)
       ? { code: readFileSync(id, "utf8"), map: JSON.parse(readFileSync(`${id}.map`, "utf8")) }

@@ -52,7 +52,7 @@ expectTypeOf(server.kind).toEqualTypeOf<MongoServer.Kind>()
 expectTypeOf(server.version).toEqualTypeOf<string>()
 expectTypeOf(server.description).toEqualTypeOf<string>()
 expectTypeOf(server.features).toEqualTypeOf<MongoServer.Features>()
-expectTypeOf<MongoServer.Kind>().toEqualTypeOf<"uri" | "mongod" | "download" | "secantus">()
+expectTypeOf<MongoServer.Kind>().toEqualTypeOf<"uri" | "mongod" | "download" | "wheel">()
 expectTypeOf<MongoServer.Credentials>().toEqualTypeOf<{ readonly username: string; readonly password: string }>()
 expectTypeOf<MongoServer.Features[keyof MongoServer.Features]>().toEqualTypeOf<boolean>()
 

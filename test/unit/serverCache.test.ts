@@ -89,7 +89,7 @@ describe("the memory of failures", () => {
       const folder = yield* Processes.temporaryFolder
       yield* Cache.rememberFailure(folder, "download-1", "no network")
       yield* TestClock.adjust("23 hours")
-      assert.strictEqual(Option.getOrThrow(yield* Cache.rememberedFailure(folder, "download-1")).reason, "no network")
+      assert.strictEqual(Option.getOrThrow(yield* Cache.rememberedFailure(folder, "download-1")), "no network")
       assert.isTrue(Option.isNone(yield* Cache.rememberedFailure(folder, "download-2")))
       yield* TestClock.adjust("1 hour")
       assert.isTrue(Option.isNone(yield* Cache.rememberedFailure(folder, "download-1")))

@@ -16,7 +16,11 @@ import * as OperatingSystem from "node:os"
 import * as Path from "node:path"
 
 /** The cache could not be used. */
-export class CacheFailed extends Data.TaggedError("CacheFailed")<{ readonly doing: string; readonly cause: unknown }> {
+export class CacheFailed extends Data.TaggedError("CacheFailed")<{
+  readonly doing: string
+  readonly cause: unknown
+  readonly isLasting?: never
+}> {
   override get message(): string {
     return `${this.doing} failed: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
   }
@@ -48,6 +52,27 @@ const rememberedFor = Duration.days(1)
 
 const memoryPath = (cache: string, key: string) => Path.join(cache, `${key}.failed.json`)
 
+/** It did not work when it was last tried, less than a day ago. */
+export class Remembered extends Data.TaggedError("Remembered")<{ readonly reason: string }> {}
+
+/** Fails at once with what failed less than a day ago; remembers a lasting failure, and forgets it after a success. */
+export const remembering = <A, E extends { readonly isLasting?: boolean | undefined; readonly message: string }>(
+  cache: string,
+  key: string,
+  retry: boolean,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E | Remembered> =>
+  Effect.gen(function*() {
+    const failure = retry ? Option.none() : yield* rememberedFailure(cache, key)
+    if (Option.isSome(failure)) return yield* new Remembered({ reason: failure.value })
+    const result = yield* Effect.tapError(
+      effect,
+      ({ isLasting, message }) => isLasting === true ? rememberFailure(cache, key, message) : Effect.void
+    )
+    yield* forgetFailure(cache, key)
+    return result
+  })
+
 /** Remembers for a day that something did not work. */
 export const rememberFailure = (cache: string, key: string, reason: string): Effect.Effect<void> =>
   Clock.currentTimeMillis.pipe(
@@ -60,15 +85,12 @@ export const rememberFailure = (cache: string, key: string, reason: string): Eff
   )
 
 /** Why it did not work when it was last tried, if that is less than a day ago. */
-export const rememberedFailure = (
-  cache: string,
-  key: string
-): Effect.Effect<Option.Option<{ readonly reason: string; readonly ago: Duration.Duration }>> =>
+export const rememberedFailure = (cache: string, key: string): Effect.Effect<Option.Option<string>> =>
   Effect.gen(function*() {
     const text = yield* attempt("reading", () => FileSystem.readFileSync(memoryPath(cache, key), "utf8"))
     const failure = yield* Schema.decode(Failure)(text)
     const ago = Duration.millis((yield* Clock.currentTimeMillis) - failure.at)
-    return Duration.lessThan(ago, rememberedFor) ? Option.some({ reason: failure.reason, ago }) : Option.none()
+    return Duration.lessThan(ago, rememberedFor) ? Option.some(failure.reason) : Option.none()
   }).pipe(Effect.orElseSucceed(Option.none))
 
 /** Forgets the failure. */

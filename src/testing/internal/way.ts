@@ -17,6 +17,8 @@ export class WayFailed extends Data.TaggedError("WayFailed")<{
   readonly fix: string
   /** The last lines that the server or installer printed. */
   readonly output?: ReadonlyArray<string> | undefined
+  /** The code with which a server refused something. */
+  readonly code?: unknown
   /** Whether it took long and trying again soon is of no use. */
   readonly isLasting?: boolean | undefined
 }> {
@@ -31,12 +33,24 @@ export interface Credentials {
   readonly password: string
 }
 
+/** The certificates of a server that talks TLS: paths of PEM files. */
+export interface Tls {
+  /** The server's certificate for `127.0.0.1` and its private key; clients present it, too. */
+  readonly certificateKeyFile: string
+  /** The certificate of the authority that has signed it. */
+  readonly caFile: string
+}
+
 /** What a way is asked for. */
 export interface Wanted {
   readonly credentials: Option.Option<Credentials>
   readonly port: Option.Option<number>
   readonly storagePath: Option.Option<string>
+  /** The folder under which temporary ones are made. */
+  readonly parent: string
+  readonly members: number
   readonly standalone: boolean
+  readonly tls: Option.Option<Tls>
   readonly parameters: Readonly<Record<string, string | number | boolean>>
   readonly startTimeout: Duration.DurationInput
   readonly cache: string

@@ -1,0 +1,88 @@
+/**
+ * What can be done to the members of a deployment that this library has started. Each deed is undone by its scope.
+ */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Admin from "./admin.js"
+import * as Keeper from "./keeper.js"
+import { live } from "./live.js"
+import type { MemberPlan, Plan } from "./mongods.js"
+import * as Mongods from "./mongods.js"
+import * as ReplicaSet from "./replicaSet.js"
+import { WayFailed } from "./way.js"
+
+/** A deed on the time of the system, with what to tell if it fails. */
+export type Deed<E> = (doing: string) => <A, R>(
+  effect: Effect.Effect<A, WayFailed | Keeper.KeeperLost, R>
+) => Effect.Effect<A, E, R>
+
+const limit = "1 minute"
+
+/** The deeds on one member. */
+export const deedsOf = <E>(plan: Plan, member: MemberPlan, deed: Deed<E>) => {
+  const keeper = Keeper.at(plan.keeper)
+  const { name } = member
+  const end = (signal: NodeJS.Signals) =>
+    Effect.gen(function*() {
+      if (!(yield* keeper.signal(name, signal))) return
+      // what is frozen takes no other signal than SIGKILL
+      if (signal !== "SIGKILL") yield* keeper.signal(name, "SIGCONT")
+      yield* Effect.timeoutOption(keeper.ended(name), limit)
+      yield* keeper.signal(name, "SIGKILL")
+      yield* keeper.ended(name)
+    })
+  const begin = Effect.gen(function*() {
+    yield* Mongods.start(plan, member, limit)
+    yield* settled(plan)
+  })
+  const backAgain = Effect.suspend(() =>
+    Effect.unlessEffect(begin, keeper.signal(name, 0)).pipe(Effect.zipRight(settled(plan)))
+  )
+  const thaw = Effect.zipRight(keeper.signal(name, "SIGCONT"), settled(plan))
+  return {
+    kill: undone(end("SIGKILL"), backAgain).pipe(deed(`killing ${name}`)),
+    stop: undone(end("SIGTERM"), backAgain).pipe(deed(`stopping ${name}`)),
+    restart: Effect.zipRight(end("SIGTERM"), begin).pipe(deed(`restarting ${name}`)),
+    freeze: undone(Effect.asVoid(keeper.signal(name, "SIGSTOP")), thaw).pipe(deed(`freezing ${name}`)),
+    thaw: thaw.pipe(deed(`thawing ${name}`))
+  }
+}
+
+/** The member that is primary; waits for one. */
+export const primary = (plan: Plan): Effect.Effect<MemberPlan, WayFailed> =>
+  Effect.flatten(ReplicaSet.primaryOf(plan)).pipe(
+    Effect.retry(Schedule.spaced("50 millis")),
+    Effect.timeoutFail({ duration: limit, onTimeout: () => noPrimary }),
+    Effect.mapError(() => noPrimary)
+  )
+
+/** The primary steps down for a minute at most; the scope lets it be elected again, and waits for a primary. */
+export const stepDown = (plan: Plan): Effect.Effect<void, WayFailed, Scope.Scope> =>
+  Effect.flatMap(primary(plan), (member) =>
+    undone(
+      Admin.withMember(plan, member, (send) =>
+        send({ replSetStepDown: 60, secondaryCatchUpPeriodSecs: plan.members.length === 1 ? 0 : 10, force: true })),
+      Effect.zipRight(
+        Admin.withMember(plan, member, (send) =>
+          send({ replSetFreeze: 0 })),
+        settled(plan)
+      )
+    ))
+
+const undone = <A, E, E2>(
+  deed: Effect.Effect<A, E>,
+  undo: Effect.Effect<unknown, E2>
+): Effect.Effect<void, E, Scope.Scope> =>
+  // what undoes it races with clocks, which needs a region that can be interrupted
+  Effect.asVoid(Effect.acquireRelease(deed, () => Effect.orDie(Effect.interruptible(live(undo)))))
+
+const settled = (plan: Plan): Effect.Effect<void, WayFailed> =>
+  plan.isReplicaSet
+    ? Effect.timeoutFail(ReplicaSet.untilSettled(plan), { duration: limit, onTimeout: () => noPrimary })
+    : Effect.void
+
+const noPrimary = new WayFailed({
+  reason: `the set has no primary after ${limit}`,
+  fix: "let most of its members run"
+})

@@ -1,0 +1,141 @@
+/**
+ * Several mongods as one deployment: the replica set's configuration, its states, its users.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type { Document } from "mongodb"
+import * as Admin from "./admin.js"
+import type { MemberPlan, Plan } from "./mongods.js"
+import { setName } from "./mongods.js"
+import type { Credentials, Wanted } from "./way.js"
+import { WayFailed } from "./way.js"
+
+/** Makes the members a set that has a primary, and the user that access control is to know. */
+export const form = (plan: Plan, wanted: Wanted): Effect.Effect<void, WayFailed> =>
+  Effect.gen(function*() {
+    const [first] = plan.members
+    if (first === undefined) return
+    if (plan.isReplicaSet) {
+      yield* Admin.withMember(plan, first, configure(plan))
+      yield* untilWhole(plan)
+    }
+    const { credentials } = wanted
+    if (Option.isSome(credentials)) {
+      const primary = Option.getOrElse(yield* primaryOf(plan), () => first)
+      yield* Admin.withMember(plan, primary, addUser(credentials.value))
+    }
+  }).pipe(Effect.timeoutFail({
+    duration: wanted.startTimeout,
+    onTimeout: () =>
+      new WayFailed({
+        reason: "the replica set had no primary in time",
+        fix: "give a longer `startTimeout`"
+      })
+  }))
+
+/** The connection string, without a user. */
+export const urlOf = ({ isReplicaSet, members, tls }: Plan): string => {
+  const hosts = members.map(({ port }) => `127.0.0.1:${port}`).join(",")
+  const query = new URLSearchParams({
+    ...(isReplicaSet ? { replicaSet: setName } : {}),
+    ...(tls === undefined ? {} : {
+      tls: "true",
+      tlsCAFile: tls.caFile,
+      tlsCertificateKeyFile: tls.certificateKeyFile
+    })
+  }).toString()
+  return `mongodb://${hosts}/${query === "" ? "" : `?${query}`}`
+}
+
+/** The member that is primary now, if there is one. */
+export const primaryOf = (plan: Plan): Effect.Effect<Option.Option<MemberPlan>> =>
+  Effect.map(states(plan), (all) => {
+    // one that was primary and was frozen believes for a moment that it still is: the newer election counts
+    const claims = all.filter(({ hello }) => hello["isWritablePrimary"] === true)
+    claims.sort((one, other) => electionOf(other.hello).localeCompare(electionOf(one.hello)))
+    return Option.map(Option.fromNullable(claims[0]), ({ member }) => member)
+  })
+
+/** Waits until there is a primary, and all members that answer follow it, or until most members don't answer. */
+export const untilSettled = (plan: Plan): Effect.Effect<void> =>
+  Effect.asVoid(Effect.repeat(states(plan), {
+    until: (all) => all.length * 2 <= plan.members.length || isWhole(all),
+    schedule: Schedule.spaced("50 millis")
+  }))
+
+// right after the start all members answer: there is no other way to be settled
+const untilWhole = (plan: Plan): Effect.Effect<void> =>
+  Effect.asVoid(Effect.repeat(states(plan), {
+    until: (all) => all.length === plan.members.length && isWhole(all),
+    schedule: Schedule.spaced("50 millis")
+  }))
+
+const isWhole = (all: ReadonlyArray<State>): boolean =>
+  all.some(({ hello }) => hello["isWritablePrimary"] === true) &&
+  all.every(({ hello }) => hello["isWritablePrimary"] === true || hello["secondary"] === true)
+
+interface State {
+  readonly member: MemberPlan
+  readonly hello: Document
+}
+
+const electionOf = (hello: Document): string => String(hello["electionId"])
+
+// what does not answer has no state
+const states = (plan: Plan): Effect.Effect<ReadonlyArray<State>> =>
+  Effect.map(
+    Effect.forEach(
+      plan.members,
+      (member) =>
+        Admin.withMember(plan, member, (send) => Effect.map(send({ hello: 1 }), (hello): State => ({ member, hello })))
+          .pipe(Effect.option),
+      { concurrency: "unbounded" }
+    ),
+    (all) => all.flatMap(Option.toArray)
+  )
+
+const configure = ({ members }: Plan) => (send: Admin.Send): Effect.Effect<void, WayFailed> => {
+  const config = {
+    _id: setName,
+    members: members.map(({ port }, index) => ({ _id: index, host: `127.0.0.1:${port}` })),
+    // a primary that is gone is missed after two seconds instead of ten
+    settings: { electionTimeoutMillis: 2000, heartbeatIntervalMillis: 500 }
+  }
+  const elect = send({ replSetStepUp: 1 }).pipe(
+    Effect.retry(Schedule.spaced("50 millis")),
+    // the set elects a primary by itself, later
+    Effect.timeoutOption("3 seconds"),
+    Effect.orElseSucceed(() => Option.none()),
+    Effect.unless(() => members.length === 1)
+  )
+  return send({ replSetInitiate: config }).pipe(
+    Effect.asVoid,
+    Effect.catchIf(({ code }) => code === alreadyInitialized, () => moveTo(config, send)),
+    Effect.zipRight(elect),
+    Effect.asVoid
+  )
+}
+
+const alreadyInitialized = 23
+
+// data of an earlier run, when the members had other ports
+const moveTo = (config: Document, send: Admin.Send): Effect.Effect<void, WayFailed> =>
+  Effect.gen(function*() {
+    const { config: old } = yield* send({ replSetGetConfig: 1 })
+    const isSame = JSON.stringify(hosts(old)) === JSON.stringify(hosts(config))
+    if (isSame) return
+    const moved = old["members"].map((member: Document, index: number) => ({ ...member, host: hosts(config)[index] }))
+    yield* send({ replSetReconfig: { ...old, version: Number(old["version"]) + 1, members: moved }, force: true })
+  })
+
+const hosts = (config: Document): ReadonlyArray<string> => config["members"].map(({ host }: Document) => host)
+
+const addUser = ({ password, username }: Credentials) => (send: Admin.Send): Effect.Effect<void, WayFailed> => {
+  const user = { pwd: password, roles: ["root"] }
+  return send({ createUser: username, ...user }).pipe(
+    // data of an earlier run have the user, perhaps with another password
+    Effect.orElse(() => send({ updateUser: username, ...user })),
+    Effect.asVoid
+  )
+}
