@@ -5,7 +5,8 @@ import { reporter } from "./reporter.js"
 const root = fileURLToPath(new URL("../../", import.meta.url))
 // What never ends is to be ended. Where others have the processors, tests take ten times as long as they do alone.
 const patience = 180_000
-const globalServer = `${root}test/support/global-server.ts`
+const support = `${root}test/support`
+const limits = { testTimeout: patience, hookTimeout: patience }
 
 export default defineConfig({
   root,
@@ -31,10 +32,21 @@ export default defineConfig({
         extends: true,
         test: {
           name: "integration",
-          include: ["test/integration/**/*.test.ts"],
-          globalSetup: [globalServer],
-          testTimeout: patience,
-          hookTimeout: patience
+          include: ["test/integration/*.test.ts"],
+          globalSetup: [`${support}/global-server.ts`],
+          ...limits
+        }
+      },
+      {
+        extends: true,
+        test: {
+          // one after the other: each disturbs the set that all of them share
+          name: "cluster",
+          include: ["test/integration/cluster/*.test.ts"],
+          globalSetup: [`${support}/global-set.ts`],
+          poolOptions: { forks: { singleFork: true } },
+          sequence: { groupOrder: 1 },
+          ...limits
         }
       }
     ]

@@ -122,12 +122,21 @@ export const holder = (path: string): Effect.Effect<string> =>
     return Number.isNaN(pid) ? "another process" : `process ${pid}`
   })
 
-/** Whether the process lives. */
+/** Whether the process lives. One that is dead and not yet waited for, which some containers leave so, does not. */
 export const isAlive = (pid: number): boolean => {
   try {
-    return process.kill(pid, 0)
+    return process.kill(pid, 0) && !isZombie(pid)
   } catch (error) {
     return isNodeError(error) && error.code === "EPERM"
+  }
+}
+
+const isZombie = (pid: number): boolean => {
+  try {
+    return /^\d+ \(.*\) Z/s.test(FileSystem.readFileSync(`/proc/${pid}/stat`, "utf8"))
+  } catch {
+    // the system tells no state
+    return false
   }
 }
 

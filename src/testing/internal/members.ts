@@ -23,15 +23,16 @@ const limit = "1 minute"
 export const deedsOf = <E>(plan: Plan, member: MemberPlan, deed: Deed<E>) => {
   const keeper = Keeper.at(plan.keeper)
   const { name } = member
-  const end = (signal: NodeJS.Signals) =>
+  const die = Effect.zipRight(keeper.signal(name, "SIGKILL"), keeper.ended(name))
+  const stop = Effect.whenEffect(
     Effect.gen(function*() {
-      if (!(yield* keeper.signal(name, signal))) return
-      // what is frozen takes no other signal than SIGKILL
-      if (signal !== "SIGKILL") yield* keeper.signal(name, "SIGCONT")
-      yield* Effect.timeoutOption(keeper.ended(name), limit)
-      yield* keeper.signal(name, "SIGKILL")
-      yield* keeper.ended(name)
-    })
+      // what is frozen hears no command
+      yield* keeper.signal(name, "SIGCONT")
+      yield* shutDown(plan, member)
+      yield* die
+    }),
+    keeper.signal(name, 0)
+  )
   const begin = Effect.gen(function*() {
     yield* Mongods.start(plan, member, limit)
     yield* settled(plan)
@@ -41,17 +42,27 @@ export const deedsOf = <E>(plan: Plan, member: MemberPlan, deed: Deed<E>) => {
   )
   const thaw = Effect.zipRight(keeper.signal(name, "SIGCONT"), settled(plan))
   return {
-    kill: undone(end("SIGKILL"), backAgain).pipe(deed(`killing ${name}`)),
-    stop: undone(end("SIGTERM"), backAgain).pipe(deed(`stopping ${name}`)),
-    restart: Effect.zipRight(end("SIGTERM"), begin).pipe(deed(`restarting ${name}`)),
+    kill: undone(die, backAgain).pipe(deed(`killing ${name}`)),
+    stop: undone(stop, backAgain).pipe(deed(`stopping ${name}`)),
+    restart: Effect.zipRight(stop, begin).pipe(deed(`restarting ${name}`)),
     freeze: undone(Effect.asVoid(keeper.signal(name, "SIGSTOP")), thaw).pipe(deed(`freezing ${name}`)),
     thaw: thaw.pipe(deed(`thawing ${name}`))
   }
 }
 
+/** Ends a member in order, at once: a primary does not wait for others to take over. It may need to be killed. */
+export const shutDown = (plan: Plan, member: MemberPlan): Effect.Effect<void> =>
+  Admin.withMember(plan, member, (send) => send({ shutdown: 1, force: true, timeoutSecs: 0 })).pipe(
+    // the server closes the connection instead of an answer
+    Effect.ignore,
+    Effect.zipRight(Effect.ignore(Keeper.at(plan.keeper).ended(member.name))),
+    Effect.timeoutOption("15 seconds"),
+    Effect.asVoid
+  )
+
 /** The member that is primary; waits for one. */
 export const primary = (plan: Plan): Effect.Effect<MemberPlan, WayFailed> =>
-  Effect.flatten(ReplicaSet.primaryOf(plan)).pipe(
+  (plan.isReplicaSet ? Effect.flatten(ReplicaSet.primaryOf(plan)) : Effect.fromNullable(plan.members[0])).pipe(
     Effect.retry(Schedule.spaced("50 millis")),
     Effect.timeoutFail({ duration: limit, onTimeout: () => noPrimary }),
     Effect.mapError(() => noPrimary)

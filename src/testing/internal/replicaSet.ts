@@ -36,7 +36,7 @@ export const form = (plan: Plan, wanted: Wanted): Effect.Effect<void, WayFailed>
 
 /** The connection string, without a user. */
 export const urlOf = ({ isReplicaSet, members, tls }: Plan): string => {
-  const hosts = members.map(({ port }) => `127.0.0.1:${port}`).join(",")
+  const hosts = members.map(hostOf).join(",")
   const query = new URLSearchParams({
     ...(isReplicaSet ? { replicaSet: setName } : {}),
     ...(tls === undefined ? {} : {
@@ -71,14 +71,27 @@ const untilWhole = (plan: Plan): Effect.Effect<void> =>
     schedule: Schedule.spaced("50 millis")
   }))
 
+// The primary is asked, too: it may not have heard yet of a member that is back, nor a majority of what it wrote.
 const isWhole = (all: ReadonlyArray<State>): boolean =>
-  all.some(({ hello }) => hello["isWritablePrimary"] === true) &&
-  all.every(({ hello }) => hello["isWritablePrimary"] === true || hello["secondary"] === true)
+  all.some(({ hello, status }) =>
+    hello["isWritablePrimary"] === true &&
+    all.every(({ member }) =>
+      status["members"].some(({ name, state }: Document) =>
+        name === hostOf(member) && (state === primaryState || state === secondaryState)
+      )
+    )
+  )
+
+const primaryState = 1
+const secondaryState = 2
 
 interface State {
   readonly member: MemberPlan
   readonly hello: Document
+  readonly status: Document
 }
+
+const hostOf = ({ port }: MemberPlan): string => `127.0.0.1:${port}`
 
 const electionOf = (hello: Document): string => String(hello["electionId"])
 
@@ -88,8 +101,12 @@ const states = (plan: Plan): Effect.Effect<ReadonlyArray<State>> =>
     Effect.forEach(
       plan.members,
       (member) =>
-        Admin.withMember(plan, member, (send) => Effect.map(send({ hello: 1 }), (hello): State => ({ member, hello })))
-          .pipe(Effect.option),
+        Admin.withMember(plan, member, (send) =>
+          Effect.all({
+            member: Effect.succeed(member),
+            hello: send({ hello: 1 }),
+            status: send({ replSetGetStatus: 1 })
+          })).pipe(Effect.option),
       { concurrency: "unbounded" }
     ),
     (all) => all.flatMap(Option.toArray)
@@ -98,7 +115,7 @@ const states = (plan: Plan): Effect.Effect<ReadonlyArray<State>> =>
 const configure = ({ members }: Plan) => (send: Admin.Send): Effect.Effect<void, WayFailed> => {
   const config = {
     _id: setName,
-    members: members.map(({ port }, index) => ({ _id: index, host: `127.0.0.1:${port}` })),
+    members: members.map((member, index) => ({ _id: index, host: hostOf(member) })),
     // a primary that is gone is missed after two seconds instead of ten
     settings: { electionTimeoutMillis: 2000, heartbeatIntervalMillis: 500 }
   }

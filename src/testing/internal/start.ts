@@ -5,6 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Keeper from "./keeper.js"
+import { live } from "./live.js"
+import * as Members from "./members.js"
 import type { Plan } from "./mongods.js"
 import * as Mongods from "./mongods.js"
 import { freePorts } from "./platform.js"
@@ -39,6 +41,15 @@ const startOnce = (binary: string, wanted: Wanted): Effect.Effect<Plan, WayFaile
       discard: true
     })
     yield* ReplicaSet.form(plan, wanted)
+    // data that are kept are left in order
+    if (plan.keepsData) {
+      yield* Effect.addFinalizer(() =>
+        live(Effect.interruptible(Effect.forEach(plan.members, (member) => Members.shutDown(plan, member), {
+          concurrency: "unbounded",
+          discard: true
+        })))
+      )
+    }
     return plan
   }).pipe(
     Effect.catchTags({
