@@ -10,22 +10,29 @@ export interface Found {
   readonly name: string
 }
 
-// What of a checkout is about sessions and transactions.
+// What is about sessions and transactions, by the names of a checkout and by those of a folder of groups.
 const groups: ReadonlyArray<readonly [folder: string, wanted: RegExp]> = [
   ["causal-consistency", /./],
   ["client-side-operations-timeout", /\/(sessions-[^/]*|convenient-transactions)\.json$/],
+  ["csot", /\/(sessions-[^/]*|convenient-transactions)\.json$/],
+  ["extra", /./],
   ["run-command", /./],
   ["sessions", /./],
   ["transactions", /./],
   ["transactions-convenient-api", /./]
 ]
 
-/** The files in a folder, in the order of their names. */
-export const find = (folder: string): ReadonlyArray<Found> => {
+/** All files below a folder, in the order of their names. */
+export const find = (folder: string): ReadonlyArray<Found> => below(folder, "")
+
+/** Those of the groups that this library is about, of a folder of groups or of a checkout. */
+export const findGroups = (folder: string): ReadonlyArray<Found> => {
   const source = join(folder, "source")
-  return existsSync(source)
-    ? groups.flatMap(([group, wanted]) => below(source, join(group, "tests")).filter(({ name }) => wanted.test(name)))
-    : below(folder, "")
+  const isCheckout = existsSync(source)
+  return groups.flatMap(([group, wanted]) =>
+    below(isCheckout ? source : folder, isCheckout ? join(group, "tests") : group)
+      .filter(({ name }) => wanted.test(name))
+  )
 }
 
 const below = (root: string, folder: string): ReadonlyArray<Found> => {

@@ -7,6 +7,7 @@ import { resolve } from "node:path"
 import * as Counts from "../tools/counts.js"
 import { parse, usage } from "./arguments.js"
 import { choose } from "./driver.js"
+import { find, findGroups } from "./files.js"
 import { isFolder, specifications } from "./folder.js"
 
 const misused: (problem: string) => never = (problem) => {
@@ -31,7 +32,9 @@ if (missing !== undefined) misused(missing)
 // Only now, for they import the driver.
 const Suite = await import("./suite.js")
 const Report = await import("./report.js")
-const report = await Effect.runPromise(Suite.run({ ...args, folder }))
+const report = await Effect.runPromise(
+  Suite.run({ ...args, files: args.dir === undefined ? findGroups(folder) : find(folder) })
+)
 if (report.tests.length === 0) misused(`no test in ${folder}${args.match === undefined ? "" : ` has "${args.match}"`}`)
 console.log(Report.table(report))
 if (args.json !== undefined) writeFileSync(args.json, JSON.stringify(report, null, 2))

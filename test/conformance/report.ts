@@ -29,7 +29,7 @@ export const waive = (entry: Entry, waivers: ReadonlyArray<Waiver>): Entry => {
   const waiver = own.find(({ failure }) => entry.reason.includes(failure))
   return waiver === undefined
     ? { ...entry, reason: `${entry.reason} (its waiver is for another failure)` }
-    : { ...entry, result: "waived", reason: `${waiver.whose}: ${waiver.reason}` }
+    : { ...entry, result: "waived", reason: waiver.reason }
 }
 
 /** Counts the results. */

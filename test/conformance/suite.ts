@@ -4,41 +4,74 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Logger from "effect/Logger"
+import * as Scope from "effect/Scope"
 import { readFileSync } from "node:fs"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import type { Version } from "./driver.js"
-import { find, type Found } from "./files.js"
-import { parse } from "./format.js"
+import type { Found } from "./files.js"
+import { type File, parse, type Test } from "./format.js"
 import * as Report from "./report.js"
+import { type Deployment, unmet } from "./requirements.js"
 import * as Runner from "./runner.js"
 import * as Server from "./server.js"
 import { type Waiver, waiversOn } from "./waivers.js"
 
-/** Runs the tests of a folder whose name, or whose file's name, contains the text. */
+/** Runs the tests whose name, or whose file's name, contains the text, on a replica set with so many members. */
 export const run = (
-  { driver, folder, match }: {
-    readonly folder: string
+  { driver, files, match, members }: {
+    readonly files: ReadonlyArray<Found>
     readonly match: string | undefined
+    readonly members: 1 | 3
     readonly driver: Version
   }
 ): Effect.Effect<Report.Report, MongoServer.MongoServerUnavailable> =>
   Effect.scoped(Effect.gen(function*() {
-    const server = yield* Effect.flatMap(MongoServer.make(), Server.make)
-    const waivers = waiversOn(server.description, driver)
-    yield* server.killAllSessions
-    const entries = yield* Effect.forEach(find(folder), (file) => ofFile(server, file, match, waivers))
+    const main = yield* start({ members })
+    const servers: Servers = {
+      main,
+      others: yield* Effect.all([other(main, { topology: "single" }, { standalone: true })])
+    }
+    const waivers = waiversOn(driver)
+    const entries = yield* Effect.forEach(files, (file) => ofFile(servers, file, match, waivers))
     return Report.make(entries.flat())
   })).pipe(
     // What the library warns of is what the tests bring about.
     Effect.provide(Logger.remove(Logger.defaultLogger))
   )
 
+/** The server that tests run on, and those of other kinds, which are started for the first test that needs one. */
+interface Servers {
+  readonly main: Server.Server
+  readonly others: ReadonlyArray<{
+    readonly expected: Deployment
+    readonly start: Effect.Effect<Server.Server, MongoServer.MongoServerUnavailable>
+  }>
+}
+
+const start = (options: MongoServer.Options) =>
+  Effect.tap(Effect.flatMap(MongoServer.make(options), Server.make), (server) => server.killAllSessions)
+
+const other = ({ deployment }: Server.Server, difference: Partial<Deployment>, options: MongoServer.Options) =>
+  Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const expected = { ...deployment, ...difference }
+    return { expected, start: yield* Effect.cached(Scope.extend(start(options), scope)) }
+  })
+
+/** The first server that has what a test needs; the main one, where none has. */
+const serverFor = ({ main, others }: Servers, file: File, test: Test) => {
+  const fits = (deployment: Deployment) =>
+    unmet(file.runOnRequirements, deployment) === undefined && unmet(test.runOnRequirements, deployment) === undefined
+  const found = fits(main.deployment) ? undefined : others.find(({ expected }) => fits(expected))
+  return found === undefined ? Effect.succeed(main) : found.start
+}
+
 const ofFile = (
-  server: Server.Server,
+  servers: Servers,
   { name, path }: Found,
   match: string | undefined,
   waivers: ReadonlyArray<Waiver>
-): Effect.Effect<ReadonlyArray<Report.Entry>> => {
+): Effect.Effect<ReadonlyArray<Report.Entry>, MongoServer.MongoServerUnavailable> => {
   const isWanted = (text: string): boolean => match === undefined || text.includes(match)
   const file = parse(readFileSync(path, "utf8"))
   if (Either.isLeft(file)) {
@@ -48,7 +81,7 @@ const ofFile = (
   const tests = file.right.tests.filter(({ description }) => isWanted(`${name} > ${description}`))
   return Effect.forEach(tests, (test) =>
     Effect.map(
-      Runner.run(server, file.right, test),
+      Effect.flatMap(serverFor(servers, file.right, test), (server) => Runner.run(server, file.right, test)),
       (outcome) => Report.waive({ file: name, test: test.description, ...outcome }, waivers)
     ))
 }

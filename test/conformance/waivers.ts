@@ -1,20 +1,16 @@
 /**
- * The tests that are known to fail for what no library on top of the driver can put right.
+ * The tests that are known to fail: for what no library on top of the driver can put right, which was seen to fail on
+ * the raw driver alike, or because this library refuses earlier, and with a type, what the server would refuse.
  *
- * Each was seen to fail on the raw driver alike, for the reason that is told. A waived test that passes makes the run
- * fail, so that this list never says more than is so.
+ * A waived test that passes makes the run fail, so that this list never says more than is so.
  */
 
 import type { Version } from "./driver.js"
-
-/** Whose fault it is: the server's, that of a deployment of one node, or the driver's. */
-export type Whose = "server" | "topology" | "driver"
 
 export interface Waiver {
   /** The name of the file. */
   readonly file: string
   readonly test: string
-  readonly whose: Whose
   /** A part of what the run says of the failure. One that says something else is not waived. */
   readonly failure: string
   /** What the raw driver was seen to do. */
@@ -23,24 +19,12 @@ export interface Waiver {
   readonly driver?: Version
 }
 
-const secantus = /^SecantusDB/
-
-/** The waivers that hold on a server, with a version of the driver. What is the fault of one server, no other has. */
-export const waiversOn = (server: string, version: Version): ReadonlyArray<Waiver> =>
-  waivers.filter(({ driver = version, whose }) => driver === version && (whose !== "server" || secantus.test(server)))
-
-const snapshot = (test: string, failure: string, seen: string): Waiver => ({
-  file: "snapshot-sessions.json",
-  test,
-  whose: "server",
-  failure: `result of collection0.${failure}`,
-  reason:
-    `the server does not read at atClusterTime outside of transactions; sent by the raw driver with the time of the ` +
-    `first read, ${seen}`
-})
+/** The waivers that hold with a version of the driver. */
+export const waiversOn = (version: Version): ReadonlyArray<Waiver> =>
+  waivers.filter(({ driver = version }) => driver === version)
 
 const old = (file: string, failure: string, reason: string, tests: ReadonlyArray<string>): ReadonlyArray<Waiver> =>
-  tests.map((test) => ({ file, test, whose: "driver", failure, reason, driver: "6" }))
+  tests.map((test) => ({ file, test, failure, reason, driver: "6" }))
 
 const oldWrites = (file: string, tests: ReadonlyArray<string>): ReadonlyArray<Waiver> =>
   old(
@@ -79,49 +63,13 @@ const writes = [
 ]
 
 const waivers: ReadonlyArray<Waiver> = [
-  {
-    file: "causal-consistency-clientBulkWrite.json",
-    test: "clientBulkWrite includes afterClusterTime in causally consistent session",
-    whose: "server",
-    failure: "code 40415",
-    reason:
-      "the raw driver sends bulkWrite with readConcern { afterClusterTime } as the specification asks, and the server " +
-      "refuses it: 40415, BSON field 'bulkWrite.readConcern' is an unknown field"
-  },
-  snapshot("Find operation with snapshot", "find", "find gives x: 13 of a later update, not 11"),
-  snapshot("Distinct operation with snapshot", "distinct", "distinct gives 13 of a later update, not 11 alone"),
-  snapshot("Aggregate operation with snapshot", "aggregate", "aggregate gives x: 13 of a later update, not 11"),
-  snapshot("Mixed operation with snapshot", "aggregate", "aggregate gives x: 12 of a later update, not 11"),
-  snapshot(
-    "Write commands with snapshot session do not affect snapshot reads",
-    "find",
-    "find gives x: 12 of a later update, not 11"
-  ),
-  snapshot(
-    "Find operation with snapshot and snapshot time",
-    "find",
-    "find gives 3 documents, one inserted later, not 2"
-  ),
-  snapshot(
-    "Distinct operation with snapshot and snapshot time",
-    "distinct",
-    "distinct gives 33 of a later insert, not 11 alone"
-  ),
-  snapshot(
-    "Aggregate operation with snapshot and snapshot time",
-    "aggregate",
-    "aggregate gives x: 12 of a later update, not 11"
-  ),
-  snapshot(
-    "countDocuments operation with snapshot and snapshot time",
-    "countDocuments",
-    "aggregate counts 3 documents, one inserted later, not 2"
-  ),
-  snapshot(
-    "Mixed operation with snapshot and snapshotTime",
-    "aggregate",
-    "aggregate gives x: 12 of a later update, not 11"
-  ),
+  ...["find", "aggregate", "distinct"].map((operation): Waiver => ({
+    file: "snapshot-sessions-not-supported-server-error.json",
+    test: `Server returns an error on ${operation} with snapshot`,
+    failure: "snapshot reads require MongoDB 5.0 or later, and no standalone server",
+    reason: "the raw driver sends a snapshot read to a standalone server, which refuses it; this library refuses to " +
+      "open the session, with SessionsUnsupported, before anything is sent"
+  })),
   ...oldWrites(
     "causal-consistency-write-commands.json",
     writes.map((write) => `${write} includes afterClusterTime in causally consistent session`)

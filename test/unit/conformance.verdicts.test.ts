@@ -98,14 +98,14 @@ describe("events that are expected", () => {
 })
 
 describe("a waiver", () => {
-  const waiver = { file: "a.json", test: "reads", whose: "server", failure: "expected 1", reason: "so it is" } as const
+  const waiver = { file: "a.json", test: "reads", failure: "expected 1", reason: "so it is" } as const
   const waived = (result: "passed" | "failed" | "skipped", reason = "", test = "reads") =>
     Report.waive({ file: "sessions/a.json", test, result, reason }, [waiver])
 
   it("holds for its own test and failure", () => {
     expect(waived("failed", "result: expected 1, found 2")).toMatchObject({
       result: "waived",
-      reason: "server: so it is"
+      reason: "so it is"
     })
     expect(waived("failed", "took too long").result).toBe("failed")
     expect(waived("failed", "expected 1", "writes").result).toBe("failed")
@@ -127,6 +127,7 @@ describe("a waiver", () => {
 describe("the command line", () => {
   it("is refused with what is wrong with it", () => {
     expect(parse(["--driver", "5"])).toBe("--driver is 6 or 7, not 5")
+    expect(parse(["--members", "2"])).toBe("--members is 1 or 3, not 2")
     expect(parse(["--dir", ""])).toBe("--dir needs a value")
     expect(parse(["--verbose"])).toMatch(/--verbose/)
     expect(parse(["folder"])).toMatch(/folder/)
@@ -134,8 +135,12 @@ describe("the command line", () => {
   })
 
   it("may say nothing", () => {
-    expect(parse([])).toEqual({ dir: undefined, json: undefined, match: undefined, driver: installed })
-    expect(parse(["--dir", "a", "--match", "abort", "--driver", "6"])).toMatchObject({ match: "abort", driver: "6" })
+    expect(parse([])).toEqual({ dir: undefined, json: undefined, match: undefined, driver: installed, members: 3 })
+    expect(parse(["--dir", "a", "--match", "abort", "--driver", "6", "--members", "1"])).toMatchObject({
+      match: "abort",
+      driver: "6",
+      members: 1
+    })
   })
 })
 
