@@ -2,6 +2,7 @@
  * Servers that the tests of the test server start by themselves, and what they may have left behind.
  */
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { MongoClient } from "mongodb"
@@ -44,12 +45,16 @@ const client = (url: string): Effect.Effect<MongoClient, never, Scope.Scope> =>
     (client) => Effect.promise(() => client.close())
   )
 
+/** What the driver has rejected a command with. */
+export class Rejected extends Data.TaggedError("Rejected")<{ readonly message: string; readonly code?: unknown }> {}
+
 /** Sends one command to the database `admin`. */
-export const command = (url: string, name: string, options: Document = {}): Effect.Effect<Document, Error> =>
+export const command = (url: string, name: string, options: Document = {}): Effect.Effect<Document, Rejected> =>
   Effect.scoped(Effect.flatMap(client(url), (client) =>
     Effect.tryPromise({
       try: () => client.db("admin").command({ [name]: 1, ...options }),
-      catch: (error) => error instanceof Error ? error : new Error(String(error))
+      catch: (error) =>
+        new Rejected(error instanceof Error ? { ...error, message: error.message } : { message: String(error) })
     })))
 
 /** What servers with their data below the folder have left there, and which of them run. */

@@ -1,29 +1,39 @@
 // Commands in process groups of their own: a signal to this program, or a time limit, ends all that they have started.
-import { spawn } from "node:child_process"
+import { spawn, type StdioOptions } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
 
 let stopped = false
-let running: number | undefined
+const running = new Set<number>()
 
 // For as long as this program lives: between two commands, too, it has something to tidy up.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
     stopped = true
-    send(running, signal)
+    for (const group of running) send(group, signal)
   })
 }
 
 /** Whether this program was told to stop. What it ran at that moment has ended, and nothing is to be begun. */
 export const isStopped = (): boolean => stopped
 
+export interface Options {
+  readonly cwd?: string
+  readonly env?: NodeJS.ProcessEnv
+  readonly timeLimit?: number
+  /** Where the output goes: where this program's goes (default), nowhere, or to an open file. */
+  readonly output?: "quiet" | number
+}
+
 /** Runs a command until nothing of it is left; gives what went wrong with it. */
 export const execute = async (
   command: string,
   args: ReadonlyArray<string>,
-  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv; readonly timeLimit?: number }
+  options: Options
 ): Promise<string | undefined> => {
+  const { output = "inherit" } = options
+  const stdio: StdioOptions = output === "quiet" ? "ignore" : ["ignore", output, output]
   const child = spawn(command, args, {
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio,
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     detached: true
@@ -32,7 +42,7 @@ export const execute = async (
     child.on("error", (error) => resolve(error.message))
     child.on("close", (code, signal) => resolve(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`))
   })
-  running = child.pid
+  if (child.pid !== undefined) running.add(child.pid)
   let late: string | undefined
   const { timeLimit } = options
   const timer = timeLimit === undefined ? undefined : setTimeout(() => {
@@ -43,7 +53,7 @@ export const execute = async (
   clearTimeout(timer)
   // What it has started may need a moment more than itself.
   await end(child.pid)
-  running = undefined
+  if (child.pid !== undefined) running.delete(child.pid)
   return late ?? problem
 }
 

@@ -1,14 +1,17 @@
 // Runs every check of the project, also after one has failed, and ends with one line that counts them all.
-// `npm test -- lint unit` runs only the stages named.
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
+// `npm test -- quick` runs the heart of it; `npm test -- lint unit` runs only the stages named.
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Counts from "./counts.js"
 import * as Group from "./group.js"
+import { heart } from "./heart.js"
 
 interface Stage {
   readonly name: string
   readonly script: string
+  /** What the script is given. */
+  readonly args?: ReadonlyArray<string>
   /** A runner counts its own tests; any other stage is one test by itself. */
   readonly runner?: true
   /** What it runs may not be there; then all of it is skipped. */
@@ -22,19 +25,35 @@ interface Outcome {
   readonly problem: string | undefined
 }
 
-const stages: ReadonlyArray<Stage> = [
-  { name: "types", script: "check" },
-  { name: "lint", script: "lint" },
-  { name: "imports", script: "imports" },
-  { name: "floating", script: "floating" },
-  { name: "unused", script: "unused" },
-  { name: "docs", script: "docs:check" },
-  { name: "unit", script: "test:unit", runner: true },
-  { name: "integration", script: "test:integration", runner: true },
-  { name: "conformance", script: "conformance", runner: true, optional: true },
-  { name: "examples", script: "test:examples", runner: true },
-  { name: "package", script: "pack:check" }
+const types: Stage = { name: "types", script: "check" }
+const unit: Stage = { name: "unit", script: "test:unit", runner: true }
+const integration: Stage = { name: "integration", script: "test:integration", runner: true }
+
+/** One phase after the other; the lanes of a phase side by side; the stages of a lane one after the other. */
+type Plan = ReadonlyArray<ReadonlyArray<ReadonlyArray<Stage>>>
+
+const whole: Plan = [
+  [
+    [
+      types,
+      { name: "lint", script: "lint" },
+      { name: "imports", script: "imports" },
+      { name: "unused", script: "unused" },
+      { name: "docs", script: "docs:check" },
+      { name: "package", script: "pack:check" }
+    ],
+    [
+      unit,
+      { name: "conformance", script: "conformance", runner: true, optional: true },
+      { name: "examples", script: "test:examples", runner: true },
+      { name: "cluster", script: "test:cluster", runner: true }
+    ]
+  ],
+  // It has both processors.
+  [[integration]]
 ]
+
+const quick: Plan = [[[types], [unit, { ...integration, args: heart }]]]
 
 // Each test has a limit of its own; this ends a runner that hangs, also where others have the processors most of the time.
 const timeLimit = 30 * 60_000
@@ -42,14 +61,21 @@ const timeLimit = 30 * 60_000
 const colour = (code: number, text: string) => process.stdout.isTTY ? `\u001b[${code}m${text}\u001b[0m` : text
 
 const run = async (stage: Stage, folder: string): Promise<Outcome> => {
-  console.log(colour(1, `\n── ${stage.name} (npm run ${stage.script}) ${"─".repeat(60)}`.slice(0, 80)))
   const started = performance.now()
   const countsFile = join(folder, `${stage.name}.json`)
-  const problem = await Group.execute("npm", ["run", "--silent", stage.script], {
+  const output = join(folder, `${stage.name}.log`)
+  const file = openSync(output, "w")
+  const args = ["run", "--silent", stage.script, "--", ...stage.args ?? []]
+  const problem = await Group.execute("npm", args, {
     env: { [Counts.variable]: countsFile },
-    timeLimit
+    timeLimit,
+    output: file
   })
+  closeSync(file)
   const seconds = (performance.now() - started) / 1000
+  const title = `\n── ${stage.name} (npm run ${stage.script}, ${seconds.toFixed(0)} s) ${"─".repeat(60)}`
+  // As a whole, for others run at the same time.
+  process.stdout.write(`${colour(1, title.slice(0, 80))}\n${readFileSync(output, "utf8")}`)
   return { stage, seconds, ...judge(stage, problem, countsFile) }
 }
 
@@ -76,19 +102,25 @@ const judge = (
 }
 
 const chosen = process.argv.slice(2)
-const unknown = chosen.filter((name) => stages.every((stage) => stage.name !== name))
+const isQuick = chosen.length === 1 && chosen[0] === "quick"
+const names = whole.flat(2).map(({ name }) => name)
+const unknown = isQuick ? [] : chosen.filter((name) => !names.includes(name))
 if (unknown.length > 0) {
-  console.error(`No such stage: ${unknown.join(", ")}. There are: ${stages.map((stage) => stage.name).join(", ")}.`)
+  console.error(`No such stage: ${unknown.join(", ")}. There are: quick, ${names.join(", ")}.`)
   process.exit(2)
 }
+const isWanted = ({ name }: Stage) => isQuick || chosen.length === 0 || chosen.includes(name)
 
 const folder = mkdtempSync(join(tmpdir(), "effect-mongo-session-test-"))
 const outcomes: Array<Outcome> = []
-try {
-  for (const stage of stages) {
-    if (Group.isStopped() || (chosen.length > 0 && !chosen.includes(stage.name))) continue
-    outcomes.push(await run(stage, folder))
+const started = performance.now()
+const runLane = async (lane: ReadonlyArray<Stage>) => {
+  for (const stage of lane.filter(isWanted)) {
+    if (!Group.isStopped()) outcomes.push(await run(stage, folder))
   }
+}
+try {
+  for (const lanes of isQuick ? quick : whole) await Promise.all(lanes.map(runLane))
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
@@ -117,4 +149,5 @@ for (const { reason, test } of failed) console.log(`  ${test} — ${reason}`)
 const passed = outcomes.reduce((total, { counts }) => total + counts.passed, 0)
 if (failed.length > 0 || passed === 0) process.exitCode = 1
 Counts.write({ passed, failed, skipped })
-console.log(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped`)
+console.log(`\n${((performance.now() - started) / 1000).toFixed(0)} s`)
+console.log(`${passed} passed, ${failed.length} failed, ${skipped.length} skipped`)
