@@ -34,7 +34,7 @@ const wheels: Readonly<Record<string, Wheel>> = {
 }
 
 /** The platform as the table names it; Linux without glibc, such as Alpine, is one of its own. */
-export const platform = (): string => {
+const platform = (): string => {
   const report: unknown = process.platform === "linux" ? process.report.getReport() : undefined
   const header = typeof report === "object" && report !== null && "header" in report ? report.header : undefined
   const isMusl = typeof header === "object" && header !== null && !("glibcVersionRuntime" in header)
