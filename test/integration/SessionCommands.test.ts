@@ -7,15 +7,15 @@ import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import { UUID } from "mongodb"
+import { Long, UUID } from "mongodb"
 import { createHash, randomBytes } from "node:crypto"
-import type { TestContext } from "vitest"
 import * as MongoClient from "../../src/MongoClient.js"
 import type { MongoError } from "../../src/MongoError.js"
 import * as SessionCommands from "../../src/SessionCommands.js"
 import type { DecodeFailed } from "../../src/SessionErrors.js"
 import { SessionId } from "../../src/SessionId.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
+import { connected } from "../support/connected.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
 
@@ -30,15 +30,6 @@ const on = (client: MongoClient.Service) => Effect.provideService(MongoClient.Mo
 const withClient = <A, E>(
   test: (watched: Monitor.Watched, run: ReturnType<typeof on>) => Effect.Effect<A, E, MongoServer.MongoServer>
 ) => Monitor.withClient({}, (watched) => test(watched, on(watched.client)))
-
-/** Skips the test, with the reason, on a server that does what this test shows the absence of. */
-const needsLackOf = (context: TestContext, feature: keyof MongoServer.Features) =>
-  Effect.map(MongoServer.MongoServer, ({ description, features }) => {
-    if (!features[feature]) return
-    const reason = `${description} has the feature ${feature}`
-    context.task.meta.skipReason = reason
-    context.skip(reason)
-  })
 
 // A server of its own: some of these commands concern all clients of a server.
 it.layer(TestServer.own())("SessionCommands", (it) => {
@@ -92,21 +83,27 @@ it.layer(TestServer.own())("SessionCommands", (it) => {
       })
     ))
 
-  it.effect("the commands that kill by owner, by pattern, or everything are taken", () =>
+  it.effect("the commands that kill by pattern, or everything, are taken", () =>
     withClient((_, run) =>
       Effect.gen(function*() {
         const [id = yield* Effect.dieMessage("no id")] = newIds(1)
-        yield* run(SessionCommands.killAllSessions([{ user: "nobody", db: "admin" }]))
         yield* run(SessionCommands.killAllSessionsByPattern([{ lsid: { id, uid: nobody } }, { uid: nobody }]))
         yield* run(SessionCommands.killMySessions)
         yield* run(SessionCommands.killEverySession)
       })
     ))
 
-  it.effect("killSessions kills the cursor of a session at once, and the id stays usable", (context) =>
+  it.effect("sessions of a user that the server does not know cannot be killed", () =>
+    withClient((_, run) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(run(SessionCommands.killAllSessions([{ user: "nobody", db: "admin" }])))
+        expect(error).toMatchObject({ _tag: "MongoError", operation: "killAllSessions", code: 11 })
+      })
+    ))
+
+  it.effect("killSessions kills the cursor of a session at once, and the id stays usable", () =>
     withClient((watched, run) =>
       Effect.scoped(Effect.gen(function*() {
-        yield* TestServer.needs(context, "killSessionsKillsCursors")
         const db = watched.client.driver.db(yield* TestServer.database)
         yield* Effect.promise(() => db.collection("rows").insertMany([{ n: 1 }, { n: 2 }, { n: 3 }]))
         const session = yield* Monitor.session(watched)
@@ -121,12 +118,9 @@ it.layer(TestServer.own())("SessionCommands", (it) => {
       }))
     ))
 
-  it.effect("a started session is among the local ones, and among all once the server has written them down", (context) =>
+  it.effect("a started session is among the local ones, and among all once the server has written them down", () =>
     withClient(({ client }, run) =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "listSessions")
-        // for refreshLogicalSessionCacheNow, which is a test command as well
-        yield* TestServer.needs(context, "failCommand")
         const { id } = yield* run(SessionCommands.startSession)
         const has = (entries: Chunk.Chunk<SessionCommands.ListedSession>) =>
           Chunk.some(entries, ({ lsid }) => Equal.equals(lsid.id, id))
@@ -136,21 +130,21 @@ it.layer(TestServer.own())("SessionCommands", (it) => {
       })
     ))
 
-  it.effect("a server that answers with operations where sessions were asked for is not believed", (context) =>
-    withClient((_, run) =>
-      Effect.gen(function*() {
-        yield* needsLackOf(context, "listSessions")
-        for (const list of [SessionCommands.listSessions, SessionCommands.listLocalSessions]) {
-          const error = yield* Effect.flip(run(Stream.runDrain(list())))
-          expect(error).toMatchObject({ _tag: "DecodeFailed", path: ["_id"], issue: "is missing" })
-        }
+  it.scoped("a server that answers with operations where sessions were asked for is not believed", () =>
+    Effect.gen(function*() {
+      const operation = { type: "op", host: "localhost", ns: "admin.$cmd" }
+      const { client } = yield* connected({
+        handlers: { aggregate: { cursor: { firstBatch: [operation], id: Long.ZERO, ns: "admin.$cmd.aggregate" } } }
       })
-    ))
+      for (const list of [SessionCommands.listSessions, SessionCommands.listLocalSessions]) {
+        const error = yield* Effect.flip(on(client)(Stream.runDrain(list())))
+        expect(error).toMatchObject({ _tag: "DecodeFailed", path: ["_id"], issue: "is missing" })
+      }
+    }))
 
-  it.effect("a transaction is listed while it is open, and no longer", (context) =>
+  it.effect("a transaction is listed while it is open, and no longer", () =>
     withClient((watched, run) =>
       Effect.scoped(Effect.gen(function*() {
-        yield* TestServer.needs(context, "currentOpTransactions")
         const db = watched.client.driver.db(yield* TestServer.database)
         yield* Effect.promise(() => db.createCollection("rows"))
         const session = yield* Monitor.session(watched)
@@ -215,18 +209,24 @@ describe("SessionCommands with access control", () => {
         })
     )
 
-    it.scoped("who may not look at others' transactions gets Unauthorized, and may start sessions", () =>
+    /** A client of a user that may read and write the database `shop`. */
+    const asUser = (username: string) =>
       Effect.gen(function*() {
         const root = yield* TestServer.driver()
-        const credentials = { username: "app", password: randomBytes(8).toString("hex") }
+        const credentials = { username, password: randomBytes(8).toString("hex") }
         yield* Effect.promise(() =>
           root.db("admin").command({
-            createUser: credentials.username,
+            createUser: username,
             pwd: credentials.password,
             roles: [{ role: "readWrite", db: "shop" }]
           })
         )
-        const client = yield* as(Option.some(credentials))
+        return { credentials, client: yield* as(Option.some(credentials)) }
+      })
+
+    it.scoped("who may not look at others' transactions gets Unauthorized, and may start sessions", () =>
+      Effect.gen(function*() {
+        const { client, credentials } = yield* asUser("app")
         const error = yield* Effect.flip(
           on(client)(Stream.runDrain(SessionCommands.currentTransactions({ allUsers: true })))
         )
@@ -234,6 +234,32 @@ describe("SessionCommands with access control", () => {
         expect(error.message).not.toContain(credentials.password)
         const { id } = yield* on(client)(SessionCommands.startSession)
         yield* on(client)(SessionCommands.endSessions([id]))
+      }))
+
+    it.scoped("sessions of another user are killed by owner, by pattern, and with everybody's", () =>
+      Effect.gen(function*() {
+        const { client } = yield* asUser("owner")
+        const { url } = yield* MongoServer.MongoServer
+        const root = on(yield* MongoClient.make({ url: Redacted.make(url) }))
+        const rows = client.driver.db("shop").collection("rows")
+        yield* Effect.promise(() => rows.insertMany([{ n: 1 }, { n: 2 }, { n: 3 }]))
+        const session = yield* Monitor.session({ client })
+        const uid = new Uint8Array(createHash("sha256").update("owner@admin").digest())
+        for (
+          const kill of [
+            SessionCommands.killAllSessions([{ user: "owner", db: "admin" }]),
+            SessionCommands.killAllSessionsByPattern([{ lsid: { id: session.id, uid } }]),
+            SessionCommands.killAllSessionsByPattern([{ uid }]),
+            SessionCommands.killEverySession
+          ]
+        ) {
+          const cursor = yield* session.use((driverSession) =>
+            Promise.resolve(rows.find({}, { batchSize: 1, session: driverSession }))
+          )
+          yield* session.use(() => cursor.next())
+          yield* root(kill)
+          expect(yield* Effect.flip(session.use(() => cursor.next()))).toMatchObject({ reason: "CursorLost" })
+        }
       }))
 
     it.scoped("an authenticated user starts sessions, and kills those of everybody with the privilege", () =>

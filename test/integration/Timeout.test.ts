@@ -28,11 +28,11 @@ const timedOut = { _tag: "MongoError", reason: "TimedOut" }
 /** Fails an effect that is not over long before the server answers. */
 const soon = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.map(Effect.timed(effect), ([time, value]) => {
-    expect(Duration.toMillis(time)).toBeLessThan(1500)
+    expect(Duration.toMillis(time)).toBeLessThan(1000)
     return value
   })
 
-const blockFor = "2 seconds"
+const blockFor = "1200 millis"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("an operation that takes longer than its timeout", () => {
@@ -58,20 +58,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           }), ofClient))
     }
 
-    it.effect("fails in time without a session, too: a read is called off, a write no longer waited for", (context) =>
+    it.effect("fails in time without a session, too: a read is called off, a write no longer waited for", () =>
       Monitor.withClient({ timeout: "300 millis" }, (watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
-          const { Things } = yield* things(watched, 1)
+          const { raw, Things } = yield* things(watched, 1)
           yield* Monitor.block(watched, ["find", "insert"], "600 millis")
           const once = yield* soon(Effect.flip(on(watched)(Things.findOne({ _id: 0 }, { maxTimeMS: 100 }))))
           expect(once).toMatchObject(timedOut)
-          yield* Monitor.block(watched, ["find", "insert"], "600 millis")
           expect(yield* soon(Effect.flip(on(watched)(Things.insertOne({ _id: 1, n: 1 }))))).toMatchObject(timedOut)
           expect(yield* limits(watched, "find")).toEqual([upTo(100)])
           expect(yield* limits(watched, "insert")).toEqual([upTo(300)])
-          yield* Monitor.until(outcomes(watched, "insert"), ([outcome]) => outcome === "succeeded")
+          // Nobody waits for the write any more, but the server keeps to the time limit that it was told.
+          yield* Monitor.until(outcomes(watched, "insert"), ([outcome]) => outcome !== undefined)
+          expect(yield* outcomes(watched, "insert")).toEqual(["failed"])
           expect(yield* outcomes(watched, "find")).toEqual(["failed"])
+          expect(yield* Effect.promise(() => raw.countDocuments())).toBe(1)
         })))
 
     it.effect("because it waits for its turn fails in time, and is not sent", (context) =>
@@ -160,12 +161,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("lets nothing more be sent when it is over, not even the commit", (context) =>
       inPlace(context, ({ insert, stored, wire }) =>
         Effect.gen(function*() {
-          const late = Transaction.run(Effect.zipLeft(insert(1), Effect.sleep("300 millis")), { timeout: "300 millis" })
+          const late = Transaction.run(Effect.zipLeft(insert(1), Effect.sleep("350 millis")), { timeout: "300 millis" })
           expect(yield* Effect.flip(late)).toMatchObject({
             _tag: "TransactionAborted",
             last: { reason: "TimedOut", operation: "commitTransaction" }
           })
-          const body = Effect.zipRight(Effect.sleep("300 millis"), insert(2))
+          const body = Effect.zipRight(Effect.sleep("350 millis"), insert(2))
           expect(yield* Effect.flip(Transaction.run(body, { timeout: "300 millis" }))).toMatchObject(timedOut)
           expect(yield* wire).toEqual(["1 insert start", "1 abortTransaction"])
           expect(yield* stored).toEqual([])
