@@ -131,6 +131,17 @@ export const isStored = <C>(
     (found) => found?.["step"] === step
   ))
 
+/** Whether somebody else has claimed the checkpoint since. */
+export const isReplaced = <C>({ name, owner, target }: Checkpoint<C>): Effect.Effect<boolean, OperationError, C> =>
+  Effect.map(
+    operation(
+      { ...target, readPreference: "primary" },
+      read,
+      (db, added) => of(db, target).findOne({ _id: name }, { ...added, readPreference: "primary" })
+    ),
+    (found) => found !== null && found["owner"] !== owner
+  )
+
 interface Stored extends Driver.Document {
   readonly _id: string
 }

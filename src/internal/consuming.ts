@@ -7,18 +7,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../ChangeEvent.js"
-import type { MongoError } from "../MongoError.js"
+import { MongoError } from "../MongoError.js"
 import * as Session from "../Session.js"
-import {
-  type ConsumerReplaced,
-  type DecodeFailed,
-  SessionMisconfigured,
-  type TransactionError
-} from "../SessionErrors.js"
+import { ConsumerReplaced, type DecodeFailed, SessionMisconfigured, type TransactionError } from "../SessionErrors.js"
 import type * as Telemetry from "../Telemetry.js"
 import * as Transaction from "../Transaction.js"
 import type * as TransactionOptions from "../TransactionOptions.js"
@@ -153,9 +148,29 @@ const handled = <A, E, R, X, E2, R2>(
     const leading = source.watched.collection === undefined ? [notOf(yield* nameOf(target), collection)] : []
     return source.steps(place ?? source.at, leading).pipe(
       Stream.provideService(Session.Session, session),
-      Stream.map(handle)
+      Stream.catchAll((error) => Stream.fromEffect(explained(checkpoint, error))),
+      Stream.map((step) => Effect.catchAll(handle(step), (error) => explained(checkpoint, error)))
     )
   }))
+
+// Whatever it was told, a consumer has failed because it was replaced if somebody else has its checkpoint: whoever takes
+// over kills what the other has open.
+const explained = <E>(checkpoint: Checkpoints.Checkpoint<Held>, error: E) => {
+  // Not in the consumer's session, which may be what has failed.
+  const replaced = Effect.filterOrFail(Session.detached(Checkpoints.isReplaced(checkpoint)), identity)
+  const found = wasKilled(error) ? Effect.retry(replaced, untilClaimed) : replaced
+  // What keeps it from being found out is no news beside what has failed.
+  return Effect.flatMap(Effect.option(Effect.timeout(found, "5 seconds")), (known): Effect.Effect<
+    never,
+    E | ConsumerReplaced
+  > => Option.isSome(known) ? Effect.fail(new ConsumerReplaced({ consumer: checkpoint.name })) : Effect.fail(error))
+}
+
+const wasKilled = (error: unknown): boolean =>
+  error instanceof MongoError && (error.reason === "Interrupted" || error.reason === "CursorLost")
+
+// It is killed first and the checkpoint claimed then, one round trip later.
+const untilClaimed = Schedule.exponential("10 millis").pipe(Schedule.upTo("2 seconds"))
 
 const nameOf = ({ client, database }: Target<Held>) =>
   Effect.map(client ?? Held, (service) => service.db(database).databaseName)

@@ -30,6 +30,28 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("the other is not started again by whoever does so after all other failures", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, handler, start } = yield* consuming(watched)
+          let starts = 0
+          const supervised = Effect.retry(
+            Effect.suspend(() => {
+              starts++
+              return ChangeStream.consume(changes, "consumer", handler)
+            }),
+            { until: ({ _tag }) => _tag === "ConsumerReplaced" }
+          )
+          const first = yield* start(supervised)
+          const second = yield* start(supervised)
+          yield* start(supervised)
+          for (const replaced of [first, second]) {
+            expect(yield* Effect.flip(Fiber.join(replaced))).toMatchObject({ _tag: "ConsumerReplaced" })
+          }
+          expect(starts).toBe(3)
+        })
+      ))
+
     it.effect("the other's handler, if it runs at that moment, is rolled back", () =>
       onClient((watched) =>
         Effect.gen(function*() {
