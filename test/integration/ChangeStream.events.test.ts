@@ -17,15 +17,14 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
   const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
     Monitor.withClient({}, (watched) => on(watched)(test(watched)))
 
-  // SecantusDB goes on counting the cursor of a stream that it has ended, though it has said that there is none any more.
+  // A cursor that the server has ended needs no killing.
   const onClientToTheEnd = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Effect.scoped(Effect.gen(function*() {
-      const before = yield* Monitor.openCursors
-      const watched = yield* Monitor.connect()
-      yield* Effect.scoped(on(watched)(test(watched)))
-      yield* Monitor.assertNothingLeft(watched, before + 1)
-      expect(yield* sent(watched)).not.toContain("killCursors")
-    }))
+    onClient((watched) =>
+      Effect.zipRight(
+        Effect.scoped(test(watched)),
+        Effect.map(sent(watched), (names) => expect(names).not.toContain("killCursors"))
+      )
+    )
 
   describe("the changes of a collection", () => {
     it.effect("are told in order, each kind as its own type, until it is dropped", () =>

@@ -135,7 +135,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const count = 5000
           const cuts = 20
           yield* Effect.gen(function*() {
-            const cursorsBefore = yield* Monitor.openCursors
             const watched = yield* Monitor.connect({ driver: { serverSelectionTimeoutMS: 2000 } })
             const { client, appName, monitor } = watched
             const writer = yield* TestServer.driver({ serverSelectionTimeoutMS: 500 })
@@ -179,7 +178,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               expect(firstDifference(events.map(idOf), numbers(count))).toBeUndefined()
               expect(yield* monitor.overlaps).toEqual([])
             }))
-            yield* Monitor.assertNothingLeft(watched, cursorsBefore)
+            yield* Monitor.assertNothingLeft(watched)
           }).pipe(Effect.provideService(MongoServer.MongoServer, server))
         }))
     )

@@ -98,13 +98,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         Effect.gen(function*() {
           const numbers = watched.client.driver.db(yield* TestServer.database).collection("numbers")
           yield* Effect.promise(() => numbers.insertMany([1, 2, 3, 4, 5, 6].map((n) => ({ n }))))
-          const before = yield* Monitor.openCursors
           const { close, session } = yield* opened(watched)
           const cursor = yield* session.use(async (s) => numbers.find({}, { session: s, batchSize: 2 }))
           expect(yield* session.use(() => cursor.next())).toMatchObject({ n: 1 })
-          expect(yield* Monitor.openCursors).toBe(before + 1)
+          expect(yield* Monitor.openCursors(watched.monitor)).toBe(1)
           yield* close
-          expect(yield* Monitor.openCursors).toBe(before)
+          expect(yield* Monitor.openCursors(watched.monitor)).toBe(0)
           const [kill] = yield* watched.monitor.named("killCursors")
           expect(kill).toMatchObject({ outcome: "succeeded", lsid: session.id.hex })
         })))

@@ -12,57 +12,51 @@ const megabyte = 1_024 * 1_024
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("L16: the check that nothing is left finds", () => {
-    const check = (watched: Monitor.Watched, cursorsBefore = 0) =>
-      Effect.exit(Monitor.assertNothingLeft(watched, cursorsBefore, "100 millis"))
+    const check = (watched: Monitor.Watched) => Effect.exit(Monitor.assertNothingLeft(watched, "100 millis"))
 
     it.scoped("a session of the library that is open", () =>
       Effect.gen(function*() {
         const watched = yield* Monitor.connect()
-        const cursors = yield* Monitor.openCursors
-        expect(Exit.isFailure(yield* Effect.scoped(Effect.zipRight(Monitor.session(watched), check(watched, cursors)))))
+        expect(Exit.isFailure(yield* Effect.scoped(Effect.zipRight(Monitor.session(watched), check(watched)))))
           .toBe(true)
-        expect(Exit.isSuccess(yield* check(watched, cursors))).toBe(true)
+        expect(Exit.isSuccess(yield* check(watched))).toBe(true)
       }))
 
     it.scoped("a session of the driver that is open", () =>
       Effect.gen(function*() {
         const watched = yield* Monitor.connect()
-        const cursors = yield* Monitor.openCursors
         const raw = watched.client.driver.startSession()
-        expect(Exit.isFailure(yield* check(watched, cursors))).toBe(true)
+        expect(Exit.isFailure(yield* check(watched))).toBe(true)
         yield* Effect.promise(() => raw.endSession())
-        expect(Exit.isSuccess(yield* check(watched, cursors))).toBe(true)
+        expect(Exit.isSuccess(yield* check(watched))).toBe(true)
       }))
 
     it.scoped("a connection that is in use", (context) =>
       Effect.gen(function*() {
         yield* TestServer.needs(context, "failCommand")
         const watched = yield* Monitor.connect()
-        const cursors = yield* Monitor.openCursors
         const admin = watched.client.driver.db("admin")
         yield* Monitor.block(watched, ["ping"], "500 millis")
         const session = watched.client.driver.startSession()
         const pinging = yield* Effect.fork(Effect.promise(() => admin.command({ ping: 1 }, { session })))
         yield* watched.monitor.awaitStarted("ping")
         expect(yield* watched.monitor.checkedOut).toBe(1)
-        expect(Exit.isFailure(yield* check(watched, cursors))).toBe(true)
+        expect(Exit.isFailure(yield* check(watched))).toBe(true)
         yield* Fiber.join(pinging)
         yield* Effect.promise(() => session.endSession())
-        expect(Exit.isSuccess(yield* check(watched, cursors))).toBe(true)
+        expect(Exit.isSuccess(yield* check(watched))).toBe(true)
       }))
 
     it.scoped("a cursor that is open on the server", () =>
       Effect.gen(function*() {
         const watched = yield* Monitor.connect()
-        const other = yield* TestServer.driver()
-        const numbers = other.db(yield* TestServer.database).collection("numbers")
+        const numbers = watched.client.driver.db(yield* TestServer.database).collection("numbers")
         yield* Effect.promise(() => numbers.insertMany([1, 2, 3].map((n) => ({ n }))))
-        const cursors = yield* Monitor.openCursors
         const cursor = numbers.find({}, { batchSize: 1 })
         yield* Effect.promise(() => cursor.next())
-        expect(Exit.isFailure(yield* check(watched, cursors))).toBe(true)
+        expect(Exit.isFailure(yield* check(watched))).toBe(true)
         yield* Effect.promise(() => cursor.close())
-        expect(Exit.isSuccess(yield* check(watched, cursors))).toBe(true)
+        expect(Exit.isSuccess(yield* check(watched))).toBe(true)
       }))
   })
 
@@ -72,7 +66,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       () =>
         Effect.gen(function*() {
           const { url } = yield* MongoServer.MongoServer
-          const cursorsBefore = yield* Monitor.openCursors
           const program = yield* Processes.start(new URL("../support/churn.ts", import.meta.url), [url])
           const remains: Remains = JSON.parse(yield* program.firstLine)
           yield* program.ended
@@ -85,7 +78,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           })
           expect(remains.pings, "sessions that were used").toBeGreaterThan(900)
           expect(remains.heapAfter - remains.heapBefore).toBeLessThan(5 * megabyte)
-          yield* Monitor.until(Monitor.openCursors, (open) => open <= cursorsBefore)
+          expect(remains.lsids.length, "server sessions").toBeGreaterThan(0)
+          expect(yield* Monitor.openCursors({ lsids: Effect.succeed(new Set(remains.lsids)) }), "cursors").toBe(0)
         }),
       300_000
     )

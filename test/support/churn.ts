@@ -11,6 +11,7 @@ import * as Vm from "node:vm"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
+import { lsidOf } from "./Responder.js"
 
 /** What is left after the churn. */
 export interface Remains {
@@ -22,6 +23,8 @@ export interface Remains {
   readonly gauge: number
   readonly checkedOut: number
   readonly pings: number
+  /** The logical sessions of the pings, in hexadecimal. */
+  readonly lsids: ReadonlyArray<string>
 }
 
 V8.setFlagsFromString("--expose-gc")
@@ -55,7 +58,12 @@ const program = Effect.gen(function*() {
   let pings = 0
   client.driver.on("connectionCheckedOut", () => void checkedOut++)
   client.driver.on("connectionCheckedIn", () => void checkedOut--)
-  client.driver.on("commandStarted", () => void pings++)
+  const lsids = new Set<string>()
+  client.driver.on("commandStarted", (event) => {
+    pings++
+    const lsid = lsidOf(event.command)
+    if (lsid !== undefined) lsids.add(lsid)
+  })
   yield* Effect.repeatN(churn(2_000), 2)
   const heapBefore = yield* heap
   pings = 0
@@ -68,7 +76,8 @@ const program = Effect.gen(function*() {
     driverSessions: lent(client.driver),
     gauge: (yield* Metric.value(Telemetry.sessionsOpen)).value,
     checkedOut,
-    pings
+    pings,
+    lsids: [...lsids]
   }
   process.stdout.write(`${JSON.stringify(remains)}\n`)
 })
