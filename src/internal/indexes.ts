@@ -2,14 +2,16 @@
  * The operations on a collection as a whole, and on its indexes.
  */
 import * as Effect from "effect/Effect"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { batches } from "../Cursor.js"
+import { MongoError } from "../MongoError.js"
 import { call, type Of } from "./onCollection.js"
 import { collectionOf, type Given, operation, type OperationError, withoutOwn } from "./operation.js"
 
 /**
- * The operations on a collection's indexes. Those for search exist on deployments that have the search service.
+ * The operations on a collection's indexes. Those for search need MongoDB Atlas, or another deployment with the search
+ * service; elsewhere they fail with `NotSupported`, and a hint that says so.
  *
  * @since 0.1.0
  * @category models
@@ -63,7 +65,7 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): In
     ({ name, kind: "read", inTransaction: false, options }) as const
   // The driver's own methods for them take no session.
   const search = (name: string, command: Driver.Document) =>
-    operation(target, change(name), (db, added) => db.command(command, added))
+    Effect.mapError(operation(target, change(name), (db, added) => db.command(command, added)), withHint)
   const createSearchIndexes: Indexes<C>["createSearchIndexes"] = (indexes) =>
     Effect.map(
       search("createSearchIndexes", { createSearchIndexes: collection, indexes }),
@@ -111,10 +113,22 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): In
         )
       ),
     listSearchIndexes: (name, options) =>
-      batches(target, list("listSearchIndexes", options), (db, added) => {
-        const given = { ...withoutOwn<Driver.ListSearchIndexesOptions>(options), ...added }
-        const driver = collectionOf(db, target, added)
-        return name === undefined ? driver.listSearchIndexes(given) : driver.listSearchIndexes(name, given)
-      })
+      Stream.mapError(
+        batches(target, list("listSearchIndexes", options), (db, added) => {
+          const given = { ...withoutOwn<Driver.ListSearchIndexesOptions>(options), ...added }
+          const driver = collectionOf(db, target, added)
+          return name === undefined ? driver.listSearchIndexes(given) : driver.listSearchIndexes(name, given)
+        }),
+        withHint
+      )
   }
 }
+
+// The server only says that it does not know the command or the stage.
+const withHint = (error: OperationError): OperationError => {
+  if (error._tag !== "MongoError" || error.reason !== "NotSupported") return error
+  const { cause, code, codeName, labels, namespace, operation, reason } = error
+  return new MongoError({ reason, operation, namespace, code, codeName, labels, cause, hint })
+}
+
+const hint = "Search indexes need MongoDB Atlas, or a deployment of your own with the search service (mongot)."

@@ -28,30 +28,23 @@ const seeded = (watched: Monitor.Watched) =>
   Effect.gen(function*() {
     const { Things, database } = yield* things(watched, 0)
     const db = (yield* TestServer.driver()).db(database)
-    const seed = Effect.promise(async () => {
-      await db.dropDatabase()
-      await db.collection<{ _id: number; n: string }>("things").insertMany(
-        [0, 1, 2].map((n) => ({ _id: n, n: String(n) }))
-      )
-      await db.collection("things").createIndex({ n: 1 })
-    })
-    yield* seed
+    const collection = db.collection<{ _id: number; n: string }>("things")
+    yield* Effect.promise(() => collection.insertMany([0, 1, 2].map((n) => ({ _id: n, n: String(n) }))))
+    yield* Effect.promise(() => collection.createIndex({ n: 1 }))
     const there: On = { Things, database }
-    return { there, contents: contents(db), reset: Effect.zipRight(seed, watched.monitor.clear) }
+    return { there, contents: contents(db) }
   })
 
-// What a server without search says: CommandNotSupported, or, since MongoDB 8.0, SearchNotEnabled.
-const withoutSearch = new Set([115, 31082])
-
-/** Runs an operation; where the server has no search, its refusal is as good as any answer. */
-const attempt = ({ mayBeUnsupported, run }: Operation, there: On) =>
-  Effect.catchIf(
-    run(there),
-    (error) =>
-      mayBeUnsupported === true && error._tag === "MongoError" && error.reason === "NotSupported" &&
-      error.code !== undefined && withoutSearch.has(error.code),
-    () => Effect.void
-  )
+/** Runs an operation. One that needs the search service fails, and says what it needs. */
+const attempt = ({ needsSearch, run }: Operation, there: On) =>
+  needsSearch === true
+    ? Effect.map(Effect.flip(Effect.asVoid(run(there))), (error) =>
+      expect(error).toMatchObject({
+        _tag: "MongoError",
+        reason: "NotSupported",
+        hint: expect.stringContaining("need MongoDB Atlas")
+      }))
+    : run(there)
 
 // The operations to which the driver passes the signal on, and some of those to which it does not.
 const abortable = new Set(["find", "findOne", "aggregate", "countDocuments", "command", "listCollections"])
@@ -68,8 +61,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     Monitor.withClient({}, (watched) =>
       Effect.gen(function*() {
         const { maxWireVersion } = yield* watched.client.deployment
-        // the command came with MongoDB 8.0
-        if (operation?.command === "bulkWrite" && maxWireVersion < 25) context.skip("the server has no bulkWrite")
+        if (operation?.command === "bulkWrite" && maxWireVersion < 25) {
+          const reason = "the command bulkWrite came with MongoDB 8.0"
+          context.task.meta.skipReason = reason
+          context.skip(reason)
+        }
         return yield* on(watched)(test(watched))
       }))
 
@@ -80,8 +76,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       it.effect("is refused in a transaction before anything is sent", (context) =>
         onServer(context, operation, (watched) =>
           Effect.gen(function*() {
-            const { reset, there } = yield* seeded(watched)
-            yield* reset
+            const { there } = yield* seeded(watched)
             const error = yield* Effect.flip(Effect.asVoid(Transaction.run(operation.run(there))))
             expect(error).toMatchObject({ _tag: "InvalidInTransaction", option: refused })
             expect(yield* watched.monitor.commands).toEqual([])
@@ -91,9 +86,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("runs without a session, in none of the program's", (context) =>
       onServer(context, operation, (watched) =>
         Effect.gen(function*() {
-          const { contents, reset, there } = yield* seeded(watched)
+          const { contents, there } = yield* seeded(watched)
           const before = yield* contents
-          yield* reset
           const ambient = yield* Session.scoped(
             Effect.zipRight(Session.detached(attempt(operation, there)), ambientId)
           )
@@ -110,9 +104,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("runs in the ambient session", (context) =>
       onServer(context, operation, (watched) =>
         Effect.gen(function*() {
-          const { contents, reset, there } = yield* seeded(watched)
+          const { contents, there } = yield* seeded(watched)
           const before = yield* contents
-          yield* reset
           const ambient = yield* Session.scoped(Effect.zipRight(attempt(operation, there), ambientId))
           const commands = yield* watched.monitor.commands
           expect(commands.map(({ name }) => name)).toContain(command)
@@ -126,9 +119,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       it.effect("runs in the transaction of its session, and is rolled back with it", (context) =>
         onServer(context, operation, (watched) =>
           Effect.gen(function*() {
-            const { contents, reset, there } = yield* seeded(watched)
+            const { contents, there } = yield* seeded(watched)
             const before = yield* contents
-            yield* reset
             const body = Effect.zipRight(operation.run(there), Effect.zipRight(Transaction.rollbackOnly, ambientId))
             const ambient = yield* Transaction.run(body)
             const commands = yield* watched.monitor.commands
@@ -148,8 +140,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       it.effect("reads the snapshot in a snapshot session, whatever read concern the collection has", (context) =>
         onServer(context, operation, (watched) =>
           Effect.gen(function*() {
-            const { reset, there } = yield* seeded(watched)
-            yield* reset
+            const { there } = yield* seeded(watched)
             const Things = there.Things.withReadConcern("majority")
             yield* Session.scoped(operation.run({ ...there, Things }), { snapshot: true })
             const sent = yield* watched.monitor.named(command)
@@ -187,9 +178,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("is given up long before the server answers", (context) =>
       onServer(context, operation, (watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
-          const { reset, there } = yield* seeded(watched)
-          yield* reset
+          const { there } = yield* seeded(watched)
           yield* Monitor.block(watched, [operation.command], "2 seconds")
           yield* Session.scoped(Effect.gen(function*() {
             const running = yield* Effect.fork(operation.run(there))
@@ -206,10 +195,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("is done when its exit is seen", (context) =>
       onServer(context, operation, (watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
-          const { contents, reset, there } = yield* seeded(watched)
+          const { contents, there } = yield* seeded(watched)
           const before = yield* contents
-          yield* reset
           yield* Monitor.block(watched, [operation.command], "200 millis")
           const running = yield* Effect.fork(operation.run(there))
           yield* watched.monitor.awaitStarted(operation.command)

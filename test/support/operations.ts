@@ -29,8 +29,8 @@ export interface Operation {
   readonly kind: "snapshot" | "read" | "write"
   /** What a transaction refuses about it. Default: nothing. */
   readonly refused?: string
-  /** It needs a service that the server may not have. Default `false`. */
-  readonly mayBeUnsupported?: boolean
+  /** It needs the search service, which no server here has. Default `false`. */
+  readonly needsSearch?: boolean
 }
 
 const drain = Stream.runDrain
@@ -64,7 +64,7 @@ const refusedWrite = (name: string, command: string, run: Operation["run"]): Ope
 
 const search = (name: string, command: string, run: Operation["run"]): Operation => ({
   ...refusedRead(name, command, run),
-  mayBeUnsupported: true
+  needsSearch: true
 })
 
 const first = { _id: 0 }

@@ -79,7 +79,9 @@ const codes: ReadonlyArray<readonly [number, string, MongoError.Reason]> = [
   [13388, "StaleConfig", "StaleRouting"],
   [13435, "NotPrimaryNoSecondaryOk", "NotPrimary"],
   [13436, "NotPrimaryOrSecondary", "NotPrimary"],
-  [31082, "SearchNotEnabled", "NotSupported"]
+  [31082, "SearchNotEnabled", "NotSupported"],
+  // A stage that the server does not know.
+  [40324, "Location40324", "NotSupported"]
 ]
 
 const classes: { readonly [name: string]: MongoError.Reason } = {
