@@ -56,8 +56,7 @@ const build = (S: typeof Schema, shape: Shape): Packed => {
     case "Boolean":
       return packed(S.Boolean)
     case "Date":
-      // SecantusDB has no others.
-      return packed(S.ValidDateFromSelf.pipe(S.betweenDate(new Date("0001-01-01"), new Date("9999-12-31"))))
+      return packed(S.ValidDateFromSelf)
     case "Int":
       return packed(S.compose(S.NumberFromString, S.Int))
     case "Option":
