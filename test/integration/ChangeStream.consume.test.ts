@@ -108,10 +108,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ["if its commit was done, and the answer to it lost", { writeConcernError: { code: 100, errmsg: "lost" } }, 1]
     ]
     for (const [name, failPoint, runs] of cases) {
-      it.effect(name, (context) =>
+      it.effect(name, () =>
         onClient((watched) =>
           Effect.gen(function*() {
-            yield* TestServer.needs(context, "failCommand")
             const { calls, changes, effects, handler, put, start } = yield* consuming(watched)
             const admin = yield* TestServer.driver()
             yield* start(ChangeStream.consume(changes, "consumer", handler))

@@ -14,9 +14,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     for (const batch of [1, 5]) {
       it.effect(
         `has handled each event once, and in order, with batches of ${batch} (seed ${Crashes.seed})`,
-        (context) =>
+        () =>
           Effect.scoped(Effect.gen(function*() {
-            yield* TestServer.needs(context, "transactions")
             const { url } = yield* MongoServer.MongoServer
             const database = yield* TestServer.database
             const driver = yield* Effect.acquireRelease(

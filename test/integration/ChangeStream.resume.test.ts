@@ -6,7 +6,6 @@ import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import type { Collection } from "mongodb"
 import { MongoServerError } from "mongodb"
-import type { TestContext } from "vitest"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { raw } from "../../src/Codec.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
@@ -55,9 +54,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     )
 
   /** A stream that is followed, and how to make what it sends fail, until the scope closes. */
-  const following = (context: TestContext, watched: Monitor.Watched) =>
+  const following = (watched: Monitor.Watched) =>
     Effect.gen(function*() {
-      yield* TestServer.needs(context, "failCommand")
       const { changes, put, writer } = yield* changing(watched)
       const failing = (options: FailPoint.Options) =>
         FailPoint.failCommand(writer, { ...options, appName: watched.appName })
@@ -71,10 +69,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
   }
 
   describe("a change stream", () => {
-    it.effect("fails with the server's error if that can't be resumed from", (context) =>
+    it.effect("fails with the server's error if that can't be resumed from", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          const { failing, fiber } = yield* following(context, watched)
+          const { failing, fiber } = yield* following(watched)
           yield* failing({ failCommands: ["getMore"], errorCode: 286, errorLabels: [] })
           expect(yield* Effect.flip(Fiber.join(fiber)))
             .toMatchObject({ _tag: "MongoError", reason: "ChangeStreamLost", operation: "getMore" })
@@ -82,10 +80,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("is over promptly when it is interrupted while the server can't be reached", (context) =>
+    it.effect("is over promptly when it is interrupted while the server can't be reached", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          const { failing, fiber } = yield* following(context, watched)
+          const { failing, fiber } = yield* following(watched)
           yield* failing(unreachable)
           yield* Monitor.until(failures(watched), ({ length }) => length >= 5)
           const [time] = yield* Effect.timed(Fiber.interrupt(fiber))
@@ -93,10 +91,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("that has given nothing yet loses nothing of what happens while its connection is broken", (context) =>
+    it.effect("that has given nothing yet loses nothing of what happens while its connection is broken", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          const { failing, put, until } = yield* following(context, watched)
+          const { failing, put, until } = yield* following(watched)
           yield* Effect.scoped(Effect.gen(function*() {
             yield* failing(unreachable)
             yield* Monitor.until(failures(watched), ({ length }) => length >= 1)
@@ -108,11 +106,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ))
 
     for (const errorCode of [43, 91, 189, 10107, 11600, 11602, 13436]) {
-      it.effect(`goes on after the server's error ${errorCode}, and leaves no cursor behind`, (context) =>
+      it.effect(`goes on after the server's error ${errorCode}, and leaves no cursor behind`, () =>
         // A driver that hears that a server is no primary asks it again at the next heartbeat.
         Monitor.withClient({ driver: { heartbeatFrequencyMS: 500 } }, (watched) =>
           Effect.gen(function*() {
-            const { failing, put, until } = yield* following(context, watched)
+            const { failing, put, until } = yield* following(watched)
             yield* put(1)
             yield* until(1)
             yield* failing({ failCommands: ["getMore"], errorCode })
@@ -126,11 +124,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("5,000 writes", () => {
     it.effect(
       "are told once and in order, though the connection is cut 20 times and the server is killed",
-      (context) =>
+      () =>
         Effect.scoped(Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
-          const reason = Restartable.untouchable(yield* MongoServer.MongoServer)
-          if (reason !== undefined) return context.skip(reason)
           const { kill, server, start } = yield* Restartable.make
           const count = 5000
           const cuts = 20

@@ -197,10 +197,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("tells which transaction a change was part of", (context) =>
+    it.effect("tells which transaction a change was part of", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "transactions")
           const { changes, collection } = yield* changing(watched)
           const { until } = yield* follow(watched, changes)
           yield* Transaction.run(

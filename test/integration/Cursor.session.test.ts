@@ -160,10 +160,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("closes its cursor in its turn also where an operation would fail instead of waiting", (context) =>
+    it.effect("closes its cursor in its turn also where an operation would fail instead of waiting", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const { Things } = yield* things(watched, 6)
           const { monitor } = watched
           yield* Monitor.block(watched, ["update"], "300 millis")
@@ -185,10 +184,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("closes its cursor in its turn in a transaction of such a session", (context) =>
+    it.effect("closes its cursor in its turn in a transaction of such a session", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const { Things } = yield* things(watched, 6)
           const { monitor } = watched
           yield* Monitor.block(watched, ["update"], "300 millis")
@@ -236,10 +234,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("interrupted during a getMore, it waits until that has settled, then closes its cursor", (context) =>
+    it.effect("interrupted during a getMore, it waits until that has settled, then closes its cursor", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const { Things } = yield* things(watched, 6)
           yield* Monitor.block(watched, ["getMore"], "300 millis")
           yield* Session.scoped(Effect.gen(function*() {

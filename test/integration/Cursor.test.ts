@@ -62,10 +62,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("a cursor that the server has lost fails with CursorLost", (context) =>
+    it.effect("a cursor that the server has lost fails with CursorLost", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const { Things } = yield* things(watched, 6)
           yield* Monitor.fail(watched, { failCommands: ["getMore"], errorCode: 43 })
           const error = yield* Effect.flip(Stream.runDrain(Things.find({}, { batchSize: 2 })))
@@ -73,10 +72,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("what it has read before it fails is passed on", (context) =>
+    it.effect("what it has read before it fails is passed on", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const { Things } = yield* things(watched, 6)
           yield* Monitor.fail(watched, { failCommands: ["getMore"], errorCode: 43, mode: { skip: 1 } })
           const seen: Array<number> = []

@@ -97,9 +97,8 @@ describe("a fail point that cannot be set", () => {
 
 describe("a fail point", () => {
   it.layer(TestServer.own())("on a server of its own", (it) => {
-    it.scoped("makes a command fail with code and labels, as often as asked", (context) =>
+    it.scoped("makes a command fail with code and labels, as often as asked", () =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         const client = yield* TestServer.driver()
         yield* FailPoint.failCommand(client, {
           failCommands: ["ping"],
@@ -115,9 +114,8 @@ describe("a fail point", () => {
         yield* ping(client)
       }))
 
-    it.scoped("is off again when its scope has closed", (context) =>
+    it.scoped("is off again when its scope has closed", () =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         const client = yield* TestServer.driver()
         const always = { failCommands: ["ping"], mode: "alwaysOn", errorCode: 13 } as const
         const error = yield* Effect.flip(ping(client).pipe(FailPoint.during(client, always)))
@@ -125,9 +123,8 @@ describe("a fail point", () => {
         yield* ping(client)
       }))
 
-    it.scoped("is off again after an interruption", (context) =>
+    it.scoped("is off again after an interruption", () =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         const client = yield* TestServer.driver()
         const on = yield* Deferred.make<void>()
         const fiber = yield* Deferred.succeed(on, undefined).pipe(
@@ -141,9 +138,8 @@ describe("a fail point", () => {
         yield* ping(client)
       }))
 
-    it.scoped("hits only the clients of the given name", (context) =>
+    it.scoped("hits only the clients of the given name", () =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         const client = yield* TestServer.driver()
         const named = yield* TestServer.driver({ appName: "hit me" })
         yield* FailPoint.failCommand(client, {
@@ -156,9 +152,8 @@ describe("a fail point", () => {
         yield* Effect.flip(ping(named))
       }))
 
-    it.scoped("closes the connection, or keeps the command waiting", (context) =>
+    it.scoped("closes the connection, or keeps the command waiting", () =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         const client = yield* TestServer.driver({ retryReads: false })
         yield* Effect.flip(ping(client)).pipe(
           FailPoint.during(client, { failCommands: ["ping"], closeConnection: true }),
@@ -172,9 +167,8 @@ describe("a fail point", () => {
         assert.isAtLeast(Duration.toMillis(time), 300)
       }))
 
-    it.scoped("executes the command and reports a write concern error", (context) =>
+    it.scoped("executes the command and reports a write concern error", () =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         const client = yield* TestServer.driver({ retryWrites: false })
         const things = client.db(yield* TestServer.database).collection("things")
         yield* FailPoint.failCommand(client, {

@@ -93,10 +93,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("when it can't be written, and then nothing else of its transaction is", (context) =>
+    it.effect("when it can't be written, and then nothing else of its transaction is", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const { db, publish, Letters } = yield* letters(watched)
           yield* publish(0)
           const admin = yield* TestServer.driver()
@@ -213,10 +212,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("goes on when the connection is cut in the midst of it", (context) =>
+    it.effect("goes on when the connection is cut in the midst of it", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const { Letters, deliver, delivered, publish } = yield* letters(watched)
           yield* publish(0)
           yield* Effect.forkScoped(Stream.runDrain(Letters.relay(deliver)))

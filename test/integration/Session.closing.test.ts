@@ -191,9 +191,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
   })
 
   describe("L3: closing a client", () => {
-    it.effect("first ends its open sessions, waiting for what runs, and then itself, giving the server their ids", (context) =>
+    it.effect("first ends its open sessions, waiting for what runs, and then itself, giving the server their ids", () =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         const outer = yield* Effect.acquireRelease(Scope.make(), (scope, exit) => Scope.close(scope, exit))
         const clientScope = yield* Effect.acquireRelease(Scope.make(), (scope, exit) => Scope.close(scope, exit))
         const watched = yield* Scope.extend(Monitor.connect(), clientScope)

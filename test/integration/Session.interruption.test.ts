@@ -104,10 +104,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
   })
 
   describe("a read with a cursor", () => {
-    it.effect("lets no other operation in before its cursor is closed", (context) =>
+    it.effect("lets no other operation in before its cursor is closed", () =>
       Monitor.withClient({}, (watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const collection = watched.client.driver.db(yield* TestServer.database).collection("users")
           yield* Effect.promise(() => collection.insertMany([1, 2, 3, 4, 5, 6].map((n) => ({ n }))))
           const session = yield* Monitor.session(watched)

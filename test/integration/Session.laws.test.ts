@@ -45,10 +45,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 
     it.effect(
       "whatever 500 random programs run, fork, race, time out and interrupt on it",
-      (context) =>
+      () =>
         Monitor.withClient({}, (watched) =>
           Effect.gen(function*() {
-            yield* TestServer.needs(context, "failCommand")
             const { monitor } = watched
             const db = yield* programDatabase(watched)
             const problems = (program: Programs.Program, onBusy: "queue" | "fail") =>
@@ -113,10 +112,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* watched.monitor.overlaps).toEqual([])
         })))
 
-    it.effect("with onBusy \"fail\" a second operation fails at once, names the first, and sends nothing", (context) =>
+    it.effect("with onBusy \"fail\" a second operation fails at once, names the first, and sends nothing", () =>
       Monitor.withClient({}, (watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const { client, monitor } = watched
           const session = yield* Monitor.session(watched, { onBusy: "fail" })
           yield* Monitor.block(watched, ["ping"], "300 millis")

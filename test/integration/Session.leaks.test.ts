@@ -31,9 +31,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         expect(Exit.isSuccess(yield* check(watched))).toBe(true)
       }))
 
-    it.scoped("a connection that is in use", (context) =>
+    it.scoped("a connection that is in use", () =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         const watched = yield* Monitor.connect()
         const admin = watched.client.driver.db("admin")
         yield* Monitor.block(watched, ["ping"], "500 millis")

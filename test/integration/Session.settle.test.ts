@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
-import type { TestContext } from "vitest"
 import type * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import { type Connected, connected, logged, send } from "../support/connected.js"
@@ -18,9 +17,8 @@ const users = ({ client }: Monitor.Watched) =>
 const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>) => logged(() => effect)
 
 /** An insert that the server answers late, and that has been sent. */
-const slowInsert = (context: TestContext, watched: Monitor.Watched) =>
+const slowInsert = (watched: Monitor.Watched) =>
   Effect.gen(function*() {
-    yield* TestServer.needs(context, "failCommand")
     const collection = yield* users(watched)
     const session = yield* Monitor.session(watched)
     const aborted = yield* Deferred.make<void>()
@@ -38,10 +36,10 @@ const outcomes = (watched: Monitor.Watched, name: string) =>
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("L1: an interruption is over when the operation has settled", () => {
-    it.effect("an interrupted insert is done, and its document there, when its interruption is over", (context) =>
+    it.effect("an interrupted insert is done, and its document there, when its interruption is over", () =>
       Monitor.withClient({}, (watched) =>
         Effect.gen(function*() {
-          const { collection, insert, session } = yield* slowInsert(context, watched)
+          const { collection, insert, session } = yield* slowInsert(watched)
           const exit = yield* Fiber.interrupt(insert)
           expect(Exit.isInterrupted(exit)).toBe(true)
           expect(yield* outcomes(watched, "insert")).toEqual(["succeeded"])
@@ -49,10 +47,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* session.use((s) => collection.countDocuments({ n: 1 }, { session: s }))).toBe(1)
         })))
 
-    it.effect("interrupting it a second and a third time does not cut the wait short", (context) =>
+    it.effect("interrupting it a second and a third time does not cut the wait short", () =>
       Monitor.withClient({}, (watched) =>
         Effect.gen(function*() {
-          const { aborted, insert, session } = yield* slowInsert(context, watched)
+          const { aborted, insert, session } = yield* slowInsert(watched)
           const tell = Fiber.interruptAsFork(insert, yield* Effect.fiberId)
           yield* tell
           yield* aborted
@@ -63,10 +61,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* session.state).toBe("idle")
         })))
 
-    it.effect("a read is aborted by the signal, long before the server answers", (context) =>
+    it.effect("a read is aborted by the signal, long before the server answers", () =>
       Monitor.withClient({}, (watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const collection = yield* users(watched)
           const session = yield* Monitor.session(watched)
           yield* Monitor.block(watched, ["find"], "2 seconds")
@@ -80,10 +77,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* session.state).toBe("idle")
         })))
 
-    it.effect("a cursor that is interrupted in the middle is closed after its getMore, and before the interruption is over", (context) =>
+    it.effect("a cursor that is interrupted in the middle is closed after its getMore, and before the interruption is over", () =>
       Monitor.withClient({}, (watched) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           const collection = yield* users(watched)
           yield* Effect.promise(() => collection.insertMany([1, 2, 3, 4, 5, 6].map((n) => ({ n }))))
           const session = yield* Monitor.session(watched)

@@ -189,10 +189,9 @@ describe("an operation that was given a name", () => {
 })
 
 describe("a session whose connection broke", () => {
-  it.scopedLive("is dirty, goes on, and leaves nothing to the pool", (context) =>
+  it.scopedLive("is dirty, goes on, and leaves nothing to the pool", () =>
     Monitor.withClient({}, (watched) =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         const { appName, client, monitor } = watched
         const admin = yield* TestServer.driver()
         const dirty = yield* Effect.scoped(Effect.gen(function*() {

@@ -29,10 +29,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 
   const names = (spans: ReturnType<typeof recorder>["spans"]) => spans.map(({ name }) => name)
 
-  it.effect("an operation that fails says why, by the server's code too", (context) =>
+  it.effect("an operation that fails says why, by the server's code too", () =>
     traced(({ Things, spans }, watched) =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         yield* Monitor.fail(watched, { failCommands: ["find"], errorCode: 13 })
         yield* Effect.flip(Things.findOne())
         expect(spans).toMatchObject([{
@@ -56,10 +55,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       })
     ))
 
-  it.effect("one that is interrupted says so", (context) =>
+  it.effect("one that is interrupted says so", () =>
     traced(({ Things, spans }, watched) =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         yield* Monitor.block(watched, ["find"], "2 seconds")
         const reading = yield* Effect.fork(Things.findOne())
         yield* watched.monitor.awaitStarted("find")

@@ -28,9 +28,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 
   const tree = (spans: ReadonlyArray<Exported>) => spans.map(({ name, parent }) => [name, parent])
 
-  it.effect("what fails has the status of an error and its type, also where it is a defect", (context) =>
+  it.effect("what fails has the status of an error and its type, also where it is a defect", () =>
     Effect.gen(function*() {
-      yield* TestServer.needs(context, "failCommand")
       const { spans } = yield* spansOf(({ Things }, watched) =>
         Effect.gen(function*() {
           yield* Effect.exit(Things.insertOne({ _id: 1, n: 1 }))
@@ -65,9 +64,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       expect(JSON.stringify(spans)).not.toMatch(/E11000|dup key/)
     }))
 
-  it.effect("what is interrupted says so, and is no error", (context) =>
+  it.effect("what is interrupted says so, and is no error", () =>
     Effect.gen(function*() {
-      yield* TestServer.needs(context, "failCommand")
       const { spans } = yield* spansOf(({ Things }, watched) =>
         Effect.gen(function*() {
           yield* Monitor.block(watched, ["find"], "2 seconds")

@@ -43,8 +43,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         ["the session, not the client", { timeout: "1 hour" }, { timeout: "300 millis" }]
       ] as const
     ) {
-      it.effect(`of ${where} fails in time; the next one waits until it has settled, and works`, (context) =>
-        inPlace(context, (place) =>
+      it.effect(`of ${where} fails in time; the next one waits until it has settled, and works`, () =>
+        inPlace((place) =>
           Effect.gen(function*() {
             const { count, failing, insert, monitor } = place
             yield* failing({ failCommands: ["insert"], mode: { times: 1 }, blockFor })
@@ -75,8 +75,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Effect.promise(() => raw.countDocuments())).toBe(1)
         })))
 
-    it.effect("because it waits for its turn fails in time, and is not sent", (context) =>
-      inPlace(context, (place) =>
+    it.effect("because it waits for its turn fails in time, and is not sent", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const session = yield* Session.make({ timeout: "200 millis", settleTimeout: "5 seconds" })
           let finish: () => void = () => undefined
@@ -91,10 +91,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           finish()
           yield* Monitor.until(session.state, (state) => state === "idle")
           expect(yield* place.monitor.named("insert")).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("that never settles breaks its session after settleTimeout", (context) =>
-      inPlace(context, () =>
+    it.effect("that never settles breaks its session after settleTimeout", () =>
+      inPlace(() =>
         Effect.gen(function*() {
           const session = yield* Session.make({ timeout: "100 millis", settleTimeout: "100 millis" })
           const never = session.use(() => new Promise<void>(() => undefined))
@@ -104,10 +105,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               Monitor.until(session.state, (state) => state === "broken")
             )
           )
-        })))
+        })
+      ))
 
-    it.effect("is no batch of a cursor that is quick, however long all of them take", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is no batch of a cursor that is quick, however long all of them take", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { raw, Things } = yield* things(place, 6)
           const session = yield* Session.make({ timeout: "300 millis" })
@@ -116,10 +118,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* limits(place, "find")).toEqual([upTo(300)])
           expect(new Set(yield* limits(place, "getMore"))).toEqual(new Set([undefined]))
           expect(yield* Effect.promise(() => raw.countDocuments())).toBe(6)
-        })))
+        })
+      ))
 
-    it.effect("is told to the server with a time limit that a caller has set lower", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is told to the server with a time limit that a caller has set lower", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { raw } = yield* things(place, 1)
           const session = yield* Session.make({ timeout: "1 minute" })
@@ -127,12 +130,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Session.provide(items.findOne({}, { maxTimeMS: 50 }), session)
           yield* Session.provide(items.findOne({}), session)
           expect(yield* limits(place, "find")).toEqual([50, upTo(60_000)])
-        })))
+        })
+      ))
   })
 
   describe("the timeout of a transaction", () => {
-    it.effect("is that of all its operations together, and the abort has it once more", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is that of all its operations together, and the abort has it once more", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { failing, insert, stored, wire } = place
           yield* failing({ failCommands: ["insert"], mode: "alwaysOn", blockFor: "300 millis" })
@@ -147,19 +151,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           ])
           expect(yield* stored).toEqual([])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("lets nothing be committed when an operation that was late is swallowed", (context) =>
-      inPlace(context, ({ failing, insert, stored }) =>
+    it.effect("lets nothing be committed when an operation that was late is swallowed", () =>
+      inPlace(({ failing, insert, stored }) =>
         Effect.gen(function*() {
           yield* failing({ failCommands: ["insert"], mode: { times: 1 }, blockFor })
           const run = Transaction.run(Effect.ignore(insert(1)), { timeout: "300 millis" })
           expect(yield* soon(Effect.flip(run))).toMatchObject({ _tag: "TransactionDoomed", first: timedOut })
           expect(yield* stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("lets nothing more be sent when it is over, not even the commit", (context) =>
-      inPlace(context, ({ insert, stored, wire }) =>
+    it.effect("lets nothing more be sent when it is over, not even the commit", () =>
+      inPlace(({ insert, stored, wire }) =>
         Effect.gen(function*() {
           const late = Transaction.run(Effect.zipLeft(insert(1), Effect.sleep("350 millis")), { timeout: "300 millis" })
           expect(yield* Effect.flip(late)).toMatchObject({
@@ -170,10 +176,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Effect.flip(Transaction.run(body, { timeout: "300 millis" }))).toMatchObject(timedOut)
           expect(yield* wire).toEqual(["1 insert start", "1 abortTransaction"])
           expect(yield* stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("keeps what the attempt before the last has failed for, with its labels", (context) =>
-      inPlace(context, ({ failing, insert }) =>
+    it.effect("keeps what the attempt before the last has failed for, with its labels", () =>
+      inPlace(({ failing, insert }) =>
         Effect.gen(function*() {
           yield* failing({
             failCommands: ["insert"],
@@ -187,10 +194,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             _tag: "TransactionAborted",
             last: { code: 24, labels: [Label.TransientTransactionError] }
           })
-        })))
+        })
+      ))
 
-    it.effect("is told to the commit, whose write concern has no time limit then", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is told to the commit, whose write concern has no time limit then", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const writeConcern = { w: "majority", journal: true, wtimeout: "4 seconds" } as const
           yield* Transaction.run(place.insert(1), { timeout: "30 seconds", writeConcern })
@@ -204,10 +212,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           ])
           expect(yield* limits(place, "commitTransaction")).toEqual([upTo(30_000), upTo(30_000), upTo(30_000)])
           expect(yield* place.stored).toEqual([1, 2])
-        })))
+        })
+      ))
 
-    it.effect("of an operation in it is refused before it is sent", (context) =>
-      inPlace(context, (place) =>
+    it.effect("of an operation in it is refused before it is sent", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const items = Collection.make("items", { database: place.items.dbName })
           // What the types leave out, a program without types may still say.
@@ -237,14 +246,15 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             expect(yield* Effect.flip(run)).toMatchObject({ ...refused, option: "timeout" })
           }
           expect(yield* place.wire).toEqual([])
-        })))
+        })
+      ))
   })
 
   describe("by hand, a timeout", () => {
     const started = (place: Place) => Effect.zipRight(Transaction.start(), place.insert(1))
 
-    it.effect("of the commit makes it unknown whether it happened", (context) =>
-      inPlace(context, (place) =>
+    it.effect("of the commit makes it unknown whether it happened", () =>
+      inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
           yield* place.failing({ failCommands: ["commitTransaction"], mode: { times: 1 }, blockFor: "500 millis" })
           yield* started(place)
@@ -256,35 +266,39 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Transaction.commit
           expect(yield* place.stored).toEqual([1])
           expect(yield* limits(place, "commitTransaction")).toEqual([upTo(200), undefined])
-        }))))
+        }))
+      ))
 
-    it.effect("of the abort gives it up without a failure", (context) =>
-      inPlace(context, (place) =>
+    it.effect("of the abort gives it up without a failure", () =>
+      inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
           yield* place.failing({ failCommands: ["abortTransaction"], mode: { times: 1 }, blockFor: "500 millis" })
           yield* started(place)
           yield* soon(Transaction.abortWith({ timeout: "200 millis" }))
           expect(yield* outcomes(place, "abortTransaction")).toEqual(["failed"])
           expect(yield* place.stored).toEqual([])
-        }))))
+        }))
+      ))
 
-    it.effect("that is none is refused", (context) =>
-      inPlace(context, (place) =>
+    it.effect("that is none is refused", () =>
+      inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
           yield* started(place)
           for (const end of [Transaction.commitWith, Transaction.abortWith]) {
             expect(yield* Effect.flip(end({ timeout: 0 }))).toMatchObject({ _tag: "SessionMisconfigured" })
           }
           yield* Transaction.abortWith({})
-        }))))
+        }))
+      ))
   })
 
-  it.effect("without a timeout nothing is told to the server", (context) =>
-    inPlace(context, (place) =>
+  it.effect("without a timeout nothing is told to the server", () =>
+    inPlace((place) =>
       Effect.gen(function*() {
         yield* Transaction.run(place.insert(1))
         yield* Effect.ignore(Transaction.run(Effect.zipRight(place.insert(2), Effect.fail("no"))))
         const commands = yield* place.monitor.commands
         expect(commands.filter(({ command }) => "maxTimeMS" in command)).toEqual([])
-      })))
+      })
+    ))
 })

@@ -68,11 +68,10 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
   describe("a bank keeps its books, whatever goes wrong", () => {
     it.effect(
       `in ${count} transfers by ${fibers} fibers between ${accounts} accounts`,
-      (context) =>
+      () =>
         logged(() =>
           Monitor.withClient({ driver }, (watched) =>
             Effect.gen(function*() {
-              yield* TestServer.needs(context, "failCommand")
               const { appName, client, monitor } = watched
               const bank = yield* Bank.open(client.driver, yield* TestServer.database, accounts)
               const admin = yield* TestServer.driver()

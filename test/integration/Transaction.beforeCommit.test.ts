@@ -12,8 +12,8 @@ import { inPlace } from "../support/transactions.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("beforeCommit", () => {
-    it.effect("writes inside the transaction, and is committed or rolled back with it", (context) =>
-      inPlace(context, (place) =>
+    it.effect("writes inside the transaction, and is committed or rolled back with it", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const body = Effect.zipRight(Transaction.beforeCommit(place.insert(2)), place.insert(1))
           yield* place.failing({ failCommands: ["commitTransaction"], errorCode: 257, errorLabels: [] })
@@ -22,10 +22,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Transaction.run(body)
           expect(yield* place.stored).toEqual([1, 2])
           expect((yield* place.wire).slice(3)).toEqual(["2 insert start", "2 insert", "2 commitTransaction"])
-        })))
+        })
+      ))
 
-    it.effect("may register further hooks, which run in their turn", (context) =>
-      inPlace(context, (place) =>
+    it.effect("may register further hooks, which run in their turn", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines, note } = notebook()
           const further = Effect.zipRight(note("first"), hooks(" of the first"))
@@ -35,10 +36,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Transaction.run()
           )
           expect(lines).toEqual(["first", "second", "beforeCommit of the first", "onCommit of the first"])
-        })))
+        })
+      ))
 
-    it.effect("dooms the whole when it fails; those after it do not run", (context) =>
-      inPlace(context, (place) =>
+    it.effect("dooms the whole when it fails; those after it do not run", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const failure = yield* Transaction.beforeCommit(Effect.fail("invariant broken")).pipe(
@@ -50,10 +52,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(failure).toMatchObject({ _tag: "TransactionDoomed", first: "invariant broken" })
           expect(lines).toEqual(["onRollback"])
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("that fails for a reason that may go away is run again with the whole, though it wraps the failure", (context) =>
-      inPlace(context, (place) =>
+    it.effect("that fails for a reason that may go away is run again with the whole, though it wraps the failure", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           let times = 0
           yield* place.transientOn(["aggregate"])
@@ -71,19 +74,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             "2 aggregate",
             "2 commitTransaction"
           ])
-        })))
+        })
+      ))
 
-    it.effect("stays a defect when it dies, and rolls back", (context) =>
-      inPlace(context, (place) =>
+    it.effect("stays a defect when it dies, and rolls back", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const body = Effect.zipRight(Transaction.beforeCommit(Effect.die("bug")), place.insert(1))
           const exit = yield* Effect.exit(Transaction.run(body))
           expect(Exit.isFailure(exit) && Option.getOrUndefined(Cause.dieOption(exit.cause))).toBe("bug")
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("can be interrupted, and rolls back", (context) =>
-      inPlace(context, (place) =>
+    it.effect("can be interrupted, and rolls back", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const running = yield* Deferred.make<void>()
@@ -97,15 +102,17 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Fiber.interrupt(fiber)
           expect(lines).toEqual(["onRollback"])
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("of a joined part runs before the commit of the whole, not at the end of the part", (context) =>
-      inPlace(context, (place) =>
+    it.effect("of a joined part runs before the commit of the whole, not at the end of the part", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines, note } = notebook()
           const part = Transaction.run(Effect.zipRight(hooks(), place.insert(1)))
           yield* Transaction.run(Effect.zipRight(part, note("after the part")))
           expect(lines).toEqual(["after the part", "beforeCommit", "onCommit"])
-        })))
+        })
+      ))
   })
 })

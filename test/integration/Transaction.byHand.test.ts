@@ -15,8 +15,8 @@ class OutOfStock extends Data.TaggedError("OutOfStock") {}
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a body that aborts by hand", () => {
-    it.effect("keeps its result; nothing is committed, and onRollback runs", (context) =>
-      inPlace(context, (place) =>
+    it.effect("keeps its result; nothing is committed, and onRollback runs", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const body = hooks().pipe(Effect.zipRight(place.insert(1)), Effect.zipRight(Transaction.abort))
@@ -24,20 +24,22 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(lines).toEqual(["onRollback"])
           expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("keeps its failure", (context) =>
-      inPlace(context, (place) =>
+    it.effect("keeps its failure", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const body = place.insert(1).pipe(
             Effect.zipRight(Transaction.abort),
             Effect.zipRight(Effect.fail(new OutOfStock()))
           )
           expect(yield* Effect.flip(Transaction.run(body))).toBeInstanceOf(OutOfStock)
-        })))
+        })
+      ))
 
-    it.effect("and then fails for a reason that may go away is run again", (context) =>
-      inPlace(context, (place) =>
+    it.effect("and then fails for a reason that may go away is run again", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           let attempts = 0
@@ -50,10 +52,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(attempts).toBe(2)
           expect(lines).toEqual(["beforeCommit", "onCommit"])
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("may start another in its place, which is then committed; the hooks of each run as that one ended", (context) =>
-      inPlace(context, (place) =>
+    it.effect("may start another in its place, which is then committed; the hooks of each run as that one ended", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* Transaction.run(Effect.gen(function*() {
@@ -72,12 +75,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             "2 insert start",
             "2 commitTransaction"
           ])
-        })))
+        })
+      ))
   })
 
   describe("a body that commits by hand", () => {
-    it.effect("keeps its failure and what it committed", (context) =>
-      inPlace(context, (place) =>
+    it.effect("keeps its failure and what it committed", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const body = hooks().pipe(
@@ -88,10 +92,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Effect.flip(Transaction.run(body))).toBeInstanceOf(OutOfStock)
           expect(lines).toEqual(["beforeCommit", "onCommit"])
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("is not run again, whatever it fails with afterwards", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is not run again, whatever it fails with afterwards", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           let attempts = 0
           yield* place.transientOn(["aggregate"], 5)
@@ -105,10 +110,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(failure).toMatchObject({ _tag: "MongoError", operation: "use" })
           expect(attempts).toBe(1)
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("is in no transaction from then on: what it does stays, though it fails", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is in no transaction from then on: what it does stays, though it fails", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const body = place.insert(1).pipe(
             Effect.zipRight(Transaction.commit),
@@ -119,10 +125,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Effect.flip(Transaction.run(body))).toBe("none")
           expect(yield* place.wire).toEqual(["1 insert start", "1 commitTransaction"])
           expect(yield* place.stored).toEqual([1, 2])
-        })))
+        })
+      ))
 
-    it.effect("has no transaction that a part could join: it is told so, before anything is sent", (context) =>
-      inPlace(context, (place) =>
+    it.effect("has no transaction that a part could join: it is told so, before anything is sent", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const failures = yield* Transaction.run(Effect.gen(function*() {
             yield* place.insert(1)
@@ -135,19 +142,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           }))
           expect(failures.map(({ _tag }) => _tag)).toEqual(["TransactionEnded", "TransactionEnded", "TransactionEnded"])
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("before a part had failed after writing finds it doomed, and aborted", (context) =>
-      inPlace(context, (place) =>
+    it.effect("before a part had failed after writing finds it doomed, and aborted", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const part = Transaction.run(Effect.zipRight(place.insert(1), Effect.fail("half done")))
           const failure = yield* Effect.flip(Transaction.run(Effect.zipRight(Effect.ignore(part), Transaction.commit)))
           expect(failure).toMatchObject({ _tag: "TransactionDoomed", first: "half done" })
           expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
-        })))
+        })
+      ))
 
-    it.effect("and is told that it may be tried again as a whole, is run again", (context) =>
-      inPlace(context, (place) =>
+    it.effect("and is told that it may be tried again as a whole, is run again", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* place.transientOn(["commitTransaction"])
@@ -158,10 +167,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           )
           expect(lines).toEqual(["beforeCommit", "beforeCommit", "onCommit"])
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("without learning whether it happened runs no hooks, and is not run again", (context) =>
-      inPlace(context, (place) =>
+    it.effect("without learning whether it happened runs no hooks, and is not run again", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* place.lostCommit(1, 79)
@@ -174,10 +184,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(failure).toMatchObject({ _tag: "MongoError", reason: "WriteConcernFailed" })
           expect(lines).toEqual(["beforeCommit"])
           expect((yield* place.monitor.named("insert")).length).toBe(1)
-        })))
+        })
+      ))
 
-    it.effect("may commit again after that, and then knows", (context) =>
-      inPlace(context, (place) =>
+    it.effect("may commit again after that, and then knows", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* place.lostCommit(1, 79)
@@ -188,10 +199,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           )
           expect(lines).toEqual(["beforeCommit", "onCommit"])
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("is not cut short by an interruption: the commit is waited for, and its hooks run", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is not cut short by an interruption: the commit is waited for, and its hooks run", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const after = yield* Deferred.make<void>()
@@ -210,16 +222,18 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(lines).toEqual(["beforeCommit", "onCommit"])
           expect(yield* place.wire).toEqual(["1 insert start", "1 commitTransaction"])
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
   })
 
-  it.effect("the session is as good as new afterwards", (context) =>
-    inPlace(context, (place) =>
+  it.effect("the session is as good as new afterwards", () =>
+    inPlace((place) =>
       Session.scoped(Effect.gen(function*() {
         yield* Transaction.run(Effect.zipRight(place.insert(1), Transaction.commit))
         yield* Transaction.run(Effect.zipRight(place.insert(2), Transaction.abort))
         yield* place.insert(3)
         yield* Transaction.run(place.insert(4))
         expect(yield* place.stored).toEqual([1, 3, 4])
-      }))))
+      }))
+    ))
 })

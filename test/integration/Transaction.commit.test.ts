@@ -15,17 +15,18 @@ const again = "1 commitTransaction w:majority"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a commit that is answered", () => {
-    it.effect("carries its own time limit and write concern, which no operation of the body does", (context) =>
-      inPlace(context, ({ insert, monitor, wire }) =>
+    it.effect("carries its own time limit and write concern, which no operation of the body does", () =>
+      inPlace(({ insert, monitor, wire }) =>
         Effect.gen(function*() {
           yield* Transaction.run(insert(1), { maxCommitTime: "2 seconds", writeConcern: 1 })
           expect(yield* wire).toEqual(["1 insert start", "1 commitTransaction w:1"])
           const limits = (yield* monitor.commands).map(({ command, name }) => [name, command["maxTimeMS"]])
           expect(limits.slice(0, 2)).toEqual([["insert", undefined], ["commitTransaction", 2000]])
-        })))
+        })
+      ))
 
-    it.effect("with a refusal for good fails with that, is not repeated, and counts as rolled back", (context) =>
-      inPlace(context, ({ failing, insert, wire }) =>
+    it.effect("with a refusal for good fails with that, is not repeated, and counts as rolled back", () =>
+      inPlace(({ failing, insert, wire }) =>
         Effect.gen(function*() {
           yield* failing({ failCommands: ["commitTransaction"], errorCode: 257, errorLabels: [] })
           const { hooks, register } = witness()
@@ -34,10 +35,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(error).toMatchObject({ reason: "TransactionTooLarge", code: 257, operation: "commitTransaction" })
           expect((yield* wire).filter((line) => line.includes("commit"))).toEqual(["1 commitTransaction"])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("with a failure that may go away has the whole body run again", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("with a failure that may go away has the whole body run again", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["commitTransaction"])
           const { hooks, register } = witness()
@@ -45,10 +47,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual([...begun, "2 insert start", "2 commitTransaction"])
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("with such a failure each time is given up", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("with such a failure each time is given up", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["commitTransaction"], 10)
           const { hooks, register } = witness()
@@ -62,12 +65,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(yield* wire).toEqual([...begun, "2 insert start", "2 commitTransaction"])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
   })
 
   describe("a commit whose answer is lost", () => {
-    it.effect("because the connection is closed is sent again, with majority: committed once", (context) =>
-      inPlace(context, ({ insert, lostCommit, stored, wire }) =>
+    it.effect("because the connection is closed is sent again, with majority: committed once", () =>
+      inPlace(({ insert, lostCommit, stored, wire }) =>
         Effect.gen(function*() {
           yield* lostCommit(1)
           let runs = 0
@@ -75,10 +79,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(runs).toBe(1)
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual([...begun, again])
-        })))
+        })
+      ))
 
-    it.effect("more often than the driver repeats it is sent again until it is answered", (context) =>
-      inPlace(context, ({ insert, lostCommit, stored, wire }) =>
+    it.effect("more often than the driver repeats it is sent again until it is answered", () =>
+      inPlace(({ insert, lostCommit, stored, wire }) =>
         Effect.gen(function*() {
           yield* lostCommit(5)
           const { hooks, register } = witness()
@@ -86,10 +91,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual([...begun, again, again, again, again, again])
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("although it was done is sent again, which does not do it twice", (context) =>
-      inPlace(context, ({ insert, lostCommit, stored, wire }) =>
+    it.effect("although it was done is sent again, which does not do it twice", () =>
+      inPlace(({ insert, lostCommit, stored, wire }) =>
         Effect.gen(function*() {
           yield* lostCommit(2, 64)
           const { hooks, register } = witness()
@@ -97,7 +103,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual(["1 insert start", "1 commitTransaction w:1", again, again])
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
     const answered = [
       ["its own time limit ran out (MaxTimeMSExpired)", { errorCode: 50 }],
@@ -106,8 +113,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ["its write concern cannot be met (100)", { writeConcernError: { code: 100, errmsg: "too few" } }]
     ] as const
     for (const [why, answer] of answered) {
-      it.effect(`because ${why} is CommitUnknown at once, for the answer would be the same`, (context) =>
-        inPlace(context, ({ failing, insert, wire }) =>
+      it.effect(`because ${why} is CommitUnknown at once, for the answer would be the same`, () =>
+        inPlace(({ failing, insert, wire }) =>
           Effect.gen(function*() {
             yield* failing({ failCommands: ["commitTransaction"], mode: "alwaysOn", ...answer })
             const { hooks, register } = witness()
@@ -115,7 +122,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             expect(error).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { _tag: "MongoError" } })
             expect(yield* wire).toEqual(begun)
             expect(hooks).toEqual([])
-          })))
+          })
+        ))
     }
 
     for (
@@ -164,8 +172,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         ))
     }
 
-    it.effect("when the run's time is over is CommitUnknown, long before the server answers", (context) =>
-      inPlace(context, ({ failing, insert, wire }) =>
+    it.effect("when the run's time is over is CommitUnknown, long before the server answers", () =>
+      inPlace(({ failing, insert, wire }) =>
         Effect.gen(function*() {
           yield* failing({ failCommands: ["commitTransaction"], blockFor: "1 second" })
           const [time, error] = yield* Effect.timed(
@@ -174,15 +182,17 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(error).toMatchObject({ _tag: "CommitUnknown", last: { reason: "TimedOut", code: undefined } })
           expect(Duration.toMillis(time)).toBeLessThan(900)
           expect(yield* wire).toEqual(begun)
-        })))
+        })
+      ))
 
-    it.effect("without a time limit may take as long as the server needs", (context) =>
-      inPlace(context, ({ failing, insert, stored, wire }) =>
+    it.effect("without a time limit may take as long as the server needs", () =>
+      inPlace(({ failing, insert, stored, wire }) =>
         Effect.gen(function*() {
           yield* failing({ failCommands: ["commitTransaction"], blockFor: "400 millis" })
           yield* Transaction.run(insert(1))
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual(begun)
-        })))
+        })
+      ))
   })
 })

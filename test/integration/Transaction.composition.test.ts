@@ -72,17 +72,18 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("services that were written apart and provided as layers", () => {
     const services = (place: Place) => Layer.merge(inventory(place), payments(place))
 
-    it.effect("are rolled back together when one of them fails, with its failure as it is", (context) =>
-      inPlace(context, (place) =>
+    it.effect("are rolled back together when one of them fails, with its failure as it is", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const failure = yield* Effect.flip(Effect.provide(checkout(dear), services(place)))
           expect(failure).toBeInstanceOf(OutOfMoney)
           expect(yield* place.wire).toEqual(["1 insert start", "1 insert", "1 abortTransaction"])
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("are committed together, in one session, by one commit", (context) =>
-      inPlace(context, (place) =>
+    it.effect("are committed together, in one session, by one commit", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* Effect.provide(checkout(cheap), services(place))
           expect(yield* place.wire).toEqual(["1 insert start", "1 insert", "1 commitTransaction"])
@@ -90,21 +91,23 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(new Set(seen.map(({ lsid }) => lsid)).size).toBe(1)
           expect(seen.map(({ command }) => command["startTransaction"])).toEqual([true, undefined, undefined])
           expect(yield* place.stored).toEqual([itemOf(cheap), paymentOf(cheap)])
-        })))
+        })
+      ))
 
-    it.effect("each commits by itself where nothing is around it", (context) =>
-      inPlace(context, (place) =>
+    it.effect("each commits by itself where nothing is around it", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { take } = yield* Payments
           expect(yield* Effect.flip(take(dear))).toBeInstanceOf(OutOfMoney)
           yield* (yield* Inventory).take(dear)
           expect(yield* place.stored).toEqual([itemOf(dear)])
-        }).pipe(Effect.provide(services(place)))))
+        }).pipe(Effect.provide(services(place)))
+      ))
   })
 
   describe("stepping out", () => {
-    it.effect("what ran outside stays though the transaction is rolled back", (context) =>
-      inPlace(context, (place) =>
+    it.effect("what ran outside stays though the transaction is rolled back", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const found = yield* place.insert(1).pipe(
             Effect.zipRight(Transaction.outside(Effect.zipRight(
@@ -118,10 +121,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* place.stored).toEqual([2])
           const [inside, outside] = yield* lsids(place, "insert")
           expect(outside).not.toBe(inside)
-        })))
+        })
+      ))
 
-    it.effect("a transaction that is run outside is one of its own, in a session of its own", (context) =>
-      inPlace(context, (place) =>
+    it.effect("a transaction that is run outside is one of its own, in a session of its own", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const own = Effect.zipRight(place.insert(2), ambient).pipe(
             Transaction.run(),
@@ -132,18 +136,20 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           )
           expect(inner).not.toEqual(outer)
           expect(yield* place.stored).toEqual([2])
-        })))
+        })
+      ))
 
-    it.effect("changes nothing where there is no transaction", (context) =>
-      inPlace(context, () =>
+    it.effect("changes nothing where there is no transaction", () =>
+      inPlace(() =>
         Effect.gen(function*() {
           const [before, within] = yield* Session.scoped(Effect.zip(ambient, Transaction.outside(ambient)))
           expect(Option.isSome(before)).toBe(true)
           expect(within).toEqual(before)
-        })))
+        })
+      ))
 
-    it.effect("a session that the body opens is in no transaction, but may have one of its own", (context) =>
-      inPlace(context, (place) =>
+    it.effect("a session that the body opens is in no transaction, but may have one of its own", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const other = Effect.zipRight(place.insert(3), Transaction.run(place.insert(2)))
           const failure = yield* place.insert(1).pipe(
@@ -158,12 +164,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const [first, plain, own, last] = yield* lsids(place, "insert")
           expect([last, own]).toEqual([first, plain])
           expect(plain).not.toBe(first)
-        })))
+        })
+      ))
   })
 
   describe("the session of a transaction", () => {
-    it.effect("is the ambient one, where each run has the next number", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is the ambient one, where each run has the next number", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* Session.scoped(Effect.zipRight(
             Transaction.run(place.insert(1)),
@@ -176,10 +183,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             "2 commitTransaction"
           ])
           expect(new Set(yield* lsids(place, "insert")).size).toBe(1)
-        })))
+        })
+      ))
 
-    it.effect("is opened where there is none, with the options for it, and released when the run is over", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is opened where there is none, with the options for it, and released when the run is over", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const within = yield* Transaction.run(
             Effect.all([place.client.openSessions, Effect.map(Session.Session, ({ options }) => options)]),
@@ -187,19 +195,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           )
           expect(within).toMatchObject([1, { causalConsistency: false }])
           expect(yield* place.client.openSessions).toBe(0)
-        })))
+        })
+      ))
 
-    it.effect("does not lend its scope to the body", (context) =>
-      inPlace(context, (place) =>
+    it.effect("does not lend its scope to the body", () =>
+      inPlace((place) =>
         Effect.scoped(Effect.gen(function*() {
           let released = false
           const resource = Effect.addFinalizer(() => Effect.sync(() => void (released = true)))
           yield* Transaction.run(Effect.zipRight(resource, place.insert(1)))
           expect(released).toBe(false)
-        }))))
+        }))
+      ))
 
-    it.effect("is refused when it belongs to another client, before anything is sent", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is refused when it belongs to another client, before anything is sent", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           class Other extends MongoClient.Tag("Other")<Other>() {}
           const other = yield* Monitor.connect()
@@ -211,10 +221,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Transaction.run(refused)).toMatchObject({ _tag: "ForeignSession" })
           expect(yield* names(place)).toEqual([])
           expect(yield* other.monitor.commands).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("cannot be a snapshot session, be it the ambient one or opened for it", (context) =>
-      inPlace(context, (place) =>
+    it.effect("cannot be a snapshot session, be it the ambient one or opened for it", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const unsupported = { _tag: "TransactionUnsupported", reason: "SnapshotSession" }
           const refused = Effect.flip(Transaction.run(place.insert(1)))
@@ -224,10 +235,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const byHand = Effect.flip(Transaction.start())
           expect(yield* Session.scoped(byHand, { snapshot: true })).toMatchObject(unsupported)
           expect(yield* names(place)).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("when it is closed during the run, refuses further operations, and all is rolled back", (context) =>
-      inPlace(context, (place) =>
+    it.effect("when it is closed during the run, refuses further operations, and all is rolled back", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const scope = yield* Scope.make()
           const session = yield* Scope.extend(Session.make(), scope)
@@ -250,7 +262,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Fiber.join(closed)
           expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
   })
 })
 

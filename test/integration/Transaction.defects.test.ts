@@ -12,8 +12,8 @@ const bug = new Error("bug")
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a bug in what a run was given", () => {
-    it.effect("to decide on another attempt ends the transaction, and leaves the session usable", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("to decide on another attempt ends the transaction, and leaves the session usable", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           const told: Array<string> = []
           yield* transientOn(["insert"])
@@ -32,10 +32,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([2, 3])
           expect((yield* wire).slice(0, 2)).toEqual(["1 insert start", "1 abortTransaction"])
           expect(told).toEqual(["rolled back"])
-        }).pipe(Session.scoped())))
+        }).pipe(Session.scoped())
+      ))
 
-    it.effect("to hear of another commit leaves it unknown whether it happened: no hook runs", (context) =>
-      inPlace(context, ({ insert, lostCommit }) =>
+    it.effect("to hear of another commit leaves it unknown whether it happened: no hook runs", () =>
+      inPlace(({ insert, lostCommit }) =>
         Effect.gen(function*() {
           const told: Array<string> = []
           yield* lostCommit(1, 64)
@@ -48,6 +49,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toBe(bug)
           expect(told).toEqual([])
           yield* Transaction.run(insert(2))
-        }).pipe(Session.scoped())))
+        }).pipe(Session.scoped())
+      ))
   })
 })

@@ -21,8 +21,8 @@ class Mailer extends Context.Tag("Mailer")<Mailer, { readonly send: (text: strin
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("hooks after a commit", () => {
-    it.effect("run in the order in which they were registered, each once, after the commit", (context) =>
-      inPlace(context, (place) =>
+    it.effect("run in the order in which they were registered, each once, after the commit", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines, note } = notebook()
           const look = Effect.flatMap(place.stored, (stored) => note(`stored ${stored.join()}`))
@@ -37,10 +37,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ...["beforeCommit 1", "beforeCommit 2", "beforeCommit 3"],
             ...["onCommit 1", "onCommit 2", "stored 1", "onCommit 3"]
           ])
-        })))
+        })
+      ))
 
-    it.effect("are those of the attempt that was committed; those of others are dropped", (context) =>
-      inPlace(context, (place) =>
+    it.effect("are those of the attempt that was committed; those of others are dropped", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* place.transientOn(["insert"], 2)
@@ -49,10 +50,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Transaction.run()
           )
           expect(lines).toEqual(["beforeCommit 3", "onCommit 3"])
-        })))
+        })
+      ))
 
-    it.effect("a part that failed and was recovered from counts as rolled back, though the whole is committed", (context) =>
-      inPlace(context, (place) =>
+    it.effect("a part that failed and was recovered from counts as rolled back, though the whole is committed", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const part = Transaction.run(Effect.zipRight(hooks(" of the part"), Effect.fail("early")))
@@ -62,10 +64,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Transaction.run()
           )
           expect(lines).toEqual(["beforeCommit", "onCommit", "onRollback of the part"])
-        })))
+        })
+      ))
 
-    it.effect("find the session free and the transaction gone: they may use it and run another", (context) =>
-      inPlace(context, (place) =>
+    it.effect("find the session free and the transaction gone: they may use it and run another", () =>
+      inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           const found: Array<unknown> = []
           const hook = Effect.gen(function*() {
@@ -87,17 +90,19 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             "2 insert start",
             "2 commitTransaction"
           ])
-        }))))
+        }))
+      ))
 
-    it.effect("use the session that was opened for the run before it is released", (context) =>
-      inPlace(context, (place) =>
+    it.effect("use the session that was opened for the run before it is released", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* Transaction.run(Effect.zipRight(Transaction.onCommit(place.insert(2)), place.insert(1)))
           expect(yield* place.stored).toEqual([1, 2])
-        })))
+        })
+      ))
 
-    it.effect("are not cut short by an interruption that comes just then", (context) =>
-      inPlace(context, (place) =>
+    it.effect("are not cut short by an interruption that comes just then", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { lines, note } = notebook()
           const running = yield* Deferred.make<void>()
@@ -117,10 +122,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Fiber.join(interruption)
           expect(lines).toEqual(["second"])
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("run though the interruption came during the commit", (context) =>
-      inPlace(context, (place) =>
+    it.effect("run though the interruption came during the commit", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* place.failing({ failCommands: ["commitTransaction"], blockFor: "200 millis" })
@@ -129,10 +135,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Fiber.interrupt(fiber)
           expect(lines).toEqual(["beforeCommit", "onCommit"])
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("one that fails or dies is logged and counted, the others run, and the run succeeds", (context) =>
-      inPlace(context, (place) =>
+    it.effect("one that fails or dies is logged and counted, the others run, and the run succeeds", () =>
+      inPlace((place) =>
         logged((entries) =>
           Effect.gen(function*() {
             const { lines, note } = notebook()
@@ -153,10 +160,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               "a hook of a transaction failed"
             ])
           })
-        )))
+        )
+      ))
 
-    it.effect("keep the context of where they were registered: services and annotations of logs", (context) =>
-      inPlace(context, (place) =>
+    it.effect("keep the context of where they were registered: services and annotations of logs", () =>
+      inPlace((place) =>
         logged((entries) =>
           Effect.gen(function*() {
             const { lines, note } = notebook()
@@ -171,10 +179,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             expect(lines).toEqual(["done"])
             expect(entries.find(({ message }) => message === "from the hook")?.annotations).toEqual({ order: 7 })
           })
-        )))
+        )
+      ))
 
-    it.effect("of a fiber that outlives the body cannot be registered any more", (context) =>
-      inPlace(context, (place) =>
+    it.effect("of a fiber that outlives the body cannot be registered any more", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines, note } = notebook()
           const over = yield* Deferred.make<void>()
@@ -199,11 +208,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ["TransactionEnded", "Transaction.rollbackOnly"]
           ])
           expect(lines).toEqual([])
-        })))
+        })
+      ))
   })
 
-  it.effect("a hook takes its turn in the session like any operation, be others waiting there or not", (context) =>
-    inPlace(context, (place) =>
+  it.effect("a hook takes its turn in the session like any operation, be others waiting there or not", () =>
+    inPlace((place) =>
       noDeadlock(Effect.gen(function*() {
         const { lines, note } = notebook()
         const body = Effect.zipRight(
@@ -217,5 +227,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         ], { concurrency: "unbounded" }).pipe(Session.scoped())
         expect(lines).toEqual(["hook"])
         expect(yield* place.stored).toEqual([1, 2, 3])
-      }))))
+      }))
+    ))
 })

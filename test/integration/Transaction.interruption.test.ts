@@ -37,8 +37,8 @@ const rolledBack = Effect.map(
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("L11: a run that is interrupted", () => {
-    it.effect("while it waits for its turn in the session is over at once; nothing of it was sent", (context) =>
-      inPlace(context, (place) =>
+    it.effect("while it waits for its turn in the session is over at once; nothing of it was sent", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const session = yield* Monitor.session(place)
           const inside = yield* Deferred.make<void>()
@@ -64,10 +64,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Fiber.join(first)
           expect(yield* place.wire).toEqual(committed)
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("before it has sent anything sends nothing", (context) =>
-      inPlace(context, ({ wire }) =>
+    it.effect("before it has sent anything sends nothing", () =>
+      inPlace(({ wire }) =>
         Effect.gen(function*() {
           const { hooks, register } = witness()
           const inside = yield* Deferred.make<void>()
@@ -80,10 +81,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* interrupt(run)
           expect(yield* wire).toEqual([])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("during a read gives that up long before it is answered, and aborts", (context) =>
-      inPlace(context, (place) =>
+    it.effect("during a read gives that up long before it is answered, and aborts", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { count, failing, insert, monitor, stored, wire } = place
           yield* failing({ failCommands: ["aggregate"], blockFor: "3 seconds" })
@@ -95,10 +97,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect((yield* wire).slice(0, 3)).toEqual([...begun, "1 aggregate", "1 abortTransaction"])
           expect(yield* stored).toEqual([])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("during its first read, which the server may have begun a transaction for, aborts that", (context) =>
-      inPlace(context, (place) =>
+    it.effect("during its first read, which the server may have begun a transaction for, aborts that", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { count, failing, monitor, wire } = place
           yield* failing({ failCommands: ["aggregate"], blockFor: "300 millis" })
@@ -109,10 +112,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(lines[0]).toBe("1 aggregate start")
           expect(lines.length).toBeGreaterThanOrEqual(2)
           expect(lines.slice(1).every((line) => line === "1 abortTransaction")).toBe(true)
-        })))
+        })
+      ))
 
-    it.effect("during a write waits until it is done, and only then aborts", (context) =>
-      inPlace(context, (place) =>
+    it.effect("during a write waits until it is done, and only then aborts", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { failing, insert, monitor, stored, wire } = place
           yield* failing({ failCommands: ["insert"], blockFor: "300 millis" })
@@ -127,10 +131,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(hooks).toEqual(["onRollback"])
           expect((yield* rolledBack) - before).toBe(1)
-        })))
+        })
+      ))
 
-    it.effect("during the wait for the next attempt is over at once; what the last one has put off runs", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("during the wait for the next attempt is over at once; what the last one has put off runs", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"])
           const { hooks, register } = witness()
@@ -147,10 +152,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(hooks).toEqual(["onRollback"])
           expect((yield* rolledBack) - before).toBe(1)
-        })))
+        })
+      ))
 
-    it.effect("during that wait ends on the server what was not aborted, for no other attempt does", (context) =>
-      inPlace(context, ({ closeConnectionOn, insert, items, wire }) =>
+    it.effect("during that wait ends on the server what was not aborted, for no other attempt does", () =>
+      inPlace(({ closeConnectionOn, insert, items, wire }) =>
         Effect.gen(function*() {
           yield* closeConnectionOn(["abortTransaction"], 2)
           const told = yield* Deferred.make<void>()
@@ -165,10 +171,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* wire).toEqual([...aborted, "1 abortTransaction", "1 abortTransaction"])
           // A transaction that were still open would have the document.
           yield* noDeadlock(Effect.promise(() => items.insertOne({ _id: 1 })))
-        })))
+        })
+      ))
 
-    it.effect("between two attempts, in onRetry, is over at once", (context) =>
-      inPlace(context, ({ insert, transientOn, wire }) =>
+    it.effect("between two attempts, in onRetry, is over at once", () =>
+      inPlace(({ insert, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"])
           const { hooks, register } = witness()
@@ -180,10 +187,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* interrupt(run)
           expect(yield* wire).toEqual(aborted)
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("during the commit is committed all the same, and its hooks run", (context) =>
-      inPlace(context, (place) =>
+    it.effect("during the commit is committed all the same, and its hooks run", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { failing, insert, monitor, stored, wire } = place
           yield* failing({ failCommands: ["commitTransaction"], blockFor: "300 millis" })
@@ -195,10 +203,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* wire).toEqual(committed)
           expect(yield* stored).toEqual([1])
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("between two tries of the commit goes on until it is known to be committed", (context) =>
-      inPlace(context, ({ insert, lostCommit, stored, wire }) =>
+    it.effect("between two tries of the commit goes on until it is known to be committed", () =>
+      inPlace(({ insert, lostCommit, stored, wire }) =>
         Effect.gen(function*() {
           yield* lostCommit(4, 64)
           const { hooks, register } = witness()
@@ -212,10 +221,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* wire).toEqual([...committed, again, again, again, again])
           expect(yield* stored).toEqual([1])
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("during the abort waits until it is answered", (context) =>
-      inPlace(context, (place) =>
+    it.effect("during the abort waits until it is answered", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { failing, insert, monitor, stored, wire } = place
           yield* failing({ failCommands: ["abortTransaction"], blockFor: "300 millis" })
@@ -229,10 +239,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* wire).toEqual(aborted)
           expect(yield* stored).toEqual([])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("twice during a write still waits for it", (context) =>
-      inPlace(context, (place) =>
+    it.effect("twice during a write still waits for it", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { failing, insert, monitor, wire } = place
           yield* failing({ failCommands: ["insert"], blockFor: "300 millis" })
@@ -242,10 +253,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* interrupt(run)
           expect(yield* outcomes(place, "insert")).toEqual(["succeeded"])
           expect(yield* wire).toEqual(aborted)
-        })))
+        })
+      ))
 
-    it.effect("by a timeout around it is rolled back", (context) =>
-      inPlace(context, ({ insert, stored, wire }) =>
+    it.effect("by a timeout around it is rolled back", () =>
+      inPlace(({ insert, stored, wire }) =>
         Effect.gen(function*() {
           const { hooks, register } = witness()
           const body = Effect.all([register, insert(1), Effect.never])
@@ -254,21 +266,23 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* wire).toEqual(aborted)
           expect(yield* stored).toEqual([])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("by another that wins a race is rolled back", (context) =>
-      inPlace(context, ({ insert, stored }) =>
+    it.effect("by another that wins a race is rolled back", () =>
+      inPlace(({ insert, stored }) =>
         Effect.gen(function*() {
           const loses = Transaction.run(Effect.zipRight(insert(1), Effect.never))
           const wins = Transaction.run(Effect.zipLeft(Effect.as(insert(2), "won"), Effect.sleep("100 millis")))
           expect(yield* noDeadlock(Effect.race(loses, wins))).toBe("won")
           expect(yield* stored).toEqual([2])
-        })))
+        })
+      ))
   })
 
   describe("L11: a part of the body that is interrupted", () => {
-    it.effect("during a write has that counted as any other, and the rest goes on", (context) =>
-      inPlace(context, (place) =>
+    it.effect("during a write has that counted as any other, and the rest goes on", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { failing, insert, monitor, stored, wire } = place
           yield* failing({ failCommands: ["insert"], blockFor: "200 millis" })
@@ -281,10 +295,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Transaction.run(body)
           expect(yield* wire).toEqual([...begun, "1 insert", "1 commitTransaction"])
           expect(yield* stored).toEqual([1, 2])
-        })))
+        })
+      ))
 
-    it.effect("during a read that is given up half-way makes it impossible to commit", (context) =>
-      inPlace(context, (place) =>
+    it.effect("during a read that is given up half-way makes it impossible to commit", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { count, failing, insert, stored, wire } = place
           yield* failing({ failCommands: ["aggregate"], blockFor: "1 second" })
@@ -292,6 +307,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Effect.flip(Transaction.run(body))).toMatchObject({ _tag: "TransactionDoomed" })
           expect((yield* wire).some((line) => line.includes("commit"))).toBe(false)
           expect(yield* stored).toEqual([])
-        })))
+        })
+      ))
   })
 })

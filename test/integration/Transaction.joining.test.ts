@@ -57,25 +57,27 @@ const withUrl = (parameters: string) =>
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a part that joins with options that differ is refused, and names them", () => {
     for (const [name, options] of others) {
-      it.effect(`${name}; nothing is sent, and the transaction goes on`, (context) =>
-        inPlace(context, (place) =>
+      it.effect(`${name}; nothing is sent, and the transaction goes on`, () =>
+        inPlace((place) =>
           Effect.gen(function*() {
             const refused = Effect.flip(Transaction.run(place.insert(6), options))
             const failure = yield* Transaction.run(Effect.zipLeft(refused, place.insert(5)), started)
             expect(failure).toMatchObject({ _tag: "IncompatibleJoin", options: [name] })
             expect(yield* place.stored).toEqual([5])
-          })))
+          })
+        ))
     }
 
-    it.effect("all of them at once", (context) =>
-      inPlace(context, () =>
+    it.effect("all of them at once", () =>
+      inPlace(() =>
         Effect.gen(function*() {
           const all: TransactionOptions = Object.assign({}, ...others.map(([, options]) => options))
           expect(yield* Transaction.run(joins(all), started)).toEqual(others.map(([name]) => name))
-        })))
+        })
+      ))
 
-    it.effect("those that the transaction has from its session, or leaves at their defaults", (context) =>
-      inPlace(context, () =>
+    it.effect("those that the transaction has from its session, or leaves at their defaults", () =>
+      inPlace(() =>
         Effect.gen(function*() {
           const defaults: TransactionOptions = { readConcern: "snapshot", maxCommitTime: "2 seconds" }
           const looks = Effect.all([
@@ -90,13 +92,14 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ["timeout"],
             ["readPreference"]
           ])
-        })))
+        })
+      ))
 
-    it.effect("those that it has from the client", (context) =>
+    it.effect("those that it has from the client", () =>
       Effect.flatMap(
         withUrl("w=majority&readConcernLevel=majority"),
         (options) =>
-          inPlace(context, () =>
+          inPlace(() =>
             Effect.gen(function*() {
               const looks = Effect.all([joins({ writeConcern: 1 }), joins({ readConcern: "local" })])
               expect(yield* Transaction.run(looks)).toEqual([["writeConcern"], ["readConcern"]])
@@ -106,26 +109,28 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 
   describe("a part that joins with equal options is let in", () => {
     for (const [what, options] of equals) {
-      it.effect(what, (context) =>
-        inPlace(context, () =>
+      it.effect(what, () =>
+        inPlace(() =>
           Effect.gen(function*() {
             expect(yield* Transaction.run(joins(options), started)).toBe("joined")
-          })))
+          })
+        ))
     }
 
-    it.effect("those that the transaction has from its session, or leaves at their defaults", (context) =>
-      inPlace(context, () =>
+    it.effect("those that the transaction has from its session, or leaves at their defaults", () =>
+      inPlace(() =>
         Effect.gen(function*() {
           const defaults: TransactionOptions = { readConcern: "snapshot", writeConcern: 1 }
           const part = joins({ ...defaults, readPreference: "primary", timeout: "2 minutes" })
           expect(yield* Session.scoped(Transaction.run(part), { defaultTransactionOptions: defaults })).toBe("joined")
-        })))
+        })
+      ))
 
-    it.effect("those that it has from the client", (context) =>
+    it.effect("those that it has from the client", () =>
       Effect.flatMap(
         withUrl("w=majority&journal=true&wtimeoutMS=4000&readConcernLevel=majority"),
         (options) =>
-          inPlace(context, () =>
+          inPlace(() =>
             Effect.gen(function*() {
               const part = joins({
                 writeConcern: { w: "majority", journal: true, wtimeout: "4 seconds" },
@@ -136,8 +141,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             }), options)
       ))
 
-    it.effect("whatever its retry, session and hooks of retries are, for those mean nothing to it", (context) =>
-      inPlace(context, () =>
+    it.effect("whatever its retry, session and hooks of retries are, for those mean nothing to it", () =>
+      inPlace(() =>
         Effect.gen(function*() {
           const part = Transaction.run(Effect.succeed("joined"), {
             session: { snapshot: true },
@@ -145,14 +150,15 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             verifyCommit: Effect.succeed(true)
           })
           expect(yield* Transaction.run(part)).toBe("joined")
-        })))
+        })
+      ))
   })
 
   describe("a joined part that failed", () => {
     const doomed = <A, E>(effect: Effect.Effect<A, E, Session.Session>) => effect.pipe(Transaction.run(), Effect.ignore)
 
-    it.effect("before its first operation may be recovered from", (context) =>
-      inPlace(context, (place) =>
+    it.effect("before its first operation may be recovered from", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* place.insert(1).pipe(
             Effect.zipRight(Effect.ignore(Transaction.run(Effect.fail("early")))),
@@ -160,10 +166,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Transaction.run()
           )
           expect(yield* place.stored).toEqual([1, 2])
-        })))
+        })
+      ))
 
-    it.effect("after an operation dooms the whole, which then fails with what had failed first", (context) =>
-      inPlace(context, (place) =>
+    it.effect("after an operation dooms the whole, which then fails with what had failed first", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const failure = yield* doomed(Effect.zipRight(place.insert(1), Effect.fail("first"))).pipe(
             Effect.zipRight(doomed(Effect.zipRight(place.insert(2), Effect.fail("second")))),
@@ -174,26 +181,29 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(failure).toMatchObject({ _tag: "TransactionDoomed", first: "first" })
           expect(yield* place.wire).toEqual(["1 insert start", "1 insert", "1 abortTransaction"])
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("after a read, too, for the server does not tell what an operation did", (context) =>
-      inPlace(context, (place) =>
+    it.effect("after a read, too, for the server does not tell what an operation did", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const failure = yield* Effect.flip(Transaction.run(doomed(Effect.zipRight(place.count, Effect.fail("late")))))
           expect(failure).toMatchObject({ _tag: "TransactionDoomed", first: "late" })
-        })))
+        })
+      ))
 
-    it.effect("deep inside, with its operations in a part of its own, dooms the whole when each around it fails", (context) =>
-      inPlace(context, (place) =>
+    it.effect("deep inside, with its operations in a part of its own, dooms the whole when each around it fails", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const inner = Transaction.run(place.insert(1))
           const middle = Transaction.run(Effect.zipRight(inner, Effect.fail("middle")))
           const failure = yield* Effect.flip(Transaction.run(Effect.ignore(middle)))
           expect(failure).toMatchObject({ _tag: "TransactionDoomed", first: "middle" })
-        })))
+        })
+      ))
 
-    it.effect("does not hide the body's own failure", (context) =>
-      inPlace(context, (place) =>
+    it.effect("does not hide the body's own failure", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const failure = yield* doomed(Effect.zipRight(place.insert(1), Effect.fail("part"))).pipe(
             Effect.zipRight(Effect.fail("body")),
@@ -201,12 +211,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Effect.flip
           )
           expect(failure).toBe("body")
-        })))
+        })
+      ))
 
-    it.effect("by a timeout in the midst of an operation dooms the whole", (context) =>
-      inPlace(context, (place) =>
+    it.effect("by a timeout in the midst of an operation dooms the whole", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
-          yield* TestServer.needs(context, "failCommand")
           yield* Monitor.block(place, ["insert"], "200 millis")
           const failure = yield* Transaction.run(place.insert(1)).pipe(
             Effect.timeout("50 millis"),
@@ -216,10 +226,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           )
           expect(failure).toMatchObject({ _tag: "TransactionDoomed" })
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("by an interruption after its operation dooms the whole; before it does not", (context) =>
-      inPlace(context, (place) =>
+    it.effect("by an interruption after its operation dooms the whole; before it does not", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const interrupted = <E>(first: Effect.Effect<void, E, Session.Session>) =>
             Effect.gen(function*() {
@@ -237,10 +248,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const failure = yield* Effect.flip(Transaction.run(interrupted(place.insert(1))))
           expect(failure).toMatchObject({ _tag: "TransactionDoomed" })
           expect(yield* place.stored).toEqual([7])
-        })))
+        })
+      ))
 
-    it.effect("without an operation of its own dooms nothing, whatever its neighbours do at the same time", (context) =>
-      inPlace(context, (place) =>
+    it.effect("without an operation of its own dooms nothing, whatever its neighbours do at the same time", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const inserted = yield* Deferred.make<void>()
           const neighbour = Transaction.run(Effect.zipRight(place.insert(1), Deferred.succeed(inserted, undefined)))
@@ -251,10 +263,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             })
           )
           expect(yield* place.stored).toEqual([1, 2])
-        })))
+        })
+      ))
 
-    it.effect("among concurrent ones dooms the whole when it was the one with the operation", (context) =>
-      inPlace(context, (place) =>
+    it.effect("among concurrent ones dooms the whole when it was the one with the operation", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const failing = Transaction.run(Effect.zipRight(place.insert(2), Effect.fail("late")))
           const failure = yield* Effect.flip(Transaction.run(
@@ -262,10 +275,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           ))
           expect(failure).toMatchObject({ _tag: "TransactionDoomed", first: "late" })
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("leaves no fiber behind that could still write: its operations find it ended", (context) =>
-      inPlace(context, (place) =>
+    it.effect("leaves no fiber behind that could still write: its operations find it ended", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const failed = yield* Deferred.make<void>()
           const late = yield* Transaction.run(Effect.gen(function*() {
@@ -288,6 +302,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             operation: "use"
           })
           expect(yield* place.stored).toEqual([4, 5])
-        })))
+        })
+      ))
   })
 })

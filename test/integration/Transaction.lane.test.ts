@@ -38,8 +38,8 @@ const lsidOf = (session: Session.Service): string => Buffer.from(session.id.byte
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("L2: for as long as a transaction runs in a session", () => {
-    it.effect("operations of other fibers wait until it is over, and are no part of it", (context) =>
-      inPlace(context, (place) =>
+    it.effect("operations of other fibers wait until it is over, and are no part of it", () =>
+      inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           const { done, session } = yield* held(place)
           const other = yield* Effect.fork(Session.provide(place.insert(3), session))
@@ -50,10 +50,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* commandsOf(place, session)).toEqual(["insert", "insert", "commitTransaction", "insert"])
           expect(yield* place.wire).toEqual(["1 insert start", "1 insert", "1 commitTransaction"])
           expect(yield* place.stored).toEqual([1, 2, 3])
-        }))))
+        }))
+      ))
 
-    it.effect("other runs wait, too, and are transactions of their own", (context) =>
-      inPlace(context, (place) =>
+    it.effect("other runs wait, too, and are transactions of their own", () =>
+      inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           const { done, session } = yield* held(place)
           const other = yield* Effect.fork(Session.provide(Transaction.run(place.insert(3)), session))
@@ -64,10 +65,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ...["1 insert start", "1 insert", "1 commitTransaction"],
             ...["2 insert start", "2 commitTransaction"]
           ])
-        }))))
+        }))
+      ))
 
-    it.effect("they wait through its retries, too", (context) =>
-      inPlace(context, (place) =>
+    it.effect("they wait through its retries, too", () =>
+      inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           yield* place.transientOn(["insert"])
           const session = yield* Monitor.session(place)
@@ -86,10 +88,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ...["insert", "abortTransaction"],
             ...["insert", "commitTransaction", "insert"]
           ])
-        }))))
+        }))
+      ))
 
-    it.effect("onRetry, which it waits for, is refused the session", (context) =>
-      inPlace(context, (place) =>
+    it.effect("onRetry, which it waits for, is refused the session", () =>
+      inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           yield* place.transientOn(["insert"])
           const session = yield* Monitor.session(place)
@@ -100,10 +103,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           }).pipe(Session.provide(session))
           expect(Option.getOrUndefined(error)).toMatchObject({ _tag: "SessionBusy", operation: "use" })
           expect(yield* place.stored).toEqual([1])
-        }))))
+        }))
+      ))
 
-    it.effect("operations of other fibers are SessionBusy where the session does not queue", (context) =>
-      inPlace(context, (place) =>
+    it.effect("operations of other fibers are SessionBusy where the session does not queue", () =>
+      inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           const { done, session } = yield* held(place, { onBusy: "fail" })
           const busy = { _tag: "SessionBusy", holder: "transaction" }
@@ -112,21 +116,23 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Effect.flip(run)).toMatchObject({ ...busy, operation: "transaction" })
           yield* done
           expect(yield* place.stored).toEqual([1, 2])
-        }))))
+        }))
+      ))
   })
 
   describe("L2: operations of one attempt queue, whichever fibers run them", () => {
-    it.effect("from Effect.all without a limit", (context) =>
-      inPlace(context, ({ insert, stored, wire }) =>
+    it.effect("from Effect.all without a limit", () =>
+      inPlace(({ insert, stored, wire }) =>
         noDeadlock(Effect.gen(function*() {
           yield* Transaction.run(Effect.forEach(numbers(10), insert, { concurrency: "unbounded" }))
           expect(yield* stored).toEqual(numbers(10))
           const inserts = numbers(9).map(() => "1 insert")
           expect(yield* wire).toEqual(["1 insert start", ...inserts, "1 commitTransaction"])
-        }))))
+        }))
+      ))
 
-    it.effect("from a race, a timeout, and forked fibers that are joined", (context) =>
-      inPlace(context, ({ insert, stored }) =>
+    it.effect("from a race, a timeout, and forked fibers that are joined", () =>
+      inPlace(({ insert, stored }) =>
         noDeadlock(Effect.gen(function*() {
           yield* Transaction.run(Effect.gen(function*() {
             const forked = yield* Effect.fork(insert(1))
@@ -136,10 +142,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             yield* Fiber.join(Fiber.zip(forked, daemon))
           }))
           expect(yield* stored).toEqual([1, 2, 3, 4])
-        }))))
+        }))
+      ))
 
-    it.effect("and where one fails for good, what follows from that in the others is no reason to run it again", (context) =>
-      inPlace(context, ({ failing, insert, stored, wire }) =>
+    it.effect("and where one fails for good, what follows from that in the others is no reason to run it again", () =>
+      inPlace(({ failing, insert, stored, wire }) =>
         noDeadlock(Effect.gen(function*() {
           yield* failing({ failCommands: ["insert"], errorCode: 2, errorLabels: [] })
           const error = yield* Effect.flip(Transaction.run(Effect.all(numbers(5).map(insert), {
@@ -151,12 +158,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             "1 abortTransaction"
           ])
           expect(yield* stored).toEqual([])
-        }))))
+        }))
+      ))
   })
 
   describe("a fiber that outlives the attempt", () => {
-    it.effect("finds it closed: TransactionEnded, and nothing is sent", (context) =>
-      inPlace(context, ({ insert, stored, wire }) =>
+    it.effect("finds it closed: TransactionEnded, and nothing is sent", () =>
+      inPlace(({ insert, stored, wire }) =>
         noDeadlock(Effect.gen(function*() {
           const over = yield* Deferred.make<void>()
           const late = Transaction.run(insert(3))
@@ -178,10 +186,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(errors.rollback).toMatchObject({ _tag: "TransactionEnded", operation: "Transaction.rollbackOnly" })
           expect(yield* wire).toEqual(["1 insert start", "1 commitTransaction"])
           expect(yield* stored).toEqual([1])
-        }))))
+        }))
+      ))
 
-    it.effect("has its operation in flight waited for before the commit, and those that queue refused", (context) =>
-      inPlace(context, ({ failing, insert, monitor, stored, wire }) =>
+    it.effect("has its operation in flight waited for before the commit, and those that queue refused", () =>
+      inPlace(({ failing, insert, monitor, stored, wire }) =>
         noDeadlock(Effect.gen(function*() {
           yield* failing({ failCommands: ["insert"], blockFor: "300 millis" })
           const [first, second] = yield* Transaction.run(Effect.gen(function*() {
@@ -194,10 +203,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Fiber.join(second)).toMatchObject({ _tag: "TransactionEnded" })
           expect(yield* wire).toEqual(["1 insert start", "1 commitTransaction"])
           expect(yield* stored).toEqual([1])
-        }))))
+        }))
+      ))
 
-    it.effect("of the first attempt finds that one closed while the second is running", (context) =>
-      inPlace(context, ({ insert, stored, transientOn }) =>
+    it.effect("of the first attempt finds that one closed while the second is running", () =>
+      inPlace(({ insert, stored, transientOn }) =>
         noDeadlock(Effect.gen(function*() {
           yield* transientOn(["insert"])
           const second = yield* Deferred.make<void>()
@@ -213,31 +223,34 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           }))
           expect(error).toMatchObject({ _tag: "TransactionEnded" })
           expect(yield* stored).toEqual([1])
-        }))))
+        }))
+      ))
   })
 
   describe("there is no deadlock", () => {
-    it.effect("for a run inside a run, three deep", (context) =>
-      inPlace(context, ({ insert, stored, wire }) =>
+    it.effect("for a run inside a run, three deep", () =>
+      inPlace(({ insert, stored, wire }) =>
         noDeadlock(Effect.gen(function*() {
           const third = Transaction.run(insert(3))
           const second = Transaction.run(Effect.zipRight(insert(2), third))
           yield* Transaction.run(Effect.zipRight(insert(1), second))
           expect(yield* stored).toEqual([1, 2, 3])
           expect(yield* wire).toEqual(["1 insert start", "1 insert", "1 insert", "1 commitTransaction"])
-        }))))
+        }))
+      ))
 
-    it.effect("for the session's value, kept from outside and used in the body: it is the transaction's", (context) =>
-      inPlace(context, (place) =>
+    it.effect("for the session's value, kept from outside and used in the body: it is the transaction's", () =>
+      inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           const session = yield* Monitor.session(place)
           const insert = session.use((driverSession) => place.items.insertOne({ _id: 1 }, { session: driverSession }))
           yield* Session.provide(Transaction.run(insert), session)
           expect(yield* place.wire).toEqual(["1 insert start", "1 commitTransaction"])
-        }))))
+        }))
+      ))
 
-    it.effect("for a cursor that is read while the body writes", (context) =>
-      inPlace(context, ({ insert, items, stored, wire }) =>
+    it.effect("for a cursor that is read while the body writes", () =>
+      inPlace(({ insert, items, stored, wire }) =>
         noDeadlock(Effect.gen(function*() {
           yield* Transaction.run(Effect.gen(function*() {
             yield* Effect.forEach(numbers(4), insert)
@@ -249,18 +262,20 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           }))
           expect((yield* stored).slice(0, 8)).toEqual([...numbers(4), ...numbers(4).map((n) => n + 10)])
           expect((yield* wire).filter((line) => line === "1 getMore").length).toBeGreaterThanOrEqual(1)
-        }))))
+        }))
+      ))
 
-    it.effect("for a refresh of the session in the body", (context) =>
-      inPlace(context, ({ insert, monitor, stored }) =>
+    it.effect("for a refresh of the session in the body", () =>
+      inPlace(({ insert, monitor, stored }) =>
         noDeadlock(Effect.gen(function*() {
           yield* Transaction.run(Effect.zipRight(insert(1), Effect.flatMap(Session.Session, ({ refresh }) => refresh)))
           expect(yield* monitor.named("refreshSessions")).toHaveLength(1)
           expect(yield* stored).toEqual([1])
-        }))))
+        }))
+      ))
 
-    it.effect("for an effect that has stepped out and uses the session's value all the same: SessionBusy", (context) =>
-      inPlace(context, (place) =>
+    it.effect("for an effect that has stepped out and uses the session's value all the same: SessionBusy", () =>
+      inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           const session = yield* Monitor.session(place)
           const insert = session.use((driverSession) => place.items.insertOne({ _id: 2 }, { session: driverSession }))
@@ -269,10 +284,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(error).toMatchObject({ _tag: "SessionBusy", operation: "use" })
           expect(yield* place.wire).toEqual(["1 insert start", "1 commitTransaction"])
           expect(yield* place.stored).toEqual([1])
-        }))))
+        }))
+      ))
 
-    it.effect("for a transaction of its own that uses the outer session's value: that joins the outer one", (context) =>
-      inPlace(context, ({ insert, items, stored, wire }) =>
+    it.effect("for a transaction of its own that uses the outer session's value: that joins the outer one", () =>
+      inPlace(({ insert, items, stored, wire }) =>
         noDeadlock(Effect.gen(function*() {
           const { hooks, register } = witness()
           const body = Effect.gen(function*() {
@@ -286,10 +302,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([2])
           expect(yield* wire).toEqual(["1 insert start", "2 insert start", "1 commitTransaction", "2 abortTransaction"])
           expect(hooks).toEqual(["onRollback"])
-        }))))
+        }))
+      ))
 
-    it.effect("for a hook that uses the session, which is free again", (context) =>
-      inPlace(context, (place) =>
+    it.effect("for a hook that uses the session, which is free again", () =>
+      inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           const session = yield* Monitor.session(place)
           const insert = session.use((driverSession) => place.items.insertOne({ _id: 2 }, { session: driverSession }))
@@ -299,6 +316,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           )
           expect(yield* place.stored).toEqual([1, 2])
           expect(yield* place.wire).toEqual(["1 insert start", "1 commitTransaction"])
-        }))))
+        }))
+      ))
   })
 })

@@ -2,7 +2,6 @@ import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Runtime from "effect/Runtime"
-import type { TestContext } from "vitest"
 import * as Monitor from "../support/monitor.js"
 import { type Tally, tally } from "../support/tally.js"
 import * as TestServer from "../support/TestServer.js"
@@ -52,10 +51,9 @@ interface Place {
 
 layer(TestServer.own(), { excludeTestServices: true })((it) => {
   /** Runs a test in a world of its own. */
-  const inWorld = <A, E, R>(context: TestContext, test: (place: Place) => Effect.Effect<A, E, R>) =>
+  const inWorld = <A, E, R>(test: (place: Place) => Effect.Effect<A, E, R>) =>
     Monitor.withClient({}, (watched) =>
       Effect.gen(function*() {
-        yield* TestServer.needs(context, "failCommand")
         const { problems, runPromise, world } = yield* worldOf(watched)
         const check: Place["check"] = (property, numRuns) =>
           Effect.promise(async () => {
@@ -76,8 +74,8 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
   describe("L9 to L13: a workflow ends as a model without a server says", () => {
     it.effect(
       "whatever 400 random ones join, nest, lose, repeat, recover from, stop and put off",
-      (context) =>
-        inWorld(context, ({ check }) =>
+      () =>
+        inWorld(({ check }) =>
           Effect.gen(function*() {
             const seen = yield* check(({ ensureNone, run, seen }) =>
               FastCheck.asyncProperty(Workflows.arbitrary, async (workflow) => {
@@ -93,11 +91,12 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
             expect(seen.of("keys written"), "keys written").toBeGreaterThan(400)
             expect(seen.of("hooks run"), "hooks run").toBeGreaterThan(20)
             expect(seen.of("attempts repeated"), "attempts repeated").toBeGreaterThan(40)
-          }))
+          })
+        )
     )
 
-    it.effect("one that fails at once with others is repeated, although these are interrupted for it", (context) =>
-      inWorld(context, ({ world }) =>
+    it.effect("one that fails at once with others is repeated, although these are interrupted for it", () =>
+      inWorld(({ world }) =>
         Effect.gen(function*() {
           const write = (fault?: Workflows.Fault): Workflows.Step => ({ _tag: "Write", collection: "left", fault })
           const workflow: Workflows.Workflow = {
@@ -112,11 +111,12 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
           const observed = yield* WorkflowRun.run(world, workflow, 0)
           expect(observed.result).toBe("Success")
           expect([...observed.written]).toEqual([["left:0.0", 1], ["left:0.1", 1], ["left:0.2", 1]])
-        })))
+        })
+      ))
 
     for (const session of ["its own session", "no session"]) {
-      it.effect(`one inside that fails after its commit, in ${session}, does not repeat the one around it`, (context) =>
-        inWorld(context, ({ world }) =>
+      it.effect(`one inside that fails after its commit, in ${session}, does not repeat the one around it`, () =>
+        inWorld(({ world }) =>
           Effect.gen(function*() {
             const thrown: Workflows.Step = {
               _tag: "Write",
@@ -140,13 +140,14 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
             const observed = yield* WorkflowRun.run(world, workflow, 0)
             expect(observed.result).toBe(session === "no session" ? "Direct" : "MongoError")
             expect([...observed.written.values()]).toEqual([1])
-          })))
+          })
+        ))
     }
 
     it.effect(
       "whenever 150 random ones are interrupted: as one that the model interrupts at some moment",
-      (context) =>
-        inWorld(context, ({ check }) =>
+      () =>
+        inWorld(({ check }) =>
           Effect.gen(function*() {
             const seen = yield* check(({ ensureNone, run, seen }) =>
               FastCheck.asyncProperty(
@@ -159,7 +160,8 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
                 }
               ), 150)
             expect(seen.of("Interrupted"), "workflows that were interrupted").toBeGreaterThan(30)
-          }))
+          })
+        )
     )
   })
 })

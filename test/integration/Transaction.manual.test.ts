@@ -90,8 +90,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     for (const from of Object.keys(ways) as ReadonlyArray<keyof typeof ways>) {
       for (const [action, outcome] of Object.entries(table[from]) as ReadonlyArray<[Action, Outcome]>) {
         const leads = "refused" in outcome ? `is refused: ${outcome.refused}` : `leads to ${outcome.to}`
-        it.effect(`${from}: ${action} ${leads}`, (context) =>
-          inPlace(context, (place) =>
+        it.effect(`${from}: ${action} ${leads}`, () =>
+          inPlace((place) =>
             Session.scoped(Effect.gen(function*() {
               yield* Effect.forEach(ways[from], (step) => act(place, step))
               const state = yield* Transaction.state
@@ -111,12 +111,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
                 expect(yield* Transaction.state).toBe(outcome.to)
                 expect((yield* place.wire).slice(before)).toEqual(outcome.sends)
               }
-            }))))
+            }))
+          ))
       }
     }
 
-    it.effect("an empty transaction sends nothing at all, be it committed or aborted", (context) =>
-      inPlace(context, (place) =>
+    it.effect("an empty transaction sends nothing at all, be it committed or aborted", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const empty = Effect.zipRight(Transaction.start(), Transaction.commit).pipe(
             Effect.zipRight(Transaction.start()),
@@ -124,12 +125,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           )
           yield* Session.scoped(empty)
           expect(yield* place.monitor.commands).toEqual([])
-        })))
+        })
+      ))
   })
 
   describe("start", () => {
-    it.effect("refuses invalid options, all of them, and starts nothing", (context) =>
-      inPlace(context, () =>
+    it.effect("refuses invalid options, all of them, and starts nothing", () =>
+      inPlace(() =>
         Session.scoped(Effect.gen(function*() {
           const failure = yield* Effect.flip(Transaction.start({ writeConcern: 0, timeout: -1 }))
           expect(failure._tag === "SessionMisconfigured" && failure.issues.map(({ path }) => path[0]).sort()).toEqual([
@@ -137,10 +139,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             "writeConcern"
           ])
           expect(yield* Transaction.state).toBe("none")
-        }))))
+        }))
+      ))
 
-    it.effect("takes its options, and where they say nothing those of the session", (context) =>
-      inPlace(context, (place) =>
+    it.effect("takes its options, and where they say nothing those of the session", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* Transaction.start({ writeConcern: "majority" }).pipe(
             Effect.zipRight(place.insert(1)),
@@ -152,12 +155,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const [insert, commit] = yield* place.monitor.commands
           expect(insert?.command["readConcern"]).toMatchObject({ level: "snapshot" })
           expect(commit?.command).toMatchObject({ writeConcern: { w: "majority" }, maxTimeMS: 7000 })
-        })))
+        })
+      ))
   })
 
   describe("commit", () => {
-    it.effect("may be repeated when its result was unknown; then it waits for a majority, and the hooks run once", (context) =>
-      inPlace(context, (place) =>
+    it.effect("may be repeated when its result was unknown; then it waits for a majority, and the hooks run once", () =>
+      inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* Transaction.start()
@@ -176,10 +180,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             "1 commitTransaction w:majority"
           ])
           expect(yield* place.stored).toEqual([1])
-        }))))
+        }))
+      ))
 
-    it.effect("that the server refuses for good rolls back", (context) =>
-      inPlace(context, (place) =>
+    it.effect("that the server refuses for good rolls back", () =>
+      inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* Transaction.start()
@@ -187,10 +192,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* place.failing({ failCommands: ["commitTransaction"], errorCode: 257, errorLabels: [] })
           expect(yield* Effect.flip(Transaction.commit)).toMatchObject({ reason: "TransactionTooLarge" })
           expect(lines).toEqual(["beforeCommit", "onRollback"])
-        }))))
+        }))
+      ))
 
-    it.effect("is not cut short by an interruption, and the hooks run", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is not cut short by an interruption, and the hooks run", () =>
+      inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* Transaction.start()
@@ -202,12 +208,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(lines).toEqual(["beforeCommit", "onCommit"])
           expect(yield* Transaction.state).toBe("committed")
           expect(yield* place.stored).toEqual([1])
-        }))))
+        }))
+      ))
   })
 
   describe("a run in a session with a transaction that was started by hand", () => {
-    it.effect("joins it: it neither commits nor aborts, and its hooks wait for whoever does", (context) =>
-      inPlace(context, (place) =>
+    it.effect("joins it: it neither commits nor aborts, and its hooks wait for whoever does", () =>
+      inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* Transaction.start()
@@ -218,20 +225,22 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Transaction.commit
           expect(lines).toEqual(["beforeCommit 1", "beforeCommit 2", "onCommit 1", "onCommit 2"])
           expect(yield* place.wire).toEqual(["1 insert start", "1 insert", "1 commitTransaction"])
-        }))))
+        }))
+      ))
 
-    it.effect("is a part of it: forbidden with never, and refused with other options", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is a part of it: forbidden with never, and refused with other options", () =>
+      inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
           yield* Transaction.start({ readConcern: "majority" })
           const never = Transaction.run(place.insert(1), { propagation: "never" })
           expect(yield* Effect.flip(never)).toMatchObject({ _tag: "TransactionForbidden" })
           const other = Transaction.run(place.insert(1), { readConcern: "local" })
           expect(yield* Effect.flip(other)).toMatchObject({ _tag: "IncompatibleJoin", options: ["readConcern"] })
-        }))))
+        }))
+      ))
 
-    it.effect("that failed after an operation dooms it: the commit aborts", (context) =>
-      inPlace(context, (place) =>
+    it.effect("that failed after an operation dooms it: the commit aborts", () =>
+      inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* Transaction.start()
@@ -242,10 +251,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(lines).toEqual(["onRollback"])
           expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
           expect(yield* Transaction.state).toBe("aborted")
-        }))))
+        }))
+      ))
 
-    it.effect("that waited for its turn while another fiber started it joins it, too", (context) =>
-      inPlace(context, (place) =>
+    it.effect("that waited for its turn while another fiber started it joins it, too", () =>
+      inPlace((place) =>
         Session.scoped(noDeadlock(Effect.gen(function*() {
           const session = yield* Session.Session
           const release = yield* Deferred.make<void>()
@@ -262,11 +272,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Transaction.state).toBe("inProgress")
           yield* Transaction.abort
           expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
-        })))))
+        })))
+      ))
   })
 
-  it.effect("a session that is released with a transaction open aborts it, and runs what was put off", (context) =>
-    inPlace(context, (place) =>
+  it.effect("a session that is released with a transaction open aborts it, and runs what was put off", () =>
+    inPlace((place) =>
       Effect.gen(function*() {
         const { hooks, lines } = notebook()
         yield* Session.scoped(Effect.zipRight(
@@ -276,10 +287,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         expect(lines).toEqual(["onRollback"])
         expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
         expect(yield* place.stored).toEqual([])
-      })))
+      })
+    ))
 
-  it.effect("operations of any fiber belong to it, and of no other session", (context) =>
-    inPlace(context, (place) =>
+  it.effect("operations of any fiber belong to it, and of no other session", () =>
+    inPlace((place) =>
       Session.scoped(Effect.gen(function*() {
         yield* Transaction.start()
         yield* Effect.all([place.insert(1), Session.scoped(place.insert(2)), place.insert(3)], {
@@ -288,5 +300,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         yield* Transaction.abort
         expect(yield* place.stored).toEqual([2])
         expect(Option.isNone(yield* Effect.serviceOption(Transaction.Transaction))).toBe(true)
-      }))))
+      }))
+    ))
 })

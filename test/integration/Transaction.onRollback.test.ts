@@ -12,17 +12,18 @@ import { inPlace } from "../support/transactions.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("onRollback", () => {
-    it.effect("onRollback runs when the body fails; the others do not", (context) =>
-      inPlace(context, (place) =>
+    it.effect("onRollback runs when the body fails; the others do not", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const body = hooks().pipe(Effect.zipRight(place.insert(1)), Effect.zipRight(Effect.fail("no")))
           expect(yield* Effect.flip(Transaction.run(body))).toBe("no")
           expect(lines).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("it runs when the body dies, and after the abort", (context) =>
-      inPlace(context, (place) =>
+    it.effect("it runs when the body dies, and after the abort", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const sent: Array<ReadonlyArray<string>> = []
           const look = Effect.map(place.wire, (lines) => void sent.push(lines))
@@ -33,10 +34,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const exit = yield* Effect.exit(Transaction.run(body))
           expect(Exit.isFailure(exit) && Cause.isDie(exit.cause)).toBe(true)
           expect(sent).toEqual([["1 insert start", "1 abortTransaction"]])
-        })))
+        })
+      ))
 
-    it.effect("it runs when the body is interrupted, before the interruption is over", (context) =>
-      inPlace(context, (place) =>
+    it.effect("it runs when the body is interrupted, before the interruption is over", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const begun = yield* Deferred.make<void>()
@@ -49,10 +51,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Deferred.await(begun)
           yield* Fiber.interrupt(fiber)
           expect(lines).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("it runs after rollbackOnly, though the run succeeds", (context) =>
-      inPlace(context, (place) =>
+    it.effect("it runs after rollbackOnly, though the run succeeds", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const body = hooks().pipe(
@@ -63,10 +66,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Transaction.run(body)).toBe("value")
           expect(lines).toEqual(["onRollback"])
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("it runs when the run was given up: that of the last attempt, once", (context) =>
-      inPlace(context, (place) =>
+    it.effect("it runs when the run was given up: that of the last attempt, once", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* place.transientOn(["insert"], 3)
@@ -76,10 +80,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const failure = yield* Effect.flip(Transaction.run(body, { retry: Schedule.recurs(1) }))
           expect(failure).toMatchObject({ _tag: "TransactionAborted", attempts: 2 })
           expect(lines).toEqual(["onRollback 2"])
-        })))
+        })
+      ))
 
-    it.effect("it runs when the whole is doomed", (context) =>
-      inPlace(context, (place) =>
+    it.effect("it runs when the whole is doomed", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const body = hooks().pipe(
@@ -89,30 +94,33 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Effect.flip(Transaction.run(body))).toMatchObject({ _tag: "TransactionDoomed" })
           // beforeCommit would only find the transaction closed
           expect(lines).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("it runs when the server refuses the commit for good", (context) =>
-      inPlace(context, (place) =>
+    it.effect("it runs when the server refuses the commit for good", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* place.failing({ failCommands: ["commitTransaction"], errorCode: 257, errorLabels: [] })
           const failure = yield* Effect.flip(Transaction.run(Effect.zipRight(hooks(), place.insert(1))))
           expect(failure).toMatchObject({ _tag: "MongoError", reason: "TransactionTooLarge" })
           expect(lines).toEqual(["beforeCommit", "onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("neither kind runs when it is not known whether the transaction was committed", (context) =>
-      inPlace(context, (place) =>
+    it.effect("neither kind runs when it is not known whether the transaction was committed", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           yield* place.lostCommit(1, 79)
           const failure = yield* Effect.flip(Transaction.run(Effect.zipRight(hooks(), place.insert(1))))
           expect(failure).toMatchObject({ _tag: "CommitUnknown" })
           expect(lines).toEqual(["beforeCommit"])
-        })))
+        })
+      ))
 
-    it.effect("interrupted in the wait for the next attempt, that of the last attempt runs", (context) =>
-      inPlace(context, (place) =>
+    it.effect("interrupted in the wait for the next attempt, that of the last attempt runs", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const waiting = yield* Deferred.make<void>()
@@ -124,6 +132,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Deferred.await(waiting)
           yield* Fiber.interrupt(fiber)
           expect(lines).toEqual(["onRollback"])
-        })))
+        })
+      ))
   })
 })

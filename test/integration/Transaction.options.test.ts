@@ -32,8 +32,8 @@ const concern = { w: 1, j: true, wtimeout: 4000 }
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("invalid options", () => {
-    it.effect("are refused before anything is sent, all of them, whatever the propagation", (context) =>
-      inPlace(context, (place) =>
+    it.effect("are refused before anything is sent, all of them, whatever the propagation", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const invalid = { writeConcern: 0, maxCommitTime: -1, readConcern: "linearizable" as never }
           const run = Transaction.run(place.insert(1), invalid)
@@ -50,12 +50,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             issues: [{ path: ["propagation"] }]
           })
           expect(yield* place.monitor.commands).toEqual([])
-        })))
+        })
+      ))
   })
 
   describe("on the wire", () => {
-    it.effect("the read concern goes with the first command, the write concern and the time limit with the commit", (context) =>
-      inPlace(context, (place) =>
+    it.effect("the read concern goes with the first command, the write concern and the time limit with the commit", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* Transaction.run(Effect.zipRight(place.insert(1), place.insert(2)), options)
           expect(yield* carried(place)).toEqual([
@@ -63,26 +64,29 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             { name: "insert" },
             { name: "commitTransaction", writeConcern: concern, maxTimeMS: 3000 }
           ])
-        })))
+        })
+      ))
 
-    it.effect("the abort has the write concern, too, but no time limit", (context) =>
-      inPlace(context, (place) =>
+    it.effect("the abort has the write concern, too, but no time limit", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* Transaction.run(Effect.zipRight(place.insert(1), Transaction.rollbackOnly), options)
           expect((yield* carried(place)).at(-1)).toEqual({ name: "abortTransaction", writeConcern: concern })
-        })))
+        })
+      ))
 
-    it.effect("every attempt starts with them", (context) =>
-      inPlace(context, (place) =>
+    it.effect("every attempt starts with them", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* place.transientOn(["insert"])
           yield* Transaction.run(place.insert(1), { ...options, retry: Schedule.recurs(1) })
           const inserts = (yield* carried(place)).filter(({ name }) => name === "insert")
           expect(inserts.map(({ level }) => level)).toEqual(["majority", "majority"])
-        })))
+        })
+      ))
 
-    it.effect("a write concern without a time limit gets none of the driver's own, until the commit is repeated", (context) =>
-      inPlace(context, (place) =>
+    it.effect("a write concern without a time limit gets none of the driver's own, until the commit is repeated", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const concerns = Effect.map(carried(place), (seen) =>
             seen.flatMap(({ writeConcern }) => writeConcern === undefined ? [] : [writeConcern]))
@@ -102,28 +106,31 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Session.scoped()
           )
           expect(yield* concerns).toEqual([{ w: 1 }, { w: "majority", wtimeout: 10_000 }])
-        })))
+        })
+      ))
 
-    it.effect("none of them goes where none was set", (context) =>
-      inPlace(context, (place) =>
+    it.effect("none of them goes where none was set", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* Transaction.run(place.insert(1))
           expect(yield* carried(place)).toEqual([{ name: "insert" }, { name: "commitTransaction" }])
-        })))
+        })
+      ))
 
-    it.effect("a read with another read preference is refused by the driver; writes go to the primary as ever", (context) =>
-      inPlace(context, (place) =>
+    it.effect("a read with another read preference is refused by the driver; writes go to the primary as ever", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const read = Transaction.run(place.count, { readPreference: "secondary" })
           expect(yield* Effect.flip(read)).toMatchObject({ _tag: "MongoError", reason: "TransactionMisuse" })
           yield* Transaction.run(place.insert(1), { readPreference: "secondary" })
           expect(yield* carried(place)).toEqual([{ name: "insert" }, { name: "commitTransaction" }])
-        })))
+        })
+      ))
   })
 
   describe("what the run leaves out", () => {
-    it.effect("comes from the session's default transaction options, field by field", (context) =>
-      inPlace(context, (place) =>
+    it.effect("comes from the session's default transaction options, field by field", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* Transaction.run(place.insert(1), { readConcern: "snapshot" }).pipe(
             Session.scoped({ defaultTransactionOptions: options })
@@ -132,17 +139,19 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             { name: "insert", level: "snapshot" },
             { name: "commitTransaction", writeConcern: concern, maxTimeMS: 3000 }
           ])
-        })))
+        })
+      ))
 
-    it.effect("comes from those of the session that is opened for the run", (context) =>
-      inPlace(context, (place) =>
+    it.effect("comes from those of the session that is opened for the run", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* Transaction.run(place.insert(1), { session: { defaultTransactionOptions: options } })
           expect((yield* carried(place)).at(-1)).toMatchObject({ writeConcern: concern, maxTimeMS: 3000 })
-        })))
+        })
+      ))
 
-    it.effect("comes from the client after that", (context) =>
-      inPlace(context, (place) =>
+    it.effect("comes from the client after that", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const seen = yield* Effect.zipRight(
             place.insert(1),

@@ -28,8 +28,8 @@ const twice = [...once, "2 insert start", "2 commitTransaction"]
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a body that fails", () => {
-    it.effect("with an error of its own is rolled back, though the abort was lost with its connection", (context) =>
-      inPlace(context, ({ closeConnectionOn, insert, items, wire }) =>
+    it.effect("with an error of its own is rolled back, though the abort was lost with its connection", () =>
+      inPlace(({ closeConnectionOn, insert, items, wire }) =>
         Effect.gen(function*() {
           yield* closeConnectionOn(["abortTransaction"], 2)
           const error = yield* Effect.flip(Transaction.run(Effect.zipRight(insert(1), Effect.fail("no"))))
@@ -38,10 +38,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* wire).toEqual([...once, "1 abortTransaction", "1 abortTransaction"])
           // A transaction that were still open would have the document.
           yield* noDeadlock(Effect.promise(() => items.insertOne({ _id: 1 })))
-        })))
+        })
+      ))
 
-    it.effect("with an error of its own is rolled back, and its error passed on as it is", (context) =>
-      inPlace(context, ({ insert, stored, wire }) =>
+    it.effect("with an error of its own is rolled back, and its error passed on as it is", () =>
+      inPlace(({ insert, stored, wire }) =>
         Effect.gen(function*() {
           const item = {}
           const { hooks, register } = witness()
@@ -52,26 +53,29 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(yield* wire).toEqual(once)
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("before it has sent anything leaves nothing to abort", (context) =>
-      inPlace(context, ({ wire }) =>
+    it.effect("before it has sent anything leaves nothing to abort", () =>
+      inPlace(({ wire }) =>
         Effect.gen(function*() {
           expect(yield* Effect.flip(Transaction.run(Effect.fail("no")))).toBe("no")
           expect(yield* wire).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("before it has sent anything aborts no other in its session, though that has lost a connection", (context) =>
-      inPlace(context, ({ closeConnectionOn, insert, monitor }) =>
+    it.effect("before it has sent anything aborts no other in its session, though that has lost a connection", () =>
+      inPlace(({ closeConnectionOn, insert, monitor }) =>
         Effect.gen(function*() {
           yield* closeConnectionOn(["insert"])
           yield* insert(1)
           expect(yield* Effect.flip(Transaction.run(Effect.fail("no")))).toBe("no")
           expect(yield* monitor.named("abortTransaction")).toEqual([])
-        }).pipe(Session.scoped())))
+        }).pipe(Session.scoped())
+      ))
 
-    it.effect("is aborted, though that was lost with its connection and the next attempt sends nothing", (context) =>
-      inPlace(context, ({ closeConnectionOn, insert, items, wire }) =>
+    it.effect("is aborted, though that was lost with its connection and the next attempt sends nothing", () =>
+      inPlace(({ closeConnectionOn, insert, items, wire }) =>
         Effect.gen(function*() {
           yield* closeConnectionOn(["abortTransaction"], 2)
           let runs = 0
@@ -79,10 +83,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Transaction.run(Effect.suspend(() => runs++ === 0 ? first : Effect.void))
           expect(yield* wire).toEqual([...once, "1 abortTransaction", "1 abortTransaction"])
           yield* noDeadlock(Effect.promise(() => items.insertOne({ _id: 1 })))
-        })))
+        })
+      ))
 
-    it.effect("for a reason that may go away is run again from its beginning", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("for a reason that may go away is run again from its beginning", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"])
           const { hooks, register } = witness()
@@ -96,10 +101,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual(twice)
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("again and again is given up when the schedule has no more attempts", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("again and again is given up when the schedule has no more attempts", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"], 10)
           const { hooks, register } = witness()
@@ -116,10 +122,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(yield* wire).toEqual([...once, "2 insert start", "2 abortTransaction", ...third])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("again and again is given up when another attempt would come too late", (context) =>
-      inPlace(context, ({ insert, stored, transientOn }) =>
+    it.effect("again and again is given up when another attempt would come too late", () =>
+      inPlace(({ insert, stored, transientOn }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"], 1000)
           const retry = Schedule.spaced("200 millis")
@@ -133,10 +140,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(Duration.lessThanOrEqualTo(error.elapsed, time)).toBe(true)
           expect(Duration.toMillis(error.elapsed)).toBeGreaterThanOrEqual(800)
           expect(yield* stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("with a defect is rolled back at once, whatever it had seen, and stays that defect", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("with a defect is rolled back at once, whatever it had seen, and stays that defect", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"])
           const bug = Symbol("a bug")
@@ -147,10 +155,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(yield* wire).toEqual(once)
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("by interruption is rolled back at once, whatever it had seen", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("by interruption is rolled back at once, whatever it had seen", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"])
           const { hooks, register } = witness()
@@ -160,12 +169,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(yield* wire).toEqual(once)
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
   })
 
   describe("a body that succeeds", () => {
-    it.effect("is committed, in one session, under one transaction number, with one beginning", (context) =>
-      inPlace(context, ({ count, insert, monitor, stored, wire }) =>
+    it.effect("is committed, in one session, under one transaction number, with one beginning", () =>
+      inPlace(({ count, insert, monitor, stored, wire }) =>
         Effect.gen(function*() {
           const { hooks, register } = witness()
           const seen = yield* Transaction.run(
@@ -178,37 +188,41 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(new Set(sent.map(({ command }) => String(command["txnNumber"]))).size).toBe(1)
           expect(sent.every(({ command }) => command["autocommit"] === false)).toBe(true)
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("without having sent anything has nothing to commit", (context) =>
-      inPlace(context, ({ wire }) =>
+    it.effect("without having sent anything has nothing to commit", () =>
+      inPlace(({ wire }) =>
         Effect.gen(function*() {
           const { hooks, register } = witness()
           expect(yield* Transaction.run(Effect.as(register, "nothing"))).toBe("nothing")
           expect(yield* wire).toEqual([])
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("having swallowed a failure that may go away is run again", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("having swallowed a failure that may go away is run again", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"])
           yield* Transaction.run(Effect.ignore(insert(1)))
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual(twice)
-        })))
+        })
+      ))
 
-    it.effect("having swallowed such a failure each time is given up", (context) =>
-      inPlace(context, ({ insert, transientOn, wire }) =>
+    it.effect("having swallowed such a failure each time is given up", () =>
+      inPlace(({ insert, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"], 10)
           const error = yield* Effect.flip(Transaction.run(Effect.ignore(insert(1)), { retry: Schedule.stop }))
           expect(error).toMatchObject({ _tag: "TransactionAborted", attempts: 1 })
           expect(yield* wire).toEqual(once)
-        })))
+        })
+      ))
 
-    it.effect("having swallowed any other failure of the server is not committed, but TransactionDoomed", (context) =>
-      inPlace(context, ({ insert, stored, wire }) =>
+    it.effect("having swallowed any other failure of the server is not committed, but TransactionDoomed", () =>
+      inPlace(({ insert, stored, wire }) =>
         Effect.gen(function*() {
           const { hooks, register } = witness()
           const body = Effect.zipRight(register, Effect.zipRight(insert(1), Effect.ignore(insert(1))))
@@ -218,10 +232,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(yield* wire).toEqual(["1 insert start", "1 insert", "1 abortTransaction"])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("having swallowed a failure that never reached the server is committed", (context) =>
-      inPlace(context, ({ insert, items, stored, wire }) =>
+    it.effect("having swallowed a failure that never reached the server is committed", () =>
+      inPlace(({ insert, items, stored, wire }) =>
         Effect.gen(function*() {
           const refused = Effect.flip(Session.use((session) => items.insertOne(circular(2), { session })))
           const error = yield* Transaction.run(Effect.zipRight(insert(1), refused))
@@ -229,18 +244,20 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([1])
           // The driver reports a command before it encodes it; the second insert was never sent.
           expect(yield* wire).toEqual(["1 insert start", "1 insert", "1 commitTransaction"])
-        })))
+        })
+      ))
 
-    it.effect("having swallowed such a failure before anything reached the server is committed, too", (context) =>
-      inPlace(context, ({ insert, items, stored }) =>
+    it.effect("having swallowed such a failure before anything reached the server is committed, too", () =>
+      inPlace(({ insert, items, stored }) =>
         Effect.gen(function*() {
           const refused = Effect.flip(Session.use((session) => items.insertOne(circular(2), { session })))
           yield* Transaction.run(Effect.zipRight(refused, insert(1)), { retry: Schedule.recurs(2) })
           expect(yield* stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("having asked for it is rolled back, and its value returned, whatever it had seen", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("having asked for it is rolled back, and its value returned, whatever it had seen", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"])
           const { hooks, register } = witness()
@@ -249,12 +266,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(yield* wire).toEqual(once)
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
   })
 
   describe("a body that has ended the transaction by hand", () => {
-    it.effect("with a commit keeps what it commits, although it then fails for a reason that may go away", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("with a commit keeps what it commits, although it then fails for a reason that may go away", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           const { hooks, register } = witness()
           const body = Effect.gen(function*() {
@@ -268,10 +286,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual(["1 insert start", "1 commitTransaction", "1 commitTransaction w:majority"])
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("with a commit whose answer is lost returns its value; no hook runs", (context) =>
-      inPlace(context, ({ insert, lostCommit, wire }) =>
+    it.effect("with a commit whose answer is lost returns its value; no hook runs", () =>
+      inPlace(({ insert, lostCommit, wire }) =>
         Effect.gen(function*() {
           yield* lostCommit(2)
           const { hooks, register } = witness()
@@ -280,10 +299,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect("labels" in error && error.labels).toContain(Label.UnknownTransactionCommitResult)
           expect(yield* wire).toEqual(["1 insert start", "1 commitTransaction", "1 commitTransaction w:majority"])
           expect(hooks).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("with a commit that is refused returns its value, and counts as rolled back", (context) =>
-      inPlace(context, ({ failing, insert, stored, wire }) =>
+    it.effect("with a commit that is refused returns its value, and counts as rolled back", () =>
+      inPlace(({ failing, insert, stored, wire }) =>
         Effect.gen(function*() {
           yield* failing({ failCommands: ["commitTransaction"], errorCode: 257, errorLabels: [] })
           const { hooks, register } = witness()
@@ -292,10 +312,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect((yield* wire).slice(0, 2)).toEqual(["1 insert start", "1 commitTransaction"])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("with a commit that is refused for a reason that may go away is run again if it fails with that", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("with a commit that is refused for a reason that may go away is run again if it fails with that", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["commitTransaction"])
           yield* Transaction.run(Effect.zipRight(insert(1), Transaction.commit))
@@ -304,11 +325,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ...["1 insert start", "1 commitTransaction"],
             ...["2 insert start", "2 commitTransaction"]
           ])
-        })))
+        })
+      ))
 
     for (const end of ["succeeds", "fails with an error of its own"] as const) {
-      it.effect(`with an abort, and then ${end}, has its result returned`, (context) =>
-        inPlace(context, ({ insert, stored, wire }) =>
+      it.effect(`with an abort, and then ${end}, has its result returned`, () =>
+        inPlace(({ insert, stored, wire }) =>
           Effect.gen(function*() {
             const { hooks, register } = witness()
             const last = end === "succeeds" ? Effect.succeed("result") : Effect.fail("result")
@@ -317,17 +339,19 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             expect(yield* stored).toEqual([])
             expect(yield* wire).toEqual(once)
             expect(hooks).toEqual(["onRollback"])
-          })))
+          })
+        ))
     }
 
-    it.effect("with an abort is run again if it fails for a reason that may go away, and given up at last", (context) =>
-      inPlace(context, ({ insert, transientOn, wire }) =>
+    it.effect("with an abort is run again if it fails for a reason that may go away, and given up at last", () =>
+      inPlace(({ insert, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"], 10)
           const body = Effect.tapError(insert(1), () => Transaction.abort)
           const error = yield* Effect.flip(Transaction.run(body, { retry: Schedule.recurs(1) }))
           expect(error).toMatchObject({ _tag: "TransactionAborted", attempts: 2 })
           expect(yield* wire).toEqual([...once, "2 insert start", "2 abortTransaction"])
-        })))
+        })
+      ))
   })
 })

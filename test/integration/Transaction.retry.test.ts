@@ -26,17 +26,18 @@ const twice = [...once, "2 insert start", "2 commitTransaction"]
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a transient failure is retried", () => {
-    it.effect("when the body has turned it into an error of its own that tells nothing of it", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("when the body has turned it into an error of its own that tells nothing of it", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"])
           yield* Transaction.run(Effect.mapError(insert(1), () => new OrderFailed({})))
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual(twice)
-        })))
+        })
+      ))
 
-    it.effect("when it comes from elsewhere and is wrapped twice", (context) =>
-      inPlace(context, ({ client, insert, items, monitor, stored, transientOn, wire }) =>
+    it.effect("when it comes from elsewhere and is wrapped twice", () =>
+      inPlace(({ client, insert, items, monitor, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           // Not `find`: the server itself looks the session's transactions up with one, which would fail, too.
           yield* transientOn(["distinct"])
@@ -58,19 +59,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([1])
           const lines = (yield* wire).filter((line) => !line.startsWith("2 "))
           expect(lines).toEqual(["1 insert start", "1 abortTransaction", "3 insert start", "3 commitTransaction"])
-        })))
+        })
+      ))
 
-    it.effect("when a domain error wraps it", (context) =>
-      inPlace(context, ({ insert, stored, transientOn, wire }) =>
+    it.effect("when a domain error wraps it", () =>
+      inPlace(({ insert, stored, transientOn, wire }) =>
         Effect.gen(function*() {
           yield* transientOn(["insert"])
           yield* Transaction.run(Effect.mapError(insert(1), (cause) => new PaymentFailed({ cause })))
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual(twice)
-        })))
+        })
+      ))
 
-    it.effect("when the connection is closed under an operation", (context) =>
-      inPlace(context, ({ closeConnectionOn, count, insert, stored, wire }) =>
+    it.effect("when the connection is closed under an operation", () =>
+      inPlace(({ closeConnectionOn, count, insert, stored, wire }) =>
         Effect.gen(function*() {
           yield* closeConnectionOn(["insert"])
           yield* Transaction.run(Effect.zipRight(count, insert(1)))
@@ -83,7 +86,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             "2 insert",
             "2 commitTransaction"
           ])
-        })))
+        })
+      ))
 
     it.scoped("when no server was found for an operation", () =>
       Effect.gen(function*() {
@@ -126,8 +130,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       "an interruption": Cause.interrupt(Effect.runSync(Effect.fiberId))
     }
     for (const [kind, other] of Object.entries(mixed)) {
-      it.effect(`with ${kind}, and stays as it is`, (context) =>
-        inPlace(context, ({ insert, stored, transientOn, wire }) =>
+      it.effect(`with ${kind}, and stays as it is`, () =>
+        inPlace(({ insert, stored, transientOn, wire }) =>
           Effect.gen(function*() {
             yield* transientOn(["insert"])
             const body = Effect.catchAllCause(insert(1), (cause) => Effect.failCause(Cause.parallel(cause, other)))
@@ -138,13 +142,14 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             expect(Cause.isInterrupted(cause)).toBe(Cause.isInterrupted(other))
             expect(yield* stored).toEqual([])
             expect(yield* wire).toEqual(once)
-          })))
+          })
+        ))
     }
   })
 
   describe("a retry is told", () => {
-    it.effect("to onRetry, in the span and in the metrics, with attempt, step, reason and label", (context) =>
-      inPlace(context, ({ insert, lostCommit, transientOn }) =>
+    it.effect("to onRetry, in the span and in the metrics, with attempt, step, reason and label", () =>
+      inPlace(({ insert, lostCommit, transientOn }) =>
         Effect.gen(function*() {
           const retries: Array<Telemetry.Retry> = []
           const onRetry = (retry: Telemetry.Retry) =>
@@ -175,10 +180,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ...told.map((attributes) => ({ name: "retry", attributes })),
             { name: "committed", attributes: {} }
           ])
-        }).pipe(Effect.scoped)))
+        }).pipe(Effect.scoped)
+      ))
 
-    it.effect("in the body's own span where it runs, so that each attempt's operations are found below one", (context) =>
-      inPlace(context, ({ insert, transientOn }) =>
+    it.effect("in the body's own span where it runs, so that each attempt's operations are found below one", () =>
+      inPlace(({ insert, transientOn }) =>
         Effect.gen(function*() {
           const { spans, tracer } = recorder()
           yield* transientOn(["insert"])
@@ -190,10 +196,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ["part", "transaction"],
             ["commitTransaction admin", "transaction"]
           ])
-        })))
+        })
+      ))
 
-    it.effect("in a span only where a tracer is set, for one is dear to make", (context) =>
-      inPlace(context, () =>
+    it.effect("in a span only where a tracer is set, for one is dear to make", () =>
+      inPlace(() =>
         Effect.gen(function*() {
           const { spans, tracer } = recorder()
           const spanOfBody = Transaction.run(
@@ -203,7 +210,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Effect.withSpan(spanOfBody, "around")).toEqual(Option.some("around"))
           expect(yield* Effect.withTracer(spanOfBody, tracer)).toEqual(Option.some("transaction"))
           expect(spans.map(({ ended, name }) => [name, ended])).toEqual([["transaction", "success"]])
-        })))
+        })
+      ))
   })
 })
 

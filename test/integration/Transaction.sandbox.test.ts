@@ -17,18 +17,19 @@ const sessionId = Effect.map(Session.Session, ({ id }) => id.uuid)
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a sandbox that does not succeed", () => {
-    it.effect("fails with the failure of the effect as it is, and leaves nothing", (context) =>
-      inPlace(context, (place) =>
+    it.effect("fails with the failure of the effect as it is, and leaves nothing", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const body = hooks().pipe(Effect.zipRight(place.insert(1)), Effect.zipRight(Effect.fail("no" as const)))
           expect(yield* Effect.flip(Transaction.sandbox(body))).toBe("no")
           expect(lines).toEqual([])
           expect(yield* place.wire).toEqual(["1 insert start", "1 abortTransaction"])
-        })))
+        })
+      ))
 
-    it.effect("fails as a run does: invalid options, a snapshot session, a doomed body, attempts that ran out", (context) =>
-      inPlace(context, (place) =>
+    it.effect("fails as a run does: invalid options, a snapshot session, a doomed body, attempts that ran out", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const tag = <A, R>(effect: Effect.Effect<A, { readonly _tag: string }, R>) =>
             Effect.map(Effect.flip(effect), ({ _tag }) => _tag)
@@ -41,10 +42,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* place.transientOn(["insert"], 2)
           expect(yield* tag(Transaction.sandbox(place.insert(1), { retry: Schedule.recurs(1) })))
             .toBe("TransactionAborted")
-        })))
+        })
+      ))
 
-    it.effect("dies with the defect of the effect, and is interrupted with it", (context) =>
-      inPlace(context, (place) =>
+    it.effect("dies with the defect of the effect, and is interrupted with it", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const died = yield* Effect.exit(Transaction.sandbox(Effect.zipRight(place.insert(1), Effect.die("bug"))))
           expect(died).toEqual(Exit.die("bug"))
@@ -58,10 +60,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Deferred.await(begun)
           expect(Exit.isInterrupted(yield* Fiber.interrupt(fiber))).toBe(true)
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("refuses a commit by hand, which would make it real", (context) =>
-      inPlace(context, (place) =>
+    it.effect("refuses a commit by hand, which would make it real", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { value } = yield* Transaction.sandbox(
             Effect.zipRight(place.insert(1), Effect.flip(Transaction.commit))
@@ -71,12 +74,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect((yield* Transaction.sandbox(nested)).value).toMatchObject({ _tag: "InvalidInTransaction" })
           expect(yield* place.monitor.named("commitTransaction")).toEqual([])
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
   })
 
   describe("a sandbox that succeeds", () => {
-    it.effect("reads what it wrote, and leaves nothing of it behind", (context) =>
-      inPlace(context, (place) =>
+    it.effect("reads what it wrote, and leaves nothing of it behind", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           yield* Effect.promise(() => place.items.insertOne({ _id: 9 }))
           const before = yield* Metric.value(Metric.tagged(Telemetry.transactions, "outcome", "rolledBack"))
@@ -87,10 +91,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect((yield* place.wire).at(-1)).toBe("1 abortTransaction")
           const after = yield* Metric.value(Metric.tagged(Telemetry.transactions, "outcome", "rolledBack"))
           expect(after.count).toBe(before.count + 1)
-        })))
+        })
+      ))
 
-    it.effect("runs beforeCommit, and reports the hooks that would have run, in order, without running them", (context) =>
-      inPlace(context, (place) =>
+    it.effect("runs beforeCommit, and reports the hooks that would have run, in order, without running them", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks, lines } = notebook()
           const part = Transaction.run(Effect.zipRight(hooks(" of the part"), Effect.fail("early")))
@@ -104,19 +109,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(reported.map(({ moment }) => moment)).toEqual(["onCommit", "onRollback", "onCommit"])
           yield* Effect.forEach(reported, ({ effect }) => effect)
           expect(lines.slice(2)).toEqual(["onCommit 1", "onRollback of the part", "onCommit 2"])
-        })))
+        })
+      ))
 
-    it.effect("reports onRollback where the effect asks to be rolled back", (context) =>
-      inPlace(context, (place) =>
+    it.effect("reports onRollback where the effect asks to be rolled back", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks } = notebook()
           const body = hooks().pipe(Effect.zipRight(place.insert(1)), Effect.zipRight(Transaction.rollbackOnly))
           const { hooks: reported } = yield* Transaction.sandbox(body)
           expect(reported.map(({ moment }) => moment)).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
-    it.effect("reports hooks that cannot fail any more: what they fail with is logged", (context) =>
-      inPlace(context, (place) =>
+    it.effect("reports hooks that cannot fail any more: what they fail with is logged", () =>
+      inPlace((place) =>
         logged((entries) =>
           Effect.gen(function*() {
             const body = Effect.zipRight(Transaction.onCommit(Effect.fail("mail server down")), place.insert(1))
@@ -125,10 +132,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             yield* Effect.forEach(hooks, ({ effect }) => effect)
             expect(entries.map(({ annotations }) => annotations)).toEqual([{ moment: "onCommit" }])
           })
-        )))
+        )
+      ))
 
-    it.effect("is run again when it fails for a reason that may go away; the hooks are those of the last attempt", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is run again when it fails for a reason that may go away; the hooks are those of the last attempt", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { hooks } = notebook()
           const retries: Array<string> = []
@@ -145,10 +153,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(retries).toEqual(["body", "body"])
           expect(reported).toHaveLength(1)
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("takes into it what would be a transaction of its own", (context) =>
-      inPlace(context, (place) =>
+    it.effect("takes into it what would be a transaction of its own", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { value } = yield* Transaction.sandbox(Effect.gen(function*() {
             yield* Transaction.run(place.insert(1))
@@ -163,19 +172,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             "1 abortTransaction"
           ])
           expect(yield* place.stored).toEqual([])
-        })))
+        })
+      ))
 
-    it.effect("uses the ambient session, which is as good as new afterwards", (context) =>
-      inPlace(context, (place) =>
+    it.effect("uses the ambient session, which is as good as new afterwards", () =>
+      inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
           const { value } = yield* Transaction.sandbox(Effect.zipLeft(sessionId, place.insert(1)))
           expect(value).toBe(yield* sessionId)
           yield* Transaction.run(place.insert(1))
           expect(yield* place.stored).toEqual([1])
-        }))))
+        }))
+      ))
 
-    it.effect("inside another transaction it has a session of its own, and that one is committed", (context) =>
-      inPlace(context, (place) =>
+    it.effect("inside another transaction it has a session of its own, and that one is committed", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const ids = yield* Transaction.run(Effect.gen(function*() {
             yield* place.insert(1)
@@ -184,14 +195,16 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           }))
           expect(new Set(ids).size).toBe(2)
           expect(yield* place.stored).toEqual([1])
-        })))
+        })
+      ))
 
-    it.effect("lets an effect step out of it, whose operations then stay", (context) =>
-      inPlace(context, (place) =>
+    it.effect("lets an effect step out of it, whose operations then stay", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const alone = Effect.promise(() => place.items.insertOne({ _id: 2 }))
           yield* Transaction.sandbox(Effect.zipRight(place.insert(1), Transaction.outside(alone)))
           expect(yield* place.stored).toEqual([2])
-        })))
+        })
+      ))
   })
 })

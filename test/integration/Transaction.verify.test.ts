@@ -22,8 +22,8 @@ const answer = (isCommitted: boolean) => {
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a commit of unknown result", () => {
-    it.effect("that verifyCommit says happened is committed; the body is not run again", (context) =>
-      inPlace(context, ({ insert, lostCommit, stored, wire }) =>
+    it.effect("that verifyCommit says happened is committed; the body is not run again", () =>
+      inPlace(({ insert, lostCommit, stored, wire }) =>
         Effect.gen(function*() {
           yield* lostCommit(1, 79)
           const { asked, verifyCommit } = answer(true)
@@ -33,10 +33,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual(begun)
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("that verifyCommit says did not happen is aborted by session and number before the body runs again", (context) =>
-      inPlace(context, (place) =>
+    it.effect("that verifyCommit says did not happen is aborted by session and number before the body runs again", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { insert, monitor, stored, wire } = place
           yield* expired(place)
@@ -50,10 +51,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(abort?.outcome).toBe("succeeded")
           expect(abort?.command["$db"]).toBe("admin")
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("that verifyCommit says did not happen is committed when the server, asked to abort it, says it was", (context) =>
-      inPlace(context, ({ insert, lostCommit, stored, wire }) =>
+    it.effect("that verifyCommit says did not happen is committed when the server, asked to abort it, says it was", () =>
+      inPlace(({ insert, lostCommit, stored, wire }) =>
         Effect.gen(function*() {
           yield* lostCommit(1, 79)
           const { hooks, register } = witness()
@@ -61,10 +63,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual([...begun, "1 abortTransaction"])
           expect(hooks).toEqual(["onCommit"])
-        })))
+        })
+      ))
 
-    it.effect("that can neither be verified to have happened nor be aborted is CommitUnknown", (context) =>
-      inPlace(context, ({ failing, insert, wire }) =>
+    it.effect("that can neither be verified to have happened nor be aborted is CommitUnknown", () =>
+      inPlace(({ failing, insert, wire }) =>
         logged((entries) =>
           Effect.gen(function*() {
             yield* failing({ failCommands: ["commitTransaction", "abortTransaction"], mode: "alwaysOn", errorCode: 50 })
@@ -75,10 +78,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             expect(entries.map(({ annotations }) => annotations)).toEqual([{ problem: "TimedOut" }])
             expect(hooks).toEqual([])
           })
-        )))
+        )
+      ))
 
-    it.effect("that verifyCommit says did not happen is given up when the schedule has no more attempts", (context) =>
-      inPlace(context, (place) =>
+    it.effect("that verifyCommit says did not happen is given up when the schedule has no more attempts", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
           const { insert, stored, wire } = place
           yield* expired(place)
@@ -91,7 +95,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* stored).toEqual([])
           expect(yield* wire).toEqual([...begun, "1 abortTransaction"])
           expect(hooks).toEqual(["onRollback"])
-        })))
+        })
+      ))
 
     for (
       const [how, verifyCommit] of [
@@ -100,8 +105,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         ["is interrupted", Effect.interrupt]
       ] as const
     ) {
-      it.effect(`is CommitUnknown when verifyCommit ${how}, which is logged`, (context) =>
-        inPlace(context, (place) =>
+      it.effect(`is CommitUnknown when verifyCommit ${how}, which is logged`, () =>
+        inPlace((place) =>
           logged((entries) =>
             Effect.gen(function*() {
               const { insert, wire } = place
@@ -115,11 +120,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               ])
               expect(hooks).toEqual([])
             })
-          )))
+          )
+        ))
     }
 
-    it.effect("is verified outside of session and transaction; who has kept the session is refused at once", (context) =>
-      inPlace(context, (place) =>
+    it.effect("is verified outside of session and transaction; who has kept the session is refused at once", () =>
+      inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           const { insert, items, monitor } = place
           yield* expired(place)
@@ -142,6 +148,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Transaction.run(body, { verifyCommit })
           expect(seen).toEqual([Option.none(), Option.none(), "SessionBusy"])
           expect(yield* monitor.named("find")).toEqual([])
-        }))))
+        }))
+      ))
   })
 })

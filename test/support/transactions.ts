@@ -5,7 +5,6 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Collection } from "mongodb"
-import type { TestContext } from "vitest"
 import * as MongoClient from "../../src/MongoClient.js"
 import { Label, type MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
@@ -50,7 +49,6 @@ export interface Place extends Monitor.Watched {
 
 /** Runs a test in a place of its own; nothing may be left open afterwards, and no two commands of a session may meet. */
 export const inPlace = <A, E, R>(
-  context: TestContext,
   test: (place: Place) => Effect.Effect<A, E, R>,
   options: Partial<MongoClient.Options> = {}
 ): Effect.Effect<
@@ -64,11 +62,7 @@ export const inPlace = <A, E, R>(
       const other = yield* TestServer.driver()
       yield* Effect.promise(() => other.db(name).createCollection("items"))
       const items = watched.client.driver.db(name).collection<Item>("items")
-      const failing: Place["failing"] = (fail) =>
-        Effect.zipRight(
-          TestServer.needs(context, "failCommand"),
-          FailPoint.failCommand(other, { ...fail, appName: watched.appName })
-        )
+      const failing: Place["failing"] = (fail) => FailPoint.failCommand(other, { ...fail, appName: watched.appName })
       const result = yield* test({
         ...watched,
         items,
