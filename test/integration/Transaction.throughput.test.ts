@@ -14,8 +14,8 @@ import * as TestServer from "../support/TestServer.js"
 
 const accounts = 10
 const fibers = 16
-const perRound = 240
-const rounds = 11
+const perRound = 160
+const rounds = 7
 
 /** What one round took, and how often a body was run in it. */
 interface Taken {

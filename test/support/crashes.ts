@@ -9,6 +9,9 @@ import * as Processes from "./processes.js"
 /** The seed of the moments, so that a failure can be looked at again. */
 export const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
 
+/** How often a program is killed. Each run of the tests has other moments; more of them at once are for whoever asks. */
+export const count = Number(process.env["CRASHES"] ?? 5)
+
 /**
  * Starts a program again and again, each time killing it at a random moment of its work, and then once more, for as long
  * as it takes until it is done. Gives how far it had come at each crash.
@@ -19,7 +22,6 @@ export const crashing = <E, R>(
   program: URL,
   args: ReadonlyArray<string>,
   options: {
-    readonly crashes: number
     /** How far it has come when it is done. */
     readonly total: number
     readonly progress: Effect.Effect<number, E, R>
@@ -29,11 +31,11 @@ export const crashing = <E, R>(
 ): Effect.Effect<ReadonlyArray<number>, E, R> =>
   Effect.gen(function*() {
     const reached: Array<number> = []
-    for (let crash = 0; crash < options.crashes; crash++) {
+    for (let crash = 0; crash < count; crash++) {
       yield* Effect.scoped(Effect.gen(function*() {
         const before = yield* options.progress
         // As much is left to each of the crashes to come, and to the end.
-        const share = Math.floor((options.total - before) / (options.crashes - crash + 1))
+        const share = Math.floor((options.total - before) / (count - crash + 1))
         const goal = before + (yield* Random.nextIntBetween(1, Math.max(2, share)))
         const child = yield* Processes.start(program, args)
         yield* child.firstLine
