@@ -105,11 +105,14 @@ export const store = <C>(
     operation(target, write("updateOne"), (db, added) =>
       of(db, target).updateOne(
         { _id: name, owner },
-        { $set: fields, $currentDate: { updatedAt: true } },
+        { ...setting(fields), $currentDate: { updatedAt: true } },
         { ...added, ...options }
       )),
     ({ matchedCount }) => matchedCount === 0 ? new ConsumerReplaced({ consumer: name }) : Effect.void
   )
+
+// MongoDB before 5.0 refuses an operator with nothing in it.
+const setting = (fields: Driver.Document): Driver.Document => Object.keys(fields).length === 0 ? {} : { $set: fields }
 
 /** {@link store} by itself, again and again while the way to the server is broken. */
 export const storeAlone = <C>(

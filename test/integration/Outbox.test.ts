@@ -169,6 +169,24 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("sends no operator with nothing in it, which MongoDB 4.4 refuses", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Letters, deliver, delivered, flush, publish } = yield* letters(watched)
+          yield* Effect.forEach([1, 2], publish)
+          yield* Effect.forkScoped(Stream.runDrain(Letters.relay(deliver)))
+          yield* Monitor.until(Effect.sync(() => delivered.length), (count) => count === 2)
+          yield* publish(3)
+          yield* flush(deliver)
+          const updates = [
+            ...(yield* watched.monitor.named("update")).flatMap(({ command }) => command["updates"]),
+            ...(yield* watched.monitor.named("findAndModify")).map(({ command }) => ({ u: command["update"] }))
+          ]
+          expect(updates.length).toBeGreaterThan(6)
+          for (const { u } of updates) expect(Object.values(u)).not.toContainEqual({})
+        })
+      ))
+
     it.effect("delivers a message soon after it was published, without looking for it in vain", () =>
       onClient((watched) =>
         Effect.gen(function*() {
