@@ -30,13 +30,24 @@ export class Monitor extends Context.Tag("demo/Monitor")<Monitor, {
   /** Every command so far by its number, in the order of sending. */
   readonly commands: Map<number, Command>
   readonly connections: { taken: number; inUse: number }
+  /** The primaries that the client has found, one after the other. */
+  readonly primaries: Array<Primary>
 }>() {}
 
-export const layer = Layer.sync(Monitor, () => ({ commands: new Map(), connections: { taken: 0, inUse: 0 } }))
+export interface Primary {
+  readonly host: string
+  readonly since: number
+}
+
+export const layer = Layer.sync(Monitor, () => ({
+  commands: new Map(),
+  connections: { taken: 0, inUse: 0 },
+  primaries: []
+}))
 
 /** Watches a client for as long as it exists: also while it is being closed. */
 export const watch = (client: MongoClient.Service) =>
-  Effect.map(Monitor, ({ commands, connections }) => {
+  Effect.map(Monitor, ({ commands, connections, primaries }) => {
     const onEnd = ({ requestId }: { readonly requestId: number }, problem: Command["problem"]) => {
       const command = commands.get(requestId)
       if (command !== undefined) Object.assign(command, { ended: performance.now(), problem })
@@ -50,10 +61,17 @@ export const watch = (client: MongoClient.Service) =>
         connections.inUse++
       })
       .on("connectionCheckedIn", () => void connections.inUse--)
+      .on("serverDescriptionChanged", ({ address: host, newDescription }) => {
+        if (newDescription.type !== "RSPrimary" || primaries.at(-1)?.host === host) return
+        primaries.push({ host, since: performance.now() })
+      })
   })
 
 /** All commands so far. */
 export const commands = Effect.map(Monitor, ({ commands }) => [...commands.values()])
+
+/** The primaries so far. */
+export const primaries = Effect.map(Monitor, ({ primaries }) => [...primaries])
 
 /** Whether each of the commands, which are those of one session, was answered before the next one was sent. */
 export const areOneAtATime = (commands: ReadonlyArray<Command>): boolean =>

@@ -5,13 +5,13 @@ import * as Effect from "effect/Effect"
 export class Tally extends Effect.Service<Tally>()("demo/Tally", {
   sync: () => {
     const tally = {
-      /** Checkouts that have come to their end. */
-      done: 0,
-      /** How: `ordered`, or the tag of the error. */
-      ends: new Map<string, number>(),
+      /** What the customer of each order was told at the end: `ordered`, or the tag of the error. */
+      told: new Map<string, string>(),
       retries: new Array<Telemetry.Retry>(),
-      /** How often it was asked whether a commit had happened. */
-      verified: 0
+      /** What came of each question whether a commit had happened. */
+      verified: new Array<boolean>(),
+      /** When the primary was killed, for as long as no commit has succeeded since. */
+      downSince: undefined as number | undefined
     }
     const update = (change: () => unknown) =>
       Effect.sync(() => {
@@ -20,13 +20,17 @@ export class Tally extends Effect.Service<Tally>()("demo/Tally", {
       })
     return {
       now: update(() => {}),
-      ended: (how: string) =>
-        update(() => {
-          tally.done++
-          tally.ends.set(how, (tally.ends.get(how) ?? 0) + 1)
-        }),
+      ended: (order: string, how: string) => Effect.asVoid(update(() => tally.told.set(order, how))),
       retried: (retry: Telemetry.Retry) => Effect.asVoid(update(() => tally.retries.push(retry))),
-      verified: Effect.asVoid(update(() => tally.verified++))
+      verified: (isCommitted: boolean) => Effect.asVoid(update(() => tally.verified.push(isCommitted))),
+      down: (since: number | undefined) => Effect.asVoid(update(() => tally.downSince = since))
     }
   }
 }) {}
+
+/** How many of something there are, by their names: `3 NetworkError, 2 WriteConflict`. */
+export const byName = (names: Iterable<string>): string => {
+  const numbers = new Map<string, number>()
+  for (const name of names) numbers.set(name, (numbers.get(name) ?? 0) + 1)
+  return [...numbers].map(([name, number]) => `${number.toLocaleString("en")} ${name}`).join(", ")
+}

@@ -32,6 +32,6 @@ export const checkout = ({ customer, order, product, quantity }: Cart) =>
     yield* Transaction.run(body, {
       onRetry: tally.retried,
       // Asked when the answer to the commit was lost, and to ask for it again is of no use.
-      verifyCommit: Effect.zipRight(tally.verified, orders.exists(order))
+      verifyCommit: Effect.tap(orders.exists(order), tally.verified)
     })
   })

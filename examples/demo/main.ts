@@ -1,6 +1,6 @@
 /**
- * The demo: a shop whose checkout is one transaction over three services, with a rush of customers and a proof that its
- * books are right.
+ * The demo: a shop whose checkout is one transaction over three services, on a replica set of three. There is a rush of
+ * customers, the primary is killed in it, and then comes a proof that the books are right.
  *
  *     npm run demo
  */
@@ -14,10 +14,13 @@ import * as Books from "./books.js"
 import * as Client from "./client.js"
 import { Inventory } from "./Inventory.js"
 import { Mailbox } from "./Mailbox.js"
+import * as Members from "./members.js"
 import * as Monitor from "./Monitor.js"
 import { Orders } from "./Orders.js"
+import * as OutageClaims from "./outageClaims.js"
 import { Payments } from "./Payments.js"
 import * as Release from "./release.js"
+import * as Report from "./report.js"
 import { rush } from "./rush.js"
 import * as Screen from "./Screen.js"
 import * as Shop from "./shop.js"
@@ -31,28 +34,30 @@ const ShopLive = Layer.mergeAll(Inventory.Default, Payments.Default, Orders.Defa
 /** Everything that needs the client. Its sessions are open until its scope closes. */
 const day = Effect.gen(function*() {
   yield* Shop.open
-  const time = yield* rush
-  yield* Books.tell(time)
+  const { outage, time } = yield* rush
+  yield* Report.tell(time, outage)
   yield* Books.audit
-  yield* Screen.heading("5. Everything is released, and nothing is left")
+  yield* OutageClaims.check(outage)
+  yield* Screen.heading("6. Everything is released, and nothing is left")
   return yield* Release.holdings
 })
 
-/** Everything that needs the server. */
-const withServer = Effect.gen(function*() {
-  const server = yield* Release.server
-  const where = server.own === undefined ? "" : `, process ${server.own.pid} at ${server.own.host}`
-  yield* Screen.fact("server", `${server.description}, kind "${server.kind}"${where}`)
+/** Everything that needs the servers. Gives those that were seen. */
+const withServers = Effect.gen(function*() {
+  const { description, kind } = yield* MongoServer.MongoServer
+  const before = yield* Members.running
+  yield* Screen.fact("server", `${description}, kind "${kind}"`)
+  for (const { host, pid } of before) yield* Screen.fact("", `${host}, process ${pid}`)
   const holdings = yield* day.pipe(Effect.scoped, Effect.provide(ShopLive))
-  yield* Release.checkClient(holdings, server)
-  return server
+  yield* Release.checkClient(holdings, before.length > 0)
+  return [...before, ...yield* Members.running]
 })
 
 const demo = Effect.gen(function*() {
   yield* Screen.heading("effect-mongo-session")
   const folder = yield* temporaryFolder
-  const server = yield* withServer.pipe(Effect.provide(MongoServer.layer()))
-  yield* Release.checkServer(server, folder)
+  const servers = yield* withServers.pipe(Effect.provide(MongoServer.layer({ members: 3 })))
+  yield* Release.checkServers(servers, folder)
   const { failed, made } = yield* Screen.score
   yield* Screen.heading(`${made - failed} of ${made} claims hold, after ${process.uptime().toFixed(1)} s`)
   return failed === 0

@@ -1,14 +1,13 @@
-/** Part 5: everything is released, and nothing is left. */
+/** Part 6: everything is released, and nothing is left. */
 import { MongoClient } from "effect-mongo-session"
-import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
 import * as FileSystem from "node:fs"
 import * as Net from "node:net"
+import * as Members from "./members.js"
 import * as Monitor from "./Monitor.js"
 import * as Screen from "./Screen.js"
 import * as Shop from "./shop.js"
+import { soon } from "./soon.js"
 
 /** What the demo holds, still open or not any more. */
 export const holdings = Effect.gen(function*() {
@@ -19,7 +18,7 @@ export const holdings = Effect.gen(function*() {
 export type Holdings = Effect.Effect.Success<typeof holdings>
 
 /** After the scope of client and sessions was closed, with the server still there to be asked. */
-export const checkClient = ({ openSessions, wereOpen }: Holdings, server: Server) =>
+export const checkClient = ({ openSessions, wereOpen }: Holdings, isOwn: boolean) =>
   Effect.gen(function*() {
     const open = yield* openSessions
     yield* Screen.check(`open sessions: ${wereOpen} before, ${open} now`, wereOpen === Shop.fibers && open === 0)
@@ -42,25 +41,33 @@ export const checkClient = ({ openSessions, wereOpen }: Holdings, server: Server
       used.size >= Shop.fibers && untold.every((id) => broken.has(id))
     )
 
-    // Another program may have cursors on a server that is not the demo's own.
-    if (server.own !== undefined) {
-      const cursors = Effect.map(serverStatus, (status) => Number(status["metrics"].cursor.open.total))
-      yield* Screen.check("the server says that it has no open cursor", yield* soon(cursors, (open) => open === 0))
+    if (isOwn) {
+      yield* Screen.check(
+        "the members have no cursor and no transaction open",
+        yield* soon(Members.openWork, (open) => open === 0)
+      )
     }
   })
 
-/** After the scope of the server was closed, too. */
-export const checkServer = ({ own }: Server, temporaryFolder: string) =>
+/** After the scope of the servers was closed, too. */
+export const checkServers = (servers: ReadonlyArray<Members.Running>, temporaryFolder: string) =>
   Effect.gen(function*() {
-    if (own === undefined) {
+    if (servers.length === 0) {
       yield* Screen.say("The server is not the demo's own and runs on; the database of the demo was dropped.")
     } else {
-      const alive = Effect.sync(() => isAlive(own.pid))
-      yield* Screen.check(`the server's process ${own.pid} is gone`, yield* soon(alive, (alive) => !alive))
-      yield* Screen.check(`nobody listens at ${own.host}`, yield* soon(accepts(own.host), (accepts) => !accepts))
+      const pids = [...new Set(servers.map(({ pid }) => pid))]
+      const hosts = [...new Set(servers.map(({ host }) => host))]
+      const alive = Effect.sync(() => pids.filter(isAlive))
+      yield* Screen.check(`the processes ${pids.join(", ")} are gone`, yield* soon(alive, ({ length }) => length === 0))
+      const listening = Effect.filter(hosts, accepts, { concurrency: "unbounded" })
+      yield* Screen.check(`nobody listens at ${hosts.join(", ")}`, yield* soon(listening, ({ length }) => length === 0))
     }
-    const files = Effect.sync(() => FileSystem.readdirSync(temporaryFolder))
-    yield* Screen.check("the folder for temporary files is empty", yield* soon(files, (files) => files.length === 0))
+    const folders = servers.map(({ folder }) => folder)
+    const files = Effect.sync(() => [...folders.filter(isThere), ...FileSystem.readdirSync(temporaryFolder)])
+    yield* Screen.check(
+      "their data and all temporary files are gone",
+      yield* soon(files, (files) => files.length === 0)
+    )
     const held = Effect.sync(() => process.getActiveResourcesInfo().filter((name) => resources.includes(name)))
     yield* Screen.check(
       "this program has no socket and no child process",
@@ -68,30 +75,9 @@ export const checkServer = ({ own }: Server, temporaryFolder: string) =>
     )
   })
 
-/** The server, and what is to be gone with it, if it is the demo's own. */
-export const server = Effect.gen(function*() {
-  const { description, kind, url } = yield* MongoServer.MongoServer
-  const own = kind === "uri" ? undefined : { pid: Number((yield* serverStatus)["pid"]), host: new URL(url).host }
-  return { description, kind, own }
-})
-
-export type Server = Effect.Effect.Success<typeof server>
-
 const resources: ReadonlyArray<string> = ["TCPSocketWrap", "TCPServerWrap", "ProcessWrap"]
 
-const serverStatus = Effect.gen(function*() {
-  const { url } = yield* MongoServer.MongoServer
-  const client = yield* MongoClient.make({ url: Redacted.make(url) })
-  return yield* client.adminCommand({ serverStatus: 1 })
-}).pipe(Effect.scoped)
-
-// Sockets and processes take a moment to go.
-const soon = <A, E, R>(look: Effect.Effect<A, E, R>, isSo: (found: A) => boolean) =>
-  look.pipe(
-    Effect.filterOrFail(isSo),
-    Effect.retry(Schedule.spaced("20 millis").pipe(Schedule.upTo("3 seconds"))),
-    Effect.isSuccess
-  )
+const isThere = (path: string): boolean => FileSystem.existsSync(path)
 
 const isAlive = (pid: number): boolean => {
   try {

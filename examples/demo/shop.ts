@@ -10,7 +10,7 @@ import type { Wallet } from "./Payments.js"
 import * as Screen from "./Screen.js"
 
 export const fibers = 16
-export const checkoutsEach = 200
+export const checkoutsEach = 100
 export const checkouts = fibers * checkoutsEach
 
 const named = (name: string, number: number) => `${name}-${String(number).padStart(3, "0")}`
@@ -19,13 +19,13 @@ const named = (name: string, number: number) => `${name}-${String(number).padSta
 export const products: ReadonlyArray<Product> = Array.makeBy(50, (number) => ({
   _id: named("product", number),
   price: 250 + 40 * number,
-  stock: 118
+  stock: 59
 }))
 
 /** Some have less than they are going to spend. */
 export const wallets: ReadonlyArray<Wallet> = Array.makeBy(160, (number) => ({
   _id: named("customer", number),
-  balance: 30_000 + 500 * number
+  balance: 15_000 + 250 * number
 }))
 
 /** What the customers of each fiber want: the same in every run of the demo. */
@@ -41,15 +41,15 @@ export const carts: Effect.Effect<ReadonlyArray<ReadonlyArray<Cart>>> = Effect.f
       }))
 ).pipe(Effect.withRandom(Random.make("a busy day")))
 
-/** Puts stock and money into a database, which is dropped in the end. */
+/** Puts stock and money into a database. On a server that is not the demo's own it is dropped in the end. */
 export const open = Effect.gen(function*() {
   yield* Screen.heading("1. A shop, made of three services")
   const { database, driver } = yield* MongoClient.MongoClient
   const shop = driver.db(database)
-  const { features } = yield* MongoServer.MongoServer
+  const { features, members } = yield* MongoServer.MongoServer
   if (!features.transactions) return yield* new SessionErrors.TransactionUnsupported({ reason: "Standalone" })
   const drop = Effect.tryPromise(() => shop.dropDatabase())
-  yield* Effect.acquireRelease(drop, () => Effect.ignore(drop))
+  if (members.length === 0) yield* Effect.acquireRelease(drop, () => Effect.ignore(drop))
   yield* Effect.tryPromise(() =>
     Promise.all([
       shop.collection<Product>("products").insertMany([...products]),
