@@ -1,5 +1,5 @@
 // Opens a session, writes and reads in it, and ends it. Starts a server of its own, so that it runs as it is.
-import { Effect, Layer, Redacted } from "effect"
+import { Effect } from "effect"
 import { MongoClient, Session } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -10,8 +10,4 @@ const program = Effect.gen(function*() {
   yield* Effect.log("found", yield* Effect.fromNullable(found?.["name"]))
 }).pipe(Session.scoped())
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

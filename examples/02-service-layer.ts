@@ -1,5 +1,5 @@
 // A service as a layer. Its methods run in the ambient session: who calls them decides which operations share one.
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import { MongoClient, Session } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -25,9 +25,6 @@ const deliver = Effect.gen(function*() {
   yield* Effect.log("in stock", yield* stock.get("pen"))
 }).pipe(Session.scoped())
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-const MainLive = Stock.Default.pipe(Layer.provideMerge(ClientLive), Layer.provide(MongoServer.layer()))
+const MainLive = Layer.provideMerge(Stock.Default, MongoServer.layerClient())
 
 await Effect.runPromise(Effect.provide(deliver, MainLive))

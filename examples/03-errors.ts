@@ -1,5 +1,5 @@
 // Every failure is a tagged error: what a program can put right, it catches; the rest says what to do in its hint.
-import { Effect, Layer, Redacted } from "effect"
+import { Effect } from "effect"
 import { MongoClient, Session } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -26,8 +26,4 @@ const program = Effect.gen(function*() {
   Effect.tapErrorTag("SessionMisconfigured", ({ issues }) => Effect.logError("invalid options", issues))
 )
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

@@ -1,5 +1,5 @@
 // What a session is not made for is refused before anything is sent, and the error says what to do instead.
-import { Console, Effect, Layer, Redacted } from "effect"
+import { Console, Effect } from "effect"
 import { MongoClient, Session, type SessionErrors } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -38,8 +38,4 @@ const program = Effect.forEach(
     )
 )
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

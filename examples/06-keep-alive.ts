@@ -1,5 +1,5 @@
 // Idle sessions are kept alive, a thousand of them with one command: here every second, by default every ten minutes.
-import { Duration, Effect, Layer, Redacted, Schedule } from "effect"
+import { Duration, Effect, Schedule } from "effect"
 import { MongoClient, Session } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -14,13 +14,11 @@ const program = Effect.gen(function*() {
   yield* Effect.log("idle for", Duration.format(idle.reduce(Duration.max)), "at most")
 }).pipe(Effect.scoped)
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) =>
-    MongoClient.layer({
-      url: Redacted.make(url),
-      driver: { monitorCommands: true },
-      keepAlive: { schedule: Schedule.spaced("1 second"), idleFor: "300 millis" }
-    }))
-)
+const ServerAndClient = MongoServer.layerClient({
+  client: {
+    driver: { monitorCommands: true },
+    keepAlive: { schedule: Schedule.spaced("1 second"), idleFor: "300 millis" }
+  }
+})
 
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(ServerAndClient)))

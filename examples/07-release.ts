@@ -1,5 +1,5 @@
 // A session ends with its scope, also by interruption; the write that was on its way is waited for, and nothing is left.
-import { Effect, Fiber, Layer, Redacted } from "effect"
+import { Effect, Fiber } from "effect"
 import { MongoClient, Session } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -23,8 +23,4 @@ const program = Effect.gen(function*() {
   yield* Effect.log("open sessions", yield* openSessions, "after", written, "writes")
 })
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

@@ -1,5 +1,5 @@
 // Two services, each with a client of its own. The second reads what the first wrote, by a token in a header.
-import { Effect, Redacted } from "effect"
+import { Effect } from "effect"
 import { CausalToken, MongoClient, Session } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -24,8 +24,7 @@ const invoice = ({ headers, insertedId }: Effect.Effect.Success<typeof pay>) =>
   })
 
 const program = Effect.gen(function*() {
-  const { url } = yield* MongoServer.MongoServer
-  const asService = Effect.provide(MongoClient.layer({ url: Redacted.make(url) }))
+  const asService = Effect.provide(MongoServer.clientOf())
   const paid = yield* pay.pipe(Session.scoped(), asService)
   yield* Effect.log(paid.headers, yield* invoice(paid).pipe(Session.scoped(), asService))
 })

@@ -18,9 +18,8 @@ const program = Effect.gen(function*() {
   yield* Effect.log(yield* Session.detached(report).pipe(Session.scoped()))
 })
 
-const ClientsLive = Layer.unwrapEffect(Effect.map(MongoServer.MongoServer, ({ url }) => {
-  const options = { url: Redacted.make(url) }
-  return Layer.merge(MongoClient.layer(options), Analytics.layer(options))
-}))
+const AnalyticsLive = Layer.unwrapEffect(
+  Effect.map(MongoServer.MongoServer, ({ url }) => Analytics.layer({ url: Redacted.make(url) }))
+)
 
-await Effect.runPromise(program.pipe(Effect.provide(ClientsLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(AnalyticsLive), Effect.provide(MongoServer.layerClient())))

@@ -1,5 +1,5 @@
 // Moves money from one account to another: both writes happen, or none.
-import { Data, Effect, Layer, Redacted } from "effect"
+import { Data, Effect } from "effect"
 import { MongoClient, Session, Transaction } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -39,8 +39,4 @@ const program = Effect.gen(function*() {
   yield* Effect.log(`the second time, ${missing} were missing, and nothing was moved`, rows)
 })
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

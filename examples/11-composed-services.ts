@@ -1,5 +1,5 @@
 // Services that were written apart, and know nothing of each other, become parts of one transaction.
-import { Data, Effect, Layer, Redacted } from "effect"
+import { Data, Effect, Layer } from "effect"
 import { MongoClient, Session, Transaction } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -73,12 +73,8 @@ const program = Effect.gen(function*() {
   yield* Effect.log(yield* buy("pen"))
 })
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
 const MainLive = Layer.mergeAll(Inventory.Default, Orders.Default, Journal.Default).pipe(
-  Layer.provideMerge(ClientLive),
-  Layer.provide(MongoServer.layer())
+  Layer.provideMerge(MongoServer.layerClient())
 )
 
 await Effect.runPromise(Effect.provide(program, MainLive))

@@ -1,5 +1,5 @@
 // What may go away is tried again: the body is run from its beginning, though its error was wrapped.
-import { Array, Data, Effect, Layer, Redacted, Ref, Schedule } from "effect"
+import { Array, Data, Effect, Ref, Schedule } from "effect"
 import { MongoClient, Session, Transaction } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -41,8 +41,4 @@ const program = Effect.gen(function*() {
   )
 })
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

@@ -1,5 +1,5 @@
 // An e-mail can't be rolled back: it is sent when the transaction is committed, however often the body had to run.
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import { MongoClient, Session, Transaction } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -39,9 +39,6 @@ const program = Effect.gen(function*() {
   yield* register("Bob", false)
 })
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-const MainLive = Outbox.Default.pipe(Layer.provideMerge(ClientLive), Layer.provide(MongoServer.layer()))
+const MainLive = Layer.provideMerge(Outbox.Default, MongoServer.layerClient())
 
 await Effect.runPromise(Effect.provide(program, MainLive))

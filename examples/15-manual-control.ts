@@ -1,5 +1,5 @@
 // Begins and ends transactions by hand: for what does not fit into one effect. Nothing is run again by itself.
-import { Effect, Layer, Redacted } from "effect"
+import { Effect } from "effect"
 import { MongoClient, Session, Transaction } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -26,8 +26,4 @@ const program = Effect.gen(function*() {
   yield* Effect.log(yield* Effect.promise(() => steps.find().toArray()))
 }).pipe(Session.scoped())
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

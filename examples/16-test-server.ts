@@ -18,8 +18,8 @@ const countAs = (credentials: Option.Option<MongoServer.Credentials>) =>
 const user = { username: "tester", password: "secret" }
 
 const program = Effect.gen(function*() {
-  const { description, features } = yield* MongoServer.MongoServer
-  yield* Effect.log(`${description}, transactions: ${features.transactions}`)
+  const { description } = yield* MongoServer.MongoServer
+  yield* Effect.log(description)
   yield* Effect.log("the user counts", yield* countAs(Option.some(user)))
   const refusals = yield* Effect.all([
     Effect.flip(countAs(Option.some({ ...user, password: "guess" }))),

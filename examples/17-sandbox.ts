@@ -1,5 +1,5 @@
 // Tests a program that commits, without a commit: all is real, and then rolled back. The next test finds nothing of it.
-import { Effect, Layer, Redacted } from "effect"
+import { Effect } from "effect"
 import { MongoClient, Session, Transaction } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 import * as assert from "node:assert/strict"
@@ -35,8 +35,4 @@ const test = Effect.gen(function*() {
   yield* Effect.log("booked, sent, and nothing is left of it")
 })
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(test.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(test.pipe(Effect.provide(MongoServer.layerClient())))

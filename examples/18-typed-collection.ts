@@ -1,6 +1,6 @@
 // A collection with a schema: values go in and come out, and operations find the transaction that they run in.
-import { Chunk, DateTime, Effect, Either, Layer, Option, Redacted, Schema, Stream } from "effect"
-import { Collection, MongoClient, Transaction } from "effect-mongo-session"
+import { Chunk, DateTime, Effect, Either, Option, Schema, Stream } from "effect"
+import { Collection, Transaction } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
 /** A `DateTime` in the program, a BSON date in the database. */
@@ -61,8 +61,4 @@ const program = Effect.gen(function*() {
   )
 })
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

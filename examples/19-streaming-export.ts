@@ -1,7 +1,7 @@
 // Writes a collection to a file, one JSON document a line, and notes in the same session what it has written. It can be
 // interrupted, goes on where it was, and never has more than one batch in memory.
-import { Array, Chunk, Deferred, Effect, Layer, Redacted, Schema, Stream } from "effect"
-import { Collection, MongoClient, Session } from "effect-mongo-session"
+import { Array, Chunk, Deferred, Effect, Schema, Stream } from "effect"
+import { Collection, Session } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 import { mkdtemp, open, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -66,8 +66,4 @@ const program = Effect.gen(function*() {
   yield* Effect.log(`never more than ${largest} documents at once`)
 }).pipe(Effect.scoped)
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

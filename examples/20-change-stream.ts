@@ -1,6 +1,6 @@
 // Follows the changes of a collection as typed events, goes on after any of them, and consumes each exactly once.
-import { Chunk, Effect, Layer, Option, Redacted, Schema, Stream } from "effect"
-import { ChangeStream, Collection, MongoClient, ResumeToken, Session } from "effect-mongo-session"
+import { Chunk, Effect, Option, Schema, Stream } from "effect"
+import { ChangeStream, Collection, ResumeToken, Session } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
 const Stock = Schema.Struct({ _id: Schema.String, count: Schema.NumberFromString })
@@ -65,8 +65,4 @@ const program = Effect.gen(function*() {
   yield* Effect.log("in the end:", yield* total)
 })
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

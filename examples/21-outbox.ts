@@ -1,6 +1,6 @@
 // Publishes messages with what they tell of: both are committed, or none. A relay delivers them in order, at least once.
-import { Data, Effect, Layer, Redacted, Schema, Stream } from "effect"
-import { Collection, MongoClient, Outbox, Transaction } from "effect-mongo-session"
+import { Data, Effect, Schema, Stream } from "effect"
+import { Collection, Outbox, Transaction } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly why: string }> {}
@@ -51,8 +51,4 @@ const program = Effect.gen(function*() {
   yield* Effect.log(`${yield* Mails.pending} messages are waiting`)
 })
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))

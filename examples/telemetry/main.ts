@@ -2,8 +2,8 @@
 import { NodeSdk } from "@effect/opentelemetry"
 import { PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics"
 import { SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
-import { Effect, Layer, Redacted, Schema } from "effect"
-import { Collection, MongoClient, Session, Transaction } from "effect-mongo-session"
+import { Effect, Schema } from "effect"
+import { Collection, Session, Transaction } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 import { MetricLines, SpanLines } from "./console.js"
 
@@ -33,15 +33,8 @@ const OpenTelemetry = NodeSdk.layer(() => ({
   metricReader: new PeriodicExportingMetricReader({ exporter: new MetricLines() })
 }))
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(
-    MongoServer.MongoServer,
-    ({ url }) => MongoClient.layer({ url: Redacted.make(url), database: "telemetry" })
-  )
-)
-
 await Effect.runPromise(program.pipe(
-  Effect.provide(ClientLive),
+  Effect.provide(MongoServer.clientOf({ database: "telemetry" })),
   // Around the client, so that what this does in the background is seen, too.
   Effect.provide(OpenTelemetry),
   Effect.provide(MongoServer.layer())
