@@ -1,12 +1,12 @@
 /**
- * What the arms of a group are made of: a connected client of the library, and ways to repeat.
+ * What the arms of a group are made of: connected clients, one for each kind of arm, and ways to repeat.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import * as EffectSchema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type * as MongoDB from "mongodb"
+import * as MongoDB from "mongodb"
 import type * as Connection from "../src/MongoClient.js"
 import type { MongoError } from "../src/MongoError.js"
 import type * as Ambient from "../src/Session.js"
@@ -14,10 +14,15 @@ import type { AcquireError } from "../src/SessionErrors.js"
 import { MongoClient, Session } from "./library.js"
 import type { Arm } from "./rounds.js"
 
-/** A connected client. Raw and ours share the driver's client below it, so that they share its connections. */
+/** The kinds of arms that do without the library. */
+export type Apart = "raw" | "control" | "bare"
+
+/** Connected clients, all with the same options. Each kind of arm has its own client, so no arm pays for another. */
 export interface Scene {
+  /** The client of the library, for the arms that use it. */
   readonly client: Connection.Service
-  readonly driver: MongoDB.MongoClient
+  /** Clients of the driver that the library does not know, so none of its listeners slows their arms down. */
+  readonly drivers: Readonly<Record<Apart, MongoDB.MongoClient>>
   /** Runs an effect that needs the client, in a fiber of its own. */
   readonly run: <A, E>(effect: Effect.Effect<A, E, Connection.MongoClient | Scope.Scope>) => Promise<A>
 }
@@ -37,11 +42,27 @@ export const withArms = <A>(
   Effect.gen(function*() {
     const client = yield* MongoClient.MongoClient
     const runtime = yield* Effect.runtime<Connection.MongoClient | Scope.Scope>()
-    const arms = yield* make({ client, driver: client.driver, run: (effect) => Runtime.runPromise(runtime)(effect) })
+    // A second copy of the driver would make the comparison unfair.
+    if (!(client.driver instanceof MongoDB.MongoClient)) return yield* Effect.dieMessage("there are two drivers")
+    const drivers = yield* Effect.all({
+      raw: connect(url, options.driver),
+      control: connect(url, options.driver),
+      bare: connect(url, options.driver)
+    })
+    const arms = yield* make({ client, drivers, run: (effect) => Runtime.runPromise(runtime)(effect) })
     return yield* Effect.promise(() => use(arms))
   }).pipe(
     Effect.scoped,
     Effect.provide(MongoClient.layer({ ...options, url: Redacted.make(url) }))
+  )
+
+const connect = (
+  url: string,
+  options: MongoDB.MongoClientOptions = {}
+): Effect.Effect<MongoDB.MongoClient, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(() => new MongoDB.MongoClient(url, options).connect()),
+    (driver) => Effect.promise(() => driver.close())
   )
 
 /** What several repeat together takes its turns from here. */
@@ -50,23 +71,31 @@ export const countdown = (times: number): { readonly next: () => boolean } => {
   return { next: () => left-- > 0 }
 }
 
-/** The arm under two names, so that the noise can be told from a difference. */
-export const rawTwice = (run: Arm["run"]): ReadonlyArray<Arm> => [{ name: "raw", run }, { name: "control", run }]
+/** The raw arm twice, each with a client of its own. Their difference is noise. */
+export const rawTwice = (
+  { drivers }: Scene,
+  make: (driver: MongoDB.MongoClient) => Arm["run"]
+): ReadonlyArray<Arm> => [
+  { name: "raw", run: make(drivers.raw) },
+  { name: "control", run: make(drivers.control) }
+]
 
 /** The raw arms: repeats it in so many sessions of the driver at once. */
 export const raw = (
-  { driver }: Scene,
+  scene: Scene,
   sessions: number,
-  body: (session: MongoDB.ClientSession, place: number) => Promise<unknown>
-): ReadonlyArray<Arm> => {
-  const opened = Array.from({ length: sessions }, () => driver.startSession())
-  return rawTwice(async (times) => {
-    const turns = countdown(times)
-    await Promise.all(opened.map(async (session, place) => {
-      while (turns.next()) await body(session, place)
-    }))
+  make: (driver: MongoDB.MongoClient) => (session: MongoDB.ClientSession, place: number) => Promise<unknown>
+): ReadonlyArray<Arm> =>
+  rawTwice(scene, (driver) => {
+    const body = make(driver)
+    const opened = Array.from({ length: sessions }, () => driver.startSession())
+    return async (times) => {
+      const turns = countdown(times)
+      await Promise.all(opened.map(async (session, place) => {
+        while (turns.next()) await body(session, place)
+      }))
+    }
   })
-}
 
 /** An arm of ours: repeats it in so many sessions at once, which are ambient. */
 export const ours = <A, E>(
@@ -88,12 +117,13 @@ export const ours = <A, E>(
 
 /** An arm of nothing but Effect and the driver: repeats it in so many sessions of the driver at once. */
 export const bare = <A, E>(
-  { driver, run }: Scene,
+  { drivers, run }: Scene,
   name: string,
   sessions: number,
-  body: (session: MongoDB.ClientSession, place: number) => Effect.Effect<A, E>
+  make: (driver: MongoDB.MongoClient) => (session: MongoDB.ClientSession, place: number) => Effect.Effect<A, E>
 ): Arm => {
-  const opened = Array.from({ length: sessions }, () => driver.startSession())
+  const body = make(drivers.bare)
+  const opened = Array.from({ length: sessions }, () => drivers.bare.startSession())
   return {
     name,
     run: (times) => {

@@ -2,6 +2,7 @@
  * Money that 16 fibers move between 10 accounts at once, and so get into each other's way.
  */
 import * as Effect from "effect/Effect"
+import type { MongoClient } from "mongodb"
 import { Collection, Transaction } from "../library.js"
 import type { Arm } from "../rounds.js"
 import { type Arms, ours, raw, type Scene } from "../scene.js"
@@ -27,10 +28,12 @@ const transfer = () => {
   return { from: { _id: from }, to: { _id: to }, amount: 1 + Math.floor(Math.random() * 20) }
 }
 
+const collectionOf = (driver: MongoClient) => driver.db().collection<Account>("accounts")
+
 export const bank: Arms = (scene) =>
   Effect.gen(function*() {
-    const collection = scene.driver.db().collection<Account>("accounts")
     yield* Effect.promise(async () => {
+      const collection = collectionOf(scene.drivers.raw)
       await collection.drop()
       await collection.insertMany(Array.from({ length: accounts }, (_, _id) => ({ _id, balance: initial })))
     })
@@ -38,14 +41,17 @@ export const bank: Arms = (scene) =>
     const latencies: Array<number> = []
     const note = (started: number) => void latencies.push(performance.now() - started)
     const arms = [
-      ...raw(scene, fibers, async (session) => {
-        const started = performance.now()
-        const { amount, from, to } = transfer()
-        await session.withTransaction(async () => {
-          await collection.updateOne(from, add(-amount), { session })
-          await collection.updateOne(to, add(amount), { session })
-        })
-        note(started)
+      ...raw(scene, fibers, (driver) => {
+        const collection = collectionOf(driver)
+        return async (session) => {
+          const started = performance.now()
+          const { amount, from, to } = transfer()
+          await session.withTransaction(async () => {
+            await collection.updateOne(from, add(-amount), { session })
+            await collection.updateOne(to, add(amount), { session })
+          })
+          note(started)
+        }
       }),
       yield* ours(scene, "ours", fibers, () => {
         const started = performance.now()
@@ -67,8 +73,8 @@ export const bank: Arms = (scene) =>
   })
 
 // What is fast and loses money does not count.
-const checkBooks = async ({ driver }: Scene): Promise<void> => {
-  const found = await driver.db().collection<Account>("accounts").find().toArray()
+const checkBooks = async ({ drivers }: Scene): Promise<void> => {
+  const found = await collectionOf(drivers.raw).find().toArray()
   const sum = found.reduce((total, { balance }) => total + balance, 0)
   if (sum !== accounts * initial) throw new Error(`${accounts * initial} have become ${sum}`)
 }

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
+import type { ClientSession, MongoClient } from "mongodb"
 import { Collection, Session } from "../library.js"
 import { type Arms, bare, ours, Person, raw, type Scene } from "../scene.js"
 
@@ -14,24 +15,29 @@ const decode = Schema.decodeUnknown(Person)
 
 const filter = () => ({ _id: 1 })
 
-const collectionOf = ({ driver }: Scene) => driver.db().collection<{ readonly _id: number }>("people")
+const collectionOf = (driver: MongoClient) => driver.db().collection<{ readonly _id: number }>("people")
 
-const rawArms = (scene: Scene) => {
-  const collection = collectionOf(scene)
-  return raw(scene, 1, (session) => collection.findOne(filter(), { session }))
+// A promise of the driver's, by a client of the arm's own.
+const finding = (driver: MongoClient) => {
+  const collection = collectionOf(driver)
+  return (session: ClientSession) => collection.findOne(filter(), { session })
 }
+
+const rawArms = (scene: Scene) => raw(scene, 1, finding)
 
 export const findOne: Arms = (scene) =>
   Effect.gen(function*() {
-    const collection = collectionOf(scene)
+    const collection = collectionOf(scene.client.driver)
     return [
       ...rawArms(scene),
-      bare(scene, "bare", 1, (session) => Effect.promise(() => collection.findOne(filter(), { session }))),
-      bare(scene, "bare with schema", 1, (session) =>
-        Effect.flatMap(
-          Effect.promise(() => collection.findOne(filter(), { session })),
-          decode
-        )),
+      bare(scene, "bare", 1, (driver) => {
+        const find = finding(driver)
+        return (session) => Effect.promise(() => find(session))
+      }),
+      bare(scene, "bare with schema", 1, (driver) => {
+        const find = finding(driver)
+        return (session) => Effect.flatMap(Effect.promise(() => find(session)), decode)
+      }),
       yield* ours(scene, "ours", 1, () => people.findOne(filter())),
       yield* ours(scene, "with schema", 1, () => typed.findOne(filter())),
       yield* ours(scene, "Session.use", 1, () => Session.use((session) => collection.findOne(filter(), { session })))
@@ -59,15 +65,17 @@ export const traced: Arms = (scene) =>
     })
     const run: Scene["run"] = (effect) => scene.run(Effect.withTracer(effect, tracer))
     const traced = { ...scene, run }
-    const collection = collectionOf(scene)
     return [
       ...rawArms(scene),
-      bare(traced, "bare", 1, (session) =>
-        Effect.withSpan(
-          Effect.promise(() => collection.findOne(filter(), { session })),
-          "findOne people",
-          { captureStackTrace: false, kind: "client", attributes }
-        )),
+      bare(traced, "bare", 1, (driver) => {
+        const find = finding(driver)
+        return (session) =>
+          Effect.withSpan(Effect.promise(() => find(session)), "findOne people", {
+            captureStackTrace: false,
+            kind: "client",
+            attributes
+          })
+      }),
       yield* ours(traced, "ours", 1, () => people.findOne(filter()))
     ]
   })

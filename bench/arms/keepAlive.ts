@@ -13,17 +13,20 @@ const atOnce = 50
 /** No refresh but those that are measured; and for them every session is due. */
 export const options = { keepAlive: { schedule: Schedule.stop, idleFor: 1 } }
 
-export const keepAlive: Arms = ({ client, driver, run }) =>
+export const keepAlive: Arms = (scene) =>
   Effect.gen(function*() {
     yield* Effect.forEach(Array.from({ length: sessions }), () => Session.make())
-    const raw = Array.from({ length: sessions }, () => driver.startSession())
-    const admin = driver.db("admin")
+    const { client, drivers, run } = scene
     const arms: ReadonlyArray<Arm> = [
-      ...rawTwice(async () => {
-        const left = raw.values()
-        await Promise.all(Array.from({ length: atOnce }, async () => {
-          for (const session of left) await admin.command({ ping: 1 }, { session })
-        }))
+      ...rawTwice(scene, (driver) => {
+        const opened = Array.from({ length: sessions }, () => driver.startSession())
+        const admin = driver.db("admin")
+        return async () => {
+          const left = opened.values()
+          await Promise.all(Array.from({ length: atOnce }, async () => {
+            for (const session of left) await admin.command({ ping: 1 }, { session })
+          }))
+        }
       }),
       {
         name: "ours",
@@ -35,7 +38,9 @@ export const keepAlive: Arms = ({ client, driver, run }) =>
     ]
     // Each command checks a connection out; counting that costs nothing, where telling of each command does.
     let commands = 0
-    driver.on("connectionCheckedOut", () => commands++)
+    for (const driver of [client.driver, drivers.raw, drivers.control]) {
+      driver.on("connectionCheckedOut", () => commands++)
+    }
     return arms.map(({ name, run }): Arm => ({
       name,
       run: async (times) => {

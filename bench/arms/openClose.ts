@@ -7,13 +7,13 @@ import { type Arms, bare, countdown, rawTwice } from "../scene.js"
 
 export const openClose: Arms = (scene) =>
   Effect.succeed([
-    ...rawTwice(async (times) => {
+    ...rawTwice(scene, (driver) => async (times) => {
       const turns = countdown(times)
-      while (turns.next()) await scene.driver.startSession().endSession()
+      while (turns.next()) await driver.startSession().endSession()
     }),
-    bare(scene, "bare", 1, () =>
+    bare(scene, "bare", 1, (driver) => () =>
       Effect.scoped(Effect.acquireRelease(
-        Effect.sync(() => scene.driver.startSession()),
+        Effect.sync(() => driver.startSession()),
         (session) => Effect.promise(() => session.endSession())
       ))),
     {

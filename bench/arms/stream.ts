@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import type { MongoClient } from "mongodb"
 import type * as Connection from "../../src/MongoClient.js"
 import { check, reading } from "../documents.js"
 import { Collection, Session } from "../library.js"
@@ -16,10 +17,16 @@ const typed = Collection.make("people", { schema: Person })
 
 const decode = Schema.decodeUnknownSync(Person)
 
-export const stream: Arms = ({ driver, run }) =>
+// A cursor in a session, of a client of the arm's own.
+const reader = (driver: MongoClient) => {
+  const collection = driver.db().collection("people")
+  const session = driver.startSession()
+  return (documents: number) => collection.find({}, { ...reading(documents), session })
+}
+
+export const stream: Arms = (scene) =>
   Effect.gen(function*() {
-    const collection = driver.db().collection("people")
-    const session = driver.startSession()
+    const { drivers, run } = scene
     const ambient = yield* Session.make()
     const arm = <E>(
       name: string,
@@ -28,10 +35,11 @@ export const stream: Arms = ({ driver, run }) =>
       name,
       run: (times: number) => run(Effect.map(Session.provide(sum(times), ambient), (found) => check(found, times)))
     })
+    const open = reader(drivers.bare)
     // A chunk for each batch.
     const plain = (documents: number) =>
       Stream.unwrap(Effect.sync(() => {
-        const cursor = collection.find({}, { ...reading(documents), session })
+        const cursor = open(documents)
         return Stream.repeatEffectChunkOption(
           Effect.flatMap(
             Effect.promise(() => cursor.hasNext()),
@@ -43,10 +51,13 @@ export const stream: Arms = ({ driver, run }) =>
         )
       }))
     return [
-      ...rawTwice(async (times) => {
-        let sum = 0
-        for await (const { score } of collection.find({}, { ...reading(times), session })) sum += score
-        check(sum, times)
+      ...rawTwice(scene, (driver) => {
+        const open = reader(driver)
+        return async (times) => {
+          let sum = 0
+          for await (const { score } of open(times)) sum += score
+          check(sum, times)
+        }
       }),
       arm("bare", (documents) => Stream.runFold(plain(documents), 0, (sum, { score }) => sum + score)),
       arm(

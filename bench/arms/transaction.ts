@@ -2,6 +2,7 @@
  * Transactions of two updates, each in documents of its own session.
  */
 import * as Effect from "effect/Effect"
+import type { ClientSession, MongoClient } from "mongodb"
 import { Collection, Session, Transaction } from "../library.js"
 import { type Arms, bare, ours, raw } from "../scene.js"
 
@@ -18,36 +19,54 @@ const down = { $inc: { value: -1 } }
 const first = (place: number) => ({ _id: 2 * place })
 const second = (place: number) => ({ _id: 2 * place + 1 })
 
+const collectionOf = (driver: MongoClient) => driver.db().collection<Counter>("counters")
+
+// The two updates, by a client of the arm's own.
+const updates = (driver: MongoClient) => {
+  const collection = collectionOf(driver)
+  return {
+    up: (session: ClientSession, place: number) => collection.updateOne(first(place), up, { session }),
+    down: (session: ClientSession, place: number) => collection.updateOne(second(place), down, { session })
+  }
+}
+
 /** In so many sessions at once. */
 export const transaction = (sessions: number): Arms => (scene) =>
   Effect.gen(function*() {
-    const collection = scene.driver.db().collection<Counter>("counters")
     yield* Effect.promise(async () => {
+      const collection = collectionOf(scene.drivers.raw)
       await collection.drop()
       await collection.insertMany(Array.from({ length: 2 * sessions }, (_, _id) => ({ _id, value: 0 })))
     })
+    const own = updates(scene.client.driver)
     return [
-      ...raw(scene, sessions, (session, place) =>
-        session.withTransaction(async () => {
-          await collection.updateOne(first(place), up, { session })
-          await collection.updateOne(second(place), down, { session })
-        })),
-      bare(scene, "bare", sessions, (session, place) =>
-        Effect.promise(() => {
-          session.startTransaction()
-          return collection.updateOne(first(place), up, { session })
-        }).pipe(
-          Effect.zipRight(Effect.promise(() => collection.updateOne(second(place), down, { session }))),
-          Effect.zipRight(Effect.promise(() => session.commitTransaction()))
-        )),
+      ...raw(scene, sessions, (driver) => {
+        const { down, up } = updates(driver)
+        return (session, place) =>
+          session.withTransaction(async () => {
+            await up(session, place)
+            await down(session, place)
+          })
+      }),
+      bare(scene, "bare", sessions, (driver) => {
+        const { down, up } = updates(driver)
+        return (session, place) =>
+          Effect.promise(() => {
+            session.startTransaction()
+            return up(session, place)
+          }).pipe(
+            Effect.zipRight(Effect.promise(() => down(session, place))),
+            Effect.zipRight(Effect.promise(() => session.commitTransaction()))
+          )
+      }),
       yield* ours(scene, "ours", sessions, (place) =>
         Transaction.run(
           Effect.zipRight(counters.updateOne(first(place), up), counters.updateOne(second(place), down))
         )),
       yield* ours(scene, "Session.use", sessions, (place) =>
         Transaction.run(Effect.zipRight(
-          Session.use((session) => collection.updateOne(first(place), up, { session })),
-          Session.use((session) => collection.updateOne(second(place), down, { session }))
+          Session.use((session) => own.up(session, place)),
+          Session.use((session) => own.down(session, place))
         )))
     ]
   })

@@ -1,6 +1,6 @@
 /**
- * Measures effect-mongodb against the driver that it runs on, in a process of its own, and prints what it found. Plain
- * JavaScript, for its packages are there only once the benchmark has been run.
+ * Measures effect-mongodb against the driver that it runs on, in a process of its own, and prints what it found. Each kind of
+ * arm has a client of its own. Plain JavaScript, for its packages are there only once the benchmark has been run.
  */
 import * as Collection from "effect-mongodb/Collection"
 import * as Db from "effect-mongodb/Db"
@@ -11,6 +11,7 @@ import * as MongoClient from "effect-mongodb/MongoClient"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as MongoDB from "mongodb"
 import { check, person, reading } from "../documents.ts"
 import { endWithParent } from "../ending.ts"
 import { measure } from "../rounds.ts"
@@ -22,7 +23,6 @@ const job = JSON.parse(process.argv[2] ?? "")
 
 const client = await Effect.runPromise(MongoClient.connect(job.url))
 const db = MongoClient.db(client, "test")
-const raw = client.client.db("test").collection("people")
 const untyped = Db.documentCollection(db, "people")
 const typed = Db.collection(
   db,
@@ -30,22 +30,31 @@ const typed = Db.collection(
   Schema.Struct({ _id: Schema.Number, name: Schema.String, score: Schema.Number })
 )
 
-const sessions = (count) => Array.from({ length: count }, () => client.client.startSession())
+const drivers = {
+  raw: await new MongoDB.MongoClient(job.url).connect(),
+  control: await new MongoDB.MongoClient(job.url).connect()
+}
+
+const sessions = (driver, count) => Array.from({ length: count }, () => driver.startSession())
 
 const countdown = (times) => {
   let left = times
   return () => left-- > 0
 }
 
-const rawArm = (name, opened, body) => ({
-  name,
-  run: async (times) => {
-    const next = countdown(times)
-    await Promise.all(opened.map(async (session) => {
-      while (next()) await body(session)
-    }))
-  }
-})
+const rawTwice = (make) =>
+  Object.entries(drivers).map(([name, driver]) => ({ name, run: make(driver, driver.db("test").collection("people")) }))
+
+const raw = (count, body) =>
+  rawTwice((driver, collection) => {
+    const opened = sessions(driver, count)
+    return async (times) => {
+      const next = countdown(times)
+      await Promise.all(opened.map(async (session) => {
+        while (next()) await body(collection, session)
+      }))
+    }
+  })
 
 const arm = (name, opened, body) => ({
   name,
@@ -59,19 +68,18 @@ const arm = (name, opened, body) => ({
 })
 
 const repeated = (count, rawBody, bodies) => [
-  rawArm("raw", sessions(count), rawBody),
-  rawArm("control", sessions(count), rawBody),
-  ...Object.entries(bodies).map(([name, body]) => arm(name, sessions(count), body))
+  ...raw(count, rawBody),
+  ...Object.entries(bodies).map(([name, body]) => arm(name, sessions(client.client, count), body))
 ]
 
-const rawStream = (name, [session]) => ({
-  name,
-  run: async (times) => {
+const rawStream = (driver, collection) => {
+  const [session] = sessions(driver, 1)
+  return async (times) => {
     let sum = 0
-    for await (const { score } of raw.find({}, { ...reading(times), session })) sum += score
+    for await (const { score } of collection.find({}, { ...reading(times), session })) sum += score
     check(sum, times)
   }
-})
+}
 
 const stream = (name, read) => ({
   name,
@@ -84,19 +92,18 @@ const stream = (name, read) => ({
 
 const groups = {
   findOne: () =>
-    repeated(1, (session) => raw.findOne({ _id: 1 }, { session }), {
+    repeated(1, (people, session) => people.findOne({ _id: 1 }, { session }), {
       "untyped": (session) => DocumentCollection.findOne(untyped, { _id: 1 }, { session }),
       "with schema": (session) => Collection.findOne(typed, { _id: 1 }, { session })
     }),
   insertOne: () =>
-    repeated(32, (session) => raw.insertOne({ ...person }, { session }), {
+    repeated(32, (people, session) => people.insertOne({ ...person }, { session }), {
       "untyped": (session) => DocumentCollection.insertOne(untyped, { ...person }, { session })
     }),
   stream: () => {
-    const [session] = sessions(1)
+    const [session] = sessions(client.client, 1)
     return [
-      rawStream("raw", [session]),
-      rawStream("control", [session]),
+      ...rawTwice(rawStream),
       stream(
         "untyped",
         (times) => DocumentFindCursor.toStream(DocumentCollection.find(untyped, {}, { ...reading(times), session }))
@@ -109,3 +116,4 @@ const groups = {
 const arms = groups[job.group]().filter(({ name }) => job.arms.includes(name))
 console.log(JSON.stringify(await measure(arms, job.size)))
 await Effect.runPromise(MongoClient.close(client))
+await Promise.all(Object.values(drivers).map((driver) => driver.close()))
