@@ -7,7 +7,6 @@ import type * as Scope from "effect/Scope"
 import { MongoClient } from "mongodb"
 import type { MongoClientOptions } from "mongodb"
 import { randomBytes } from "node:crypto"
-import type { TestContext } from "vitest"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Vitest from "../../src/testing/vitest.js"
 
@@ -41,15 +40,3 @@ export const connect = (
 
 /** The name of a database that nobody else has. It is dropped with the server, for dropping takes 100 ms. */
 export const database: Effect.Effect<string> = Effect.sync(() => `test_${randomBytes(8).toString("hex")}`)
-
-/** Skips the test, with the reason, on a server that cannot do what it needs. */
-export const needs = (
-  context: TestContext,
-  feature: keyof MongoServer.Features
-): Effect.Effect<void, never, MongoServer.MongoServer> =>
-  Effect.map(MongoServer.MongoServer, ({ description, features }) => {
-    if (features[feature]) return
-    const reason = `${description} lacks the feature ${feature}`
-    context.task.meta.skipReason = reason
-    context.skip(reason)
-  })
