@@ -15,7 +15,7 @@ import * as TestServer from "../support/TestServer.js"
 const accounts = 10
 const fibers = 16
 const perRound = 160
-const rounds = 7
+const rounds = 5
 
 /** What one round took, and how often a body was run in it. */
 interface Taken {
@@ -118,9 +118,10 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
               `speed by round ${pairs.map((pair) => (pair.driver.seconds / pair.library.seconds).toFixed(2)).join(" ")}`
           )
           expect((yield* Bank.books(bank)).sum, "all the money").toBe(accounts * Bank.initial)
-          // The aim is 1, and it is reached. Where others use the processors, whoever needs more of them loses more: this keeps
-          // it from getting much worse.
-          expect(speed, "speed, as a multiple of the driver's").toBeGreaterThanOrEqual(0.4)
+          // How fast they are is the benchmark's to say: here others may use the processors. What the library itself takes
+          // for a transfer hardly depends on them.
+          expect(ratio(({ attempts }) => attempts), "attempts, as a multiple of the driver's").toBeLessThan(2)
+          expect(ratio(({ cpu }) => cpu), "processor time, as a multiple of the driver's").toBeLessThan(3.5)
         }))
     )
   })

@@ -2,16 +2,23 @@
  * The server that all integration tests of a run share.
  */
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { MongoClient } from "mongodb"
 import type { MongoClientOptions } from "mongodb"
 import { randomBytes } from "node:crypto"
+import { inject } from "vitest"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Vitest from "../../src/testing/vitest.js"
 
-/** The server of the run; in the folder `cluster` a set of three. */
-export const layer = Vitest.layer
+/** The server of the worker that runs the file; in the folder `cluster` a set of three. */
+export const layer: Layer.Layer<MongoServer.MongoServer, MongoServer.MongoServerUnavailable> = Layer.suspend(() => {
+  const servers: ReadonlyArray<Vitest.Shared> = inject("testServers") ?? []
+  const mine = servers[(Number(process.env["VITEST_POOL_ID"] ?? 1) - 1) % servers.length]
+  return mine?._tag === "Running"
+    ? Layer.succeed(MongoServer.MongoServer, MongoServer.fromHandle(mine.handle))
+    : Vitest.layer
+})
 
 /**
  * A server for one test file alone. A test that sets fail points, ends other clients' sessions or looks at what the
