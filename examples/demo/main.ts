@@ -62,10 +62,7 @@ const demo = Effect.gen(function*() {
   yield* Screen.heading(`${made - failed} of ${made} claims hold, after ${process.uptime().toFixed(1)} s`)
   return failed === 0
 }).pipe(
-  Effect.catchTags({
-    MongoServerUnavailable: ({ message }) => Effect.as(Console.error(message), false),
-    TransactionUnsupported: ({ hint, message }) => Effect.as(Console.error(`${message}. ${hint}`), false)
-  }),
+  Effect.catchTag("MongoServerUnavailable", ({ message }) => Effect.as(Console.error(message), false)),
   Effect.scoped,
   Effect.provide(Layer.merge(Screen.layer, Monitor.layer))
 )

@@ -15,15 +15,15 @@ import { Tally } from "./Tally.js"
 /** Checks it. */
 export const check = (outage: Option.Option<Outage>) =>
   Effect.gen(function*() {
+    const expected = (yield* lostOnPurpose) + (Option.isSome(outage) ? heldBack : 0)
+    if (expected === 0) return
     yield* Screen.heading("5. The outage")
-    yield* checkAnswers(outage)
+    yield* checkAnswers(outage, expected)
     if (Option.isNone(outage)) return
     const { firstCommitAfter, killed, onTheirWay, successor } = outage.value
     yield* Screen.check(
-      `the primary was killed while ${onTheirWay} commits were on their way; ${
-        Screen.seconds(firstCommitAfter)
-      } later ` +
-        "another member committed",
+      `the primary was killed while ${onTheirWay} commits were on their way; another member committed ` +
+        `${Screen.seconds(firstCommitAfter)} later`,
       onTheirWay >= heldBack && successor !== killed.host && Number.isFinite(firstCommitAfter)
     )
     const back = (yield* Members.running).find(({ host }) => host === killed.host)
@@ -38,7 +38,7 @@ export const check = (outage: Option.Option<Outage>) =>
   })
 
 /** Of each commit whose answer was lost it became clear what had become of it, and so it is. */
-const checkAnswers = (outage: Option.Option<Outage>) =>
+const checkAnswers = (outage: Option.Option<Outage>, expected: number) =>
   Effect.gen(function*() {
     const { told, verified } = yield* Effect.flatMap(Tally, ({ now }) => now)
     const commands = yield* Monitor.commands
@@ -46,10 +46,6 @@ const checkAnswers = (outage: Option.Option<Outage>) =>
     const mails = yield* Effect.flatMap(Mailbox, ({ sent }) => sent)
     const lost = Answers.lost(commands)
     const unclear = Answers.unclear(commands).length
-    const onPurpose = yield* lostOnPurpose
-    const expected = onPurpose + (Option.isSome(outage) ? heldBack : 0)
-    if (expected === 0) return
-
     const numberOf = (order: string) => ({
       orders: orders.filter(({ _id }) => _id === order).length,
       mails: mails.filter((mail) => mail === order).length
@@ -59,13 +55,11 @@ const checkAnswers = (outage: Option.Option<Outage>) =>
     const committed = lost.filter(({ settled }) => settled === "committed")
     const asked = lost.filter(({ settled }) => settled === "asked")
     const again = lost.filter(({ settled }) => settled === "notCommitted")
+    const done = [...committed, ...asked]
     yield* Screen.check(
-      `lost answers: ${unclear}, of ${lost.length} commits; ${
-        committed.length + asked.length
-      } of these had succeeded, ` +
-        "and their orders are there, once, each with one e-mail",
-      unclear >= expected && asked.length === verified.length &&
-        [...committed, ...asked].every(({ order }) => isThereOnce(order))
+      `lost answers: ${unclear}, of ${lost.length} commits; ${done.length} of these had succeeded, and their orders ` +
+        "are there, once, each with one e-mail",
+      unclear >= expected && asked.length === verified.length && done.every(({ order }) => isThereOnce(order))
     )
     yield* Screen.check(
       `${again.length} had not, and ran again: the order is there, once, or the customer was told why not`,

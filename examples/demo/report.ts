@@ -27,7 +27,7 @@ export const tell = (time: Duration.Duration, outage: Option.Option<Outage>) =>
 
     yield* Screen.fact("ends", byName(told.values()))
     yield* Screen.fact("retries", `whole transactions: ${retried("body")}`)
-    yield* Screen.fact("", `commits alone: ${retried("commit")}; some more by the driver`)
+    yield* Screen.fact("", `commits alone: ${retried("commit")}`)
     yield* Screen.fact("attempts", `${Math.max(...orders.map(({ attempt }) => attempt))} for one order, at most`)
     if (Option.isSome(outage)) {
       const { backAfter, electedAfter, firstCommitAfter } = outage.value
@@ -39,14 +39,20 @@ export const tell = (time: Duration.Duration, outage: Option.Option<Outage>) =>
     }
     const settled = Answers.lost(commands).map(({ settled }) => settled)
     const numberOf = (how: Answers.Lost["settled"]) => settled.filter((one) => one === how).length
-    const said = byName(verified.map((isCommitted) => isCommitted ? "committed" : "not committed"))
-    yield* Screen.fact("answers", `${settled.length} commits lost theirs. Sent again, the server said`)
-    yield* Screen.fact("", `of ${numberOf("committed")}: committed,`)
-    yield* Screen.fact("", `of ${numberOf("notCommitted")}: not committed, so the whole ran again,`)
-    yield* Screen.fact(
-      "",
-      `of ${numberOf("asked")}: nothing new, so verifyCommit was asked${said === "" ? "" : `: ${said}`}.`
-    )
+    if (settled.length > 0) {
+      yield* Screen.fact(
+        "answers",
+        `${settled.length} commits lost theirs. They were sent again, by the driver or the library. The server then said of ` +
+          `${numberOf("committed")} that they are committed, and of ${
+            numberOf("notCommitted")
+          } that they are not: the ` +
+          `whole ran again. Of ${numberOf("asked")} it could not tell.`
+      )
+    }
+    if (verified.length > 0) {
+      const said = byName(verified.map((isCommitted) => isCommitted ? "committed" : "not committed"))
+      yield* Screen.fact("", `verifyCommit, asked about those, said: ${said}.`)
+    }
     yield* Screen.fact(
       "speed",
       `${rate(Shop.checkouts)} checkouts and ${rate(commands.length)} commands a second, for ${

@@ -1,5 +1,5 @@
 /** Part 1: the shop before it opens, with what is in stock and what the customers have. */
-import { MongoClient, SessionErrors } from "effect-mongo-session"
+import { MongoClient } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -46,8 +46,7 @@ export const open = Effect.gen(function*() {
   yield* Screen.heading("1. A shop, made of three services")
   const { database, driver } = yield* MongoClient.MongoClient
   const shop = driver.db(database)
-  const { features, members } = yield* MongoServer.MongoServer
-  if (!features.transactions) return yield* new SessionErrors.TransactionUnsupported({ reason: "Standalone" })
+  const { members } = yield* MongoServer.MongoServer
   const drop = Effect.tryPromise(() => shop.dropDatabase())
   if (members.length === 0) yield* Effect.acquireRelease(drop, () => Effect.ignore(drop))
   yield* Effect.tryPromise(() =>
