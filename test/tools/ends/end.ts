@@ -1,0 +1,31 @@
+// One end of what is supported, and what its run gives.
+import { resolve } from "node:path"
+import type * as Counts from "../counts.js"
+
+export interface End {
+  readonly name: string
+  /** What is not as it is for the developers. */
+  readonly versions: Readonly<Record<string, string>>
+  /** What can be run at this end. */
+  readonly stages: ReadonlyArray<string>
+  readonly run: (stages: ReadonlyArray<string>) => Promise<Counts.Counts>
+  /** Makes its lockfile anew; absent where it has none. */
+  readonly lock?: () => Promise<boolean>
+}
+
+/** The folder of the project. */
+export const root = resolve(import.meta.dirname, "../../..")
+
+/** The folder for what is fetched once, which all ends and the tests share. */
+export const cache = process.env["EFFECT_MONGO_SESSION_CACHE"] ??
+  resolve(root, "node_modules/.cache/effect-mongo-session")
+
+export const failed = (test: string, reason: string): Counts.Counts => {
+  console.log(`FAILED  ${test}: ${reason}`)
+  return { passed: 0, failed: [{ test, reason }], skipped: [] }
+}
+
+export const skipped = (test: string, reason: string): Counts.Counts => {
+  console.log(`skipped ${test}: ${reason}`)
+  return { passed: 0, failed: [], skipped: [{ test, reason }] }
+}
