@@ -11,6 +11,7 @@ import { on, things } from "../support/data.js"
 import * as Monitor from "../support/monitor.js"
 import { type On, type Operation, operations, watches } from "../support/operations.js"
 import * as TestServer from "../support/TestServer.js"
+import * as Versions from "../support/versions.js"
 
 /** Everything that is in a database. */
 const contents = (db: Driver.Db) =>
@@ -61,12 +62,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
   ) =>
     Monitor.withClient({}, (watched) =>
       Effect.gen(function*() {
-        const { maxWireVersion } = yield* watched.client.deployment
-        if (operation?.command === "bulkWrite" && maxWireVersion < 25) {
-          const reason = "the command bulkWrite came with MongoDB 8.0"
-          context.task.meta.skipReason = reason
-          context.skip(reason)
-        }
+        if (operation?.since !== undefined) yield* Versions.needs(context, operation.since)
         return yield* on(watched)(test(watched))
       }))
 
@@ -141,6 +137,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       it.effect("reads the snapshot in a snapshot session, whatever read concern the collection has", (context) =>
         onServer(context, operation, (watched) =>
           Effect.gen(function*() {
+            yield* Versions.needs(context, Versions.snapshotReads)
             const { there } = yield* seeded(watched)
             const Things = there.Things.withReadConcern("majority")
             yield* Session.scoped(operation.run({ ...there, Things }), { snapshot: true })

@@ -1,16 +1,19 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import { Long, Timestamp } from "mongodb"
+import type { TestContext } from "vitest"
 import * as CausalToken from "../../src/CausalToken.js"
 import type * as Session from "../../src/Session.js"
 import type * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Connected from "../support/connected.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
+import * as Versions from "../support/versions.js"
 
 interface Thing {
   readonly _id: string
@@ -31,8 +34,10 @@ const readConcerns = (seen: ReadonlyArray<{ readonly command: Driver.Document }>
 const timeOf = (time: Option.Option<Driver.Timestamp>): bigint => Option.getOrThrow(time).toBigInt()
 
 /** A test on the shared server, in real time. */
-const onServer = <E>(name: string, test: () => Effect.Effect<void, E, MongoServer.MongoServer | Scope.Scope>) =>
-  it.scopedLive(name, () => Effect.provide(test(), TestServer.layer))
+const onServer = <E>(
+  name: string,
+  test: (context: TestContext) => Effect.Effect<void, E, MongoServer.MongoServer | Scope.Scope>
+) => it.scopedLive(name, (context) => Effect.provide(test(context), TestServer.layer))
 
 describe("law 8 on a server", () => {
   onServer(
@@ -78,9 +83,10 @@ describe("law 8 on a server", () => {
 
   onServer(
     "a snapshot session reads with level snapshot, and is not causally consistent",
-    () =>
+    (context) =>
       Monitor.withClient({}, ({ client, monitor }) =>
         Effect.gen(function*() {
+          yield* Versions.needs(context, Versions.snapshotReads)
           const database = yield* TestServer.database
           yield* Effect.flatMap(Connected.open(client)(), (session) => insert(session, database, "a"))
           const session = yield* Connected.open(client)({ snapshot: true })
@@ -89,6 +95,18 @@ describe("law 8 on a server", () => {
           const concerns = readConcerns(yield* monitor.named("find"))
           expect(concerns.map((concern) => concern?.["level"])).toEqual(["snapshot"])
           expect(concerns[0]).not.toHaveProperty("afterClusterTime")
+        }))
+  )
+
+  onServer(
+    "a snapshot session is opened on MongoDB 5.0 and later, and refused with the reason before",
+    () =>
+      Monitor.withClient({}, ({ client, monitor }) =>
+        Effect.gen(function*() {
+          const opened = yield* Effect.either(Connected.open(client)({ snapshot: true }))
+          if (yield* Versions.has(Versions.snapshotReads)) expect(Either.isRight(opened)).toBe(true)
+          else expect(opened).toMatchObject(Either.left({ _tag: "SessionsUnsupported", reason: "SnapshotReads" }))
+          expect(yield* monitor.named("find")).toEqual([])
         }))
   )
 

@@ -17,6 +17,7 @@ import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
 import { inPlace } from "../support/transactions.js"
 import type { Place } from "../support/transactions.js"
+import * as Versions from "../support/versions.js"
 
 const lsids = ({ monitor }: Place, name: string) =>
   Effect.map(monitor.named(name), (seen) => seen.map(({ lsid }) => lsid))
@@ -224,9 +225,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("cannot be a snapshot session, be it the ambient one or opened for it", () =>
+    it.effect("cannot be a snapshot session, be it the ambient one or opened for it", (context) =>
       inPlace((place) =>
         Effect.gen(function*() {
+          yield* Versions.needs(context, Versions.snapshotReads)
           const unsupported = { _tag: "TransactionUnsupported", reason: "SnapshotSession" }
           const refused = Effect.flip(Transaction.run(place.insert(1)))
           expect(yield* Session.scoped(refused, { snapshot: true })).toMatchObject(unsupported)

@@ -9,6 +9,7 @@ import * as Database from "../../src/Database.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import type { DecodeFailed } from "../../src/SessionErrors.js"
 import type { Thing } from "./data.js"
+import type { Since } from "./versions.js"
 
 /** What operations work on: three things, `{ _id: 0, n: 0 }` and so on, with the index `n_1`. */
 export interface On {
@@ -29,6 +30,8 @@ export interface Operation {
   readonly kind: "snapshot" | "read" | "write"
   /** What a transaction refuses about it. Default: nothing. */
   readonly refused?: string
+  /** What an older server lacks for it. Default: nothing. */
+  readonly since?: Since
   /** It needs the search service, which no server here has. Default `false`. */
   readonly needsSearch?: boolean
 }
@@ -86,11 +89,14 @@ export const operations: ReadonlyArray<Operation> = [
     "find",
     ({ database }) => drain(Database.make(database).runCursorCommand({ find: "things" }))
   ),
-  snapshot(
-    "Database.aggregate",
-    "aggregate",
-    ({ database }) => drain(Database.make(database).aggregate([{ $documents: [{ a: 1 }] }]))
-  ),
+  {
+    ...snapshot(
+      "Database.aggregate",
+      "aggregate",
+      ({ database }) => drain(Database.make(database).aggregate([{ $documents: [{ a: 1 }] }]))
+    ),
+    since: { version: "5.1", what: "stages such as $documents" }
+  },
   refusedRead("isCapped", "listCollections", ({ Things }) => Things.isCapped()),
   refusedRead("options", "listCollections", ({ Things }) => Things.options()),
   refusedRead("listIndexes", "listIndexes", ({ Things }) => drain(Things.listIndexes())),
@@ -113,11 +119,14 @@ export const operations: ReadonlyArray<Operation> = [
       { replaceOne: { filter: first, replacement: found } },
       { deleteOne: { filter: { _id: 1 } } }
     ])),
-  write(
-    "MongoClient.bulkWrite",
-    "bulkWrite",
-    ({ database }) => MongoClient.bulkWrite([{ namespace: `${database}.things`, name: "deleteOne", filter: first }])
-  ),
+  {
+    ...write(
+      "MongoClient.bulkWrite",
+      "bulkWrite",
+      ({ database }) => MongoClient.bulkWrite([{ namespace: `${database}.things`, name: "deleteOne", filter: first }])
+    ),
+    since: { version: "8.0", what: "bulk writes of the client" }
+  },
   write("createCollection", "create", ({ database }) => Database.make(database).createCollection("others")),
   write(
     "createIndex",
