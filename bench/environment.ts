@@ -16,11 +16,11 @@ export interface Environment {
   /** Programs that wanted a processor in the minute before: what else ran. */
   readonly loadBefore: number
   readonly versions: Readonly<Record<string, string>>
-  /** The embedded server, if one was needed and could be had. */
-  readonly embedded: string | null
+  /** The mongod, if a row needed one and it started. */
+  readonly mongod: string | null
 }
 
-export const environment = (embedded: string | undefined, loadBefore: number): Environment => ({
+export const environment = (mongod: string | undefined, loadBefore: number): Environment => ({
   date: new Date().toISOString(),
   node: process.version,
   system: `${process.platform} ${process.arch}`,
@@ -35,7 +35,7 @@ export const environment = (embedded: string | undefined, loadBefore: number): E
     "effect-mongodb": versionIn(`${competitor}node_modules/effect-mongodb/`),
     "effect-mongodb's mongodb": versionIn(`${competitor}node_modules/mongodb/`)
   },
-  embedded: embedded ?? null
+  mongod: mongod ?? null
 })
 
 export const load = (): number => loadavg()[0] ?? 0

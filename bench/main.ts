@@ -20,9 +20,9 @@ const program = (args: Arguments) =>
   Effect.gen(function*() {
     yield* promised(prepare)
     const loadBefore = load()
-    const needsServer = args.rows.some((row) => group(row.group).server === "embedded")
+    const needsServer = args.rows.some((row) => group(row.group).server === "mongod")
     const server = needsServer ? yield* Effect.either(MongoServer.make()) : undefined
-    const embedded = server !== undefined && Either.isRight(server) ? server.right : undefined
+    const mongod = server !== undefined && Either.isRight(server) ? server.right : undefined
     if (server !== undefined && Either.isLeft(server)) console.error(server.left.message)
 
     const results: Array<Result> = []
@@ -30,14 +30,14 @@ const program = (args: Arguments) =>
     for (const name of new Set(args.rows.map((row) => row.group))) {
       const ofGroup = args.rows.filter((row) => row.group === name)
       console.error(`measuring ${ofGroup.map((row) => row.name).join("; ")}`)
-      const options = { isQuick: args.quick, embedded: embedded?.url }
+      const options = { isQuick: args.quick, mongod: mongod?.url }
       const measured = yield* Effect.either(measureGroup(name, ofGroup, options))
       for (const row of ofGroup) {
         if (Either.isLeft(measured)) failed.push({ name: row.name, reason: measured.left.message })
         else results.push(...resultsOf(row, measured.right.samples, measured.right.effectMongodb))
       }
     }
-    return { environment: environment(embedded?.description, loadBefore), results, failed }
+    return { environment: environment(mongod?.description, loadBefore), results, failed }
   }).pipe(Effect.scoped)
 
 const args = parse(process.argv.slice(2))

@@ -25,11 +25,11 @@ export interface Measured {
   readonly effectMongodb: Samples | undefined
 }
 
-/** Measures the rows of a group; `embedded` is the URL of the embedded server. */
+/** Measures the rows of a group. `mongod` is the URL of the mongod. */
 export const measureGroup = (
   name: GroupName,
   rows: ReadonlyArray<Row>,
-  options: { readonly isQuick: boolean; readonly embedded: string | undefined }
+  options: { readonly isQuick: boolean; readonly mongod: string | undefined }
 ): Effect.Effect<Measured, Failed> =>
   Effect.scoped(Effect.gen(function*() {
     const { server, size: whole } = group(name)
@@ -41,10 +41,10 @@ export const measureGroup = (
         effectMongodb: yield* promised(() => measure(ColdImport.effectMongodb, size))
       }
     }
-    const url = server === "embedded"
-      ? options.embedded
+    const url = server === "mongod"
+      ? options.mongod
       : yield* printed<string>("nullResponder.ts", String(server === "none" ? 1 : server.batch))
-    if (url === undefined) return yield* new Failed({ message: "there is no embedded server" })
+    if (url === undefined) return yield* new Failed({ message: "no mongod started" })
     const ask = (program: string, arms: ReadonlyArray<string>) => {
       const job: Job = { group: name, url, size, arms: ["raw", "control", ...arms] }
       return printed<Samples>(program, JSON.stringify(job))

@@ -42,12 +42,15 @@ const cells = (result: Result): ReadonlyArray<string> => {
     ratio.toFixed(3),
     `${q25.toFixed(2)}–${q75.toFixed(2)}`,
     control.toFixed(3),
-    bare === null ? "" : goal?.of === "difference" ? amount(bare.value) : bare.ratio.toFixed(3),
+    bare === null ? "" : isRatio(goal) ? bare.ratio.toFixed(3) : amount(bare.value),
     theirs === null ? "" : theirs.ratio.toFixed(3),
     goalOf(result),
     goal === null ? "" : goal.isMet ? "met" : "missed"
   ]
 }
+
+// Where a goal is in units, so is the cell of bare Effect.
+const isRatio = (goal: Result["goal"]): boolean => goal === null || goal.of === "ratio"
 
 const goalOf = ({ better, goal }: Result): string => {
   if (goal === null) return ""

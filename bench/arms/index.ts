@@ -18,8 +18,8 @@ export const arms: Readonly<Record<Exclude<GroupName, "coldImport">, Arms>> = {
   stream,
   "transaction": transaction(1),
   "transaction x16": transaction(16),
-  "transaction embedded": transaction(1),
-  "transaction x16 embedded": transaction(16),
+  "transaction mongod": transaction(1),
+  "transaction x16 mongod": transaction(16),
   bank,
   openClose,
   "keepAlive": KeepAlive.keepAlive
