@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: this library against the raw driver, and effect-mongodb against the raw driver that it runs on.
+ * `npm run bench`: this library against the raw driver, and effect-mongodb against the raw driver that it runs on. With
+ * `--readme`, the figures of a run go into the README.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -9,10 +10,10 @@ import { type Arguments, parse, usage } from "./arguments.js"
 import { environment, load } from "./environment.js"
 import { group } from "./groups.js"
 import { measureGroup } from "./measuring.js"
-import { draw } from "./picture.js"
-import { prepare } from "./prepare.js"
+import { install, prepare } from "./prepare.js"
 import { promised } from "./processes.js"
-import { type Result, resultsOf } from "./results.js"
+import { publish, read } from "./readme.js"
+import { type Report, type Result, resultsOf } from "./results.js"
 import { rows } from "./rows.js"
 import { table } from "./table.js"
 
@@ -37,19 +38,35 @@ const program = (args: Arguments) =>
         else results.push(...resultsOf(row, measured.right.samples, measured.right.effectMongodb))
       }
     }
-    return { environment: environment(mongod?.description, loadBefore), results, failed }
+    const report: Report = {
+      environment: environment(mongod?.description, loadBefore),
+      results,
+      failed,
+      isWhole: args.rows.length === rows.length && !args.quick && failed.length === 0
+    }
+    return report
   }).pipe(Effect.scoped)
 
-const args = parse(process.argv.slice(2))
-if (typeof args === "string") {
-  console.error(`${args}\nusage: ${usage}`)
+const refuse = (message: string): never => {
+  console.error(`${message}\nusage: ${usage}`)
   process.exit(2)
 }
 
-const report = await Effect.runPromise(program(args))
-console.log(table(report.results))
-for (const { name, reason } of report.failed) console.log(`not measured: ${name}: ${reason}`)
-if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(report, null, 2)}\n`)
-// A picture of a part, or of next to nothing measured, must not take the place of the whole one.
-if (args.rows.length === rows.length && !args.quick && report.failed.length === 0) await draw(report)
-process.exitCode = report.failed.length === 0 ? 0 : 1
+const run = async (args: Arguments): Promise<void> => {
+  const report = await Effect.runPromise(program(args))
+  console.log(table(report.results))
+  for (const { name, reason } of report.failed) console.log(`not measured: ${name}: ${reason}`)
+  if (args.json !== undefined) writeFileSync(args.json, `${JSON.stringify(report, null, 2)}\n`)
+  process.exitCode = report.failed.length === 0 ? 0 : 1
+}
+
+const show = async (path: string): Promise<void> => {
+  const report = read(path)
+  if (typeof report === "string") return refuse(report)
+  await install()
+  await publish(report)
+}
+
+const args = parse(process.argv.slice(2))
+if (typeof args === "string") refuse(args)
+else await (args.readme === undefined ? run(args) : show(args.readme))

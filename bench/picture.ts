@@ -4,19 +4,16 @@
 import { writeFileSync } from "node:fs"
 import type { Environment } from "./environment.js"
 import { printing, root } from "./processes.js"
-import type { Result } from "./results.js"
+import { namesInUnits, type Report, type Result } from "./results.js"
 
 /** Where it is, for the README to show. */
 const file = `${root}bench/ratios.svg`
 
 /** Draws it, in a process of its own: Vega is there only once the benchmark's packages are. */
-export const draw = async (
-  { environment, results }: { readonly environment: Environment; readonly results: ReadonlyArray<Result> }
-): Promise<void> => {
+export const draw = async ({ environment, results }: Report): Promise<void> => {
   const { child, printed } = printing<string>([`${root}bench/vega.js`], root)
-  // What is not to be a ratio would lie far off, or mean little.
-  const others = new Set(results.filter(({ goal }) => goal !== null && goal.of !== "ratio").map(({ name }) => name))
-  const values = results.filter(({ name }) => !others.has(name)).map(mark)
+  const inUnits = namesInUnits(results)
+  const values = results.filter(({ name }) => !inUnits.has(name)).map(mark)
   child.stdin?.end(JSON.stringify({ values, subtitle: subtitle(environment) }))
   writeFileSync(file, `${await printed}\n`)
 }
@@ -36,7 +33,8 @@ const mark = (result: Result) => {
   }
 }
 
-const subtitle = ({ date, node, processors, versions }: Environment): string =>
+const subtitle = ({ date, mongod, node, processors, versions }: Environment): ReadonlyArray<string> => [
   `effect-mongo-session ${versions["effect-mongo-session"]} on mongodb ${versions["mongodb"]}; effect-mongodb ` +
-  `${versions["effect-mongodb"]} on mongodb ${versions["effect-mongodb's mongodb"]}; Node.js ${node}, ` +
-  `${processors} processors, ${date.slice(0, 10)}`
+  `${versions["effect-mongodb"]} on mongodb ${versions["effect-mongodb's mongodb"]}`,
+  `Node.js ${node.slice(1)}, ${processors} processors, ${mongod ?? "no mongod"}, ${date.slice(0, 10)}`
+]

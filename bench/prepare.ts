@@ -12,6 +12,11 @@ export const competitor = `${folder}effectMongodb/`
 export const prepare = async (): Promise<void> => {
   console.error("building the library")
   await execute("npm", ["run", "--silent", "build"], root)
+  await install()
+}
+
+/** Installs the packages of the benchmark, unless they are there. */
+export const install = async (): Promise<void> => {
   const needed = [`${folder}node_modules/vega`, `${competitor}node_modules/effect-mongodb`]
   if (needed.every((path) => existsSync(path))) return
   console.error("installing the packages of the benchmark")

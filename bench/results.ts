@@ -1,6 +1,7 @@
 /**
  * What the measurements come to.
  */
+import type { Environment } from "./environment.js"
 import type { Samples } from "./rounds.js"
 import type { Goal, Metric, Row } from "./rows.js"
 import { median, quartiles, ratios } from "./statistics.js"
@@ -40,6 +41,20 @@ export interface Result {
   readonly effectMongodbAgainstRaw: Comparison | null
   readonly goal: (Goal & { readonly isMet: boolean }) | null
 }
+
+/** All of a run. */
+export interface Report {
+  readonly environment: Environment
+  readonly results: ReadonlyArray<Result>
+  /** The rows that could not be measured. */
+  readonly failed: ReadonlyArray<{ readonly name: string; readonly reason: string }>
+  /** Whether every row was measured, in full. */
+  readonly isWhole: boolean
+}
+
+/** The rows whose goals are not ratios: their ratios would lie far off, or mean little. */
+export const namesInUnits = (results: ReadonlyArray<Result>): ReadonlySet<string> =>
+  new Set(results.filter(({ goal }) => goal !== null && goal.of !== "ratio").map(({ name }) => name))
 
 /** The results of a row. */
 export const resultsOf = (

@@ -58,4 +58,6 @@ const goalOf = ({ better, goal }: Result): string => {
   return goal.of === "ratio" ? bound : `${goal.of === "difference" ? "ours − raw" : "ours"} ${bound}`
 }
 
-const amount = (value: number): string => value >= 999.5 ? Math.round(value).toLocaleString("en") : value.toPrecision(3)
+/** An amount with three digits, or whole. */
+export const amount = (value: number): string =>
+  value >= 999.5 ? Math.round(value).toLocaleString("en") : value.toPrecision(3)
