@@ -16,11 +16,14 @@ export interface Arm {
 /** How much is measured. */
 export interface Size {
   readonly rounds: number
-  /** Rounds before them, which do not count: what is compiled while it runs is slow at first. */
+  /**
+   * Rounds before them, which do not count. All arms run the driver's code, but only one runs the library's: it takes
+   * thousands of turns until that is compiled as well.
+   */
   readonly warmup: number
   /** How many times each arm does the thing in each round. */
   readonly times: number
-  /** After so many seconds no further round begins, if there were {@link fewest} of them: machines may be busy. */
+  /** So long after the warm-up no further round begins, if there were {@link fewest} of them: machines may be busy. */
   readonly seconds: number
 }
 
@@ -33,9 +36,10 @@ export type Samples = Readonly<Record<string, ReadonlyArray<Figures>>>
 /** Measures arms. */
 export const measure = async (arms: ReadonlyArray<Arm>, { rounds, seconds, times, warmup }: Size): Promise<Samples> => {
   const samples = Object.fromEntries(arms.map(({ name }) => [name, new Array<Figures>()]))
-  const started = performance.now()
+  let started = performance.now()
   const isLate = () => performance.now() - started > seconds * 1000
   for (let round = -warmup; round < rounds; round++) {
+    if (round === 0) started = performance.now()
     if (round >= fewest && isLate()) break
     for (const arm of shuffled(arms)) {
       const figures = await once(arm, times)
