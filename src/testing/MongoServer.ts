@@ -75,7 +75,7 @@ export interface Features {
  * A member of a deployment that this library has started. What is done to it is undone when the scope closes: it runs
  * again with its data, and the set has a primary.
  *
- * Signals other than SIGKILL need a POSIX system.
+ * Freezing and thawing need a POSIX system.
  *
  * @since 0.1.0
  * @category models
@@ -85,7 +85,7 @@ export interface Member {
   readonly address: string
   /** Kills it at once (SIGKILL), as a crash of its machine would. */
   readonly kill: Effect.Effect<void, MemberFailed, Scope.Scope>
-  /** Stops it in order (SIGTERM). */
+  /** Stops it in order, at once: a primary does not wait for another to take over. */
   readonly stop: Effect.Effect<void, MemberFailed, Scope.Scope>
   /** Stops it if it runs, starts it again, and waits until the set has a primary if it can have one. */
   readonly restart: Effect.Effect<void, MemberFailed>

@@ -71,6 +71,7 @@ describe("nothing is left behind", () => {
       // its folder goes when the next server starts
       yield* Effect.scoped(MongoServer.make({ ...own, temporaryFolder: folder }))
       assert.deepStrictEqual(yield* leftIn(folder), [])
+      assert.isFalse(FileSystem.existsSync(`/tmp/${home}.sock`))
     }))
 
   it.scopedLive("by a process that exits without closing its scope", () =>

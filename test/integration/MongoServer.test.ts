@@ -90,6 +90,33 @@ describe("a server of its own", () => {
       assert.match(plain.message, /closed|Server selection timed out/)
     }))
 
+  it.scoped("may have its data in a folder whose path is too long for a socket", () =>
+    Effect.gen(function*() {
+      const temporaryFolder = Path.join(yield* Processes.temporaryFolder, "x".repeat(120), "y")
+      const { url } = yield* MongoServer.make({ ...own, temporaryFolder })
+      assert.propertyVal(yield* command(url, "hello"), "isWritablePrimary", true)
+    }))
+
+  it.scoped("says why its folder cannot be made", () =>
+    Effect.gen(function*() {
+      const file = Path.join(yield* Processes.temporaryFolder, "file")
+      FileSystem.writeFileSync(file, "")
+      const error = yield* Effect.flip(MongoServer.make({ ...own, temporaryFolder: file }))
+      assert.match(error.message, /ENOTDIR|EEXIST/)
+    }))
+
+  it.scoped("fails with MemberFailed what is done to a member when its keeper is gone", () =>
+    Effect.gen(function*() {
+      const temporaryFolder = yield* Processes.temporaryFolder
+      const { members } = yield* MongoServer.make({ ...own, temporaryFolder })
+      const [home = ""] = (yield* Processes.entries(temporaryFolder)).filter((name) => name.startsWith("effect-mongo-"))
+      const keeper = Number(FileSystem.readFileSync(Path.join(temporaryFolder, home, "keeper.pid"), "utf8"))
+      process.kill(keeper, "SIGKILL")
+      const error = yield* Effect.flip(Effect.scoped(members[0]!.kill))
+      assert.deepInclude(error, { _tag: "MemberFailed", doing: "killing mongod-0" })
+      assert.match(error.reason, /does not answer/)
+    }))
+
   it.scoped("gives a layer with a client that is connected to it", () =>
     Effect.gen(function*() {
       const things = Collection.make("things")

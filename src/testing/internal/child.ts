@@ -129,10 +129,14 @@ const spawn = (options: Options): Running => {
 const stop = (grace: Duration.DurationInput) => (running: Running): Effect.Effect<void> =>
   Effect.gen(function*() {
     running.child.stdin.end()
-    const ending = yield* Effect.timeoutOption(Deferred.await(running.ended), Duration.decode(grace))
+    const ending = yield* Effect.timeoutOption(
+      // closing a scope cannot be interrupted, and then no time limit would end the wait
+      Effect.interruptible(Deferred.await(running.ended)),
+      Duration.decode(grace)
+    )
     if (Option.isSome(ending)) return
     killGroup(running.child)
-    yield* Effect.timeoutOption(Deferred.await(running.ended), "10 seconds")
+    yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(running.ended)), "10 seconds")
   }).pipe(live)
 
 const killGroup = (child: ChildProcess.ChildProcess): void => {

@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import * as FileSystem from "node:fs"
 import * as Net from "node:net"
+import * as OperatingSystem from "node:os"
 import * as Path from "node:path"
 import * as Readline from "node:readline"
 import { isAlive } from "./cache.js"
@@ -60,7 +61,7 @@ export const make = (parent: string): Effect.Effect<Keeper, KeeperLost, Scope.Sc
       Effect.sync(() => Path.join(parent, name)),
       (path) => Effect.sync(() => FileSystem.rmSync(path, { recursive: true, force: true, maxRetries: 3 }))
     )
-    const control = process.platform === "win32" ? `\\\\.\\pipe\\${name}` : Path.join(home, "control")
+    const control = controlOf(name)
     const child = yield* Child.start({
       command: process.execPath,
       args: ["-e", Program.program],
@@ -103,6 +104,21 @@ export const written = ({ home }: Pick<Address, "home">, name: string): Effect.E
 
 const prefix = "effect-mongo-"
 
+// A socket's path may have about a hundred characters only, so it is not in the folder, which may lie deep.
+const controlOf = (name: string): string =>
+  process.platform === "win32"
+    ? `\\\\.\\pipe\\${name}`
+    : Path.join(process.platform === "linux" ? "/tmp" : OperatingSystem.tmpdir(), `${name}.sock`)
+
+// the keeper makes the folder if it is not there, and says why if it can't
+const namesIn = (folder: string): ReadonlyArray<string> => {
+  try {
+    return FileSystem.readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
 // a request has a connection of its own, so that giving one up concerns no other
 const ask = (control: string, request: Program.Request): Effect.Effect<unknown, KeeperLost> =>
   Effect.scoped(Effect.gen(function*() {
@@ -113,7 +129,10 @@ const ask = (control: string, request: Program.Request): Effect.Effect<unknown, 
         const socket = Net.connect(control, () => void socket.write(`${JSON.stringify({ id: 1, ...request })}\n`))
         socket.on("error", (error) => lost(error.message))
         socket.on("close", () => lost("it has closed the connection"))
-        Readline.createInterface({ input: socket }).on("line", (line) => {
+        const lines = Readline.createInterface({ input: socket })
+        // it repeats the socket's, which is told above
+        lines.on("error", () => undefined)
+        lines.on("line", (line) => {
           const reply: { readonly value?: unknown; readonly problem?: string } = JSON.parse(line)
           if (reply.problem === undefined) Deferred.unsafeDone(answer, Effect.succeed(reply.value))
           else lost(reply.problem)
@@ -133,12 +152,14 @@ const wrapper = (): ReadonlyArray<string> =>
 
 // what is left in memory where both this program and the keeper were killed
 const removeLeftovers = (parent: string): void => {
-  for (const name of FileSystem.readdirSync(parent)) {
+  for (const name of namesIn(parent)) {
     if (!name.startsWith(prefix)) continue
     const home = Path.join(parent, name)
     try {
       const pid = Number(FileSystem.readFileSync(Path.join(home, "keeper.pid"), "utf8"))
-      if (pid > 0 && !isAlive(pid)) FileSystem.rmSync(home, { recursive: true, force: true })
+      if (pid <= 0 || isAlive(pid)) continue
+      if (process.platform !== "win32") FileSystem.rmSync(controlOf(name), { force: true })
+      FileSystem.rmSync(home, { recursive: true, force: true })
     } catch {
       // somebody else's, being made, or being removed at this moment
     }

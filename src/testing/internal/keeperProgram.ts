@@ -46,6 +46,8 @@ for (const stream of [process.stdout, process.stderr]) stream.on("error", () => 
 
 const start = ({ args, command, env, name, patient }) => {
   if (stopping) throw new Error("the keeper is stopping")
+  const old = kept.get(name)
+  if (old !== undefined && old.ending === undefined) throw new Error(name + " runs already")
   const log = fs.openSync(path.join(order.home, name + ".log"), "a")
   const [first, ...rest] = [...order.wrapper, command, ...args]
   const child = childProcess.spawn(first, rest, {
@@ -96,7 +98,16 @@ const listen = () => {
       }
     })
   })
-  server.listen(order.control, () => console.log("ready"))
+  server.on("error", (error) => {
+    console.error(error.message)
+    void stop(1)
+  })
+  // nobody but this user may give orders
+  const mask = process.umask(0o177)
+  server.listen(order.control, () => {
+    process.umask(mask)
+    console.log("ready")
+  })
 }
 
 const stopOne = async ({ child, ended, ending, patient }) => {
@@ -114,7 +125,10 @@ const stop = async (code) => {
   if (stopping) return
   stopping = true
   await Promise.all([...kept.values()].map(stopOne))
-  if (order !== undefined) fs.rmSync(order.home, { recursive: true, force: true, maxRetries: 5 })
+  if (order !== undefined) {
+    if (process.platform !== "win32") fs.rmSync(order.control, { force: true })
+    fs.rmSync(order.home, { recursive: true, force: true, maxRetries: 5 })
+  }
   process.exit(code)
 }
 

@@ -27,7 +27,7 @@ export const deedsOf = <E>(plan: Plan, member: MemberPlan, deed: Deed<E>) => {
   const stop = Effect.whenEffect(
     Effect.gen(function*() {
       // what is frozen hears no command
-      yield* keeper.signal(name, "SIGCONT")
+      if (process.platform !== "win32") yield* keeper.signal(name, "SIGCONT")
       yield* shutDown(plan, member)
       yield* die
     }),
@@ -44,7 +44,10 @@ export const deedsOf = <E>(plan: Plan, member: MemberPlan, deed: Deed<E>) => {
   return {
     kill: undone(die, backAgain).pipe(deed(`killing ${name}`)),
     stop: undone(stop, backAgain).pipe(deed(`stopping ${name}`)),
-    restart: Effect.zipRight(stop, begin).pipe(deed(`restarting ${name}`)),
+    restart: Effect.zipRight(stop, begin).pipe(
+      // half of it would leave the member down for whoever comes next
+      Effect.onInterrupt(() => Effect.ignore(Effect.interruptible(live(backAgain)))),
+      deed(`restarting ${name}`)),
     freeze: undone(Effect.asVoid(keeper.signal(name, "SIGSTOP")), thaw).pipe(deed(`freezing ${name}`)),
     thaw: thaw.pipe(deed(`thawing ${name}`))
   }
@@ -56,6 +59,8 @@ export const shutDown = (plan: Plan, member: MemberPlan): Effect.Effect<void> =>
     // the server closes the connection instead of an answer
     Effect.ignore,
     Effect.zipRight(Effect.ignore(Keeper.at(plan.keeper).ended(member.name))),
+    // a time limit ends nothing that cannot be interrupted, as what acquires a resource is
+    Effect.interruptible,
     Effect.timeoutOption("15 seconds"),
     Effect.asVoid
   )
@@ -75,11 +80,17 @@ export const stepDown = (plan: Plan): Effect.Effect<void, WayFailed, Scope.Scope
       Admin.withMember(plan, member, (send) =>
         send({ replSetStepDown: 60, secondaryCatchUpPeriodSecs: plan.members.length === 1 ? 0 : 10, force: true })),
       Effect.zipRight(
-        Admin.withMember(plan, member, (send) =>
-          send({ replSetFreeze: 0 })),
+        // it is primary again, or about to be: that is what freezing is to be undone for
+        Effect.catchIf(
+          Admin.withMember(plan, member, (send) => send({ replSetFreeze: 0 })),
+          ({ code }) => code === notSecondary,
+          () => Effect.void
+        ),
         settled(plan)
       )
     ))
+
+const notSecondary = 95
 
 const undone = <A, E, E2>(
   deed: Effect.Effect<A, E>,

@@ -72,7 +72,9 @@ const untilWhole = (plan: Plan): Effect.Effect<void> =>
   }))
 
 // The primary is asked, too: it may not have heard yet of a member that is back, nor a majority of what it wrote.
+// One that was primary and was frozen believes for a moment that it still is: then there are two.
 const isWhole = (all: ReadonlyArray<State>): boolean =>
+  all.filter(({ hello }) => hello["isWritablePrimary"] === true).length === 1 &&
   all.some(({ hello, status }) =>
     hello["isWritablePrimary"] === true &&
     all.every(({ member }) =>

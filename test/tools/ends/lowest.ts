@@ -42,6 +42,7 @@ const stages = ["types", "unit", "integration", "conformance"]
 
 // What the tests need; the tools that look at the sources have looked at them.
 const needed = [
+  "@effect/language-service",
   "@effect/opentelemetry",
   "@effect/schema",
   "@effect/vitest",
@@ -51,6 +52,7 @@ const needed = [
   "effect",
   "mongodb",
   "mongodb-memory-server-core",
+  "selfsigned",
   "tsx",
   "typescript",
   "vitest"
