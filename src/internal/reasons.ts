@@ -120,7 +120,7 @@ export const reasonOfCode = invert<number>({
   TransactionTooLarge: [257, 388],
   TransactionExpired: [290],
   PreparedTransaction: [267],
-  NotSupported: [20, 59, 115, 148, 263, 31082, 40324],
+  NotSupported: [20, 59, 115, 148, 263, 31082, 40324, 40415, 6047401],
   InvalidOptions: [2, 9, 14, 72]
 })
 

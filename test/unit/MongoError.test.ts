@@ -81,7 +81,11 @@ const codes: ReadonlyArray<readonly [number, string, MongoError.Reason]> = [
   [13436, "NotPrimaryOrSecondary", "NotPrimary"],
   [31082, "SearchNotEnabled", "NotSupported"],
   // A stage that the server does not know.
-  [40324, "Location40324", "NotSupported"]
+  [40324, "Location40324", "NotSupported"],
+  // An option that the server does not know.
+  [40415, "Location40415", "NotSupported"],
+  // The stage $listSearchIndexes outside of Atlas, of 6.0.27 and 7.0.
+  [6047401, "Location6047401", "NotSupported"]
 ]
 
 const classes: { readonly [name: string]: MongoError.Reason } = {

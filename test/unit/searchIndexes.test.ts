@@ -89,13 +89,14 @@ describe("search indexes, where there is the search service", () => {
 })
 
 describe("search indexes, where there is no search service", () => {
-  // What servers without it say, from 6.0 to 8.0.
+  // What servers without it say, from 4.4 to 8.0.
   for (
     const [code, codeName] of [
       [59, "CommandNotFound"],
       [115, "CommandNotSupported"],
       [31082, "SearchNotEnabled"],
-      [40324, "Location40324"]
+      [40324, "Location40324"],
+      [6047401, "Location6047401"]
     ] as const
   ) {
     it.scoped(`are NotSupported, with the hint that they need it, when the server says ${codeName}`, () => {
