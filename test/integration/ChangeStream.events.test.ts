@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import { Timestamp } from "mongodb"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema, raw } from "../../src/Codec.js"
@@ -10,6 +11,7 @@ import { changing, follow, type Numbered, told } from "../support/changes.js"
 import { on, sent } from "../support/data.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
+import * as Versions from "../support/versions.js"
 
 const Thing = fromSchema(Schema.Struct({ _id: Schema.Number, n: Schema.NumberFromString }))
 
@@ -37,6 +39,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           )
           yield* Effect.promise(() => collection.insertOne({ _id: 1, n: "1" }))
           yield* Effect.promise(() => collection.updateOne({ _id: 1 }, { $set: { n: "2" } }))
+          // The document is looked up when the event is read.
+          yield* Monitor.until(given, ({ length }) => length === 2)
           yield* Effect.promise(() => collection.replaceOne({ _id: 1 }, { n: "3" }))
           yield* Monitor.until(given, ({ length }) => length === 3)
           yield* Effect.promise(() => collection.deleteOne({ _id: 1 }))
@@ -55,9 +59,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(replace).toMatchObject({ namespace, fullDocument: Option.some({ _id: 1, n: 3 }) })
           expect(deletion).toMatchObject({ namespace, fullDocument: Option.none() })
           expect(drop).toMatchObject({ namespace })
+          const hasWallTime = yield* Versions.has({ version: "6.0", what: "times of the wall" })
           for (const { clusterTime, wallTime } of events) {
             expect(Option.getOrThrow(clusterTime)).toBeInstanceOf(Timestamp)
-            expect(Option.isSome(wallTime)).toBe(true)
+            expect(Option.isSome(wallTime)).toBe(hasWallTime)
           }
         })
       ))
@@ -78,9 +83,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("are those of indexes, too, if that is asked for", () =>
+    it.effect("are those of indexes, too, if that is asked for", (context) =>
       onClient((watched) =>
         Effect.gen(function*() {
+          yield* Versions.needs(context, Versions.expandedEvents)
           const { collection, target } = yield* changing(watched)
           const { until } = yield* follow(watched, ChangeStream.watch(target, raw, [], { showExpandedEvents: true }))
           yield* Effect.promise(() => collection.createIndex({ n: 1 }, { name: "by_n" }))
@@ -92,9 +98,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("come with the documents as they were before, if the collection keeps them", () =>
+    it.effect("are NotSupported where they are asked for by an option that the server does not know", () =>
       onClient((watched) =>
         Effect.gen(function*() {
+          const { target } = yield* changing(watched)
+          const expanded = Stream.runDrain(ChangeStream.watch(target, raw, [], { showExpandedEvents: true }))
+          const ended = yield* Effect.timeoutOption(Effect.flip(expanded), "1 second")
+          if (yield* Versions.has(Versions.expandedEvents)) expect(ended).toEqual(Option.none())
+          else expect(ended).toMatchObject(Option.some({ _tag: "MongoError", reason: "NotSupported" }))
+        })
+      ))
+
+    it.effect("come with the documents as they were before, if the collection keeps them", (context) =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          yield* Versions.needs(context, { version: "6.0", what: "pre-images" })
           const { collection, db, put, target } = yield* changing(watched)
           yield* Effect.promise(() =>
             db.command({ collMod: "things", changeStreamPreAndPostImages: { enabled: true } })

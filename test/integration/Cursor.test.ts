@@ -14,6 +14,7 @@ import { numbers, on, sent, things } from "../support/data.js"
 import { liveHeap } from "../support/heap.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
+import * as Versions from "../support/versions.js"
 
 const sizes = <A, E, R>(stream: Stream.Stream<A, E, R>) =>
   Effect.map(Stream.runCollect(Stream.chunks(stream)), (chunks) => Chunk.toReadonlyArray(Chunk.map(chunks, Chunk.size)))
@@ -163,9 +164,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           })))
       }).pipe(Effect.scoped))
 
-    it.effect("200,000 documents are never in memory at once", () =>
+    it.effect("200,000 documents are never in memory at once", (context) =>
       unwatched(() =>
         Effect.gen(function*() {
+          yield* Versions.needs(context, Versions.documentsStage)
           const database = Database.make(yield* TestServer.database)
           const before = yield* liveHeap
           let largest = 0

@@ -12,6 +12,7 @@ import { logged } from "../support/connected.js"
 import { notebook } from "../support/notebook.js"
 import * as TestServer from "../support/TestServer.js"
 import { inPlace } from "../support/transactions.js"
+import * as Versions from "../support/versions.js"
 
 const sessionId = Effect.map(Session.Session, ({ id }) => id.uuid)
 
@@ -35,7 +36,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Effect.map(Effect.flip(effect), ({ _tag }) => _tag)
           expect(yield* tag(Transaction.sandbox(place.insert(1), { timeout: -1 }))).toBe("SessionMisconfigured")
           expect(yield* tag(Transaction.sandbox(place.insert(1), { session: { snapshot: true } })))
-            .toBe("TransactionUnsupported")
+            .toBe((yield* Versions.has(Versions.snapshotReads)) ? "TransactionUnsupported" : "SessionsUnsupported")
           expect(yield* place.wire).toEqual([])
           const doomed = Effect.zipRight(place.insert(1), Effect.ignore(place.insert(1)))
           expect(yield* tag(Transaction.sandbox(doomed))).toBe("TransactionDoomed")

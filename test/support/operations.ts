@@ -9,7 +9,7 @@ import * as Database from "../../src/Database.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import type { DecodeFailed } from "../../src/SessionErrors.js"
 import type { Thing } from "./data.js"
-import type { Since } from "./versions.js"
+import { documentsStage, type Since } from "./versions.js"
 
 /** What operations work on: three things, `{ _id: 0, n: 0 }` and so on, with the index `n_1`. */
 export interface On {
@@ -95,7 +95,7 @@ export const operations: ReadonlyArray<Operation> = [
       "aggregate",
       ({ database }) => drain(Database.make(database).aggregate([{ $documents: [{ a: 1 }] }]))
     ),
-    since: { version: "5.1", what: "stages such as $documents" }
+    since: documentsStage
   },
   refusedRead("isCapped", "listCollections", ({ Things }) => Things.isCapped()),
   refusedRead("options", "listCollections", ({ Things }) => Things.options()),

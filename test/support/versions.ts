@@ -14,6 +14,10 @@ export interface Since {
 
 export const snapshotReads: Since = { version: "5.0", what: "snapshot reads" }
 
+export const documentsStage: Since = { version: "5.1", what: "stages such as $documents" }
+
+export const expandedEvents: Since = { version: "6.0", what: "expanded events" }
+
 /** Whether the server has it. */
 export const has = ({ version }: Since): Effect.Effect<boolean, never, MongoServer.MongoServer> =>
   Effect.map(MongoServer.MongoServer, (server) => compareVersions(server.version, version) >= 0)
