@@ -23,7 +23,8 @@ export const withUrl = <A, E>(
       new WayFailed({ reason: error.message, fix: "correct the connection string" })),
     (client) =>
       use(sendBy(client)),
-    (client) => Effect.ignore(Effect.timeout(Effect.interruptible(Effect.tryPromise(() => client.close())), "5 seconds"))
+    (client) =>
+      Effect.ignore(Effect.timeout(Effect.interruptible(Effect.tryPromise(() => client.close())), "5 seconds"))
   )
 
 /** Uses a client on one member, whatever its state. A frozen member fails it after a second. */

@@ -47,7 +47,8 @@ export const deedsOf = <E>(plan: Plan, member: MemberPlan, deed: Deed<E>) => {
     restart: Effect.zipRight(stop, begin).pipe(
       // half of it would leave the member down for whoever comes next
       Effect.onInterrupt(() => Effect.ignore(Effect.interruptible(live(backAgain)))),
-      deed(`restarting ${name}`)),
+      deed(`restarting ${name}`)
+    ),
     freeze: undone(Effect.asVoid(keeper.signal(name, "SIGSTOP")), thaw).pipe(deed(`freezing ${name}`)),
     thaw: thaw.pipe(deed(`thawing ${name}`))
   }
@@ -82,9 +83,12 @@ export const stepDown = (plan: Plan): Effect.Effect<void, WayFailed, Scope.Scope
       Effect.zipRight(
         // it is primary again, or about to be: that is what freezing is to be undone for
         Effect.catchIf(
-          Admin.withMember(plan, member, (send) => send({ replSetFreeze: 0 })),
-          ({ code }) => code === notSecondary,
-          () => Effect.void
+          Admin.withMember(plan, member, (send) =>
+            send({ replSetFreeze: 0 })),
+          ({ code }) =>
+            code === notSecondary,
+          () =>
+            Effect.void
         ),
         settled(plan)
       )
