@@ -2,7 +2,6 @@
 export const heart: ReadonlyArray<string> = [
   "AccessControl",
   "Collection.misuse",
-  "Collection.test",
   "Cursor.session",
   "Outbox.test",
   "Session.causal",
@@ -12,9 +11,16 @@ export const heart: ReadonlyArray<string> = [
   "SessionCommands",
   "Transaction.composition",
   "Transaction.hooks",
-  "Transaction.interruption",
   "Transaction.joining",
   "Transaction.options",
   "Transaction.propagation",
   "Transaction.retry"
+]
+
+/** The unit tests that take longest, or are about tools: left out where it is to be quick. */
+export const spared: ReadonlyArray<string> = [
+  "bench.*",
+  "conformance.*",
+  "ChangeStream.test.ts",
+  "SessionCommands.test.ts"
 ]
