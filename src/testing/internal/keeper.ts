@@ -59,7 +59,11 @@ export const make = (parent: string): Effect.Effect<Keeper, KeeperLost, Scope.Sc
     const home = yield* Effect.acquireRelease(
       // the keeper makes it: so there is no moment in which it exists and nobody would remove it
       Effect.sync(() => Path.join(parent, name)),
-      (path) => Effect.sync(() => FileSystem.rmSync(path, { recursive: true, force: true, maxRetries: 3 }))
+      (path) =>
+        Effect.sync(() => {
+          // where the parent is no folder there is nothing, and even then removing fails
+          if (FileSystem.existsSync(path)) FileSystem.rmSync(path, { recursive: true, force: true, maxRetries: 3 })
+        })
     )
     const control = controlOf(name)
     const child = yield* Child.start({

@@ -127,7 +127,7 @@ const stop = async (code) => {
   await Promise.all([...kept.values()].map(stopOne))
   if (order !== undefined) {
     if (process.platform !== "win32") fs.rmSync(order.control, { force: true })
-    fs.rmSync(order.home, { recursive: true, force: true, maxRetries: 5 })
+    if (fs.existsSync(order.home)) fs.rmSync(order.home, { recursive: true, force: true, maxRetries: 5 })
   }
   process.exit(code)
 }
