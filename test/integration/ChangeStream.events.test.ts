@@ -59,7 +59,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(replace).toMatchObject({ namespace, fullDocument: Option.some({ _id: 1, n: 3 }) })
           expect(deletion).toMatchObject({ namespace, fullDocument: Option.none() })
           expect(drop).toMatchObject({ namespace })
-          const hasWallTime = yield* Versions.has({ version: "6.0", what: "times of the wall" })
+          const hasWallTime = yield* Versions.has({ version: "6.0" })
           for (const { clusterTime, wallTime } of events) {
             expect(Option.getOrThrow(clusterTime)).toBeInstanceOf(Timestamp)
             expect(Option.isSome(wallTime)).toBe(hasWallTime)

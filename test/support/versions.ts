@@ -19,7 +19,7 @@ export const documentsStage: Since = { version: "5.1", what: "stages such as $do
 export const expandedEvents: Since = { version: "6.0", what: "expanded events" }
 
 /** Whether the server has it. */
-export const has = ({ version }: Since): Effect.Effect<boolean, never, MongoServer.MongoServer> =>
+export const has = ({ version }: Pick<Since, "version">): Effect.Effect<boolean, never, MongoServer.MongoServer> =>
   Effect.map(MongoServer.MongoServer, (server) => compareVersions(server.version, version) >= 0)
 
 /** Skips the test, with the reason, on a server that is too old to have it. */
