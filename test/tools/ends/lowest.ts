@@ -99,7 +99,7 @@ const lock = (end: Lowest): Promise<boolean> =>
 const run = (end: Lowest, wanted: ReadonlyArray<string>): Promise<Counts.Counts> =>
   inFolder(end, async (folder) => {
     cpSync(lockOf(end), join(folder, "package-lock.json"))
-    for (const part of ["src", "test", "examples", "bench", "docs", "tsconfig.json"]) {
+    for (const part of ["src", "test", "examples", "bench", "docs", "tsconfig.json", "README.md"]) {
       cpSync(join(root, part), join(folder, part), {
         recursive: true,
         filter: (path) => basename(path) !== "node_modules"
