@@ -25,6 +25,7 @@ import type { KeeperLost } from "./internal/keeper.js"
 import { live } from "./internal/live.js"
 import * as Members from "./internal/members.js"
 import type { MemberPlan, Plan } from "./internal/mongods.js"
+import { hostOf } from "./internal/mongods.js"
 import { temporaryParent } from "./internal/platform.js"
 import type { Answers } from "./internal/probe.js"
 import * as Progress from "./internal/progress.js"
@@ -420,7 +421,7 @@ const deed =
     live(Effect.mapError(effect, ({ message }) => new MemberFailed({ doing, reason: message })))
 
 const memberOf = (plan: Plan, member: MemberPlan): Member => ({
-  address: `127.0.0.1:${member.port}`,
+  address: hostOf(member),
   ...Members.deedsOf(plan, member, deed)
 })
 

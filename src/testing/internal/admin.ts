@@ -7,6 +7,7 @@ import * as Redacted from "effect/Redacted"
 import type { Document, MongoClient, MongoClientOptions } from "mongodb"
 import { makeClient } from "../../internal/driver.js"
 import type { MemberPlan, Plan } from "./mongods.js"
+import { hostOf, tlsOptions } from "./mongods.js"
 import { WayFailed } from "./way.js"
 
 /** Sends commands to the database `admin` of the deployment or member. */
@@ -30,10 +31,10 @@ export const withUrl = <A, E>(
 /** Uses a client on one member, whatever its state. A frozen member fails it after a second. */
 export const withMember = <A, E>(
   plan: Plan,
-  { port }: MemberPlan,
+  member: MemberPlan,
   use: (send: Send) => Effect.Effect<A, E>
 ): Effect.Effect<A, E | WayFailed> =>
-  withUrl(`mongodb://127.0.0.1:${port}/`, {
+  withUrl(`mongodb://${hostOf(member)}/`, {
     directConnection: true,
     serverSelectionTimeoutMS: 1000,
     connectTimeoutMS: 1000,
@@ -43,11 +44,7 @@ export const withMember = <A, E>(
       authSource: "local",
       authMechanism: "SCRAM-SHA-256"
     }),
-    ...(plan.tls === undefined ? {} : {
-      tls: true,
-      tlsCAFile: plan.tls.caFile,
-      tlsCertificateKeyFile: plan.tls.certificateKeyFile
-    })
+    ...tlsOptions(plan)
   }, use)
 
 /** The options of a client that waits as long as a server may take to start. */

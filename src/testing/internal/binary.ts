@@ -10,7 +10,7 @@ import * as Cache from "./cache.js"
 import * as Child from "./child.js"
 import { isExecutable, onPath } from "./platform.js"
 import type { Wanted } from "./way.js"
-import { WayFailed } from "./way.js"
+import { remembered, WayFailed } from "./way.js"
 
 /** The mongod that `MONGOMS_SYSTEM_BINARY` names, else the one on the `PATH`. */
 export const found: Effect.Effect<string, WayFailed> = Effect.suspend(() => {
@@ -36,11 +36,7 @@ export const downloaded = (wanted: Wanted, retry: boolean): Effect.Effect<string
     const downloader = yield* findPackage
     const key = ["download", downloader.version, process.env["MONGOMS_VERSION"] ?? "default"].join("-")
     return yield* Cache.remembering(wanted.cache, key, retry, download(downloader, wanted)).pipe(
-      Effect.catchTag("Remembered", ({ reason }) =>
-        new WayFailed({
-          reason: `${reason} (remembered, not tried again for a day)`,
-          fix: "set MONGO_SERVER=download to try again now"
-        }))
+      Effect.catchTag("Remembered", remembered("download"))
     )
   })
 

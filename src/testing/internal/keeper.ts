@@ -15,7 +15,7 @@ import * as Readline from "node:readline"
 import { isAlive } from "./cache.js"
 import * as Child from "./child.js"
 import * as Program from "./keeperProgram.js"
-import { isExecutable } from "./platform.js"
+import { onPath } from "./platform.js"
 
 /** A keeper that runs. */
 export interface Keeper {
@@ -95,16 +95,28 @@ export const at = (address: Address): Keeper => {
 export const output = ({ home }: Pick<Address, "home">, name: string): Effect.Effect<ReadonlyArray<string>> =>
   Effect.map(written({ home }, name), (text) => text.trimEnd().split("\n").slice(-60))
 
-/** All that a process has written. */
-export const written = ({ home }: Pick<Address, "home">, name: string): Effect.Effect<string> =>
-  Effect.sync(() => {
+/** How many bytes a process has written; none if it has not started. */
+export const sizeOf = ({ home }: Pick<Address, "home">, name: string): Effect.Effect<number> =>
+  Effect.sync(() => FileSystem.statSync(logOf(home, name), { throwIfNoEntry: false })?.size ?? 0)
+
+/** What a process has written, from that byte on. A log may be long, so no more of it is read. */
+export const written = (
+  { home }: Pick<Address, "home">,
+  name: string,
+  from = 0
+): Effect.Effect<string> =>
+  Effect.map(sizeOf({ home }, name), (size) => {
+    if (size <= from) return ""
+    const file = FileSystem.openSync(logOf(home, name), "r")
     try {
-      return FileSystem.readFileSync(Path.join(home, `${name}.log`), "utf8")
-    } catch {
-      // it has not started
-      return ""
+      const bytes = Buffer.alloc(size - from)
+      return bytes.toString("utf8", 0, FileSystem.readSync(file, bytes, 0, bytes.length, from))
+    } finally {
+      FileSystem.closeSync(file)
     }
   })
+
+const logOf = (home: string, name: string): string => Path.join(home, `${name}.log`)
 
 const prefix = "effect-mongo-"
 
@@ -150,7 +162,7 @@ const ask = (control: string, request: Program.Request): Effect.Effect<unknown, 
 
 // On Linux the system itself ends a process whose keeper was killed together with the program under test.
 const wrapper = (): ReadonlyArray<string> =>
-  process.platform === "linux" && ["/usr/bin/setpriv", "/bin/setpriv"].some(isExecutable)
+  process.platform === "linux" && onPath("setpriv") !== undefined
     ? ["setpriv", "--pdeathsig", "KILL", "--"]
     : []
 

@@ -37,9 +37,7 @@ export const deedsOf = <E>(plan: Plan, member: MemberPlan, deed: Deed<E>) => {
     yield* Mongods.start(plan, member, limit)
     yield* settled(plan)
   })
-  const backAgain = Effect.suspend(() =>
-    Effect.unlessEffect(begin, keeper.signal(name, 0)).pipe(Effect.zipRight(settled(plan)))
-  )
+  const backAgain = Effect.zipRight(Effect.unlessEffect(begin, keeper.signal(name, 0)), settled(plan))
   const thaw = Effect.zipRight(keeper.signal(name, "SIGCONT"), settled(plan))
   return {
     kill: undone(die, backAgain).pipe(deed(`killing ${name}`)),

@@ -36,6 +36,13 @@ export interface MemberPlan {
 /** The name of the replica set. */
 export const setName = "rs0"
 
+/** Where a member is reached. */
+export const hostOf = ({ port }: Pick<MemberPlan, "port">): string => `127.0.0.1:${port}`
+
+/** What a client of the driver is told of the certificates, as options or in a connection string. */
+export const tlsOptions = ({ tls }: Pick<Plan, "tls">) =>
+  tls === undefined ? {} : { tls: true, tlsCAFile: tls.caFile, tlsCertificateKeyFile: tls.certificateKeyFile }
+
 /** Writes down how the members are started; makes their folders. */
 export const plan = (
   keeper: Keeper.Keeper,
@@ -94,12 +101,13 @@ export const start = (
 ): Effect.Effect<void, WayFailed> =>
   Effect.gen(function*() {
     const processes = Keeper.at(keeper)
-    const before = (yield* Keeper.written(keeper, name)).length
+    const before = yield* Keeper.sizeOf(keeper, name)
+    const written = Keeper.written(keeper, name, before)
     yield* processes.start({ name, command: binary, args, patient: keepsData })
-    const listens = Effect.map(Keeper.written(keeper, name), (text) => text.includes(listening, before))
+    const listens = Effect.map(written, (text) => text.includes(listening))
     const ended = Effect.gen(function*() {
       const { code, problem, signal } = yield* processes.ended(name)
-      const text = (yield* Keeper.written(keeper, name)).slice(before)
+      const text = yield* written
       const isTaken = /already in use/i.test(text)
       return yield* new WayFailed({
         reason: isTaken

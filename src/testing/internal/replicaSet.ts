@@ -7,7 +7,7 @@ import * as Schedule from "effect/Schedule"
 import type { Document } from "mongodb"
 import * as Admin from "./admin.js"
 import type { MemberPlan, Plan } from "./mongods.js"
-import { setName } from "./mongods.js"
+import { hostOf, setName, tlsOptions } from "./mongods.js"
 import type { Credentials, Wanted } from "./way.js"
 import { WayFailed } from "./way.js"
 
@@ -35,54 +35,48 @@ export const form = (plan: Plan, wanted: Wanted): Effect.Effect<void, WayFailed>
   }))
 
 /** The connection string, without a user. */
-export const urlOf = ({ isReplicaSet, members, tls }: Plan): string => {
-  const hosts = members.map(hostOf).join(",")
-  const query = new URLSearchParams({
-    ...(isReplicaSet ? { replicaSet: setName } : {}),
-    ...(tls === undefined ? {} : {
-      tls: "true",
-      tlsCAFile: tls.caFile,
-      tlsCertificateKeyFile: tls.certificateKeyFile
-    })
-  }).toString()
+export const urlOf = (plan: Plan): string => {
+  const hosts = plan.members.map(hostOf).join(",")
+  const options = { ...(plan.isReplicaSet ? { replicaSet: setName } : {}), ...tlsOptions(plan) }
+  const query = new URLSearchParams(
+    Object.entries(options).map(([name, value]): [string, string] => [name, String(value)])
+  ).toString()
   return `mongodb://${hosts}/${query === "" ? "" : `?${query}`}`
 }
 
 /** The member that is primary now, if there is one. */
 export const primaryOf = (plan: Plan): Effect.Effect<Option.Option<MemberPlan>> =>
   Effect.map(states(plan), (all) => {
-    // one that was primary and was frozen believes for a moment that it still is: the newer election counts
-    const claims = all.filter(({ hello }) => hello["isWritablePrimary"] === true)
-    claims.sort((one, other) => electionOf(other.hello).localeCompare(electionOf(one.hello)))
-    return Option.map(Option.fromNullable(claims[0]), ({ member }) => member)
+    const [newest] = primaries(all).sort((one, other) => electionOf(other.hello).localeCompare(electionOf(one.hello)))
+    return Option.map(Option.fromNullable(newest), ({ member }) => member)
   })
 
 /** Waits until there is a primary, and all members that answer follow it, or until most members don't answer. */
 export const untilSettled = (plan: Plan): Effect.Effect<void> =>
-  Effect.asVoid(Effect.repeat(states(plan), {
-    until: (all) => all.length * 2 <= plan.members.length || isWhole(all),
-    schedule: Schedule.spaced("50 millis")
-  }))
+  until(plan, (all) => all.length * 2 <= plan.members.length || isWhole(all))
 
 // right after the start all members answer: there is no other way to be settled
 const untilWhole = (plan: Plan): Effect.Effect<void> =>
-  Effect.asVoid(Effect.repeat(states(plan), {
-    until: (all) => all.length === plan.members.length && isWhole(all),
-    schedule: Schedule.spaced("50 millis")
-  }))
+  until(plan, (all) => all.length === plan.members.length && isWhole(all))
+
+const until = (plan: Plan, isWanted: (all: ReadonlyArray<State>) => boolean): Effect.Effect<void> =>
+  Effect.asVoid(Effect.repeat(states(plan), { until: isWanted, schedule: Schedule.spaced("50 millis") }))
+
+// One that was primary and was frozen believes for a moment that it still is: then there are two, and the newer election
+// counts.
+const primaries = (all: ReadonlyArray<State>): Array<State> =>
+  all.filter(({ hello }) => hello["isWritablePrimary"] === true)
 
 // The primary is asked, too: it may not have heard yet of a member that is back, nor a majority of what it wrote.
-// One that was primary and was frozen believes for a moment that it still is: then there are two.
-const isWhole = (all: ReadonlyArray<State>): boolean =>
-  all.filter(({ hello }) => hello["isWritablePrimary"] === true).length === 1 &&
-  all.some(({ hello, status }) =>
-    hello["isWritablePrimary"] === true &&
+const isWhole = (all: ReadonlyArray<State>): boolean => {
+  const [primary, ...others] = primaries(all)
+  return primary !== undefined && others.length === 0 &&
     all.every(({ member }) =>
-      status["members"].some(({ name, state }: Document) =>
+      primary.status["members"].some(({ name, state }: Document) =>
         name === hostOf(member) && (state === primaryState || state === secondaryState)
       )
     )
-  )
+}
 
 const primaryState = 1
 const secondaryState = 2
@@ -92,8 +86,6 @@ interface State {
   readonly hello: Document
   readonly status: Document
 }
-
-const hostOf = ({ port }: MemberPlan): string => `127.0.0.1:${port}`
 
 const electionOf = (hello: Document): string => String(hello["electionId"])
 

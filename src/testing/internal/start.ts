@@ -44,10 +44,10 @@ const startOnce = (binary: string, wanted: Wanted): Effect.Effect<Plan, WayFaile
     // data that are kept are left in order
     if (plan.keepsData) {
       yield* Effect.addFinalizer(() =>
-        live(Effect.interruptible(Effect.forEach(plan.members, (member) => Members.shutDown(plan, member), {
+        live(Effect.forEach(plan.members, (member) => Members.shutDown(plan, member), {
           concurrency: "unbounded",
           discard: true
-        })))
+        }))
       )
     }
     return plan

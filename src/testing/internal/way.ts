@@ -27,6 +27,13 @@ export class WayFailed extends Data.TaggedError("WayFailed")<{
   }
 }
 
+/** What a way fails with that failed less than a day ago. */
+export const remembered = (way: string) => ({ reason }: { readonly reason: string }): WayFailed =>
+  new WayFailed({
+    reason: `${reason} (remembered, not tried again for a day)`,
+    fix: `set MONGO_SERVER=${way} to try again now`
+  })
+
 /** The user of a server with access control. */
 export interface Credentials {
   readonly username: string

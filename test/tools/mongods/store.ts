@@ -1,6 +1,7 @@
 // What is fetched once: folders of the cache, each complete or not there at all.
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { basename, join } from "node:path"
+import { isAlive } from "../../../src/testing/internal/cache.js"
 import * as Group from "../group.js"
 
 /** Something that is not available here, with the reason: no failure of the project. */
@@ -45,14 +46,6 @@ const removeLeftovers = (cache: string, name: string): void => {
   for (const entry of readdirSync(cache)) {
     const pid = entry.startsWith(`${name}.`) ? /\.(\d+)\.tmp$/.exec(entry)?.[1] : undefined
     if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(cache, entry), { recursive: true, force: true })
-  }
-}
-
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM"
   }
 }
 
