@@ -35,10 +35,10 @@ export const deedsOf = <E>(plan: Plan, member: MemberPlan, deed: Deed<E>) => {
   )
   const begin = Effect.gen(function*() {
     yield* Mongods.start(plan, member, limit)
-    yield* settled(plan)
+    yield* settled(plan, member)
   })
-  const backAgain = Effect.zipRight(Effect.unlessEffect(begin, keeper.signal(name, 0)), settled(plan))
-  const thaw = Effect.zipRight(keeper.signal(name, "SIGCONT"), settled(plan))
+  const backAgain = Effect.zipRight(Effect.unlessEffect(begin, keeper.signal(name, 0)), settled(plan, member))
+  const thaw = Effect.zipRight(keeper.signal(name, "SIGCONT"), settled(plan, member))
   return {
     kill: undone(die, backAgain).pipe(deed(`killing ${name}`)),
     stop: undone(stop, backAgain).pipe(deed(`stopping ${name}`)),
@@ -101,9 +101,9 @@ const undone = <A, E, E2>(
   // what undoes it races with clocks, which needs a region that can be interrupted
   Effect.asVoid(Effect.acquireRelease(deed, () => Effect.orDie(Effect.interruptible(live(undo)))))
 
-const settled = (plan: Plan): Effect.Effect<void, WayFailed> =>
+const settled = (plan: Plan, back?: MemberPlan): Effect.Effect<void, WayFailed> =>
   plan.isReplicaSet
-    ? Effect.timeoutFail(ReplicaSet.untilSettled(plan), { duration: limit, onTimeout: () => noPrimary })
+    ? Effect.timeoutFail(ReplicaSet.untilSettled(plan, back), { duration: limit, onTimeout: () => noPrimary })
     : Effect.void
 
 const noPrimary = new WayFailed({

@@ -51,9 +51,14 @@ export const primaryOf = (plan: Plan): Effect.Effect<Option.Option<MemberPlan>> 
     return Option.map(Option.fromNullable(newest), ({ member }) => member)
   })
 
-/** Waits until there is a primary, and all members that answer follow it, or until most members don't answer. */
-export const untilSettled = (plan: Plan): Effect.Effect<void> =>
-  until(plan, (all) => all.length * 2 <= plan.members.length || isWhole(all))
+/**
+ * Waits until there is a primary, and all members that answer follow it, or until most members don't answer. The one
+ * that is back, if any, has to be among those that answer.
+ */
+export const untilSettled = (plan: Plan, back?: MemberPlan): Effect.Effect<void> =>
+  until(plan, (all) =>
+    (back === undefined || all.some(({ member }) => member.name === back.name)) &&
+    (all.length * 2 <= plan.members.length || isWhole(all)))
 
 // right after the start all members answer: there is no other way to be settled
 const untilWhole = (plan: Plan): Effect.Effect<void> =>
@@ -67,13 +72,14 @@ const until = (plan: Plan, isWanted: (all: ReadonlyArray<State>) => boolean): Ef
 const primaries = (all: ReadonlyArray<State>): Array<State> =>
   all.filter(({ hello }) => hello["isWritablePrimary"] === true)
 
-// The primary is asked, too: it may not have heard yet of a member that is back, nor a majority of what it wrote.
+// The primary is asked, too: it may not have heard yet of a member that is back, nor that it has stepped down, nor a
+// majority of what it wrote.
 const isWhole = (all: ReadonlyArray<State>): boolean => {
   const [primary, ...others] = primaries(all)
   return primary !== undefined && others.length === 0 &&
     all.every(({ member }) =>
       primary.status["members"].some(({ name, state }: Document) =>
-        name === hostOf(member) && (state === primaryState || state === secondaryState)
+        name === hostOf(member) && state === (member === primary.member ? primaryState : secondaryState)
       )
     )
 }
