@@ -11,7 +11,7 @@ import * as Equal from "effect/Equal"
 import { dual } from "effect/Function"
 import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
-import { type Kind, refuse, seal, unseal } from "./internal/sealed.js"
+import { type Kind, refuse, seal, unseal } from "./internal/values/sealed.js"
 import type { DecodeFailed } from "./SessionErrors.js"
 
 /**

@@ -13,13 +13,13 @@ import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { DocumentEvent, Event } from "./ChangeEvent.js"
 import type { Codec } from "./Codec.js"
-import { type Decoded, decoder, type OnInvalid } from "./internal/changeEvents.js"
-import { clientOf, type MongoClient } from "./internal/connection.js"
-import * as Consuming from "./internal/consuming.js"
-import { type OperationError, type Target, withoutOwn } from "./internal/operation.js"
-import { after as positionAfter, backoff as Backoff, type Position } from "./internal/resume.js"
-import type { Inside } from "./internal/running.js"
-import * as Watching from "./internal/watching.js"
+import * as Consuming from "./internal/changes/consumer.js"
+import { type Decoded, decoder, type OnInvalid } from "./internal/changes/events.js"
+import * as Watching from "./internal/changes/follow.js"
+import { after as positionAfter, backoff as Backoff, type Position } from "./internal/changes/position.js"
+import { type OperationError, type Target, withoutOwn } from "./internal/data/operation.js"
+import { clientOf, type MongoClient } from "./internal/session/client.js"
+import type { Inside } from "./internal/transaction/start.js"
 import type { MongoError } from "./MongoError.js"
 import type { ResumeToken } from "./ResumeToken.js"
 import type { DecodeFailed } from "./SessionErrors.js"
@@ -27,7 +27,7 @@ import type { DecodeFailed } from "./SessionErrors.js"
 export type {
   /** How to consume. @since 0.1.0 @category options */
   ConsumeOptions
-} from "./internal/consuming.js"
+} from "./internal/changes/consumer.js"
 export type {
   /** The type of the documents in events. @since 0.1.0 @category models */
   Decoded,

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
-import { render } from "./internal/render.js"
+import { render } from "./internal/values/render.js"
 
 /**
  * Another consumer of the same name was started, and has taken over; this one has stopped before it did anything that the

@@ -8,9 +8,8 @@ import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { type Codec, ofOptional } from "./Codec.js"
-import type { ClientOption, MongoClient } from "./internal/connection.js"
-import * as Indexes from "./internal/indexes.js"
-import { call, type DocumentSchema, make as makeOf } from "./internal/onCollection.js"
+import { call, type DocumentSchema, make as makeOf } from "./internal/data/collection.js"
+import * as Indexes from "./internal/data/indexes.js"
 import {
   type Added,
   collectionOf,
@@ -18,26 +17,27 @@ import {
   operation as run,
   type OperationError,
   type Target
-} from "./internal/operation.js"
-import * as Reads from "./internal/reads.js"
-import * as Writes from "./internal/writes.js"
+} from "./internal/data/operation.js"
+import * as Reads from "./internal/data/reads.js"
+import * as Writes from "./internal/data/writes.js"
+import type { ClientOption, MongoClient } from "./internal/session/client.js"
 
-export type {
-  /** What a stream does with a document that does not fit the schema. @since 0.1.0 @category options */
-  OnInvalid,
-  /** What a projection leaves of a document. @since 0.1.0 @category models */
-  Projected
-} from "./internal/decoding.js"
-export type {
-  /** The operations of a collection's indexes. @since 0.1.0 @category models */
-  Indexes
-} from "./internal/indexes.js"
 export type {
   /** A schema of documents. @since 0.1.0 @category models */
   DocumentSchema,
   /** A filter. @since 0.1.0 @category models */
   Filter
-} from "./internal/onCollection.js"
+} from "./internal/data/collection.js"
+export type {
+  /** What a stream does with a document that does not fit the schema. @since 0.1.0 @category options */
+  OnInvalid,
+  /** What a projection leaves of a document. @since 0.1.0 @category models */
+  Projected
+} from "./internal/data/decode.js"
+export type {
+  /** The operations of a collection's indexes. @since 0.1.0 @category models */
+  Indexes
+} from "./internal/data/indexes.js"
 export type {
   /** What is added to the options of an operation. @since 0.1.0 @category models */
   Added,
@@ -45,17 +45,17 @@ export type {
   Given,
   /** What any operation of data access can fail with. @since 0.1.0 @category errors */
   OperationError
-} from "./internal/operation.js"
+} from "./internal/data/operation.js"
 export type {
   /** The operations of a collection that read. @since 0.1.0 @category models */
   Reads
-} from "./internal/reads.js"
+} from "./internal/data/reads.js"
 export type {
   /** One write of a bulk. @since 0.1.0 @category models */
   BulkWrite,
   /** The operations of a collection that write. @since 0.1.0 @category models */
   Writes
-} from "./internal/writes.js"
+} from "./internal/data/writes.js"
 
 /**
  * A collection: its values are of type `A`, its documents of type `I`, and what needs the schema needs `R`. `Client` is the

@@ -9,21 +9,27 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
-import * as Attempt from "./internal/attempt.js"
-import { closingStep } from "./internal/bounded.js"
-import type { ClientOption, MongoClient } from "./internal/connection.js"
-import * as CursorLoss from "./internal/cursorLoss.js"
-import * as Cursors from "./internal/cursors.js"
-import * as Lane from "./internal/lane.js"
-import { type Added, type OperationError, place, type Placed, type Request, type Target } from "./internal/operation.js"
-import { key } from "./internal/sessionGate.js"
+import * as CursorLoss from "./internal/data/cursorLoss.js"
+import {
+  type Added,
+  type OperationError,
+  place,
+  type Placed,
+  type Request,
+  type Target
+} from "./internal/data/operation.js"
+import * as DriverCursor from "./internal/driver/cursor.js"
+import type { ClientOption, MongoClient } from "./internal/session/client.js"
+import { key } from "./internal/session/gate.js"
+import { untilFree } from "./internal/session/operation.js"
+import { closingStep } from "./internal/telemetry/closing.js"
 import * as Session from "./Session.js"
 import { ForeignSession, SessionBusy } from "./SessionErrors.js"
 
 export type {
   /** What any operation of data access can fail with. @since 0.1.0 @category errors */
   OperationError
-} from "./internal/operation.js"
+} from "./internal/data/operation.js"
 
 /**
  * How errors and spans call the stream's commands, and the client it is read from.
@@ -138,7 +144,7 @@ const acquire = <T>(
         return state.cursor ??= tuned(open({ ...added, signal: controller.signal }), controller.signal)
       },
       abort: () => {
-        if (state.cursor !== undefined) Cursors.abort(controller, [state.cursor])
+        if (state.cursor !== undefined) DriverCursor.abort(controller, [state.cursor])
       }
     })
   )
@@ -151,10 +157,7 @@ const whenFree = <A, E>(
   Effect.retry(close, {
     while: (error) =>
       error instanceof SessionBusy && Option.isSome(session)
-        ? Effect.flatMap(Attempt.placeIn(session.value[key].lane), ({ isLocked, part }) =>
-          isLocked
-            ? Effect.succeed(false)
-            : Lane.withPermit(part?.of.lane ?? session.value[key].lane, "killCursors", Effect.succeed(true)))
+        ? untilFree(session.value[key], "killCursors")
         : Effect.succeed(false)
   })
 

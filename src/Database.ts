@@ -11,8 +11,7 @@ import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
 import * as Collection from "./Collection.js"
 import { batches } from "./Cursor.js"
-import type { ClientOption, MongoClient } from "./internal/connection.js"
-import type { Aggregate } from "./internal/decoding.js"
+import type { Aggregate } from "./internal/data/decode.js"
 import {
   type Added,
   type Given,
@@ -21,9 +20,10 @@ import {
   type Request,
   type Target,
   withoutOwn
-} from "./internal/operation.js"
-import { aggregate } from "./internal/reads.js"
-import { isAllowedCommand } from "./internal/rules.js"
+} from "./internal/data/operation.js"
+import { aggregate } from "./internal/data/reads.js"
+import { isAllowedCommand } from "./internal/data/rules.js"
+import type { ClientOption, MongoClient } from "./internal/session/client.js"
 
 /**
  * A database. Immutable. Its operations run as those of a collection do: in the ambient session, and in its transaction.

@@ -8,10 +8,10 @@ import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
-import type { ClientOption, MongoClient } from "./internal/connection.js"
-import { type Given, operation, type OperationError, place, withoutOwn } from "./internal/operation.js"
+import { type Given, operation, type OperationError, place, withoutOwn } from "./internal/data/operation.js"
+import type { ClientOption, MongoClient } from "./internal/session/client.js"
 
-export * from "./internal/connection.js"
+export * from "./internal/session/client.js"
 
 /**
  * How to write to many collections at once.

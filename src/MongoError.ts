@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
-import { type Reason, reasonOfClass, reasonOfCode, wording } from "./internal/reasons.js"
+import { type Reason, reasonOfClass, reasonOfCode, wording } from "./internal/values/reasons.js"
 
 export type {
   /** Why an operation failed. @since 0.1.0 @category errors */

@@ -9,10 +9,10 @@ import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { type AnySchema, ofOptional } from "./Codec.js"
-import * as Checkpoints from "./internal/checkpoints.js"
-import type { ClientOption, MongoClient } from "./internal/connection.js"
-import { operation, type OperationError, place, type Request } from "./internal/operation.js"
-import * as Relaying from "./internal/relaying.js"
+import * as Checkpoints from "./internal/changes/checkpoint.js"
+import * as Relaying from "./internal/changes/relay.js"
+import { operation, type OperationError, place, type Request } from "./internal/data/operation.js"
+import type { ClientOption, MongoClient } from "./internal/session/client.js"
 import type { DecodeFailed, ForeignSession, TransactionEnded } from "./SessionErrors.js"
 import * as Transaction from "./Transaction.js"
 
@@ -23,7 +23,7 @@ export type {
   RelayError,
   /** How to relay. @since 0.1.0 @category options */
   RelayOptions
-} from "./internal/relaying.js"
+} from "./internal/changes/relay.js"
 
 /**
  * An outbox. Immutable.

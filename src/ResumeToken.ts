@@ -9,8 +9,8 @@ import * as Either from "effect/Either"
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
 import type * as Driver from "mongodb"
-import * as Gate from "./internal/driver.js"
-import { type Kind, refuse, seal, unseal } from "./internal/sealed.js"
+import * as Bson from "./internal/driver/bson.js"
+import { type Kind, refuse, seal, unseal } from "./internal/values/sealed.js"
 import type { DecodeFailed } from "./SessionErrors.js"
 
 /**
@@ -58,7 +58,7 @@ export class ResumeToken implements Equal.Equal {
  * @since 0.1.0
  * @category accessors
  */
-export const encode = (token: ResumeToken): string => seal(kind, Gate.toBson(token.document))
+export const encode = (token: ResumeToken): string => seal(kind, Bson.toBson(token.document))
 
 /**
  * The token that {@link encode} made a text of. Never throws; fails with `DecodeFailed` on anything else, also if a
@@ -69,7 +69,7 @@ export const encode = (token: ResumeToken): string => seal(kind, Gate.toBson(tok
  */
 export const decode = (text: string): Either.Either<ResumeToken, DecodeFailed> =>
   Either.flatMap(unseal(kind, text), (bytes) => {
-    const document = Either.try(() => Gate.fromBson(bytes))
+    const document = Either.try(() => Bson.fromBson(bytes))
     if (Either.isLeft(document)) return refuse(kind, "does not hold a document")
     const token = new ResumeToken(document.right)
     return encode(token) === text ? Either.right(token) : refuse(kind, "is not in its canonical form")

@@ -17,14 +17,14 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
-import { closingStep } from "./internal/bounded.js"
-import * as MongoClient from "./internal/connection.js"
-import * as Gate from "./internal/driver.js"
-import { list, type ListOptions, type TransactionListOptions } from "./internal/listing.js"
-import * as Patterns from "./internal/patterns.js"
-import type { Pattern, Role, User } from "./internal/patterns.js"
-import * as Replies from "./internal/replies.js"
-import type { CurrentTransaction, ListedSession, Lsid, StartedSession } from "./internal/replies.js"
+import { list, type ListOptions, type TransactionListOptions } from "./internal/commands/list.js"
+import * as Patterns from "./internal/commands/patterns.js"
+import type { Pattern, Role, User } from "./internal/commands/patterns.js"
+import * as Replies from "./internal/commands/replies.js"
+import type { CurrentTransaction, ListedSession, Lsid, StartedSession } from "./internal/commands/replies.js"
+import * as DriverSession from "./internal/driver/session.js"
+import * as MongoClient from "./internal/session/client.js"
+import { closingStep } from "./internal/telemetry/closing.js"
 import type { MongoError } from "./MongoError.js"
 import { DecodeFailed, SessionMisconfigured } from "./SessionErrors.js"
 import type { SessionId } from "./SessionId.js"
@@ -97,7 +97,7 @@ export const refreshSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
 ): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
-  sendList("refreshSessions", Array.from(ids, Gate.toLsid), options)
+  sendList("refreshSessions", Array.from(ids, DriverSession.toLsid), options)
 
 /**
  * Tells the server that these sessions will not be used again. It closes what they have open at its next refresh of
@@ -113,7 +113,7 @@ export const endSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
 ): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
-  sendList("endSessions", Array.from(ids, Gate.toLsid), options)
+  sendList("endSessions", Array.from(ids, DriverSession.toLsid), options)
 
 /**
  * Kills the running operations, the open cursors and the transactions of these sessions at once. The ids stay usable. All
@@ -126,7 +126,7 @@ export const killSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
 ): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
-  sendList("killSessions", Array.from(ids, Gate.toLsid), options)
+  sendList("killSessions", Array.from(ids, DriverSession.toLsid), options)
 
 /**
  * Kills what all sessions of these users have open. Needs the privilege `killAnySession`.
@@ -300,7 +300,7 @@ const release = (client: MongoClient.Service, id: SessionId): Effect.Effect<void
   closingStep(
     "session started by command",
     client.closeTimeout,
-    send(client, { endSessions: [Gate.toLsid(id)] }, Replies.acknowledged),
+    send(client, { endSessions: [DriverSession.toLsid(id)] }, Replies.acknowledged),
     (error) => error._tag === "MongoError" ? error.reason : error._tag
   )
 

@@ -11,8 +11,8 @@ import type * as ParseResult from "@effect/schema/ParseResult"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import type * as EffectParseResult from "effect/ParseResult"
-import { formatIssue, type Issue, issuesOf } from "./internal/issues.js"
-import { render } from "./internal/render.js"
+import { formatIssue, type Issue, issuesOf } from "./internal/values/issues.js"
+import { render } from "./internal/values/render.js"
 import type { MongoError } from "./MongoError.js"
 import type {
   CommitUnknown,

@@ -15,9 +15,9 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
-import * as Idleness from "./internal/idleness.js"
-import * as Reporting from "./internal/reporting.js"
-import * as Spans from "./internal/spans.js"
+import * as Log from "./internal/telemetry/log.js"
+import * as Spans from "./internal/telemetry/spans.js"
+import * as Idleness from "./internal/time/idleness.js"
 import { MongoError } from "./MongoError.js"
 
 /**
@@ -189,13 +189,13 @@ export const make = (
       const hasLapsed = Idleness.lapseAfter(known)
       const alive = due.filter((member) => !hasLapsed(member.idleAt(answered)))
       alive.forEach((member) => member.touch(sent))
-      yield* Reporting.refreshed(alive.length)
+      yield* Log.refreshed(alive.length)
       return alive.length
-    }).pipe(Effect.tapError((error) => Reporting.refreshFailed(batch.length, error.reason)))
+    }).pipe(Effect.tapError((error) => Log.refreshFailed(batch.length, error.reason)))
 
   const report = (lapsed: ReadonlyArray<Member>, known: Duration.Duration) => {
     const news = lapsed.filter((member) => member.noteLapse())
-    return Effect.when(Reporting.lapsed(news.length, known), () => news.length > 0)
+    return Effect.when(Log.lapsed(news.length, known), () => news.length > 0)
   }
 
   // A batch that fails keeps no other from being sent.

@@ -9,7 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type { Timestamp } from "mongodb"
-import { below, decoder, duration, fromConfig, isNone, type Rules } from "./internal/options.js"
+import { below, decoder, duration, fromConfig, isNone, type Rules } from "./internal/values/options.js"
 import type { SessionMisconfigured } from "./SessionErrors.js"
 import * as TransactionOptions from "./TransactionOptions.js"
 

@@ -6,10 +6,10 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Metric from "effect/Metric"
-import { conventional, counter, gauge, seconds } from "./internal/metrics.js"
+import { conventional, counter, gauge, seconds } from "./internal/telemetry/metrics.js"
 import type { Reason } from "./MongoError.js"
 
-export * from "./internal/driverMetrics.js"
+export * from "./internal/telemetry/driverMetrics.js"
 
 /**
  * Sessions open at this moment, over all clients of the process.

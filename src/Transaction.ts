@@ -8,14 +8,17 @@ import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
-import * as Attempt from "./internal/attempt.js"
-import * as Backoff from "./internal/backoff.js"
-import * as ByHand from "./internal/byHand.js"
-import type * as MongoClient from "./internal/connection.js"
-import * as DriverTransaction from "./internal/driverTransaction.js"
-import { andThen } from "./internal/fiber.js"
-import * as Hooks from "./internal/hooks.js"
-import * as Joining from "./internal/joining.js"
+import * as DriverTransaction from "./internal/driver/transaction.js"
+import type * as MongoClient from "./internal/session/client.js"
+import { key } from "./internal/session/gate.js"
+import { stepOut } from "./internal/session/turn.js"
+import { andThen } from "./internal/time/fiber.js"
+import type * as Attempt from "./internal/transaction/attempt.js"
+import * as Backoff from "./internal/transaction/backoff.js"
+import * as Hooks from "./internal/transaction/hooks.js"
+import * as Joining from "./internal/transaction/join.js"
+import * as Manual from "./internal/transaction/manual.js"
+import * as Parts from "./internal/transaction/part.js"
 import {
   alone,
   ensureSupported,
@@ -28,8 +31,7 @@ import {
   transaction,
   whereabouts,
   without
-} from "./internal/running.js"
-import { key } from "./internal/sessionGate.js"
+} from "./internal/transaction/start.js"
 import type { MongoError } from "./MongoError.js"
 import * as Session from "./Session.js"
 import type { TransactionEnded, TransactionUnsupported } from "./SessionErrors.js"
@@ -45,6 +47,14 @@ import type * as SessionOptions from "./SessionOptions.js"
 import type * as Telemetry from "./Telemetry.js"
 import * as TransactionOptions from "./TransactionOptions.js"
 
+export type {
+  /** The state of a session's transaction. @since 0.1.0 @category models */
+  State
+} from "./internal/driver/transaction.js"
+export type {
+  /** What manual control of a transaction can fail with, whatever it does. @since 0.1.0 @category errors */
+  ManualError
+} from "./internal/transaction/manual.js"
 export {
   /**
    * The transaction that an effect runs in: in the requirements of an effect, it must run inside one, which the compiler
@@ -54,19 +64,11 @@ export {
    * @category tags
    */
   Transaction
-} from "./internal/attempt.js"
+} from "./internal/transaction/part.js"
 export type {
   /** The transaction that an effect runs in. @since 0.1.0 @category models */
   Service
-} from "./internal/attempt.js"
-export type {
-  /** What manual control of a transaction can fail with, whatever it does. @since 0.1.0 @category errors */
-  ManualError
-} from "./internal/byHand.js"
-export type {
-  /** The state of a session's transaction. @since 0.1.0 @category models */
-  State
-} from "./internal/driverTransaction.js"
+} from "./internal/transaction/part.js"
 
 /**
  * What `run` does with regard to a transaction around it.
@@ -220,8 +222,15 @@ export const run: {
         )
       }
       return inSession(within === undefined ? session : Option.none(), options, (service) =>
-        transaction(fiber, effect, service, decoded.right, planOf(options), false, Hooks.run, () =>
-          run<A, E, R, Client, VR, OR>(effect, { ...options, propagation })))
+        transaction(fiber, {
+          ...planOf(options),
+          effect,
+          session: service,
+          options: decoded.right,
+          isSandbox: false,
+          whenDone: Hooks.run,
+          otherwise: () => run<A, E, R, Client, VR, OR>(effect, { ...options, propagation })
+        }))
     })
 )
 
@@ -293,7 +302,16 @@ export const sandbox: {
       const sandboxed = inSession(
         within === undefined ? session : Option.none(),
         options,
-        (service) => transaction(fiber, effect, service, decoded.right, planOf<never, OR>(options), true, told, again)
+        (service) =>
+          transaction(fiber, {
+            ...planOf<never, OR>(options),
+            effect,
+            session: service,
+            options: decoded.right,
+            isSandbox: true,
+            whenDone: told,
+            otherwise: again
+          })
       )
       return Effect.map(sandboxed, (value) => ({ value, hooks }))
     })
@@ -322,8 +340,8 @@ export interface SandboxOptions<Client = MongoClient.MongoClient, OR = never>
  */
 export const beforeCommit = <A, E, R>(
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<void, TransactionEnded, Attempt.Transaction | R> =>
-  Effect.flatMap(part, (part) => Attempt.register(part, "beforeCommit", effect))
+): Effect.Effect<void, TransactionEnded, Parts.Transaction | R> =>
+  Effect.flatMap(part, (part) => Hooks.register(part, "beforeCommit", effect))
 
 /**
  * Puts an effect off until the transaction is committed. It runs outside of the transaction when the session is free
@@ -338,9 +356,9 @@ export const beforeCommit = <A, E, R>(
  * @category combinators
  */
 export const onCommit = <A, E, R>(
-  effect: [Attempt.Transaction] extends [R] ? never : Effect.Effect<A, E, R>
-): Effect.Effect<void, TransactionEnded, Attempt.Transaction | R> =>
-  Effect.flatMap(part, (part) => Attempt.register<A, E, R>(part, "onCommit", effect))
+  effect: [Parts.Transaction] extends [R] ? never : Effect.Effect<A, E, R>
+): Effect.Effect<void, TransactionEnded, Parts.Transaction | R> =>
+  Effect.flatMap(part, (part) => Hooks.register<A, E, R>(part, "onCommit", effect))
 
 /**
  * Puts an effect off until the transaction is rolled back, for whatever reason; or until its outcome is known, if it was
@@ -350,9 +368,9 @@ export const onCommit = <A, E, R>(
  * @category combinators
  */
 export const onRollback = <A, E, R>(
-  effect: [Attempt.Transaction] extends [R] ? never : Effect.Effect<A, E, R>
-): Effect.Effect<void, TransactionEnded, Attempt.Transaction | R> =>
-  Effect.flatMap(part, (part) => Attempt.register<A, E, R>(part, "onRollback", effect))
+  effect: [Parts.Transaction] extends [R] ? never : Effect.Effect<A, E, R>
+): Effect.Effect<void, TransactionEnded, Parts.Transaction | R> =>
+  Effect.flatMap(part, (part) => Hooks.register<A, E, R>(part, "onRollback", effect))
 
 /**
  * Asks for the transaction to be rolled back at its end, whatever its body's result, which is returned all the same.
@@ -361,11 +379,11 @@ export const onRollback = <A, E, R>(
  * @since 0.1.0
  * @category combinators
  */
-export const rollbackOnly: Effect.Effect<void, TransactionEnded, Attempt.Transaction> = Effect.suspend(() =>
+export const rollbackOnly: Effect.Effect<void, TransactionEnded, Parts.Transaction> = Effect.suspend(() =>
   Effect.flatMap(part, (part) =>
     Effect.zipRight(
-      Attempt.ensureOpen(part, "Transaction.rollbackOnly"),
-      Effect.sync(() => void (part.of.rollbackOnly = true))
+      Parts.ensureOpen(part, "Transaction.rollbackOnly"),
+      Effect.sync(() => part.of.rollBack())
     ))
 )
 
@@ -380,13 +398,13 @@ export const rollbackOnly: Effect.Effect<void, TransactionEnded, Attempt.Transac
  * @category combinators
  */
 export const outside = <A, E, R>(
-  effect: [Extract<R, Session.Session | Attempt.Transaction>] extends [never] ? Effect.Effect<A, E, R> : never
+  effect: [Extract<R, Session.Session | Parts.Transaction>] extends [never] ? Effect.Effect<A, E, R> : never
 ): Effect.Effect<A, E, R> =>
   Effect.flatMap(Effect.serviceOption(Session.Session), (session) => {
     const gate = Option.getOrUndefined(session)?.[key]
     return Effect.flatMap(gate === undefined ? Effect.succeed(undefined) : partIn(gate), (part) =>
       part === undefined
-        ? Effect.mapInputContext<A, E, R, R>(effect, (context) => Attempt.stepOut(context))
+        ? Effect.mapInputContext<A, E, R, R>(effect, (context) => stepOut(context))
         : alone<A, E, R>(effect))
   })
 
@@ -408,12 +426,12 @@ export const outside = <A, E, R>(
  */
 export const start = (
   options?: TransactionOptions.TransactionOptions
-): Effect.Effect<void, ByHand.ManualError | SessionMisconfigured | TransactionUnsupported, Session.Session> =>
+): Effect.Effect<void, Manual.ManualError | SessionMisconfigured | TransactionUnsupported, Session.Session> =>
   Effect.gen(function*() {
     const decoded = yield* TransactionOptions.decode(options)
     const session = yield* Session.Session
     yield* ensureSupported(session)
-    yield* ByHand.start(session[key], resolve(decoded, session), timeoutOf(decoded, session))
+    yield* Manual.start(session[key], resolve(decoded, session), timeoutOf(decoded, session))
   })
 
 /**
@@ -432,9 +450,9 @@ export const start = (
  */
 export const commit: Effect.Effect<
   void,
-  ByHand.ManualError | TransactionDoomed | InvalidInTransaction,
+  Manual.ManualError | TransactionDoomed | InvalidInTransaction,
   Session.Session
-> = Effect.flatMap(Session.Session, (session) => ByHand.commit(session[key]))
+> = Effect.flatMap(Session.Session, (session) => Manual.commit(session[key]))
 
 /**
  * Aborts the transaction of the ambient session by hand. What the server has against it is ignored, for it aborts by
@@ -448,9 +466,9 @@ export const commit: Effect.Effect<
  * @since 0.1.0
  * @category combinators
  */
-export const abort: Effect.Effect<void, ByHand.ManualError, Session.Session> = Effect.flatMap(
+export const abort: Effect.Effect<void, Manual.ManualError, Session.Session> = Effect.flatMap(
   Session.Session,
-  (session) => ByHand.abort(session[key])
+  (session) => Manual.abort(session[key])
 )
 
 /**
@@ -473,12 +491,12 @@ export interface EndOptions extends Pick<TransactionOptions.TransactionOptions, 
  */
 export const commitWith = ({ timeout }: EndOptions): Effect.Effect<
   void,
-  ByHand.ManualError | SessionMisconfigured | TransactionDoomed | InvalidInTransaction,
+  Manual.ManualError | SessionMisconfigured | TransactionDoomed | InvalidInTransaction,
   Session.Session
 > =>
   Effect.flatMap(
     Effect.zip(TransactionOptions.decode({ timeout }), Session.Session),
-    ([decoded, session]) => ByHand.commit(session[key], decoded.timeout)
+    ([decoded, session]) => Manual.commit(session[key], decoded.timeout)
   )
 
 /**
@@ -493,12 +511,12 @@ export const commitWith = ({ timeout }: EndOptions): Effect.Effect<
  */
 export const abortWith = ({ timeout }: EndOptions): Effect.Effect<
   void,
-  ByHand.ManualError | SessionMisconfigured | InvalidInTransaction,
+  Manual.ManualError | SessionMisconfigured | InvalidInTransaction,
   Session.Session
 > =>
   Effect.flatMap(
     Effect.zip(TransactionOptions.decode({ timeout }), Session.Session),
-    ([decoded, session]) => ByHand.abortWithin(session[key], decoded.timeout)
+    ([decoded, session]) => Manual.abortWithin(session[key], decoded.timeout)
   )
 
 /**
@@ -542,10 +560,10 @@ const planOf = <VR, OR>({ onRetry, retry = backoff, verifyCommit }: Pick<
   verifyCommit: verifyCommit && Effect.exit(verifyCommit)
 })
 
-const part: Effect.Effect<Attempt.Part, never, Attempt.Transaction> = Effect.flatMap(
-  Attempt.Transaction,
+const part: Effect.Effect<Parts.Part, never, Parts.Transaction> = Effect.flatMap(
+  Parts.Transaction,
   (service) =>
-    service instanceof Attempt.Part
+    service instanceof Parts.Part
       ? Effect.succeed(service)
       : Effect.dieMessage("the service Transaction was not provided by Transaction.run")
 )

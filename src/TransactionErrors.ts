@@ -5,7 +5,7 @@
  */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
-import { render } from "./internal/render.js"
+import { render } from "./internal/values/render.js"
 import { MongoError } from "./MongoError.js"
 
 /**

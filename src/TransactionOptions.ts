@@ -8,7 +8,15 @@ import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
-import { type ConfigKey, decoder, duration, fromConfig, isNone, type Rules, serverLimit } from "./internal/options.js"
+import {
+  type ConfigKey,
+  decoder,
+  duration,
+  fromConfig,
+  isNone,
+  type Rules,
+  serverLimit
+} from "./internal/values/options.js"
 import type { SessionMisconfigured } from "./SessionErrors.js"
 
 /**

@@ -77,7 +77,9 @@ const troubles = [
 
 for (const { name, options, reason, trouble, what } of troubles) {
   describe(`where ${what} for a transaction`, () => {
-    const fault = shownBy("the reasons without a label in internal/transient and internal/outcome")
+    const fault = shownBy(
+      "the reasons without a label in internal/transaction/transient and internal/transaction/outcome"
+    )
 
     /** The driver's own `withTransaction`, in whose body the trouble begins; before its last operation, or after it. */
     const ofDriver = (when: "before" | "after") =>

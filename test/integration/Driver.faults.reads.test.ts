@@ -36,7 +36,7 @@ const things = (place: Place, concern: typeof majority | typeof local) =>
     : Database.make("test", at("database", place, concern)).collection("things")
 
 describe("a causal session writes the time of its reads into the read concern that it shares with all others", () => {
-  const fault = shownBy("the read concern that internal/operation makes anew for each operation")
+  const fault = shownBy("the read concern that internal/data/operation makes anew for each operation")
 
   for (const place of places) {
     it.scoped(`the driver, which then reads without a session as of that time, if the ${place} has the read concern`, (context) =>
@@ -74,7 +74,7 @@ describe("a causal session writes the time of its reads into the read concern th
 })
 
 describe("a transaction writes the causal time of its session into the client's read concern", () => {
-  const fault = shownBy("the client's defaults that internal/driverTransaction passes on as an object of their own")
+  const fault = shownBy("the client's defaults that internal/driver/transaction passes on as an object of their own")
 
   it.scoped("the driver, which then reads without a session as of that time", (context) =>
     Effect.gen(function*() {
@@ -115,7 +115,7 @@ describe("a transaction writes the causal time of its session into the client's 
 })
 
 describe("a snapshot session reads no snapshot where a read concern is inherited", () => {
-  const fault = shownBy("the read concern of snapshot sessions in internal/operation")
+  const fault = shownBy("the read concern of snapshot sessions in internal/data/operation")
 
   for (const place of places) {
     it.scoped(`the driver, if the ${place} has the read concern`, () =>
@@ -157,7 +157,7 @@ describe("snapshotTime", () => {
     snapshot,
     snapshotTime: given
   })
-  const fault = shownBy("internal/driver's setSnapshotTime")
+  const fault = shownBy("internal/driver/session's setSnapshotTime")
 
   it.scoped("is ignored by the driver", () =>
     Effect.gen(function*() {
@@ -206,7 +206,7 @@ describe("without causal consistency, the time of the last operation", () => {
           await driver.db("test").collection("things").findOne({}, { session })
           return session
         })
-        shownBy("the operation times that internal/driver keeps")(ended.operationTime).toBe(undefined)
+        shownBy("the operation times that internal/driver/session keeps")(ended.operationTime).toBe(undefined)
       }))
 
     it.scoped(`is kept by this library, and not asked for: ${name}`, () =>

@@ -35,7 +35,7 @@ describe("a server session that was idle in the pool for longer than the server 
         const old = yield* inSession(driver, {}, ({ serverSession }) => Promise.resolve(serverSession))
         old.lastUse -= minutes * minute
         const lent = yield* inSession(driver, {}, ({ serverSession }) => Promise.resolve(serverSession))
-        shownBy("internal/pool")(lent === old).toBe(true)
+        shownBy("internal/driver/pool")(lent === old).toBe(true)
       }))
 
     it.scoped(`is not used by this library after ${minutes} minutes`, () =>
@@ -95,7 +95,7 @@ describe("the session null", () => {
       const { driver, server } = yield* raw()
       yield* Effect.promise(() => driver.db("test").collection("things").findOne({}, options))
       const [lsid] = yield* lsids(server, "find")
-      shownBy("what internal/operation does with a session among the options")(lsid).toBeTypeOf("string")
+      shownBy("what internal/data/operation does with a session among the options")(lsid).toBeTypeOf("string")
     }))
 
   it.scoped("does not take an operation of this library out of the ambient session", () =>
@@ -139,7 +139,7 @@ describe("estimatedDocumentCount, which no session may have,", () => {
         await driver.db("test").collection("things").estimatedDocumentCount(options)
         return Responder.lsidOf({ lsid: session.id })
       })
-      shownBy("its rule in internal/rules")(yield* lsids(server, "count")).toEqual([lsid])
+      shownBy("its rule in internal/data/rules")(yield* lsids(server, "count")).toEqual([lsid])
     }))
 
   it.scoped("is refused by this library in a session, and sent without one", () =>

@@ -49,7 +49,7 @@ describe("a failure that may go away, in an error of the program's", () => {
           throw new PaymentFailed({ cause })
         }))
       expect(error).toMatchObject({ _tag: "PaymentFailed", cause: { code: 251 } })
-      shownBy("the attempts of internal/engine")(yield* wire(server)).toEqual(once)
+      shownBy("the attempts of internal/transaction/attempts")(yield* wire(server)).toEqual(once)
     }))
 
   it.scopedLive("is run again by this library", () =>
@@ -76,7 +76,7 @@ describe("the failure of a body that has ended its transaction by itself", () =>
           await session[way]()
           throw new PaymentFailed({})
         })
-        shownBy("how internal/engine keeps it")(error).toMatchObject({
+        shownBy("how internal/transaction/attempts keeps it")(error).toMatchObject({
           name: "MongoTransactionError",
           message: `Cannot call abortTransaction ${message}`
         })
@@ -145,7 +145,7 @@ describe("the write concern of a transaction", () => {
             await session[way]()
           })
         }
-        shownBy("asStarted of internal/driverTransaction")(yield* concernsOf(server, way)).toEqual([
+        shownBy("asStarted of internal/driver/transaction")(yield* concernsOf(server, way)).toEqual([
           { w: 1, wtimeout: 10_000 },
           { w: "majority", j: true, wtimeout: 10_000 }
         ])
@@ -182,7 +182,7 @@ describe("a transaction whose first operation cannot be encoded", () => {
         await thingsOf(driver).insertOne({}, { session })
         await session.abortTransaction()
       })
-      shownBy("keepStarting of internal/driverTransaction")(yield* begins(server)).toEqual([undefined])
+      shownBy("keepStarting of internal/driver/transaction")(yield* begins(server)).toEqual([undefined])
     }))
 
   it.scoped("is begun in this library by the next one", () =>
@@ -208,7 +208,7 @@ describe("a concern of one operation in a transaction, which has its own,", () =
       })
       const sent = (yield* server.commands).filter(({ name }) => name === "find" || name === "insert")
       expect(sent).toHaveLength(2)
-      const fault = shownBy("the rules for transactions in internal/rules")
+      const fault = shownBy("the rules for transactions in internal/data/rules")
       for (const { command } of sent) {
         fault(command).not.toHaveProperty("readConcern")
         fault(command).not.toHaveProperty("writeConcern")

@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Scheduler from "effect/Scheduler"
-import * as Calling from "../../src/internal/calling.js"
+import * as Call from "../../src/internal/driver/call.js"
+import * as Log from "../../src/internal/telemetry/log.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
 
@@ -80,8 +81,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           for (const step of steps) {
             yield* interruptedAfter(
               step,
-              Calling.call(
-                { operation: "find", settleTimeout: client.settleTimeout },
+              Call.call(
+                { operation: "find", settleTimeout: client.settleTimeout, onUnsettled: Log.unsettled },
                 ({ signal }) => operation(signal)
               ),
               isInFlight

@@ -2,8 +2,9 @@
  * Attempts of transactions without a session, for tests of what an attempt knows and decides by itself.
  */
 import * as Effect from "effect/Effect"
-import * as Attempt from "../../src/internal/attempt.js"
-import * as Lane from "../../src/internal/lane.js"
+import * as Lane from "../../src/internal/session/lane.js"
+import { Attempt, type Options, Run } from "../../src/internal/transaction/attempt.js"
+import { Part, Transaction } from "../../src/internal/transaction/part.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as TransactionOptions from "../../src/TransactionOptions.js"
 
@@ -17,23 +18,25 @@ export const defaults: TransactionOptions.Resolved = {
 }
 
 /** A new attempt, in a session of its own unless told otherwise. */
-export const attempt = (options: Partial<Parameters<typeof Attempt.make>[0]> = {}): Attempt.Part =>
-  Attempt.make({
-    number: 1,
-    options: defaults,
-    sessionLane: Lane.make(),
-    lane: Lane.make(),
-    outer: undefined,
-    isSandbox: false,
-    run: { isOver: false },
-    ...options
-  })
+export const attempt = (options: Partial<Options> = {}): Part =>
+  new Part(
+    new Attempt({
+      number: 1,
+      options: defaults,
+      sessionLane: Lane.make(),
+      lane: Lane.make(),
+      outer: undefined,
+      isSandbox: false,
+      run: new Run(),
+      ...options
+    })
+  )
 
 /** Runs an effect in a part of an attempt. */
 export const inside = <A, E, R>(
-  part: Attempt.Part,
+  part: Part,
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, Exclude<R, Attempt.Transaction>> => Effect.provideService(effect, Attempt.Transaction, part)
+): Effect.Effect<A, E, Exclude<R, Transaction>> => Effect.provideService(effect, Transaction, part)
 
 /** A failure that may go away when the whole is run again. */
 export const conflict = new MongoError({
@@ -47,8 +50,8 @@ export const conflict = new MongoError({
 export const duplicate = new MongoError({ reason: "DuplicateKey", operation: "insertOne", code: 11_000, labels: [] })
 
 /** Runs an operation of a part, which sees what it fails with. */
-export const operate = <A, E, R>(part: Attempt.Part, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+export const operate = <A, E, R>(part: Part, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
-    Attempt.begin(part)
-    return Effect.tapErrorCause(effect, (cause) => Effect.sync(() => Attempt.observe(part.of, cause)))
+    part.begin()
+    return Effect.tapErrorCause(effect, (cause) => Effect.sync(() => part.observe(cause)))
   })

@@ -3,24 +3,25 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Attempt from "../../src/internal/attempt.js"
-import * as Lane from "../../src/internal/lane.js"
+import * as Lane from "../../src/internal/session/lane.js"
+import { type Place, placeOf, stepOut } from "../../src/internal/session/turn.js"
+import * as Parts from "../../src/internal/transaction/part.js"
 import { attempt, defaults, inside } from "../support/attempts.js"
 
-const nowhere = { part: undefined, isLocked: false }
-const locked = { part: undefined, isLocked: true }
+const nowhere = { turn: undefined, isLocked: false }
+const locked = { turn: undefined, isLocked: true }
+
+const placeIn = (lane: Lane.Lane) => Effect.withFiberRuntime<Place>((fiber) => Effect.succeed(placeOf(fiber, lane)))
 
 const steppedOut = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.mapInputContext(effect, (context: Context.Context<R>) => Attempt.stepOut(context))
+  Effect.mapInputContext(effect, (context: Context.Context<R>) => stepOut(context))
 
-const innermost = Effect.withFiberRuntime<Attempt.Part | undefined>((fiber) =>
-  Effect.succeed(Attempt.innermostOf(fiber))
-)
+const innermost = Effect.withFiberRuntime<Parts.Part | undefined>((fiber) => Effect.succeed(Parts.innermostOf(fiber)))
 
-const expectPlace = (lane: Lane.Lane, expected: Attempt.Place) =>
-  Effect.map(Attempt.placeIn(lane), ({ isLocked, part }) => {
-    // By identity: two parts may look the same.
-    expect(part === expected.part).toBe(true)
+const expectPlace = (lane: Lane.Lane, expected: Place) =>
+  Effect.map(placeIn(lane), ({ isLocked, turn }) => {
+    // By identity: two turns may look the same.
+    expect(turn === expected.turn).toBe(true)
     expect(isLocked).toBe(expected.isLocked)
   })
 
@@ -30,7 +31,7 @@ describe("the place of a fiber in a session", () => {
   it.effect("is in the transaction that runs in this session, and not in one that runs in another", () =>
     Effect.gen(function*() {
       const part = attempt()
-      yield* inside(part, expectPlace(part.of.sessionLane, { part, isLocked: false }))
+      yield* inside(part, expectPlace(part.of.sessionLane, { turn: part, isLocked: false }))
       yield* inside(part, expectPlace(Lane.make(), nowhere))
       yield* inside(part, expectPlace(part.of.lane, nowhere))
     }))
@@ -38,8 +39,8 @@ describe("the place of a fiber in a session", () => {
   it.effect("is in the part that has joined, and in every fiber that it forks", () =>
     Effect.gen(function*() {
       const whole = attempt()
-      const part = new Attempt.Part(whole.of, whole)
-      const here = expectPlace(whole.of.sessionLane, { part, isLocked: false })
+      const part = new Parts.Part(whole.of, whole)
+      const here = expectPlace(whole.of.sessionLane, { turn: part, isLocked: false })
       yield* inside(part, here)
       yield* inside(part, Effect.all([here, here], { concurrency: "unbounded" }))
       yield* Effect.flatMap(inside(part, Effect.forkDaemon(here)), Fiber.join)
@@ -48,20 +49,20 @@ describe("the place of a fiber in a session", () => {
   it.effect("is found outwards, through transactions in other sessions", () =>
     Effect.gen(function*() {
       const first = attempt()
-      const second = attempt({ outer: new Attempt.Part(first.of, first) })
+      const second = attempt({ outer: new Parts.Part(first.of, first) })
       const third = attempt({ outer: second })
-      const joined = new Attempt.Part(third.of, third)
-      yield* inside(joined, expectPlace(third.of.sessionLane, { part: joined, isLocked: false }))
-      yield* inside(joined, expectPlace(second.of.sessionLane, { part: second, isLocked: false }))
-      yield* inside(joined, expectPlace(first.of.sessionLane, { part: second.of.outer, isLocked: false }))
+      const joined = new Parts.Part(third.of, third)
+      yield* inside(joined, expectPlace(third.of.sessionLane, { turn: joined, isLocked: false }))
+      yield* inside(joined, expectPlace(second.of.sessionLane, { turn: second, isLocked: false }))
+      yield* inside(joined, expectPlace(first.of.sessionLane, { turn: second.of.outer, isLocked: false }))
       yield* inside(joined, expectPlace(Lane.make(), nowhere))
     }))
 
   it.effect("is not told by a service that is no part of a transaction", () =>
     Effect.gen(function*() {
       const forged = { attempt: 1, options: defaults }
-      const places = Effect.zip(Attempt.placeIn(Lane.make()), innermost)
-      expect(yield* Effect.provideService(places, Attempt.Transaction, forged)).toEqual([nowhere, undefined])
+      const places = Effect.zip(placeIn(Lane.make()), innermost)
+      expect(yield* Effect.provideService(places, Parts.Transaction, forged)).toEqual([nowhere, undefined])
     }))
 
   it.effect("innermostOf tells the transaction of the fiber, whatever its session", () =>
@@ -80,17 +81,17 @@ describe("who steps out of a transaction", () => {
     Effect.gen(function*() {
       const part = attempt()
       yield* inside(part, steppedOut(expectPlace(part.of.sessionLane, locked)))
-      yield* Attempt.behind(expectPlace(part.of.sessionLane, locked), part)
-      yield* inside(part, Attempt.behind(expectPlace(part.of.sessionLane, locked), part))
+      yield* Parts.behind(expectPlace(part.of.sessionLane, locked), part)
+      yield* inside(part, Parts.behind(expectPlace(part.of.sessionLane, locked), part))
     }))
 
   it.effect("does not find the transaction", () =>
     Effect.gen(function*() {
       const part = attempt()
-      const found = Effect.serviceOption(Attempt.Transaction)
+      const found = Effect.serviceOption(Parts.Transaction)
       expect(Option.isSome(yield* inside(part, found))).toBe(true)
       expect(Option.isNone(yield* inside(part, steppedOut(found)))).toBe(true)
-      expect(Option.isNone(yield* inside(part, Attempt.behind(found, part)))).toBe(true)
+      expect(Option.isNone(yield* inside(part, Parts.behind(found, part)))).toBe(true)
     }))
 
   it.effect("is free in every other session", () =>
@@ -101,9 +102,9 @@ describe("who steps out of a transaction", () => {
   it.effect("stays behind between two attempts, and is free when the last one is over", () =>
     Effect.gen(function*() {
       const part = attempt()
-      part.of.over = true
+      part.of.close()
       yield* inside(part, steppedOut(expectPlace(part.of.sessionLane, locked)))
-      part.of.run.isOver = true
+      part.of.run.end()
       yield* inside(part, steppedOut(expectPlace(part.of.sessionLane, nowhere)))
     }))
 
@@ -111,7 +112,7 @@ describe("who steps out of a transaction", () => {
     Effect.gen(function*() {
       const outer = attempt()
       const inner = attempt({ outer })
-      inner.of.run.isOver = true
+      inner.of.run.end()
       yield* inside(inner, steppedOut(expectPlace(outer.of.sessionLane, locked)))
       yield* inside(inner, steppedOut(expectPlace(inner.of.sessionLane, nowhere)))
     }))
@@ -121,7 +122,7 @@ describe("who steps out of a transaction", () => {
       const first = attempt()
       const second = attempt()
       const there = <A, E, R>(effect: Effect.Effect<A, E, R>) => inside(first, steppedOut(inside(second, effect)))
-      yield* there(expectPlace(second.of.sessionLane, { part: second, isLocked: false }))
+      yield* there(expectPlace(second.of.sessionLane, { turn: second, isLocked: false }))
       yield* there(expectPlace(first.of.sessionLane, locked))
     }))
 

@@ -7,8 +7,9 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import * as Attempt from "../../src/internal/attempt.js"
-import * as Hooks from "../../src/internal/hooks.js"
+import { type Place, placeOf } from "../../src/internal/session/turn.js"
+import * as Hooks from "../../src/internal/transaction/hooks.js"
+import * as Parts from "../../src/internal/transaction/part.js"
 import { MongoError } from "../../src/MongoError.js"
 import { attempt, conflict, defaults, duplicate, inside, operate } from "../support/attempts.js"
 import { logged } from "../support/connected.js"
@@ -24,9 +25,9 @@ describe("an operation of a part", () => {
     Effect.gen(function*() {
       const outer = attempt()
       const whole = attempt({ outer })
-      const part = new Attempt.Part(whole.of, whole)
-      const inner = new Attempt.Part(whole.of, part)
-      const sibling = new Attempt.Part(whole.of, whole)
+      const part = new Parts.Part(whole.of, whole)
+      const inner = new Parts.Part(whole.of, part)
+      const sibling = new Parts.Part(whole.of, whole)
       yield* operate(whole, Effect.void)
       yield* operate(inner, Effect.void)
       yield* operate(part, Effect.void)
@@ -71,7 +72,7 @@ describe("an operation of a part", () => {
   const seenAfter = (...causes: ReadonlyArray<Cause.Cause<MongoError | string>>) =>
     Effect.gen(function*() {
       const whole = attempt()
-      const part = new Attempt.Part(whole.of, whole)
+      const part = new Parts.Part(whole.of, whole)
       for (const cause of causes) yield* Effect.exit(operate(part, Effect.failCause(cause)))
       return whole.of
     })
@@ -142,11 +143,11 @@ describe("an operation of a part", () => {
   it.effect("that was given up half-way dooms the attempt, unless it was doomed before", () =>
     Effect.gen(function*() {
       const { of } = attempt()
-      Attempt.giveUp(of)
+      of.giveUp()
       expect(of.doom !== undefined && Cause.isInterruptedOnly(of.doom)).toBe(true)
       expect(of.transient).toBeUndefined()
       const doomed = yield* seenAfter(Cause.fail(duplicate))
-      Attempt.giveUp(doomed)
+      doomed.giveUp()
       expect(doomed.doom).toEqual(Cause.fail(duplicate))
     }))
 })
@@ -154,7 +155,7 @@ describe("an operation of a part", () => {
 describe("a part", () => {
   it("tells the attempt's number and options, and nothing of its inside in logs", () => {
     const whole = attempt({ number: 3 })
-    const part = new Attempt.Part(whole.of, whole)
+    const part = new Parts.Part(whole.of, whole)
     expect([part.attempt, part.options]).toEqual([3, defaults])
     expect(Object.keys(JSON.parse(JSON.stringify(part)))).toEqual(["_id", "attempt", "options"])
   })
@@ -162,11 +163,11 @@ describe("a part", () => {
   it.effect("refuses further use when the attempt is over, naming what was attempted", () =>
     Effect.gen(function*() {
       const whole = attempt()
-      const part = new Attempt.Part(whole.of, whole)
-      yield* Attempt.ensureOpen(part, "find")
-      whole.of.over = true
+      const part = new Parts.Part(whole.of, whole)
+      yield* Parts.ensureOpen(part, "find")
+      whole.of.close()
       for (const one of [whole, part]) {
-        expect(yield* Effect.flip(Attempt.ensureOpen(one, "find"))).toMatchObject({
+        expect(yield* Effect.flip(Parts.ensureOpen(one, "find"))).toMatchObject({
           _tag: "TransactionEnded",
           operation: "find"
         })
@@ -183,8 +184,8 @@ describe("a part", () => {
         for (const { failed, within } of plans) {
           const index = within % parts.length
           const around = parts[index]!
-          const part = new Attempt.Part(around.of, around)
-          part.failed = failed
+          const part = new Parts.Part(around.of, around)
+          if (failed) part.fail(Cause.fail("no"))
           parts.push(part)
           over.push(failed || over[index]!)
         }
@@ -196,8 +197,8 @@ describe("a part", () => {
   it.effect("is looked at when the operation runs, not when it is made", () =>
     Effect.gen(function*() {
       const part = attempt()
-      const check = Attempt.ensureOpen(part, "find")
-      part.of.over = true
+      const check = Parts.ensureOpen(part, "find")
+      part.of.close()
       expect(Exit.isFailure(yield* Effect.exit(check))).toBe(true)
     }))
 })
@@ -206,17 +207,17 @@ describe("what is put off", () => {
   it.effect("is refused when the attempt is over, and in a part that has failed", () =>
     Effect.gen(function*() {
       const whole = attempt()
-      const part = new Attempt.Part(whole.of, whole)
-      part.failed = true
+      const part = new Parts.Part(whole.of, whole)
+      part.fail(Cause.fail("no"))
       for (const moment of moments) {
-        expect(yield* Effect.flip(Attempt.register(part, moment, Effect.void))).toMatchObject({
+        expect(yield* Effect.flip(Hooks.register(part, moment, Effect.void))).toMatchObject({
           _tag: "TransactionEnded",
           operation: moment
         })
       }
-      yield* Attempt.register(whole, "onCommit", Effect.void)
-      whole.of.over = true
-      expect(yield* Effect.flip(Attempt.register(whole, "onCommit", Effect.void))).toMatchObject({
+      yield* Hooks.register(whole, "onCommit", Effect.void)
+      whole.of.close()
+      expect(yield* Effect.flip(Hooks.register(whole, "onCommit", Effect.void))).toMatchObject({
         _tag: "TransactionEnded"
       })
       expect(whole.of.hooks).toHaveLength(1)
@@ -227,7 +228,7 @@ describe("what is put off", () => {
       const ran: Array<string> = []
       const part = attempt()
       const hook = Effect.map(Name, (name) => void ran.push(name))
-      yield* Effect.provideService(Attempt.register(part, "onCommit", hook), Name, "there")
+      yield* Effect.provideService(Hooks.register(part, "onCommit", hook), Name, "there")
       expect(ran).toEqual([])
       yield* Effect.provideService(Hooks.run(Hooks.due(part.of, "committed")), Name, "here")
       expect(ran).toEqual(["there"])
@@ -237,7 +238,7 @@ describe("what is put off", () => {
     logged((entries) =>
       Effect.gen(function*() {
         const part = attempt()
-        yield* Effect.annotateLogs(Attempt.register(part, "onCommit", Effect.logInfo("sent")), { order: 7 })
+        yield* Effect.annotateLogs(Hooks.register(part, "onCommit", Effect.logInfo("sent")), { order: 7 })
         yield* Effect.annotateLogs(Hooks.run(Hooks.due(part.of, "committed")), { order: 8 })
         expect(entries).toEqual([{ message: "sent", annotations: { order: 7 } }])
       })
@@ -249,15 +250,15 @@ describe("what is put off", () => {
       const found: Array<readonly [string, boolean, boolean]> = []
       for (const moment of moments) {
         const look = Effect.zipWith(
-          Effect.serviceOption(Attempt.Transaction),
-          Attempt.placeIn(part.of.sessionLane),
+          Effect.serviceOption(Parts.Transaction),
+          Effect.withFiberRuntime<Place>((fiber) => Effect.succeed(placeOf(fiber, part.of.sessionLane))),
           (service, place) => void found.push([moment, Option.isSome(service), place.isLocked])
         )
-        yield* inside(part, Attempt.register(part, moment, look))
+        yield* inside(part, Hooks.register(part, moment, look))
       }
       yield* Hooks.beforeCommit(part)
       yield* Hooks.run(Hooks.due(part.of, "committed"))
-      part.of.run.isOver = true
+      part.of.run.end()
       yield* Hooks.run(Hooks.due(part.of, "aborted"))
       expect(found).toEqual([["beforeCommit", true, false], ["onCommit", false, true], ["onRollback", false, false]])
     }))
@@ -267,18 +268,21 @@ describe("an attempt in which the body has ended the transaction by hand and sta
   it.effect("knows nothing any more of what was seen, and keeps what was put off with how it ended", () =>
     Effect.gen(function*() {
       const part = attempt()
-      yield* inside(part, Attempt.register(part, "onCommit", Effect.void))
+      yield* inside(part, Hooks.register(part, "onCommit", Effect.void))
       yield* Effect.exit(operate(part, Effect.fail(conflict)))
       const hooks = part.of.hooks
-      Object.assign(part.of, { ended: "aborted", rollbackOnly: true, halfDone: Cause.fail("no") })
-      Attempt.restart(part.of)
-      const { doom, ended, halfDone, past, rollbackOnly, transient } = part.of
-      expect({ doom, ended, halfDone, rollbackOnly, transient }).toEqual({
-        doom: undefined,
+      part.of.end("aborted")
+      part.of.rollBack()
+      part.of.leaveHalfDone(Cause.fail("no"))
+      part.of.restart()
+      const { past, transient } = part.of
+      expect({ ...part.of.facts("success", transient !== undefined, false) }).toEqual({
+        body: "success",
         ended: "no",
-        halfDone: undefined,
+        transient: false,
+        doomed: false,
         rollbackOnly: false,
-        transient: undefined
+        mayRetry: false
       })
       expect(hooks).toHaveLength(1)
       expect(part.of.hooks).toEqual([])

@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
-import * as Backoff from "../../src/internal/backoff.js"
+import * as Backoff from "../../src/internal/transaction/backoff.js"
 
 /** The next delays of a backoff in milliseconds; none where it has come to its end. */
 const delays = <In>(backoff: Backoff.Backoff<In>, inputs: ReadonlyArray<In>) =>

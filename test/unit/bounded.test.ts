@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
-import { after } from "../../src/internal/bounded.js"
+import { after } from "../../src/internal/time/bounded.js"
 
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
 

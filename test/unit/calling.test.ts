@@ -8,12 +8,13 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import { BSON, MongoAPIError, MongoNetworkError, MongoServerError } from "mongodb"
-import * as Calling from "../../src/internal/calling.js"
-import * as Failure from "../../src/internal/failure.js"
+import * as Call from "../../src/internal/driver/call.js"
+import * as Failure from "../../src/internal/driver/errors.js"
+import * as Log from "../../src/internal/telemetry/log.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as Telemetry from "../../src/Telemetry.js"
 
-const options = { operation: "test", settleTimeout: Duration.seconds(30) }
+const options = { operation: "test", settleTimeout: Duration.seconds(30), onUnsettled: Log.unsettled }
 
 /** A promise of the driver whose end the test decides. */
 const pending = <A>() => {
@@ -31,7 +32,7 @@ describe("call", () => {
     Effect.gen(function*() {
       const operation = pending<string>()
       let signal: AbortSignal | undefined
-      const fiber = yield* Effect.fork(Calling.call(options, (controller) => {
+      const fiber = yield* Effect.fork(Call.call(options, (controller) => {
         signal = controller.signal
         return operation.promise
       }))
@@ -48,7 +49,7 @@ describe("call", () => {
   it.effect("an interruption is over when the promise is rejected, whatever with", () =>
     Effect.gen(function*() {
       const operation = pending<string>()
-      const fiber = yield* Effect.fork(Calling.call(options, () => operation.promise))
+      const fiber = yield* Effect.fork(Call.call(options, () => operation.promise))
       yield* Effect.yieldNow()
       const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
       yield* Effect.yieldNow()
@@ -60,8 +61,9 @@ describe("call", () => {
     Effect.gen(function*() {
       const before = yield* Metric.value(Telemetry.operationsUnsettled)
       let told = 0
-      const onUnsettled = Effect.sync(() => void told++)
-      const fiber = yield* Effect.fork(Calling.call({ ...options, onUnsettled }, () => new Promise(() => {})))
+      const onUnsettled: Call.CallOptions["onUnsettled"] = (call) =>
+        Effect.zipRight(Log.unsettled(call), Effect.sync(() => void told++))
+      const fiber = yield* Effect.fork(Call.call({ ...options, onUnsettled }, () => new Promise(() => {})))
       yield* Effect.yieldNow()
       const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
       yield* TestClock.adjust(Duration.millis(29_999))
@@ -81,7 +83,7 @@ describe("call", () => {
       })
       error.addErrorLabel("RetryableWriteError")
       const failed = yield* Effect.flip(
-        Calling.call({ ...options, namespace: "shop.users" }, () => Promise.reject(error))
+        Call.call({ ...options, namespace: "shop.users" }, () => Promise.reject(error))
       )
       expect(failed).toMatchObject({
         _tag: "MongoError",
@@ -94,9 +96,9 @@ describe("call", () => {
         cause: error
       })
       expect(failed.message).not.toContain("email")
-      expect(yield* Effect.flip(Calling.call(options, () => Promise.reject(new MongoNetworkError("x")))))
+      expect(yield* Effect.flip(Call.call(options, () => Promise.reject(new MongoNetworkError("x")))))
         .toMatchObject({ reason: "NetworkError" })
-      expect(yield* Effect.flip(Calling.call(options, () => Promise.reject(new BSON.BSONError("x")))))
+      expect(yield* Effect.flip(Call.call(options, () => Promise.reject(new BSON.BSONError("x")))))
         .toMatchObject({ reason: "EncodingFailed" })
     }))
 
@@ -108,7 +110,7 @@ describe("call", () => {
         errorLabels: ["TransientTransactionError"],
         hasErrorLabel: () => true
       })
-      const failed = yield* Effect.flip(Calling.call(options, () => Promise.reject(foreign)))
+      const failed = yield* Effect.flip(Call.call(options, () => Promise.reject(foreign)))
       expect(failed).toMatchObject({ reason: "WriteConflict", labels: ["TransientTransactionError"] })
     }))
 
@@ -129,8 +131,8 @@ describe("call", () => {
   it.effect("a bug in the user's code stays that very defect, thrown or rejected", () =>
     Effect.gen(function*() {
       const bug = new TypeError("bug")
-      const rejected = yield* Effect.exit(Calling.call(options, () => Promise.reject(bug)))
-      const thrown = yield* Effect.exit(Calling.call(options, () => {
+      const rejected = yield* Effect.exit(Call.call(options, () => Promise.reject(bug)))
+      const thrown = yield* Effect.exit(Call.call(options, () => {
         throw bug
       }))
       expect(rejected).toEqual(Exit.failCause(Cause.die(bug)))

@@ -7,7 +7,7 @@ import { Int32, Long, Timestamp } from "mongodb"
 import type { Document } from "mongodb"
 import type { Event } from "../../src/ChangeEvent.js"
 import { fromSchema } from "../../src/Codec.js"
-import * as ChangeEvents from "../../src/internal/changeEvents.js"
+import * as ChangeEvents from "../../src/internal/changes/events.js"
 import { ResumeToken } from "../../src/ResumeToken.js"
 
 const clusterTime = new Timestamp({ t: 1700000000, i: 7 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Driver from "mongodb"
-import { toMongoError } from "../../src/internal/failure.js"
+import { toMongoError } from "../../src/internal/driver/errors.js"
 import { InvalidInTransaction, TransactionDoomed } from "../../src/SessionErrors.js"
 import { parse } from "../conformance/arguments.js"
 import { installed } from "../conformance/driver.js"

@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import * as fc from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import * as Deadline from "../../src/internal/deadline.js"
+import { bounded, late, maxTimeMS } from "../../src/internal/driver/deadline.js"
+import * as Deadline from "../../src/internal/time/deadline.js"
 import { MongoError } from "../../src/MongoError.js"
 
 const name = { operation: "find", namespace: "shop.users" }
@@ -31,7 +32,7 @@ describe("a deadline", () => {
       const deadline = yield* within("1 second")
       yield* TestClock.adjust("1 second")
       let hasBegun = false
-      const error = yield* Effect.flip(Deadline.bounded(deadline, name, Effect.sync(() => void (hasBegun = true))))
+      const error = yield* Effect.flip(bounded(deadline, name, Effect.sync(() => void (hasBegun = true))))
       expect(error).toMatchObject({ _tag: "MongoError", reason: "TimedOut", ...name })
       expect(hasBegun).toBe(false)
     }))
@@ -44,7 +45,7 @@ describe("a deadline", () => {
         Effect.never,
         () => Effect.zipRight(Deferred.succeed(interrupted, undefined), Effect.never)
       )
-      const waiting = yield* Effect.fork(Effect.flip(Deadline.bounded(deadline, name, slow)))
+      const waiting = yield* Effect.fork(Effect.flip(bounded(deadline, name, slow)))
       yield* TestClock.adjust("999 millis")
       expect(yield* Fiber.poll(waiting)).toMatchObject({ _tag: "None" })
       yield* TestClock.adjust("1 millis")
@@ -55,8 +56,8 @@ describe("a deadline", () => {
   it.effect("is kept where nothing can be interrupted, too", () =>
     Effect.gen(function*() {
       const deadline = yield* within("1 second")
-      const bounded = Deadline.bounded(deadline, name, Effect.never)
-      const waiting = yield* Effect.fork(Effect.uninterruptible(Effect.flip(bounded)))
+      const limited = bounded(deadline, name, Effect.never)
+      const waiting = yield* Effect.fork(Effect.uninterruptible(Effect.flip(limited)))
       yield* TestClock.adjust("1 second")
       expect(yield* Fiber.join(waiting)).toMatchObject({ reason: "TimedOut" })
     }))
@@ -69,7 +70,7 @@ describe("a deadline", () => {
       const effect = Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never).pipe(
         Effect.onInterrupt(() => Effect.zipRight(Effect.sleep("5 seconds"), Effect.sync(() => order.push("settled"))))
       )
-      const waiting = yield* Effect.fork(Deadline.bounded(deadline, name, effect))
+      const waiting = yield* Effect.fork(bounded(deadline, name, effect))
       yield* Deferred.await(begun)
       const interrupting = yield* Effect.fork(
         Effect.zipRight(Fiber.interrupt(waiting), Effect.sync(() => order.push("interrupted")))
@@ -82,8 +83,8 @@ describe("a deadline", () => {
   it.effect("that is kept changes nothing of what comes out", () =>
     Effect.gen(function*() {
       const deadline = yield* within("1 second")
-      expect(yield* Deadline.bounded(deadline, name, Effect.succeed(1))).toBe(1)
-      expect(yield* Effect.flip(Deadline.bounded(deadline, name, Effect.fail("no")))).toBe("no")
+      expect(yield* bounded(deadline, name, Effect.succeed(1))).toBe(1)
+      expect(yield* Effect.flip(bounded(deadline, name, Effect.fail("no")))).toBe("no")
     }))
 
   it("tells the server whole milliseconds: what is left, or less if less was asked for, and never no limit", () => {
@@ -91,7 +92,7 @@ describe("a deadline", () => {
       fc.double({ min: -1e6, max: 1e12, noNaN: true }),
       fc.option(fc.integer({ min: 0, max: 1e6 }), { nil: undefined }),
       (left, asked) => {
-        const millis = Deadline.maxTimeMS(withLeft(left), asked)
+        const millis = maxTimeMS(withLeft(left), asked)
         expect(Number.isInteger(millis)).toBe(true)
         expect(millis).toBeGreaterThanOrEqual(1)
         expect(millis).toBeLessThan(2 ** 31)
@@ -99,9 +100,9 @@ describe("a deadline", () => {
         if (asked !== undefined && asked > 0) expect(millis).toBeLessThanOrEqual(asked)
       }
     ))
-    expect(Deadline.maxTimeMS(withLeft(250.7), undefined)).toBe(250)
-    expect(Deadline.maxTimeMS(withLeft(250.7), 100)).toBe(100)
-    expect(Deadline.maxTimeMS(withLeft(250.7), 0)).toBe(250)
+    expect(maxTimeMS(withLeft(250.7), undefined)).toBe(250)
+    expect(maxTimeMS(withLeft(250.7), 100)).toBe(100)
+    expect(maxTimeMS(withLeft(250.7), 0)).toBe(250)
   })
 
   it("makes a time-out of what was waited for in vain, with the failure as its cause and its labels", () => {
@@ -109,15 +110,15 @@ describe("a deadline", () => {
       new MongoError({ reason, operation: "find", labels: ["RetryableError"] })
     for (const reason of ["ServerSelectionFailed", "PoolFailure", "Interrupted"] as const) {
       const last = error(reason)
-      expect(Deadline.late(withLeft(0), name, last)).toMatchObject({
+      expect(late(withLeft(0), name, last)).toMatchObject({
         reason: "TimedOut",
         labels: ["RetryableError"],
         cause: last
       })
-      expect(Deadline.late(withLeft(1), name, last)).toBe(last)
+      expect(late(withLeft(1), name, last)).toBe(last)
     }
     const duplicate = error("DuplicateKey")
-    expect(Deadline.late(withLeft(-1), name, duplicate)).toBe(duplicate)
-    expect(Deadline.late(withLeft(-1), name, "mine")).toBe("mine")
+    expect(late(withLeft(-1), name, duplicate)).toBe(duplicate)
+    expect(late(withLeft(-1), name, "mine")).toBe("mine")
   })
 })

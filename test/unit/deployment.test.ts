@@ -13,7 +13,7 @@ import {
   toAddress,
   unsupported,
   watchTopology
-} from "../../src/internal/deployment.js"
+} from "../../src/internal/driver/topology.js"
 
 const server = (type: string, minutes: number | null, maxWireVersion: number) =>
   ({ type, logicalSessionTimeoutMinutes: minutes, maxWireVersion }) as ServerDescription

@@ -4,12 +4,13 @@ import * as Option from "effect/Option"
 import { MongoClient, ReadPreference, WriteConcern } from "mongodb"
 import { vi } from "vitest"
 import { CausalToken } from "../../src/CausalToken.js"
-import * as Gate from "../../src/internal/driver.js"
+import * as DriverClient from "../../src/internal/driver/client.js"
+import * as DriverSession from "../../src/internal/driver/session.js"
 import * as SessionOptions from "../../src/SessionOptions.js"
 
 describe("the random source", () => {
   it("is tried where it is another one than before", () => {
-    const isSecure = Gate.secureRandom()
+    const isSecure = DriverClient.secureRandom()
     expect(isSecure()).toBe(true)
     for (
       const broken of [undefined, () => new Uint8Array(0), () => {
@@ -22,7 +23,7 @@ describe("the random source", () => {
       expect(isSecure()).toBe(true)
     }
     vi.stubGlobal("crypto", { getRandomValues: undefined })
-    expect(Gate.secureRandom()()).toBe(false)
+    expect(DriverClient.secureRandom()()).toBe(false)
     vi.unstubAllGlobals()
   })
 })
@@ -39,7 +40,7 @@ describe("options for the driver", () => {
   })
 
   it("session options become the driver's, in its units", () => {
-    expect(Gate.sessionOptions(full)).toEqual({
+    expect(DriverSession.sessionOptions(full)).toEqual({
       causalConsistency: true,
       snapshot: false,
       defaultTransactionOptions: {
@@ -51,12 +52,15 @@ describe("options for the driver", () => {
         maxCommitTimeMS: 3_000
       }
     })
-    expect(Gate.sessionOptions(decoded({ snapshot: true }))).toEqual({ causalConsistency: false, snapshot: true })
+    expect(DriverSession.sessionOptions(decoded({ snapshot: true }))).toEqual({
+      causalConsistency: false,
+      snapshot: true
+    })
   })
 
   it("each call makes a fresh read concern, for the driver writes into it", () => {
-    const first = Gate.sessionOptions(full).defaultTransactionOptions?.readConcern
-    const second = Gate.sessionOptions(full).defaultTransactionOptions?.readConcern
+    const first = DriverSession.sessionOptions(full).defaultTransactionOptions?.readConcern
+    const second = DriverSession.sessionOptions(full).defaultTransactionOptions?.readConcern
     expect(first).toEqual(second)
     expect(first).not.toBe(second)
   })
@@ -71,10 +75,10 @@ describe("causal times", () => {
   it("a session advanced to a token has that token, and an earlier one does not take it back", async () => {
     const client = new MongoClient("mongodb://localhost")
     const session = client.startSession()
-    Gate.advance(session, token)
-    expect(Gate.causalTokenOf(session)).toEqual(token)
-    Gate.advance(session, new CausalToken({ operationTime: Option.some(1n), clusterTime: Option.none() }))
-    expect(Gate.causalTokenOf(session)).toEqual(token)
+    DriverSession.advance(session, token)
+    expect(DriverSession.causalTokenOf(session)).toEqual(token)
+    DriverSession.advance(session, new CausalToken({ operationTime: Option.some(1n), clusterTime: Option.none() }))
+    expect(DriverSession.causalTokenOf(session)).toEqual(token)
     await client.close()
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Driver from "mongodb"
-import { toMongoError } from "../../src/internal/failure.js"
+import { toMongoError } from "../../src/internal/driver/errors.js"
 
 const bulkError = (fields: object): Error =>
   Object.assign(new Driver.MongoClientBulkWriteError({ message: "the bulk write failed" }), fields)

@@ -7,8 +7,9 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Metric from "effect/Metric"
-import * as Attempt from "../../src/internal/attempt.js"
-import * as Hooks from "../../src/internal/hooks.js"
+import type * as Attempt from "../../src/internal/transaction/attempt.js"
+import * as Hooks from "../../src/internal/transaction/hooks.js"
+import * as Parts from "../../src/internal/transaction/part.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import { attempt, conflict, duplicate } from "../support/attempts.js"
 import { logged } from "../support/connected.js"
@@ -17,8 +18,8 @@ const moments = ["beforeCommit", "onCommit", "onRollback"] as const
 const ends = ["committed", "aborted", "refused", "unknown"] as const
 
 /** Registers a hook that writes its name down when it runs. */
-const note = (ran: Array<string>, part: Attempt.Part, moment: Attempt.Moment, name: string) =>
-  Attempt.register(part, moment, Effect.sync(() => void ran.push(name)))
+const note = (ran: Array<string>, part: Parts.Part, moment: Attempt.Moment, name: string) =>
+  Hooks.register(part, moment, Effect.sync(() => void ran.push(name)))
 
 const failures = (moment: Attempt.Moment) =>
   Effect.map(Metric.value(Metric.tagged(Telemetry.hookFailures, "moment", moment)), ({ count }) => count)
@@ -44,13 +45,13 @@ describe("before the commit", () => {
     Effect.gen(function*() {
       const ran: Array<string> = []
       const part = attempt()
-      yield* Attempt.register(
+      yield* Hooks.register(
         part,
         "beforeCommit",
         Effect.gen(function*() {
           ran.push("first")
           yield* note(ran, part, "onCommit", "after")
-          yield* Attempt.register(
+          yield* Hooks.register(
             part,
             "beforeCommit",
             Effect.zipRight(Effect.sync(() => void ran.push("third")), note(ran, part, "beforeCommit", "fourth"))
@@ -69,7 +70,7 @@ describe("before the commit", () => {
       const ran: Array<string> = []
       const part = attempt()
       yield* note(ran, part, "beforeCommit", "first")
-      yield* Attempt.register(part, "beforeCommit", Effect.fail("no"))
+      yield* Hooks.register(part, "beforeCommit", Effect.fail("no"))
       yield* note(ran, part, "beforeCommit", "third")
       yield* Hooks.beforeCommit(part)
       expect(ran).toEqual(["first"])
@@ -79,7 +80,7 @@ describe("before the commit", () => {
   it.effect("a hook that fails for a transient reason, however wrapped, makes the whole run again", () =>
     Effect.gen(function*() {
       const part = attempt()
-      yield* Attempt.register(part, "beforeCommit", Effect.fail({ _tag: "Broken", cause: conflict }))
+      yield* Hooks.register(part, "beforeCommit", Effect.fail({ _tag: "Broken", cause: conflict }))
       yield* Hooks.beforeCommit(part)
       expect(part.of.transient).toBe(conflict)
       expect(part.of.halfDone).toBeDefined()
@@ -90,7 +91,7 @@ describe("before the commit", () => {
       const endOf = (cause: Cause.Cause<string>) =>
         Effect.gen(function*() {
           const part = attempt()
-          yield* Attempt.register(part, "beforeCommit", Effect.failCause(cause))
+          yield* Hooks.register(part, "beforeCommit", Effect.failCause(cause))
           const exit = yield* Effect.exit(Hooks.beforeCommit(part))
           expect(part.of.halfDone !== undefined).toBe(Exit.isSuccess(exit))
           const found: Cause.Cause<string> = Exit.isFailure(exit) ? exit.cause : Cause.empty
@@ -105,26 +106,26 @@ describe("before the commit", () => {
       expect(yield* endOf(Cause.sequential(Cause.die("bug"), interrupt))).toEqual([true, ["bug"], []])
     }))
 
-  it.effect.each<readonly [string, Partial<Attempt.Attempt>]>([
-    ["is to be rolled back", { rollbackOnly: true }],
-    ["has seen a transient failure", { transient: conflict }],
-    ["is doomed", { doom: Cause.fail(duplicate) }],
-    ["has a part that failed half-way", { halfDone: Cause.fail("no") }],
-    ["was aborted by hand", { ended: "aborted" }],
-    ["was committed by hand", { ended: "committed" }]
+  it.effect.each<readonly [string, (attempt: Attempt.Attempt) => void]>([
+    ["is to be rolled back", (attempt) => attempt.rollBack()],
+    ["has seen a transient failure", (attempt) => attempt.observe(Cause.fail(conflict))],
+    ["is doomed", (attempt) => attempt.observe(Cause.fail(duplicate))],
+    ["has a part that failed half-way", (attempt) => attempt.leaveHalfDone(Cause.fail("no"))],
+    ["was aborted by hand", (attempt) => attempt.end("aborted")],
+    ["was committed by hand", (attempt) => attempt.end("committed")]
   ])(
     "no hook runs in an attempt that %s, not even when that comes to pass in the midst of them",
-    ([_, state]) =>
+    ([_, change]) =>
       Effect.gen(function*() {
         const ran: Array<string> = []
         const before = attempt()
         yield* note(ran, before, "beforeCommit", "before")
-        Object.assign(before.of, state)
+        change(before.of)
         yield* Hooks.beforeCommit(before)
         expect(ran).toEqual([])
 
         const amidst = attempt()
-        yield* Attempt.register(amidst, "beforeCommit", Effect.sync(() => void Object.assign(amidst.of, state)))
+        yield* Hooks.register(amidst, "beforeCommit", Effect.sync(() => change(amidst.of)))
         yield* note(ran, amidst, "beforeCommit", "amidst")
         yield* Hooks.beforeCommit(amidst)
         expect(ran).toEqual([])
@@ -135,19 +136,19 @@ describe("before the commit", () => {
     Effect.gen(function*() {
       const ran: Array<string> = []
       const whole = attempt()
-      const part = new Attempt.Part(whole.of, whole)
-      const inner = new Attempt.Part(whole.of, part)
+      const part = new Parts.Part(whole.of, whole)
+      const inner = new Parts.Part(whole.of, part)
       yield* note(ran, part, "beforeCommit", "part")
       yield* note(ran, inner, "beforeCommit", "inner")
       yield* note(ran, whole, "beforeCommit", "whole")
-      part.failed = true
+      part.fail(Cause.fail("no"))
       yield* Hooks.beforeCommit(whole)
       expect(ran).toEqual(["whole"])
     }))
 })
 
 describe("what is due", () => {
-  const dueNames = (part: Attempt.Part, ended: typeof ends[number], ran: Array<string>) =>
+  const dueNames = (part: Parts.Part, ended: typeof ends[number], ran: Array<string>) =>
     Effect.gen(function*() {
       ran.length = 0
       yield* Hooks.run(Hooks.due(part.of, ended))
@@ -168,12 +169,12 @@ describe("what is due", () => {
     Effect.gen(function*() {
       const ran: Array<string> = []
       const whole = attempt()
-      const part = new Attempt.Part(whole.of, whole)
+      const part = new Parts.Part(whole.of, whole)
       for (const moment of moments) {
         yield* note(ran, whole, moment, moment)
         yield* note(ran, part, moment, moment)
       }
-      part.failed = true
+      part.fail(Cause.fail("no"))
       expect(yield* dueNames(whole, "unknown", ran)).toEqual([])
     }))
 
@@ -183,8 +184,8 @@ describe("what is due", () => {
       const part = attempt()
       for (const ended of ["committed", "aborted", "unknown", "no", "refused"] as const) {
         for (const moment of moments) yield* note(ran, part, moment, `${moment} ${ended}`)
-        part.of.ended = ended
-        Attempt.restart(part.of)
+        if (ended !== "no") part.of.end(ended)
+        part.of.restart()
       }
       for (const moment of moments) yield* note(ran, part, moment, `${moment} last`)
       const past = ["onCommit committed", "onRollback aborted", "onRollback refused"]
@@ -206,12 +207,12 @@ describe("what is due", () => {
             const hasFailed = [false]
             for (const { failed, within } of plans) {
               const index = within % parts.length
-              parts.push(new Attempt.Part(parts[0]!.of, parts[index]))
+              parts.push(new Parts.Part(parts[0]!.of, parts[index]))
               hasFailed.push(failed || hasFailed[index]!)
             }
             const named = list.map(([moment, n], index) => ({ moment, owner: n % parts.length, name: `${index}` }))
             for (const { moment, name, owner } of named) yield* note(ran, parts[owner]!, moment, name)
-            plans.forEach(({ failed }, index) => void (parts[index + 1]!.failed = failed))
+            plans.forEach(({ failed }, index) => failed && parts[index + 1]!.fail(Cause.fail("no")))
             const expected = named.filter(({ moment, owner }) => {
               if (ended === "unknown") return false
               return hasFailed[owner]! || ended !== "committed" ? moment === "onRollback" : moment === "onCommit"
@@ -237,7 +238,7 @@ describe("hooks that are run", () => {
         ]
         for (const [index, exit] of exits.entries()) {
           yield* note(ran, part, "onCommit", `${index}`)
-          yield* Attempt.register(part, "onCommit", Effect.zipRight(Effect.yieldNow(), exit))
+          yield* Hooks.register(part, "onCommit", Effect.zipRight(Effect.yieldNow(), exit))
         }
         yield* Hooks.run(Hooks.due(part.of, "committed"))
         expect(ran).toEqual(["0", "1", "2", "3"])
@@ -257,7 +258,7 @@ describe("hooks that are run", () => {
       const part = attempt()
       const begun = yield* Deferred.make<void>()
       const released = yield* Deferred.make<void>()
-      yield* Attempt.register(
+      yield* Hooks.register(
         part,
         "onRollback",
         Effect.zipRight(Deferred.succeed(begun, undefined), Deferred.await(released))

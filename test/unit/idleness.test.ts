@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as TestClock from "effect/TestClock"
-import * as Idleness from "../../src/internal/idleness.js"
+import * as Idleness from "../../src/internal/time/idleness.js"
 
 const instant = FastCheck.record({ wall: FastCheck.nat(), monotonic: FastCheck.nat() })
 

@@ -8,10 +8,11 @@ import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Driver from "mongodb"
-import * as Attempt from "../../src/internal/attempt.js"
-import { withClientDefaults } from "../../src/internal/driverTransaction.js"
-import * as Hooks from "../../src/internal/hooks.js"
-import * as Joining from "../../src/internal/joining.js"
+import { withClientDefaults } from "../../src/internal/driver/transaction.js"
+import type * as Attempt from "../../src/internal/transaction/attempt.js"
+import * as Hooks from "../../src/internal/transaction/hooks.js"
+import * as Joining from "../../src/internal/transaction/join.js"
+import * as Parts from "../../src/internal/transaction/part.js"
 import type { MongoError } from "../../src/MongoError.js"
 import type { TransactionEnded } from "../../src/TransactionErrors.js"
 import * as TransactionOptions from "../../src/TransactionOptions.js"
@@ -35,8 +36,8 @@ const differing = (part: Options, transaction: Options, driver: Driver.MongoClie
   }))
 }
 
-const operation = (part: Attempt.Part, effect: Effect.Effect<void, Failure> = Effect.void) =>
-  Effect.zipRight(Attempt.ensureOpen(part, "insertOne"), operate(part, effect))
+const operation = (part: Parts.Part, effect: Effect.Effect<void, Failure> = Effect.void) =>
+  Effect.zipRight(Parts.ensureOpen(part, "insertOne"), operate(part, effect))
 
 describe("the options of a part that joins", () => {
   const one: Options = {
@@ -157,7 +158,7 @@ describe("the options of a part that joins", () => {
 
 describe("a part that joins", () => {
   /** Runs a body as a part that is recovered from, and tells what has become of both. */
-  const joined = (body: (part: Attempt.Part) => Effect.Effect<unknown, Failure>, whole = attempt()) =>
+  const joined = (body: (part: Parts.Part) => Effect.Effect<unknown, Failure>, whole = attempt()) =>
     Effect.gen(function*() {
       let part = whole
       const exit = yield* Effect.exit(Joining.join((given) => {
@@ -172,7 +173,7 @@ describe("a part that joins", () => {
       const { exit, halfDone, part, whole } = yield* joined((part) => Effect.as(operation(part), "done"))
       expect(exit).toEqual(Exit.succeed("done"))
       expect([part !== whole, part.of === whole.of, part.within === whole]).toEqual([true, true, true])
-      expect([halfDone, part.failed, whole.failed]).toEqual([undefined, false, false])
+      expect([halfDone, part.hasFailed, whole.hasFailed]).toEqual([undefined, false, false])
     }))
 
   it.effect.each<readonly [string, Effect.Effect<never, string>]>([
@@ -185,7 +186,7 @@ describe("a part that joins", () => {
       yield* operation(whole)
       const { exit, halfDone, part } = yield* joined(() => end, whole)
       expect(Exit.isFailure(exit)).toBe(true)
-      expect([halfDone, part.failed, whole.isOver]).toEqual([undefined, true, false])
+      expect([halfDone, part.hasFailed, whole.isOver]).toEqual([undefined, true, false])
       yield* operation(whole)
     }))
 
@@ -232,13 +233,13 @@ describe("a part that joins", () => {
         Effect.ignore(Joining.join((inner) => Effect.zipRight(operation(inner), Effect.fail("inner")), part))
       )
       expect(exit).toEqual(Exit.void)
-      expect([halfDone, part.failed]).toEqual([Cause.fail("inner"), false])
+      expect([halfDone, part.hasFailed]).toEqual([Cause.fail("inner"), false])
     }))
 
   it.effect("that is the first to fail half-way stays the reason", () =>
     Effect.gen(function*() {
       const whole = attempt()
-      const fail = (name: string) => (part: Attempt.Part) => Effect.zipRight(operation(part), Effect.fail(name))
+      const fail = (name: string) => (part: Parts.Part) => Effect.zipRight(operation(part), Effect.fail(name))
       yield* joined(fail("first"), whole)
       yield* joined(fail("second"), whole)
       const { halfDone } = yield* joined((part) => Joining.join(fail("third"), part), whole)
@@ -277,8 +278,8 @@ describe("a part that joins", () => {
     Effect.gen(function*() {
       const ran: Array<string> = []
       const whole = attempt()
-      const register = (part: Attempt.Part, moment: Attempt.Moment, name: string) =>
-        Attempt.register(part, moment, Effect.sync(() => void ran.push(name)))
+      const register = (part: Parts.Part, moment: Attempt.Moment, name: string) =>
+        Hooks.register(part, moment, Effect.sync(() => void ran.push(name)))
       yield* joined((part) =>
         Effect.zipRight(
           Effect.forEach(
@@ -295,7 +296,7 @@ describe("a part that joins", () => {
 
   it.effect("is a new one each time that it is run", () =>
     Effect.gen(function*() {
-      const parts = new Set<Attempt.Part>()
+      const parts = new Set<Parts.Part>()
       const whole = attempt()
       const again = Joining.join((part) => Effect.sync(() => void parts.add(part)), whole)
       yield* Effect.repeatN(again, 2)

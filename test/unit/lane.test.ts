@@ -11,7 +11,8 @@ import * as HashMap from "effect/HashMap"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as TestClock from "effect/TestClock"
-import * as Lane from "../../src/internal/lane.js"
+import * as Lane from "../../src/internal/session/lane.js"
+import type { SessionBusy } from "../../src/SessionErrors.js"
 import * as Telemetry from "../../src/Telemetry.js"
 
 /** An operation that runs until it is let go. */
@@ -24,6 +25,17 @@ const held = (lane: Lane.Lane, name: string) =>
     )
     return { fiber, started: Deferred.await(started), release: Deferred.succeed(release, undefined) }
   })
+
+/** Runs an effect with the permit, or fails at once. */
+const withPermitNow = <A, E>(lane: Lane.Lane, operation: string, effect: Effect.Effect<A, E>) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<A, E | SessionBusy>((fiber) =>
+      Effect.flatMap(
+        Lane.enter(lane, operation, restore, fiber, "fail"),
+        (held) => Effect.ensuring(restore(effect), Effect.sync(() => Lane.leave(held)))
+      )
+    )
+  )
 
 describe("lane", () => {
   it.effect("an operation waits until the one before has come to its end", () =>
@@ -63,16 +75,16 @@ describe("lane", () => {
       yield* holder.release
     }))
 
-  it.effect("withPermitNow names the operation that is in the way", () =>
+  it.effect("who does not wait is told the operation that is in the way", () =>
     Effect.gen(function*() {
       const lane = Lane.make()
       const holder = yield* held(lane, "insertOne")
       yield* holder.started
-      const busy = yield* Effect.flip(Lane.withPermitNow(lane, "find", Effect.void))
+      const busy = yield* Effect.flip(withPermitNow(lane, "find", Effect.void))
       expect(busy).toMatchObject({ _tag: "SessionBusy", operation: "find", holder: "insertOne" })
       yield* holder.release
       yield* Fiber.join(holder.fiber)
-      yield* Lane.withPermitNow(lane, "find", Effect.void)
+      yield* withPermitNow(lane, "find", Effect.void)
     }))
 
   it.effect("a wait of more than 10 seconds is logged once, with the name of the holder's span", () =>
@@ -152,7 +164,7 @@ describe("lane", () => {
     }))
 
   it.live(
-    "withPermitNow never waits, wherever the runtime makes its fibers yield",
+    "who does not wait never waits, wherever the runtime makes its fibers yield",
     () =>
       Effect.promise(() =>
         FastCheck.assert(
@@ -170,7 +182,7 @@ describe("lane", () => {
                   const work = Effect.repeatN(Effect.yieldNow(), 3)
                   const attempt = (steps: number, name: string) =>
                     Effect.forEach(Arr.makeBy(steps + 1, (n) => n), () => Effect.void, { discard: true }).pipe(
-                      Effect.zipRight(Effect.exit(Lane.withPermitNow(lane, name, work)))
+                      Effect.zipRight(Effect.exit(withPermitNow(lane, name, work)))
                     )
                   const exits = yield* Effect.all([attempt(first, "a"), attempt(second, "b")], {
                     concurrency: "unbounded"

@@ -4,15 +4,15 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as TestClock from "effect/TestClock"
-import type { Address } from "../../src/internal/deployment.js"
-import * as Observing from "../../src/internal/observing.js"
-import { errorTypeOf, type Name } from "../../src/internal/spans.js"
+import type { Address } from "../../src/internal/driver/topology.js"
+import * as Operations from "../../src/internal/telemetry/operations.js"
+import { errorTypeOf, type Name } from "../../src/internal/telemetry/spans.js"
 import { MongoError } from "../../src/MongoError.js"
 import { SessionEnded } from "../../src/SessionErrors.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import { recorder } from "../support/spans.js"
 
-const nowhere: Observing.Observer["server"] = () => undefined
+const nowhere: Operations.Observer["server"] = () => undefined
 
 const durationOf = (name: string, tags: Record<string, string> = {}) =>
   Effect.map(
@@ -31,7 +31,7 @@ const durationOf = (name: string, tags: Record<string, string> = {}) =>
 const of = (name: string): Name => ({ name, database: "shop", collection: "users" })
 
 const observe = <A, E>(name: string, effect: Effect.Effect<A, E>) =>
-  Observing.operation(Observing.make(nowhere), of(name), () => effect)
+  Operations.operation(Operations.make(nowhere), of(name), () => effect)
 
 const failure = new MongoError({ reason: "DuplicateKey", operation: "insertOne", code: 11000, labels: [] })
 
@@ -83,7 +83,7 @@ describe("the duration of an operation", () => {
     }))
 
   it("is told with the same tags each time, for new ones are dear to look up", () => {
-    const observer = Observing.make(nowhere)
+    const observer = Operations.make(nowhere)
     const labels = observer.labelsOf(of("find"))
     expect(observer.labelsOf(of("find"))).toBe(labels)
     expect(observer.labelsOf(of("find"), "TimedOut")).not.toBe(labels)
@@ -104,7 +104,7 @@ describe("an operation that nobody looks at", () => {
       asked.push(`server, on the primary: ${isOnPrimary()}`)
       return { host: "a", port: 1 }
     }
-    return Observing.operation(Observing.make(server), of("findOne"), (observed) => {
+    return Operations.operation(Operations.make(server), of("findOne"), (observed) => {
       observed.begins(undefined, () => {
         asked.push("whether it is on the primary")
         return true

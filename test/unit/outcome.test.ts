@@ -3,7 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as FiberId from "effect/FiberId"
-import * as Outcome from "../../src/internal/outcome.js"
+import * as Outcome from "../../src/internal/transaction/outcome.js"
 
 /** All values that each fact can have. */
 type Domain<Facts> = { readonly [K in keyof Facts]: ReadonlyArray<Facts[K]> }

@@ -7,8 +7,8 @@ import * as TestClock from "effect/TestClock"
 import type * as Driver from "mongodb"
 import type { Binary } from "mongodb"
 import { MongoClient, UUID } from "mongodb"
-import * as Idleness from "../../src/internal/idleness.js"
-import * as Pool from "../../src/internal/pool.js"
+import * as Pool from "../../src/internal/driver/pool.js"
+import * as Idleness from "../../src/internal/time/idleness.js"
 
 const minute = 60_000
 const halfAnHour = Option.some(Duration.minutes(30))

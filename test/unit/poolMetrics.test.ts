@@ -6,7 +6,7 @@ import type * as MetricState from "effect/MetricState"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { MongoClient } from "mongodb"
-import { watchPools } from "../../src/internal/poolMetrics.js"
+import { watchPools } from "../../src/internal/telemetry/connections.js"
 import * as Telemetry from "../../src/Telemetry.js"
 
 /** A client that is not connected, and what its pools are said to do. */

@@ -7,7 +7,7 @@ import {
   isAllowedCommand,
   type Place,
   violation
-} from "../../src/internal/rules.js"
+} from "../../src/internal/data/rules.js"
 
 const read: Asked = { operation: "find", kind: "read", inTransaction: true }
 const write: Asked = { operation: "insertOne", kind: "write", inTransaction: true }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Signal from "../../src/internal/signal.js"
+import * as Signal from "../../src/internal/driver/signal.js"
 
 type How = Parameters<AbortSignal["addEventListener"]>[2]
 

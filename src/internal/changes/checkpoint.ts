@@ -1,0 +1,168 @@
+/**
+ * How far a consumer has come: a document that is written in the same transaction as what the consumer does, and that
+ * says whose turn it is, so that of two consumers of one name only the later one goes on.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schedule from "effect/Schedule"
+import type * as Driver from "mongodb"
+import { ConsumerReplaced } from "../../ChangeStreamErrors.js"
+import type { MongoError } from "../../MongoError.js"
+import * as ResumeToken from "../../ResumeToken.js"
+import * as SessionCommands from "../../SessionCommands.js"
+import { DecodeFailed } from "../../SessionErrors.js"
+import { SessionId } from "../../SessionId.js"
+import { operation, type OperationError, type Request, type Target } from "../data/operation.js"
+import { isResumable, type Position } from "./position.js"
+
+/** Where the checkpoint of a consumer is kept, and as whom it was claimed. */
+export interface Checkpoint<C> {
+  readonly target: Target<C>
+  readonly name: string
+  /** Made anew each time that a consumer starts. */
+  readonly owner: string
+}
+
+/** An id that nobody else has. */
+export const newId: Effect.Effect<string> = Effect.sync(() => globalThis.crypto.randomUUID())
+
+/**
+ * Takes a checkpoint over from whoever has it, and gives what is stored in it besides. The session is the one whose
+ * transactions write it, if that belongs to the consumer alone.
+ */
+export const claim = <C>(
+  target: Target<C>,
+  name: string,
+  session?: SessionId
+): Effect.Effect<{ readonly checkpoint: Checkpoint<C>; readonly stored: Driver.Document }, OperationError, C> =>
+  Effect.gen(function*() {
+    const owner = yield* newId
+    yield* killSessionOf(target, name)
+    const stored = yield* operation(
+      target,
+      { ...write("findOneAndUpdate"), inTransaction: false },
+      (db, added) =>
+        of(db, target).findOneAndUpdate(
+          { _id: name },
+          { $set: { owner, session: session?.uuid ?? null }, $currentDate: { claimedAt: true } },
+          { ...added, ...majority, upsert: true, returnDocument: "after" }
+        )
+    ).pipe(
+      // Two who make the document at the same moment: the server lets one of them know.
+      Effect.retry({ while: hasReason("DuplicateKey"), times: 3 }),
+      patiently
+    )
+    return { checkpoint: { target, name, owner }, stored: stored ?? {} }
+  })
+
+// A process that was killed has left its transaction open. For a minute nobody could write the checkpoint, if the server
+// were not told; where it can't be told, there is nothing but to wait.
+const killSessionOf = <C>(target: Target<C>, name: string): Effect.Effect<void, OperationError, C> =>
+  Effect.flatMap(
+    patiently(operation(target, read, (db, added) => of(db, target).findOne({ _id: name }, { ...added }))),
+    (found) => {
+      const id = Either.flatMap(Either.fromNullable(found?.["session"], () => undefined), SessionId.fromString)
+      return Either.isRight(id)
+        ? Effect.ignoreLogged(SessionCommands.killSessions([id.right], target))
+        : Effect.void
+    }
+  )
+
+/** The position that is stored in a checkpoint; none if there is none yet. Fails with `DecodeFailed` if it was damaged. */
+export const positionOf = (
+  stored: Driver.Document,
+  source: string
+): Either.Either<Position | undefined, DecodeFailed> => {
+  const { time, token } = stored
+  if (typeof token === "string") {
+    // A token of an event that was the last of its stream is good for this only.
+    return Either.map(ResumeToken.decode(token), ({ document }): Position => ({ startAfter: document }))
+  }
+  if (token !== undefined) return Either.left(new DecodeFailed({ source, path: ["token"], issue: "is not a text" }))
+  return Either.right(time === undefined ? undefined : { startAtOperationTime: time })
+}
+
+/** What is stored for a position. */
+export const toStored = ({ resumeAfter, startAfter, startAtOperationTime: time }: Position): Driver.Document => {
+  const token: unknown = startAfter ?? resumeAfter
+  return token !== undefined
+    ? { token: new ResumeToken.ResumeToken(token as Driver.Document).toString() }
+    : time === undefined
+    ? {}
+    : { time }
+}
+
+/**
+ * Stores something in a checkpoint, in the ambient transaction if there is one. Fails with `ConsumerReplaced` when somebody
+ * else has claimed it.
+ */
+export const store = <C>(
+  { name, owner, target }: Checkpoint<C>,
+  fields: Driver.Document,
+  options: Driver.UpdateOptions = {}
+): Effect.Effect<void, OperationError | ConsumerReplaced, C> =>
+  Effect.flatMap(
+    operation(target, write("updateOne"), (db, added) =>
+      of(db, target).updateOne(
+        { _id: name, owner },
+        { ...setting(fields), $currentDate: { updatedAt: true } },
+        { ...added, ...options }
+      )),
+    ({ matchedCount }) => matchedCount === 0 ? new ConsumerReplaced({ consumer: name }) : Effect.void
+  )
+
+// MongoDB before 5.0 refuses an operator with nothing in it.
+const setting = (fields: Driver.Document): Driver.Document => Object.keys(fields).length === 0 ? {} : { $set: fields }
+
+/** {@link store} by itself, again and again while the way to the server is broken. */
+export const storeAlone = <C>(
+  checkpoint: Checkpoint<C>,
+  fields: Driver.Document
+): Effect.Effect<void, OperationError | ConsumerReplaced, C> => patiently(store(checkpoint, fields, majority))
+
+/** Whether the last thing that was stored is the step of this id; asked when the answer to its commit was lost. */
+export const isStored = <C>(
+  { name, target }: Checkpoint<C>,
+  step: string
+): Effect.Effect<boolean, OperationError, C> =>
+  patiently(Effect.map(
+    operation(
+      { ...target, readConcern: "majority", readPreference: "primary" },
+      read,
+      (db, added) => of(db, target).findOne({ _id: name }, { ...added, readPreference: "primary" })
+    ),
+    (found) => found?.["step"] === step
+  ))
+
+/** Whether somebody else has claimed the checkpoint since. */
+export const isReplaced = <C>({ name, owner, target }: Checkpoint<C>): Effect.Effect<boolean, OperationError, C> =>
+  Effect.map(
+    operation(
+      { ...target, readPreference: "primary" },
+      read,
+      (db, added) => of(db, target).findOne({ _id: name }, { ...added, readPreference: "primary" })
+    ),
+    (found) => found !== null && found["owner"] !== owner
+  )
+
+interface Stored extends Driver.Document {
+  readonly _id: string
+}
+
+const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Stored> => db.collection(collection)
+
+const write = (name: string): Request => ({ name, kind: "write", inTransaction: true })
+
+const read: Request = { name: "findOne", kind: "read", inTransaction: false }
+
+const majority = { writeConcern: { w: "majority" } } as const
+
+const hasReason = (reason: MongoError["reason"]) => (error: OperationError): boolean =>
+  error._tag === "MongoError" && error.reason === reason
+
+/** Runs what may be repeated again while the way to the server is broken. A primary that is lost is replaced within seconds. */
+export const patiently = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.retry(effect, {
+    while: isResumable,
+    schedule: Schedule.exponential("50 millis").pipe(Schedule.jittered, Schedule.upTo("1 minute"))
+  })

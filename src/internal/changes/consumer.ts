@@ -1,0 +1,186 @@
+/**
+ * Consumes a change stream: what is done for an event, and the note that it is done, are one transaction.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type * as Driver from "mongodb"
+import type { Event } from "../../ChangeEvent.js"
+import { MongoError } from "../../MongoError.js"
+import * as Session from "../../Session.js"
+import {
+  ConsumerReplaced,
+  type DecodeFailed,
+  SessionMisconfigured,
+  type TransactionError
+} from "../../SessionErrors.js"
+import type * as Telemetry from "../../Telemetry.js"
+import * as Transaction from "../../Transaction.js"
+import type * as TransactionOptions from "../../TransactionOptions.js"
+import type { OperationError, Target } from "../data/operation.js"
+import type { Service as Client } from "../session/client.js"
+import type { Inside } from "../transaction/start.js"
+import * as Checkpoints from "./checkpoint.js"
+import type { Step } from "./follow.js"
+import { isPlace, type Position } from "./position.js"
+
+/** What a change stream is made of. */
+export interface Source<A, E, R> {
+  readonly client: Effect.Effect<Client, never, R>
+  /** What is watched: of a database all collections if it names none, and all databases if it names none of these. */
+  readonly watched: Pick<Target, "database" | "collection">
+  /** Where it begins. */
+  readonly at: Position
+  /** Its steps from a position on, with some stages put before its own. */
+  readonly steps: (at: Position, leading: ReadonlyArray<Driver.Document>) => Stream.Stream<Step<A>, E, R>
+}
+
+/**
+ * How to consume a change stream.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConsumeOptions {
+  /** The collection of the checkpoints, of which each has the consumer's name as its `_id`. Default `effect_mongo_session.checkpoints`. */
+  readonly collection?: string | undefined
+  /** The database of that collection. Default: the one that is watched; the client's, if all are. */
+  readonly database?: string | undefined
+  /**
+   * How many events are handled in one transaction at most. It never waits for more events than there are. Default 1.
+   */
+  readonly batch?: number | undefined
+  /**
+   * How often the place in the stream is stored while nothing happens, so that the server's oplog does not lose it. Default
+   * 1 minute.
+   */
+  readonly idleCheckpoint?: Duration.DurationInput | undefined
+  /** The options of the transactions. */
+  readonly transaction?: ConsumeTransaction | undefined
+}
+
+/** The options of a consumer's transactions. */
+export interface ConsumeTransaction extends TransactionOptions.TransactionOptions {
+  /** See `Transaction.Options`. */
+  readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
+  /** See `Transaction.Options`. */
+  readonly onRetry?: ((retry: Telemetry.Retry) => Effect.Effect<void>) | undefined
+}
+
+/** What consuming fails with by itself. */
+export type ConsumeError = OperationError | TransactionError | DecodeFailed | ConsumerReplaced
+
+// The client of the stream, whatever its tag: of that the type of a stream says only that it needs it.
+class Held extends Context.Tag("effect-mongo-session/ChangeStream/Client")<Held, Client>() {}
+
+/** Consumes a stream until it ends. */
+export const consume = <A, E, R, X, E2, R2>(
+  source: Source<A, E, R>,
+  name: string,
+  handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
+  options: ConsumeOptions
+): Effect.Effect<void, E | E2 | ConsumeError, R | Inside<R2>> =>
+  Effect.flatMap(
+    source.client,
+    (client) =>
+      Effect.zipRight(ensureValid(options), Stream.runForEach(handled(source, name, handler, options), identity)).pipe(
+        Effect.provideService(Held, client)
+      )
+  )
+
+const ensureValid = ({ batch = 1 }: ConsumeOptions): Effect.Effect<void, SessionMisconfigured> =>
+  Number.isSafeInteger(batch) && batch >= 1
+    ? Effect.void
+    : new SessionMisconfigured({ issues: [{ path: ["batch"], message: "expected a whole number of at least 1" }] })
+
+// Each step of the stream as the effect that handles it.
+const handled = <A, E, R, X, E2, R2>(
+  source: Source<A, E, R>,
+  name: string,
+  handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
+  { batch = 1, collection = "effect_mongo_session.checkpoints", database, idleCheckpoint = "1 minute", transaction }:
+    ConsumeOptions
+) =>
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const ambient = yield* Session.current({ client: Held })
+    // Its id is never lent to anybody else, so that whoever comes after a crash may kill what it has left.
+    const session = Option.isSome(ambient) ? ambient.value : yield* Session.make({ client: Held, release: "end" })
+    const own = Option.isSome(ambient) ? undefined : session.id
+    const target = { client: Held, database: database ?? source.watched.database, collection }
+    const { checkpoint, stored } = yield* Session.provide(Checkpoints.claim(target, name, own), session)
+    const place = yield* Checkpoints.positionOf(stored, `checkpoint of ${name}`)
+    let isPlaced = place !== undefined
+    let storedAt = yield* Clock.currentTimeMillis
+
+    const store = (position: Position) =>
+      Effect.gen(function*() {
+        if (!isPlace(position)) return
+        yield* Session.provide(Checkpoints.storeAlone(checkpoint, Checkpoints.toStored(position)), session)
+        isPlaced = true
+        storedAt = yield* Clock.currentTimeMillis
+      })
+
+    const commit = (events: ReadonlyArray<Event<A>>, last: Event<A>) =>
+      Effect.gen(function*() {
+        const step = yield* Checkpoints.newId
+        const note = Checkpoints.store(checkpoint, { token: last.resumeToken.toString(), step })
+        yield* Transaction.run(Effect.zipRight(note, Effect.forEach(events, handler, { discard: true })), {
+          ...transaction,
+          client: Held,
+          verifyCommit: Checkpoints.isStored(checkpoint, step)
+        }).pipe(Session.provide(session))
+        storedAt = yield* Clock.currentTimeMillis
+      })
+
+    const handle = ({ events, from, position }: Step<A>) =>
+      Effect.gen(function*() {
+        // Whoever is started after a crash must not begin later than the one that crashed before its first event.
+        if (!isPlaced) yield* store(from)
+        for (let index = 0; index < events.length; index += batch) {
+          const group = events.slice(index, index + batch)
+          const last = group.at(-1)
+          if (last !== undefined) yield* commit(group, last)
+        }
+        const idle = (yield* Clock.currentTimeMillis) - storedAt
+        if (events.length === 0 && idle >= Duration.toMillis(idleCheckpoint)) yield* store(position)
+      })
+
+    const leading = source.watched.collection === undefined ? [notOf(yield* nameOf(target), collection)] : []
+    return source.steps(place ?? source.at, leading).pipe(
+      Stream.provideService(Session.Session, session),
+      Stream.catchAll((error) => Stream.fromEffect(explained(checkpoint, error))),
+      Stream.map((step) => Effect.catchAll(handle(step), (error) => explained(checkpoint, error)))
+    )
+  }))
+
+// Whatever it was told, a consumer has failed because it was replaced if somebody else has its checkpoint: whoever takes
+// over kills what the other has open.
+const explained = <E>(checkpoint: Checkpoints.Checkpoint<Held>, error: E) => {
+  // Not in the consumer's session, which may be what has failed.
+  const replaced = Effect.filterOrFail(Session.detached(Checkpoints.isReplaced(checkpoint)), identity)
+  const found = wasKilled(error) ? Effect.retry(replaced, untilClaimed) : replaced
+  // What keeps it from being found out is no news beside what has failed.
+  return Effect.flatMap(Effect.option(Effect.timeout(found, "5 seconds")), (known): Effect.Effect<
+    never,
+    E | ConsumerReplaced
+  > => Option.isSome(known) ? Effect.fail(new ConsumerReplaced({ consumer: checkpoint.name })) : Effect.fail(error))
+}
+
+const wasKilled = (error: unknown): boolean =>
+  error instanceof MongoError && (error.reason === "Interrupted" || error.reason === "CursorLost")
+
+// It is killed first and the checkpoint claimed then, one round trip later.
+const untilClaimed = Schedule.exponential("10 millis").pipe(Schedule.upTo("2 seconds"))
+
+const nameOf = ({ client, database }: Target<Held>) =>
+  Effect.map(client ?? Held, (service) => service.db(database).databaseName)
+
+// The checkpoint of an event would else be an event, and so on for ever.
+const notOf = (database: string, collection: string): Driver.Document => ({
+  $match: { $nor: [{ "ns.db": database, "ns.coll": collection }] }
+})

@@ -1,0 +1,105 @@
+/**
+ * The cursor of a change stream of the driver, without what the driver does about its errors by itself: it would resume
+ * once, at once, and outside of any Schedule.
+ */
+import * as Duration from "effect/Duration"
+import type * as Driver from "mongodb"
+import type { Added, Target } from "../data/operation.js"
+import { isDriverFailure, toMongoError } from "../driver/errors.js"
+import type { Service as Client } from "../session/client.js"
+import { type Answer, opened, type Position } from "./position.js"
+
+/** What is watched, and how. */
+export interface Watched {
+  readonly client: Client
+  readonly target: Target<never>
+  readonly pipeline: ReadonlyArray<Driver.Document>
+  readonly options: Driver.ChangeStreamOptions
+  readonly maxAwaitTime: Duration.Duration | undefined
+}
+
+/** Where a cursor stands, as its last answer says. */
+export interface Standing {
+  /** Where it stood before its first event; none if it was not opened. */
+  start: Position | undefined
+  latest: Answer
+  /** What is to be killed when the server can be reached again. */
+  orphan: Orphan | undefined
+}
+
+/** A cursor that the server may still have. */
+export interface Orphan {
+  readonly id: Driver.Long
+  readonly namespace: { readonly db: string; readonly collection?: string | undefined }
+}
+
+// What the driver's change streams and cursors have, but its typings keep to themselves.
+interface Hidden {
+  readonly cursor: Driver.AbstractCursor<Driver.Document> & {
+    readonly cursorOptions: { maxAwaitTimeMS?: number | undefined }
+    readonly cursorNamespace?: Orphan["namespace"] | undefined
+    /** Version 6 gives it the size of the batch. */
+    getMore: (...args: ReadonlyArray<unknown>) => Promise<unknown>
+    isKilled: boolean
+  }
+}
+
+/** Makes a cursor that begins at a position, and notes where it stands; nothing is sent. */
+export const make = (
+  { client, maxAwaitTime, options, pipeline, target }: Watched,
+  at: Position,
+  standing: Standing,
+  db: Driver.Db,
+  // A signal among the options of a change stream would be sent to the server; its cursor gets it from whoever reads it.
+  { signal: _, ...added }: Added
+): Driver.AbstractCursor<Driver.Document> => {
+  const given: Driver.ChangeStreamOptions = { ...options, ...at, ...added, raw: false }
+  const stream = parentOf(target, db, client).watch([...pipeline], given)
+  const { cursor } = hidden(stream)
+  // The first batch is asked for together with the cursor. It must not make the stream's beginning wait.
+  cursor.cursorOptions.maxAwaitTimeMS = 1
+  cursor.on("init", (answer: Answer) => {
+    standing.start = opened(at, answer)
+    standing.latest = answer
+  })
+  cursor.on("more", (answer: Answer) => {
+    standing.latest = answer
+    cursor.cursorOptions.maxAwaitTimeMS = maxAwaitTime && Math.ceil(Duration.toMillis(maxAwaitTime))
+  })
+  leaveWhenLost(cursor, standing)
+  return cursor
+}
+
+// The driver would kill the cursor of a broken connection, and wait for its server until that is back, or selection timed
+// out, though the stream may go on with another one in the meantime.
+const leaveWhenLost = (cursor: Hidden["cursor"], standing: Standing): void => {
+  const getMore = cursor.getMore.bind(cursor)
+  cursor.getMore = async (...args) => {
+    try {
+      return await getMore(...args)
+    } catch (error) {
+      const { cursorNamespace: namespace, id } = cursor
+      if (isDriverFailure(error) && toMongoError({ operation: "getMore" }, error).reason === "NetworkError") {
+        cursor.isKilled = true
+        if (id !== undefined && namespace !== undefined) standing.orphan = { id, namespace }
+      }
+      throw error
+    }
+  }
+}
+
+/** Kills an orphan. */
+export const kill = (
+  { id, namespace }: Orphan,
+  client: Driver.MongoClient,
+  { session, signal }: Added
+): Promise<unknown> =>
+  client.db(namespace.db).command(
+    { killCursors: namespace.collection, cursors: [id] },
+    { ...(session && { session }), ...(signal && { signal }) }
+  )
+
+const hidden = (stream: object): Hidden => stream as Hidden
+
+const parentOf = ({ collection, database }: Watched["target"], db: Driver.Db, { driver }: Client) =>
+  collection !== undefined ? db.collection(collection) : database !== undefined ? db : driver

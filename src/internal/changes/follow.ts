@@ -1,0 +1,141 @@
+/**
+ * Follows a change stream batch by batch, and resumes it where the last one ended.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type * as Driver from "mongodb"
+import type { Event } from "../../ChangeEvent.js"
+import { batches, placeStream } from "../../Cursor.js"
+import type { MongoError } from "../../MongoError.js"
+import * as Session from "../../Session.js"
+import type { DecodeFailed } from "../../SessionErrors.js"
+import type { OperationError, Request, Target } from "../data/operation.js"
+import * as Log from "../telemetry/log.js"
+import * as Backoff from "../transaction/backoff.js"
+import * as ChangeCursor from "./cursor.js"
+import { decode, type Decoder } from "./events.js"
+import { advanced, after, isResumable, type Position } from "./position.js"
+
+/** What one answer of the server has brought; often nothing, for it answers at intervals also when nothing happens. */
+export interface Step<A> {
+  readonly events: ReadonlyArray<Event<A>>
+  /** Where the stream stood before these events. */
+  readonly from: Position
+  /** Where it stands after them. */
+  readonly position: Position
+}
+
+/** What is followed, and how. */
+export interface Options<A, R, C> extends Pick<ChangeCursor.Watched, "options" | "maxAwaitTime" | "pipeline"> {
+  readonly target: Target<C>
+  readonly decoder: (source: string) => Decoder<A, R>
+  /** When to resume. */
+  readonly resume: Schedule.Schedule<unknown, MongoError>
+}
+
+/** The steps of a stream from a position on. */
+export const steps = <A, R, C>(
+  followed: Options<A, R, C>,
+  start: Position
+): Stream.Stream<Step<A>, OperationError | DecodeFailed, R | C> =>
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const { maxAwaitTime, options, pipeline, resume, target } = followed
+    const { client: _, ...where } = target
+    const request: Request = { name: "watch", kind: "read", inTransaction: false, isEndless: true, options, pipeline }
+    const { client, namespace, run, session } = yield* placeStream(target, request)
+    const watched = { client, target: where, pipeline, options, maxAwaitTime }
+    const decoder = followed.decoder(namespace)
+    let backoff = Backoff.make(resume)
+    let isEstablished = false
+    let at = start
+    let failure: MongoError | undefined
+    let orphan: ChangeCursor.Orphan | undefined
+
+    // Not in vain: the server has just answered. If it is another one, it does not know the cursor.
+    const killOrphan = Effect.suspend(() => {
+      if (orphan === undefined) return Effect.void
+      const lost = orphan
+      orphan = undefined
+      return Effect.ignore(run((added) => ChangeCursor.kill(lost, client.driver, added), "killCursors"))
+    })
+
+    // From where the last one stood, until it ends or fails; whether it is to be resumed is seen when it has.
+    const opening = Stream.suspend(() => {
+      const standing: ChangeCursor.Standing = { start: undefined, latest: {}, orphan: undefined }
+      let isFirst = true
+      const raw = batches(target, request, (db, added) => ChangeCursor.make(watched, at, standing, db, added))
+
+      const step = (batch: Chunk.Chunk<Driver.Document>) =>
+        Effect.map(Effect.zipRight(killOrphan, decodeAll(batch, decoder)), ({ events, failure }) => {
+          backoff = Backoff.make(resume)
+          const before = isFirst ? standing.start ?? at : at
+          const last = events.at(-1)
+          isFirst = false
+          at = failure === undefined
+            ? advanced(before, standing.latest, Option.getOrUndefined(Chunk.last(batch)))
+            : last === undefined
+            ? before
+            : after(last.resumeToken)
+          return { step: { events, from: before, position: at }, failure }
+        })
+
+      const onFailure = (error: OperationError | DecodeFailed) =>
+        Effect.suspend(() => {
+          isEstablished ||= standing.start !== undefined
+          // The specification leaves alone what prevents a stream from being opened the first time.
+          if (!isResumable(error) || !isEstablished) return Effect.fail(error)
+          // It may have been opened, and nothing read from it yet.
+          if (isFirst && standing.start !== undefined) at = advanced(standing.start, standing.latest, undefined)
+          orphan = standing.orphan ?? orphan
+          failure = error
+          return Effect.void
+        })
+
+      return Option.match(session, {
+        onNone: () => raw,
+        onSome: (service) => Stream.provideService(raw, Session.Session, service)
+      }).pipe(
+        Stream.chunks,
+        Stream.mapEffect(step),
+        Stream.flatMap(({ failure, step }) =>
+          failure === undefined ? Stream.succeed(step) : Stream.concat(Stream.succeed(step), Stream.fail(failure))
+        ),
+        Stream.catchAll((error) => Stream.execute(onFailure(error)))
+      )
+    })
+
+    const again = Effect.suspend(() => {
+      if (failure === undefined) return Effect.fail(Option.none())
+      const error = failure
+      failure = undefined
+      return Effect.flatMap(
+        backoff.next(error),
+        Option.match({
+          onNone: () => Effect.fail(Option.some(error)),
+          onSome: (delay) => Effect.zipRight(Log.streamResumed(error.reason, delay), Effect.sleep(delay))
+        })
+      )
+    })
+
+    // One after the other, not one within the other: a stream may be resumed any number of times.
+    return Stream.flatMap(
+      Stream.concat(Stream.void, Stream.repeatEffectOption(again)),
+      () => opening
+    )
+  }))
+
+// What comes before an event that can't be decoded has happened, and is passed on.
+const decodeAll = <A, R>(batch: Chunk.Chunk<Driver.Document>, decoder: Decoder<A, R>) =>
+  Effect.gen(function*() {
+    const events: Array<Event<A>> = []
+    for (const document of batch) {
+      const event = yield* Effect.either(decode(document, decoder))
+      if (Either.isLeft(event)) return { events, failure: event.left }
+      if (Option.isSome(event.right)) events.push(event.right.value)
+    }
+    return { events, failure: undefined }
+  })

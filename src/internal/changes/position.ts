@@ -1,0 +1,81 @@
+/**
+ * From where a change stream goes on, when it may, and how long it waits before that.
+ *
+ * See the specification "change streams", sections "Resumable Error" and "Resume Process".
+ */
+import * as Schedule from "effect/Schedule"
+import type * as Driver from "mongodb"
+import { Label, MongoError } from "../../MongoError.js"
+import type { ResumeToken } from "../../ResumeToken.js"
+
+/** A place in a stream, as the options that make the driver begin there; without any, the stream begins now. */
+export interface Position {
+  readonly resumeAfter?: Driver.ResumeToken
+  readonly startAfter?: Driver.ResumeToken
+  readonly startAtOperationTime?: Driver.Timestamp
+}
+
+/** Whether the position says where to begin. */
+export const isPlace = (position: Position): boolean => Object.keys(position).length > 0
+
+/** The position after an event; a stream can begin there even if the event was the last of another one. */
+export const after = ({ document }: ResumeToken): Position => ({ startAfter: document })
+
+/** What the server says about where its answer stands in the stream. */
+export interface Answer {
+  readonly operationTime?: Driver.Timestamp | null | undefined
+  readonly postBatchResumeToken?: object | null | undefined
+}
+
+/** The position of a stream that was opened at another one, when it has given no event yet. */
+export const opened = (at: Position, { operationTime, postBatchResumeToken }: Answer): Position =>
+  isPlace(at)
+    ? at
+    : postBatchResumeToken
+    ? { resumeAfter: postBatchResumeToken }
+    : operationTime
+    ? { startAtOperationTime: operationTime }
+    : at
+
+/** The position when a batch, with its events, has been passed on. */
+export const advanced = (
+  at: Position,
+  { postBatchResumeToken }: Answer,
+  last: Driver.Document | undefined
+): Position => {
+  const token: unknown = postBatchResumeToken ?? last?.["_id"]
+  if (token === undefined) return at
+  // What began after another stream's last event may have to begin there again, if it has given nothing yet.
+  return last === undefined && at.startAfter !== undefined ? { startAfter: token } : { resumeAfter: token }
+}
+
+/**
+ * Whether a stream that has failed so can be resumed. Newer servers put a label on such errors; the codes are those of older
+ * ones. What is no answer of a server is always resumable, for it is the way there that has failed.
+ */
+export const isResumable = (error: unknown): error is MongoError =>
+  error instanceof MongoError &&
+  (error.hasLabel(Label.ResumableChangeStreamError) ||
+    (error.code === undefined ? lostOnTheWay.has(error.reason) : resumableCodes.has(error.code)))
+
+const lostOnTheWay: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
+  "NetworkError",
+  "ServerSelectionFailed",
+  "PoolFailure",
+  "NotPrimary",
+  "Overloaded",
+  "TimedOut",
+  "CursorLost"
+])
+
+// The specification's, and CursorNotFound (43), which has no label on any server.
+const resumableCodes: ReadonlySet<number> = new Set([
+  ...[6, 7, 43, 63, 89, 91, 133, 150, 189, 234, 262],
+  ...[9001, 10107, 11600, 11602, 13388, 13435, 13436]
+])
+
+/** Endless: 50 ms at first, then twice as long each time up to 10 s, each time a fifth more or less. */
+export const backoff: Schedule.Schedule<unknown> = Schedule.exponential("50 millis").pipe(
+  Schedule.either(Schedule.spaced("10 seconds")),
+  Schedule.jittered
+)

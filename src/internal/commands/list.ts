@@ -1,0 +1,126 @@
+/**
+ * What the server lists through a cursor, as a stream of decoded entries.
+ */
+import type { ParseError } from "@effect/schema/ParseResult"
+import * as Schema from "@effect/schema/Schema"
+import * as Arr from "effect/Array"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Take from "effect/Take"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
+import { DecodeFailed } from "../../SessionErrors.js"
+import { call } from "../driver/call.js"
+import type { ClientOption, MongoClient, Service } from "../session/client.js"
+import { closingStep, errorName } from "../telemetry/closing.js"
+import * as Log from "../telemetry/log.js"
+import type { User } from "./patterns.js"
+
+/**
+ * Whose sessions to list. Default: those of the authenticated user; everybody's where access control is off.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type ListOptions<Client = MongoClient> =
+  & ClientOption<Client>
+  & ({
+    /** Those of everybody; needs the privilege `listSessions`. Default `false`. */
+    readonly allUsers?: boolean | undefined
+    readonly users?: undefined
+  } | {
+    /** Those of these users; needs the privilege `listSessions` for others than oneself. */
+    readonly users: Iterable<User>
+    readonly allUsers?: false | undefined
+  })
+
+/**
+ * Whose transactions to list. Default: those of the authenticated user; everybody's where access control is off.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface TransactionListOptions<Client = MongoClient> extends ClientOption<Client> {
+  /** Those of everybody; needs the privilege `inprog`, which mongos asks for in any case. Default `false`. */
+  readonly allUsers?: boolean | undefined
+}
+
+/** What is listed, and where. */
+export interface Listing<A, I> {
+  /** What errors call it. */
+  readonly name: string
+  readonly database: string
+  /** None: the stages ask the server itself, not a collection. */
+  readonly collection?: string | undefined
+  readonly pipeline: ReadonlyArray<Driver.Document>
+  readonly entry: Schema.Schema<A, I>
+}
+
+/**
+ * Runs the pipeline each time the stream is run, and closes the cursor when the stream ends, fails, or is not read any
+ * further. A chunk is a batch of the server. Entries before one that cannot be decoded still arrive.
+ *
+ * The cursor gets no AbortSignal, and an interruption waits for the batch in flight: at an abort, the driver would send
+ * `killCursors` beside a `getMore` that is still running in the same session.
+ */
+export const list = <A, I>(client: Service, listing: Listing<A, I>): Stream.Stream<A, MongoError | DecodeFailed> =>
+  Stream.acquireRelease(
+    Effect.sync(() => open(client.driver, listing)),
+    (cursor) =>
+      closingStep(`cursor of ${listing.name}`, client.closeTimeout, Effect.tryPromise(() => cursor.close()), errorName)
+  ).pipe(
+    Stream.flatMap((cursor) => Stream.repeatEffectChunkOption(nextBatch(client, listing, cursor))),
+    Stream.flattenTake
+  )
+
+const open = (
+  driver: Driver.MongoClient,
+  { collection, database, pipeline }: Pick<Listing<unknown, unknown>, "collection" | "database" | "pipeline">
+) => {
+  const db = driver.db(database)
+  return collection === undefined
+    ? db.aggregate([...pipeline], cursorOptions())
+    : db.collection(collection).aggregate([...pipeline], cursorOptions())
+}
+
+// Made anew each time: the driver writes into the read concern that it is given. Its level is the only one that stages
+// about the server itself allow, whatever the client's is. BSON is read alike for every client.
+const cursorOptions = (): Driver.AggregateOptions => ({
+  readConcern: { level: "local" },
+  raw: false,
+  promoteValues: true,
+  promoteLongs: true,
+  promoteBuffers: false,
+  useBigInt64: true
+})
+
+const nextBatch = <A, I>(
+  client: Service,
+  { collection, database, entry, name }: Listing<A, I>,
+  cursor: Driver.AggregationCursor
+) => {
+  const decode = Schema.decodeUnknownEither(entry)
+  const namespace = collection === undefined ? database : `${database}.${collection}`
+  return call(
+    { operation: name, namespace, settleTimeout: client.settleTimeout, onUnsettled: Log.unsettled },
+    async () => (await cursor.hasNext()) ? cursor.readBufferedDocuments() : undefined
+  ).pipe(
+    Effect.mapError(Option.some),
+    Effect.filterOrFail((documents) => documents !== undefined, () => Option.none<MongoError>()),
+    Effect.map((documents) => takes(documents.map((document) => decode(document)), name))
+  )
+}
+
+const takes = <A>(
+  entries: ReadonlyArray<Either.Either<A, ParseError>>,
+  name: string
+): Chunk.Chunk<Take.Take<A, DecodeFailed>> => {
+  const good = Take.chunk(Chunk.unsafeFromArray(Arr.getRights(Arr.takeWhile(entries, Either.isRight))))
+  return Option.match(Arr.findFirst(entries, Either.isLeft), {
+    onNone: () => Chunk.of(good),
+    onSome: ({ left }) => Chunk.make(good, Take.fail(DecodeFailed.fromParseError(`reply of ${name}`, left)))
+  })
+}

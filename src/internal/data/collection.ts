@@ -1,0 +1,76 @@
+/**
+ * What the operations of a collection have in common.
+ */
+import * as Effect from "effect/Effect"
+import type * as Driver from "mongodb"
+import { type AnySchema, type Codec, copyOf, raw } from "../../Codec.js"
+import type { DecodeFailed } from "../../SessionErrors.js"
+import {
+  collectionOf,
+  operation,
+  type OperationError,
+  type Request,
+  type Target,
+  withNamespace,
+  withoutOwn
+} from "./operation.js"
+
+/** A schema of documents. */
+export type DocumentSchema = AnySchema & { readonly Encoded: Driver.Document }
+
+/** A filter. Typed by the documents, unless nothing is known of them: the driver would have an ObjectId for their `_id`. */
+export type Filter<I> = string extends keyof I ? Driver.Document : Driver.Filter<I>
+
+/** A filter as the driver takes it. */
+export const filterOf = <I>(filter: Filter<I> | undefined): Driver.Filter<I> => (filter ?? {})
+
+/** A collection, as its operations see it. */
+export interface Of<A, I extends Driver.Document, R, C> {
+  readonly target: Target<C> & { readonly collection: string }
+  readonly codec: Codec<A, I, R>
+  /**
+   * The driver's collection. One for all operations, which bring their read concern along: the driver writes the causal time
+   * of a session into that of its collection, where an operation has none.
+   */
+  readonly driver: (db: Driver.Db) => Driver.Collection<I>
+}
+
+/** A collection by its place and its codec. */
+export const make = <A, I extends Driver.Document, R, C>(
+  target: Of<A, I, R, C>["target"],
+  codec: Codec<A, I, R>
+): Of<A, I, R, C> => {
+  let last: { readonly db: Driver.Db; readonly collection: Driver.Collection<I> } | undefined
+  return {
+    target,
+    codec,
+    driver: (db) => {
+      // The driver takes as long to make one as to encode a command.
+      if (last?.db !== db) last = { db, collection: collectionOf(db, target, {}) }
+      return last.collection
+    }
+  }
+}
+
+/** Runs an operation of the driver's collection that is one promise. */
+export const call = <A, I extends Driver.Document, R, C, O extends object, X>(
+  { driver, target }: Of<A, I, R, C>,
+  request: Request,
+  evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>
+): Effect.Effect<X, OperationError, C> =>
+  operation(
+    target,
+    request,
+    (db, added) => evaluate(driver(db), { ...withoutOwn<O>(request.options), ...added })
+  )
+
+/** Turns a value into the document that is sent: a new one, whatever the schema does. */
+export const encode = <A, I extends Driver.Document, R, C>(
+  { codec, target }: Of<A, I, R, C>,
+  value: A
+): Effect.Effect<I, DecodeFailed, R | C> =>
+  withNamespace(target, (source) => {
+    const encoded = codec.encode(value, source)
+    // What raw gives is a copy already.
+    return Object.is(codec, raw) ? encoded : Effect.map(encoded, copyOf)
+  })

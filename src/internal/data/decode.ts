@@ -1,0 +1,194 @@
+/**
+ * How what is read becomes values: by the collection's schema, by one of its own, or not at all.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type * as Driver from "mongodb"
+import { type Codec, fromSchema, raw } from "../../Codec.js"
+import { batches } from "../../Cursor.js"
+import type { DecodeFailed } from "../../SessionErrors.js"
+import type { DocumentSchema } from "./collection.js"
+import {
+  type Added,
+  type Given,
+  type OperationError,
+  type Request,
+  type Target,
+  withNamespace,
+  withoutOwn
+} from "./operation.js"
+
+/** What a stream does with a document that does not fit the schema. */
+export type OnInvalid = "fail" | "skip" | "either"
+
+/** What a stream gives for a document. */
+export type Row<A, V extends OnInvalid> = V extends "either" ? Either.Either<A, DecodeFailed> : A
+
+/** What a stream of decoded documents can fail with. */
+export type Failure<V extends OnInvalid> = V extends "fail" ? OperationError | DecodeFailed : OperationError
+
+/** What a projection leaves of a document: the fields that it includes, where that can be told by their names. */
+export type Projected<I, P> = string extends keyof I | keyof P ? Driver.Document
+  : [keyof P] extends [keyof Driver.WithId<I>] ? [Included<P>] extends [never] ? Driver.Document
+    : [Exclude<keyof P, "_id">] extends [Included<P>] ? Pick<Driver.WithId<I>, Included<P> & keyof Driver.WithId<I>>
+    : Driver.Document
+  : Driver.Document
+
+type Included<P> =
+  | { readonly [K in keyof P]: P[K] extends 1 | true ? K : never }[keyof P]
+  | (P extends { readonly _id: 0 | false } ? never : Exclude<keyof P, "_id"> extends never ? never : "_id")
+
+/** Options with a schema of their own for what is read. */
+export interface WithSchema<S> {
+  /** Decodes what is read, in the place of the collection's schema. Default: the collection's, unless `projection` is set. */
+  readonly schema: S
+  /** The fields to return. */
+  readonly projection?: Driver.Document | undefined
+}
+
+/** Options with a projection and no schema for it: what is read stays as it is. */
+export interface WithProjection<P> {
+  readonly schema?: undefined
+  readonly onInvalid?: undefined
+  /** The fields to return. */
+  readonly projection: P
+}
+
+/** Options that leave the document whole. */
+export interface Whole {
+  readonly schema?: undefined
+  readonly projection?: undefined
+}
+
+/** What to do with documents that do not fit the schema. */
+export interface Invalid<V> {
+  /**
+   * What a document becomes that does not fit the schema: a failure of the stream, nothing, or a `Left` among `Right`s.
+   * Default `fail`.
+   */
+  readonly onInvalid?: V | undefined
+}
+
+/** Options of the driver but its projection. */
+export type Bare<O> = Omit<Given<O>, "projection" | "includeResultMetadata">
+
+/** Reads many documents. */
+export interface Many<Args extends ReadonlyArray<unknown>, O, A, I, R, C> {
+  <S extends DocumentSchema, V extends OnInvalid = "fail">(
+    ...args: [...args: Args, options: Bare<O> & WithSchema<S> & Invalid<V>]
+  ): Stream.Stream<Row<S["Type"], V>, Failure<V>, S["Context"] | C>
+  <const P extends Driver.Document>(
+    ...args: [...args: Args, options: Bare<O> & WithProjection<P>]
+  ): Stream.Stream<Projected<I, P>, OperationError, C>
+  <V extends OnInvalid = "fail">(
+    ...args: [...args: Args, options?: Bare<O> & Whole & Invalid<V>]
+  ): Stream.Stream<Row<A, V>, Failure<V>, R | C>
+}
+
+/** Reads one document, if there is one. */
+export interface One<Args extends ReadonlyArray<unknown>, O, A, I, R, C, E = OperationError> {
+  <S extends DocumentSchema>(
+    ...args: [...args: Args, options: Bare<O> & WithSchema<S>]
+  ): Effect.Effect<Option.Option<S["Type"]>, E | DecodeFailed, S["Context"] | C>
+  <const P extends Driver.Document>(
+    ...args: [...args: Args, options: Bare<O> & WithProjection<P>]
+  ): Effect.Effect<Option.Option<Projected<I, P>>, E, C>
+  (
+    ...args: [...args: Args, options?: Bare<O> & Whole]
+  ): Effect.Effect<Option.Option<A>, E | DecodeFailed, R | C>
+}
+
+/** Reads what an aggregation gives. */
+export interface Aggregate<C> {
+  <S extends DocumentSchema, V extends OnInvalid = "fail">(
+    pipeline: ReadonlyArray<Driver.Document>,
+    options: Given<Driver.AggregateOptions> & Pick<WithSchema<S>, "schema"> & Invalid<V>
+  ): Stream.Stream<Row<S["Type"], V>, Failure<V>, S["Context"] | C>
+  (
+    pipeline: ReadonlyArray<Driver.Document>,
+    options?: Given<Driver.AggregateOptions> & { readonly schema?: undefined; readonly onInvalid?: undefined }
+  ): Stream.Stream<Driver.Document, OperationError, C>
+}
+
+/** The options that say how to decode, of any shape. */
+export interface Decoding {
+  readonly schema?: DocumentSchema | undefined
+  readonly projection?: Driver.Document | undefined
+  readonly onInvalid?: OnInvalid | undefined
+}
+
+/** What is read as it is, or decoded. */
+type Decoder<R> = Pick<Codec<unknown, never, R>, "decode" | "decodeAll">
+
+/** Reads a stream, and decodes what it gives. */
+export const stream = <R, C, O extends object>(
+  target: Target<C>,
+  request: Request,
+  options: Decoding,
+  own: Decoder<R>,
+  open: (db: Driver.Db, options: O & Added) => Driver.AbstractCursor<unknown>
+): Stream.Stream<unknown, OperationError | DecodeFailed, R | C> => {
+  const { decoder, given, onInvalid } = split(options, own)
+  const rows = batches(
+    target,
+    { ...request, options: given },
+    (db, added) => open(db, { ...withoutOwn<O>(given as Given<O>), ...added })
+  )
+  if (decoder === raw) return rows
+  // A chunk stays a chunk, up to the first document that is invalid.
+  return Stream.flatMap(
+    Stream.chunks(rows),
+    (chunk) =>
+      Stream.unwrap(withNamespace(target, (source) =>
+        Effect.map(
+          decoder.decodeAll(Chunk.toReadonlyArray(chunk), source),
+          (results) => outcome(results, onInvalid)
+        )))
+  )
+}
+
+/** Reads one document, and decodes it if there is one. */
+export const one = <R, C, E>(
+  target: Target<C>,
+  options: Decoding,
+  own: Decoder<R>,
+  read: (options: object) => Effect.Effect<Driver.Document | null, E, C>
+): Effect.Effect<Option.Option<unknown>, E | DecodeFailed, R | C> => {
+  const { decoder, given } = split(options, own)
+  return decoder === raw ?
+    Effect.map(read(given), Option.fromNullable) :
+    Effect.flatMap(read(given), (document) =>
+      document === null
+        ? Effect.succeedNone
+        : withNamespace(target, (source) => Effect.asSome(decoder.decode(document, source))))
+}
+
+const split = <R>({ onInvalid = "fail", schema, ...given }: Decoding, own: Decoder<R>) => ({
+  given,
+  onInvalid,
+  // A projection leaves documents that the collection's schema does not fit.
+  decoder: schema !== undefined
+    // What this schema needs is in the type of the method.
+    ? fromSchema(schema) as Decoder<R>
+    : given.projection === undefined
+    ? own
+    : raw
+})
+
+const outcome = (
+  results: ReadonlyArray<Either.Either<unknown, DecodeFailed>>,
+  onInvalid: OnInvalid
+): Stream.Stream<unknown, DecodeFailed> => {
+  if (onInvalid === "either") return Stream.fromChunk(Chunk.unsafeFromArray(results))
+  const values: Array<unknown> = []
+  for (const result of results) {
+    if (Either.isRight(result)) values.push(result.right)
+    else if (onInvalid === "fail") {
+      return Stream.concat(Stream.fromChunk(Chunk.unsafeFromArray(values)), Stream.fail(result.left))
+    }
+  }
+  return Stream.fromChunk(Chunk.unsafeFromArray(values))
+}

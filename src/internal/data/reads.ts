@@ -1,0 +1,115 @@
+/**
+ * The operations of a collection that read.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Driver from "mongodb"
+import { raw } from "../../Codec.js"
+import { call, type Filter, filterOf, type Of } from "./collection.js"
+import * as Decoding from "./decode.js"
+import { collectionOf, type Given, type OperationError, type Target } from "./operation.js"
+import { doesWrite } from "./rules.js"
+
+/**
+ * The operations that read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reads<A, I extends Driver.Document, R, C> {
+  /**
+   * The documents that match, as a lazy stream of one chunk for each batch of the server. Without an ambient session, one
+   * is opened for the stream.
+   */
+  readonly find: Decoding.Many<[filter?: Filter<I>], Driver.FindOptions, A, I, R, C>
+  /** The first document that matches. */
+  readonly findOne: Decoding.One<[filter?: Filter<I>], FindOneOptions, A, I, R, C>
+  /** The result of an aggregation; raw documents unless `schema` is set. With `$out` or `$merge` it is a write. */
+  readonly aggregate: Decoding.Aggregate<C>
+  /** How many documents match. */
+  readonly countDocuments: (
+    filter?: Filter<I>,
+    options?: Given<Driver.CountDocumentsOptions>
+  ) => Effect.Effect<number, OperationError, C>
+  /** How many documents there are, by the collection's metadata; in no session, as these know of none. */
+  readonly estimatedDocumentCount: (
+    options?: Given<Driver.EstimatedDocumentCountOptions>
+  ) => Effect.Effect<number, OperationError, C>
+  /** The different values of a field, as they are stored. */
+  readonly distinct: {
+    <K extends keyof Driver.WithId<I> & string>(
+      field: K,
+      filter?: Filter<I>,
+      options?: Given<Driver.DistinctOptions>
+    ): Effect.Effect<ReadonlyArray<Driver.Flatten<Driver.WithId<I>[K]>>, OperationError, C>
+    (
+      field: string,
+      filter?: Filter<I>,
+      options?: Given<Driver.DistinctOptions>
+    ): Effect.Effect<ReadonlyArray<unknown>, OperationError, C>
+  }
+}
+
+// Version 6.13 of the driver has no type of this name yet.
+type FindOneOptions = Omit<Driver.FindOptions, "batchSize" | "limit" | "noCursorTimeout">
+
+/** The operations of a collection that read. */
+export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Reads<A, I, R, C> => {
+  const { codec, target } = of
+  const read = (name: string, options: object | undefined) =>
+    ({ name, kind: "read", options, inTransaction: true }) as const
+  return {
+    find: ((filter?: Filter<I>, options: Decoding.Decoding = {}) =>
+      Decoding.stream(
+        target,
+        read("find", undefined),
+        options,
+        codec,
+        (db, given: Driver.FindOptions) => of.driver(db).find(filterOf(filter), given)
+      )) as Reads<A, I, R, C>["find"],
+    findOne: ((filter?: Filter<I>, options: Decoding.Decoding = {}) =>
+      Decoding.one(
+        target,
+        options,
+        codec,
+        (given) =>
+          call(
+            of,
+            read("findOne", given),
+            (collection, driver: FindOneOptions) => collection.findOne(filterOf(filter), driver)
+          )
+      )) as Reads<A, I, R, C>["findOne"],
+    aggregate: aggregate(target),
+    countDocuments: (filter, options) =>
+      call(
+        of,
+        read("countDocuments", options),
+        (collection, given: Driver.CountDocumentsOptions) => collection.countDocuments(filterOf(filter), given)
+      ),
+    estimatedDocumentCount: (options) =>
+      call(
+        of,
+        { ...read("estimatedDocumentCount", options), inTransaction: false },
+        (collection, given: Driver.EstimatedDocumentCountOptions) => collection.estimatedDocumentCount(given)
+      ),
+    distinct: ((field: string, filter?: Filter<I>, options?: object) =>
+      call(
+        of,
+        read("distinct", options),
+        (collection, given: Driver.DistinctOptions) => collection.distinct(field, filterOf(filter), given)
+      ))
+  }
+}
+
+/** An aggregation on whatever a target names: a collection, or a database. */
+export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<C> =>
+  ((pipeline: ReadonlyArray<Driver.Document>, options: Decoding.Decoding = {}) =>
+    Decoding.stream(
+      target,
+      { name: "aggregate", kind: doesWrite(pipeline) ? "write" : "read", inTransaction: true, pipeline },
+      options,
+      raw,
+      (db, given: Driver.AggregateOptions) =>
+        target.collection === undefined
+          ? db.aggregate([...pipeline], given)
+          : collectionOf(db, target, {}).aggregate([...pipeline], given)
+    )) as Decoding.Aggregate<C>

@@ -1,0 +1,151 @@
+/**
+ * What an operation must not ask for where it is run: in a session, in a transaction, in a snapshot. Found before any IO;
+ * the driver drops most of it in silence.
+ *
+ * See the specifications "Transactions", "Driver Sessions", "Causal Consistency" and "Snapshot Reads".
+ */
+import { MongoError } from "../../MongoError.js"
+import { InvalidInTransaction, UnacknowledgedWrite } from "../../SessionErrors.js"
+
+/** What an operation brings along. */
+export interface Asked {
+  /** What it is called, e.g. `find`. */
+  readonly operation: string
+  /** Whether it reads or writes; only writes are acknowledged. */
+  readonly kind: "read" | "write"
+  /** Whether the specification allows it in a transaction at all. */
+  readonly inTransaction: boolean
+  readonly readConcern?: unknown
+  readonly writeConcern?: unknown
+  readonly readPreference?: unknown
+  /** A time limit of its own. */
+  readonly timeoutMS?: unknown
+  /** The first stage of a pipeline that a transaction does not allow. */
+  readonly forbiddenStage?: string | undefined
+}
+
+/** Where it is run: in a session, and that in a transaction or not. */
+export interface Place {
+  readonly session: "plain" | "transaction"
+  /** The write concerns that are set elsewhere, the nearest first, and where. */
+  readonly writeConcerns: ReadonlyArray<{ readonly source: UnacknowledgedWrite["source"]; readonly concern: unknown }>
+  /** The read preference that is set elsewhere. */
+  readonly readPreference?: unknown
+  /** The read concern level that is in force in a causally consistent session, wherever it is set. */
+  readonly causalLevel?: string | undefined
+}
+
+/** What is wrong with an operation where it is run, if anything. */
+export const violation = (
+  asked: Asked,
+  place: Place
+): InvalidInTransaction | UnacknowledgedWrite | MongoError | undefined => {
+  const { operation } = asked
+  if (!asked.inTransaction && (place.session === "transaction" || sessionless.has(operation))) {
+    return new InvalidInTransaction({ operation, option: operation })
+  }
+  if (asked.kind === "write") {
+    // The nearest write concern is the one that holds; in a transaction, that is the transaction's own.
+    const around = place.session === "transaction" ? [] : place.writeConcerns
+    const effective = [{ source: "operation" as const, concern: asked.writeConcern }, ...around]
+      .find(({ concern }) => concern !== undefined)
+    if (effective !== undefined && wOf(effective.concern) === 0) {
+      return new UnacknowledgedWrite({ operation, source: effective.source })
+    }
+  }
+  if (place.session === "plain") return hasNoOrder(asked, place) ? withoutOrder(operation) : undefined
+  const readPreference = asked.readPreference ?? (asked.kind === "read" ? place.readPreference : undefined)
+  const option = asked.readConcern !== undefined
+    ? "readConcern"
+    : asked.writeConcern !== undefined
+    ? "writeConcern"
+    : readPreference !== undefined && modeOf(readPreference) !== "primary"
+    ? "readPreference"
+    : asked.timeoutMS !== undefined
+    ? "timeoutMS"
+    : asked.forbiddenStage
+  return option === undefined ? undefined : new InvalidInTransaction({ operation, option })
+}
+
+// Of what runs in no transaction either, nothing has a read concern; and of a command only that which is written in it.
+const hasNoOrder = ({ inTransaction, kind, operation, readConcern }: Asked, { causalLevel }: Place): boolean =>
+  kind === "read" && inTransaction && causalLevel !== undefined && withoutCausality.has(causalLevel) &&
+  (readConcern !== undefined || !commands.has(operation))
+
+// The server refuses them together with a time to read after, which the driver sends from the second operation on.
+const withoutCausality: ReadonlySet<string> = new Set(["linearizable", "available"])
+
+const commands: ReadonlySet<string> = new Set(["command", "runCursorCommand"])
+
+const withoutOrder = (operation: string): MongoError =>
+  new MongoError({
+    reason: "InvalidOptions",
+    operation,
+    labels: [],
+    hint:
+      "A causally consistent session cannot read with the read concern `linearizable` or `available`. Set another one, " +
+      "open the session with `causalConsistency: false`, or read outside of it with `Session.detached`."
+  })
+
+// It counts by metadata that no session knows of.
+const sessionless = new Set(["estimatedDocumentCount"])
+
+const wOf = (concern: unknown): unknown =>
+  typeof concern === "object" && concern !== null && "w" in concern ? concern.w : concern
+
+const modeOf = (preference: unknown): unknown =>
+  typeof preference === "object" && preference !== null && "mode" in preference ? preference.mode : preference
+
+/** Whether an operation goes to the primary, wherever reads go that may go elsewhere. */
+export const isOnPrimary = (
+  { kind, name, own, pipeline }: {
+    readonly name: string
+    readonly kind: "read" | "write"
+    readonly pipeline?: ReadonlyArray<object> | undefined
+    /** The read preference that it was given. */
+    readonly own: unknown
+  },
+  /** The read preference that is set elsewhere. */
+  around: unknown
+): boolean =>
+  kind === "write" && pipeline === undefined ||
+  modeOf(own ?? (commands.has(name) ? undefined : around) ?? "primary") === "primary"
+
+/** The first stage of a pipeline that a transaction does not allow. */
+export const forbiddenStageOf = (pipeline: ReadonlyArray<object>): string | undefined =>
+  pipeline.flatMap(Object.keys).find((stage) => forbiddenStages.has(stage))
+
+/** Whether a pipeline writes its result into a collection. */
+export const doesWrite = (pipeline: ReadonlyArray<object>): boolean =>
+  pipeline.some((stage) => "$out" in stage || "$merge" in stage)
+
+/** Whether a transaction allows a command, as far as that can be told from its name; the server knows the rest. */
+export const isAllowedCommand = (command: object): boolean => !forbiddenCommands.has(Object.keys(command)[0] ?? "")
+
+const forbiddenStages = new Set([
+  "$changeStream",
+  "$collStats",
+  "$currentOp",
+  "$indexStats",
+  "$listLocalSessions",
+  "$listSessions",
+  "$merge",
+  "$out",
+  "$planCacheStats"
+])
+
+const forbiddenCommands = new Set([
+  "collMod",
+  "collStats",
+  "count",
+  "dbStats",
+  "drop",
+  "dropDatabase",
+  "dropIndexes",
+  "explain",
+  "listCollections",
+  "listDatabases",
+  "listIndexes",
+  "mapReduce",
+  "renameCollection"
+])

@@ -1,0 +1,225 @@
+/**
+ * The operations of a collection that write.
+ */
+import * as Effect from "effect/Effect"
+import type * as Driver from "mongodb"
+import type { DecodeFailed } from "../../SessionErrors.js"
+import { call, encode, type Filter, filterOf, type Of } from "./collection.js"
+import * as Decoding from "./decode.js"
+import type { Given, OperationError } from "./operation.js"
+
+/** What an update does: update operators, or a pipeline. */
+export type Update<I> = Driver.UpdateFilter<I> | ReadonlyArray<Driver.Document>
+
+/** One write of a bulk; what is inserted or put in the place of another is a value of the schema. */
+export type BulkWrite<A, I extends Driver.Document> =
+  | { readonly insertOne: { readonly document: A } }
+  | { readonly replaceOne: Replacing<A, I> }
+  | { readonly updateOne: Filtered<Driver.UpdateOneModel<I>, I> }
+  | { readonly updateMany: Filtered<Driver.UpdateManyModel<I>, I> }
+  | { readonly deleteOne: Filtered<Driver.DeleteOneModel<I>, I> }
+  | { readonly deleteMany: Filtered<Driver.DeleteManyModel<I>, I> }
+
+type Filtered<M, I> = Given<Omit<M, "filter" | "update">> & Pick<M, Extract<keyof M, "update">> & {
+  readonly filter: Filter<I>
+}
+
+/** A replacement as one write of a bulk. */
+export interface Replacing<A, I extends Driver.Document>
+  extends Given<Omit<Driver.ReplaceOneModel, "filter" | "replacement">>
+{
+  readonly filter: Filter<I>
+  readonly replacement: A
+}
+
+/**
+ * The operations that write. What goes in as a value of the schema fails with `DecodeFailed` before anything is sent, when
+ * it does not fit. An interruption waits until the write is done.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Writes<A, I extends Driver.Document, R, C> {
+  /** Inserts a document. Fails with `MongoError` (`DuplicateKey`) when a unique index holds its key already. */
+  readonly insertOne: (
+    value: A,
+    options?: Given<Driver.InsertOneOptions>
+  ) => Effect.Effect<Driver.InsertOneResult<I>, OperationError | DecodeFailed, R | C>
+  /** Inserts documents. */
+  readonly insertMany: (
+    values: ReadonlyArray<A>,
+    options?: Given<Driver.BulkWriteOptions>
+  ) => Effect.Effect<Driver.InsertManyResult<I>, OperationError | DecodeFailed, R | C>
+  /** Updates the first document that matches. */
+  readonly updateOne: (
+    filter: Filter<I>,
+    update: Update<I>,
+    options?: Given<Driver.UpdateOptions & { sort?: Driver.Sort }>
+  ) => Effect.Effect<Driver.UpdateResult<I>, OperationError, C>
+  /** Updates all documents that match. */
+  readonly updateMany: (
+    filter: Filter<I>,
+    update: Update<I>,
+    options?: Given<Driver.UpdateOptions>
+  ) => Effect.Effect<Driver.UpdateResult<I>, OperationError, C>
+  /** Replaces the first document that matches. */
+  readonly replaceOne: (
+    filter: Filter<I>,
+    replacement: A,
+    options?: Given<Driver.ReplaceOptions>
+  ) => Effect.Effect<Driver.UpdateResult<I>, OperationError | DecodeFailed, R | C>
+  /** Deletes the first document that matches. */
+  readonly deleteOne: (
+    filter: Filter<I>,
+    options?: Given<Driver.DeleteOptions>
+  ) => Effect.Effect<Driver.DeleteResult, OperationError, C>
+  /** Deletes all documents that match. */
+  readonly deleteMany: (
+    filter: Filter<I>,
+    options?: Given<Driver.DeleteOptions>
+  ) => Effect.Effect<Driver.DeleteResult, OperationError, C>
+  /** Updates the first document that matches, and gives it as it was; as it is, with `returnDocument: "after"`. */
+  readonly findOneAndUpdate: Decoding.One<
+    [filter: Filter<I>, update: Update<I>],
+    Driver.FindOneAndUpdateOptions,
+    A,
+    I,
+    R,
+    C
+  >
+  /** Replaces the first document that matches, and gives it as it was; as it is, with `returnDocument: "after"`. */
+  readonly findOneAndReplace: Decoding.One<
+    [filter: Filter<I>, replacement: A],
+    Driver.FindOneAndReplaceOptions,
+    A,
+    I,
+    R,
+    R | C,
+    OperationError | DecodeFailed
+  >
+  /** Deletes the first document that matches, and gives it. */
+  readonly findOneAndDelete: Decoding.One<[filter: Filter<I>], Driver.FindOneAndDeleteOptions, A, I, R, C>
+  /** Runs many writes with as few commands as possible. */
+  readonly bulkWrite: (
+    operations: ReadonlyArray<BulkWrite<A, I>>,
+    options?: Given<Driver.BulkWriteOptions>
+  ) => Effect.Effect<Driver.BulkWriteResult, OperationError | DecodeFailed, R | C>
+}
+
+/** The operations of a collection that write. */
+export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Writes<A, I, R, C> => {
+  const { codec, target } = of
+  const write = <O extends object, X>(
+    name: string,
+    options: object | undefined,
+    evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>
+  ) => call(of, { name, kind: "write", options }, evaluate)
+  const modify = (
+    name: string,
+    options: Decoding.Decoding | undefined,
+    evaluate: (collection: Driver.Collection<I>, options: object) => PromiseLike<Driver.Document | null>
+  ) => Decoding.one(target, options ?? {}, codec, (given) => write(name, given, evaluate))
+  return {
+    insertOne: (value, options) =>
+      Effect.flatMap(
+        encode(of, value),
+        (document) =>
+          write("insertOne", options, (collection, given: Driver.InsertOneOptions) =>
+            collection.insertOne(insertable(document), given))
+      ),
+    insertMany: (values, options) =>
+      Effect.flatMap(
+        Effect.forEach(values, (value) => encode(of, value)),
+        (documents) =>
+          write("insertMany", options, (collection, given: Driver.BulkWriteOptions) =>
+            collection.insertMany(documents.map(insertable), given))
+      ),
+    updateOne: (filter, update, options) =>
+      write(
+        "updateOne",
+        options,
+        (collection, given: Driver.UpdateOptions) => collection.updateOne(filterOf(filter), mutable(update), given)
+      ),
+    updateMany: (filter, update, options) =>
+      write(
+        "updateMany",
+        options,
+        (collection, given: Driver.UpdateOptions) => collection.updateMany(filterOf(filter), mutable(update), given)
+      ),
+    replaceOne: (filter, replacement, options) =>
+      Effect.flatMap(
+        encode(of, replacement),
+        (document) =>
+          Effect.map(
+            // Version 6 of the driver gives the result the type of any document.
+            write<Driver.ReplaceOptions, Driver.Document>(
+              "replaceOne",
+              options,
+              (collection, given) => collection.replaceOne(filterOf(filter), document, given)
+            ),
+            (result) => result as Driver.UpdateResult<I>
+          )
+      ),
+    deleteOne: (filter, options) =>
+      write(
+        "deleteOne",
+        options,
+        (collection, given: Driver.DeleteOptions) => collection.deleteOne(filterOf(filter), given)
+      ),
+    deleteMany: (filter, options) =>
+      write(
+        "deleteMany",
+        options,
+        (collection, given: Driver.DeleteOptions) => collection.deleteMany(filterOf(filter), given)
+      ),
+    findOneAndUpdate: ((filter: Filter<I>, update: Update<I>, options?: Decoding.Decoding) =>
+      modify(
+        "findOneAndUpdate",
+        options,
+        (collection, given) => collection.findOneAndUpdate(filterOf(filter), mutable(update), given)
+      )) as Writes<A, I, R, C>["findOneAndUpdate"],
+    findOneAndReplace: ((filter: Filter<I>, replacement: A, options?: Decoding.Decoding) =>
+      Effect.flatMap(
+        encode(of, replacement),
+        (document) =>
+          modify("findOneAndReplace", options, (collection, given) =>
+            collection.findOneAndReplace(filterOf(filter), document, given))
+      )) as Writes<A, I, R, C>["findOneAndReplace"],
+    findOneAndDelete: ((filter: Filter<I>, options?: Decoding.Decoding) =>
+      modify(
+        "findOneAndDelete",
+        options,
+        (collection, given) => collection.findOneAndDelete(filterOf(filter), given)
+      )) as Writes<A, I, R, C>["findOneAndDelete"],
+    bulkWrite: (operations, options) =>
+      Effect.flatMap(
+        Effect.forEach(operations, (one) => encodeWrite(of, one)),
+        (encoded) =>
+          write("bulkWrite", options, (collection, given: Driver.BulkWriteOptions) =>
+            collection.bulkWrite(encoded, given))
+      )
+  }
+}
+
+const encodeWrite = <A, I extends Driver.Document, R, C>(
+  of: Of<A, I, R, C>,
+  operation: BulkWrite<A, I>
+): Effect.Effect<Driver.AnyBulkWriteOperation<I>, DecodeFailed, R | C> => {
+  if ("insertOne" in operation) {
+    return Effect.map(encode(of, operation.insertOne.document), (document) => ({
+      insertOne: { document: insertable(document) as Driver.OptionalId<I> }
+    }))
+  }
+  if ("replaceOne" in operation) {
+    return Effect.map(encode(of, operation.replaceOne.replacement), (replacement) => ({
+      replaceOne: { ...operation.replaceOne, replacement } as Driver.ReplaceOneModel<I>
+    }))
+  }
+  return Effect.succeed(operation as Driver.AnyBulkWriteOperation<I>)
+}
+
+// The driver's typings cannot see whether a type that is not known yet has an `_id`.
+const insertable = <I extends Driver.Document>(document: I) => document as unknown as Driver.OptionalUnlessRequiredId<I>
+
+const mutable = <I>(update: Update<I>): Driver.UpdateFilter<I> | Array<Driver.Document> =>
+  Array.isArray(update) ? [...update] : update

@@ -1,0 +1,144 @@
+/**
+ * Promises of the driver as effects. Every one goes through {@link call} or {@link begin}, so that three things hold
+ * everywhere: an interruption waits until the driver is done with the operation, a driver's failure becomes a MongoError,
+ * and a bug in the user's code stays a defect.
+ */
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
+import { within } from "../time/bounded.js"
+import type { Restore } from "../time/fiber.js"
+import * as DriverCursor from "./cursor.js"
+import { toCause } from "./errors.js"
+import * as Signal from "./signal.js"
+
+/** What a call is for and how long an interruption may wait for it. */
+export interface CallOptions {
+  readonly operation: string
+  readonly namespace?: string | undefined
+  readonly settleTimeout: Duration.Duration
+  /** The client on which the operation may open cursors with the signal. Default: it opens none. */
+  readonly client?: Driver.MongoClient | undefined
+  /** Called when the operation was given up at the signal. */
+  readonly onAborted?: (() => void) | undefined
+  /** What runs when the driver's promise had not settled within `settleTimeout` after an interruption. */
+  readonly onUnsettled: (call: Pick<CallOptions, "operation" | "settleTimeout">) => Effect.Effect<void>
+}
+
+/**
+ * Runs one promise of the driver.
+ *
+ * An interruption fires the AbortSignal and then waits until the promise has settled, for at most `settleTimeout`: a
+ * command that is still in flight must not be overtaken by the next one of its session.
+ */
+export const call = <A>(
+  options: CallOptions,
+  evaluate: (controller: Signal.Signalled) => PromiseLike<A>,
+  watcher?: Watcher
+): Effect.Effect<A, MongoError> =>
+  Effect.uninterruptibleMask((restore) =>
+    settling(restore, (done) => begin({ ...options, evaluate, done }), (exit) => watcher?.over(exit))
+  )
+
+/** Who is told how something has ended. */
+export interface Watcher {
+  readonly over: (exit: Exit.Exit<unknown, unknown>) => void
+}
+
+/** An effect that tells how it has ended, however that is. */
+export const telling = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  watcher: Watcher | undefined
+): Effect.Effect<A, E, R> =>
+  watcher === undefined ? effect : Effect.onExit(effect, (exit) => {
+    watcher.over(exit)
+    return Effect.void
+  })
+
+/**
+ * Begins a call and waits until it has settled, where nothing but the wait can be interrupted. `over` is called when nothing
+ * of the call is in flight any more: an interruption may have closed cursors after it.
+ *
+ * Not by `Effect.async` alone, which begins before it guards: an interruption in between would be nobody's.
+ */
+export const settling = <A, E>(
+  restore: Restore,
+  begin: (done: (exit: Exit.Exit<A, E>) => void) => Effect.Effect<void>,
+  over: (exit: Exit.Exit<A, E>) => void = constVoid
+): Effect.Effect<A, E> => {
+  let exit: Exit.Exit<A, E> | undefined
+  let resume: ((exit: Exit.Exit<A, E>) => void) | undefined
+  const onInterrupt = begin((settled) => {
+    exit = settled
+    resume?.(settled)
+  })
+  const wait = Effect.async<A, E>((wake) => {
+    resume = wake
+    if (exit !== undefined) wake(exit)
+  })
+  return Effect.matchCauseEffect(restore(wait), {
+    onFailure: (cause) => {
+      if (Cause.isInterruptedOnly(cause)) {
+        const exit = Exit.failCause(cause)
+        return Effect.zipRight(Effect.ensuring(onInterrupt, Effect.sync(() => over(exit))), exit)
+      }
+      const exit = Exit.failCause(cause)
+      over(exit)
+      return exit
+    },
+    onSuccess: (value) => {
+      const exit = Exit.succeed(value)
+      over(exit)
+      return exit
+    }
+  })
+}
+
+/** A call, and who is told when it has settled. */
+export interface Call<A> extends CallOptions {
+  /** Lends signals to calls of which the next one begins when this is over. Default: this has one of its own. */
+  readonly signals?: Signal.Lender | undefined
+  readonly evaluate: (controller: Signal.Signalled) => PromiseLike<A>
+  readonly done: (exit: Exit.Exit<A, MongoError>) => void
+}
+
+/** Begins a {@link call}, and gives what an interruption does. */
+export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
+  const controllers = new Signal.Controllers(call.signals)
+  let isAborted = false
+  const settled = start(call.evaluate, controllers).then(
+    (value) => call.done(Exit.succeed(value)),
+    (error: unknown) => {
+      if (isAborted) call.onAborted?.()
+      call.done(Exit.failCause(toCause(call, error)))
+    }
+  )
+  return Effect.suspend(() => {
+    isAborted = true
+    const cursors = controllers.made.flatMap((controller) => {
+      const cursors = DriverCursor.withSignal(call.client, controller.signal)
+      DriverCursor.abort(controller, cursors)
+      return cursors
+    })
+    return settle(call, settled.then(() => DriverCursor.closeAll(cursors)))
+  })
+}
+
+// A function that throws instead of rejecting is treated alike.
+const start = <A>(evaluate: Call<A>["evaluate"], controller: Signal.Signalled): Promise<A> => {
+  try {
+    return Promise.resolve(evaluate(controller))
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
+const settle = (options: CallOptions, settled: Promise<void>): Effect.Effect<void> =>
+  Effect.flatMap(
+    within(options.settleTimeout, Effect.promise(() => settled)),
+    (inTime) => inTime ? Effect.void : options.onUnsettled(options)
+  )

@@ -1,0 +1,98 @@
+/**
+ * The driver's client: how it is made and connected.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Redacted from "effect/Redacted"
+import * as Driver from "mongodb"
+import { MongoError } from "../../MongoError.js"
+import { isDriverFailure, toCause, toMongoError } from "./errors.js"
+
+/**
+ * Builds a client, without connecting it. Whatever the driver has against its URL or options becomes a MongoError: the
+ * constructor also throws errors of the URL parsers below it, and says the same of an option as of a URL.
+ */
+export const makeClient = (
+  url: Redacted.Redacted<string>,
+  options: Driver.MongoClientOptions
+): Effect.Effect<Driver.MongoClient, MongoError> =>
+  Effect.suspend(() => {
+    const build = (given: Driver.MongoClientOptions) =>
+      Either.try(() => new Driver.MongoClient(Redacted.value(url), given))
+    const refused = (reason: MongoError["reason"], cause: unknown) =>
+      new MongoError({ reason, operation: "connect", labels: [], cause })
+    const built = build(options)
+    if (Either.isRight(built)) {
+      return Effect.succeed(built.right)
+    }
+    const cause = built.left
+    if (Either.isRight(build({}))) {
+      return Effect.fail(refused("InvalidOptions", cause))
+    }
+    return Effect.fail(
+      isDriverFailure(cause) && cause.name !== "MongoRuntimeError"
+        ? toMongoError({ operation: "connect" }, cause)
+        : refused("InvalidUrl", cause)
+    )
+  })
+
+/**
+ * Connects a client. An interruption does not wait: whoever interrupts closes the client. A client that is closed while
+ * the driver still looks its hosts up connects nevertheless; `late` runs when an interrupted connecting has come to its
+ * end.
+ *
+ * Before a server is asked, the driver looks hosts up and reads files; what the system has against it is a failure too.
+ * The driver goes on looking for a better server until its time is up when all that there are have an unfit version;
+ * this gives up at once.
+ */
+export const connect = (
+  client: Driver.MongoClient,
+  late: Effect.Effect<void> = Effect.void
+): Effect.Effect<void, MongoError> =>
+  Effect.async<void, MongoError>((resume) => {
+    const watch = ({ newDescription }: Driver.TopologyDescriptionChangedEvent): void => {
+      const errors = [...newDescription.servers.values()].map(({ error }) => error)
+      const first = errors[0]
+      if (first && errors.every((error) => error?.name === "MongoCompatibilityError")) {
+        resume(Effect.fail(toMongoError({ operation: "connect" }, first)))
+      }
+    }
+    client.on("topologyDescriptionChanged", watch)
+    const unwatch = (): void => void client.off("topologyDescriptionChanged", watch)
+    const settled = client.connect().finally(unwatch).then(
+      () => resume(Effect.void),
+      (error: unknown) =>
+        resume(
+          error instanceof Error && "syscall" in error
+            ? Effect.fail(
+              new MongoError({
+                reason: error.syscall === "open" || error.syscall === "read" ? "InvalidOptions" : "NetworkError",
+                operation: "connect",
+                labels: [],
+                cause: error
+              })
+            )
+            : Effect.failCause(toCause({ operation: "connect" }, error))
+        )
+    )
+    return Effect.asVoid(Effect.forkDaemon(Effect.zipRight(Effect.promise(() => settled), late)))
+  })
+
+/**
+ * Whether the driver can make session ids from a secure random source; bson would silently use `Math.random`. A source that
+ * was found is not tried again, only another one in its place: to try it takes as long as to open a session.
+ */
+export const secureRandom = (): () => boolean => {
+  let found: unknown
+  return () => {
+    try {
+      const source: unknown = Reflect.get(globalThis.crypto, "getRandomValues")
+      if (source === found && found !== undefined) return true
+      if (globalThis.crypto.getRandomValues(new Uint8Array(16)).length !== 16) return false
+      found = source
+      return true
+    } catch {
+      return false
+    }
+  }
+}

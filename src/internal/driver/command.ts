@@ -1,0 +1,41 @@
+/**
+ * Commands that the library itself sends to the database `admin`.
+ */
+import type * as Driver from "mongodb"
+
+// However the client is set up, this library reads replies in this form; `ignoreUndefined` leaves the `lsid` out.
+const replyOptions = {
+  raw: false,
+  promoteValues: true,
+  promoteLongs: true,
+  promoteBuffers: false,
+  useBigInt64: false,
+  ignoreUndefined: true
+} as const
+
+/**
+ * Runs a command on the `admin` database without any session, or in a transaction that the driver has done with.
+ *
+ * The driver lends an implicit session to every command that comes without one. This one is given a driver session that
+ * lends no server session, so that no `lsid` goes out and none is taken from the pool; or one that lends the id and the
+ * transaction number that are named.
+ */
+export const adminCommand = async (
+  client: Driver.MongoClient,
+  command: Driver.Document,
+  signal: AbortSignal,
+  of?: { readonly lsid: Driver.ServerSessionId; readonly txnNumber: number }
+): Promise<Driver.Document> => {
+  const implicit: Driver.ClientSessionOptions & { readonly explicit: boolean } = { explicit: false }
+  const session = client.startSession(implicit)
+  Object.defineProperty(session, "serverSession", {
+    value: { id: of?.lsid, lastUse: 0, txnNumber: of?.txnNumber ?? 0, isDirty: true }
+  })
+  try {
+    return await client.db("admin").command(command, { ...replyOptions, session, signal })
+  } finally {
+    // Not `endSession`: it would give the stand-in to the pool.
+    session.hasEnded = true
+    session.emit("ended", session)
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * What failures of the driver become.
+ */
+import * as Cause from "effect/Cause"
+import { classify, MongoError } from "../../MongoError.js"
+
+/** What has failed. */
+interface Failed {
+  readonly operation: string
+  readonly namespace?: string | undefined
+}
+
+/** A MongoError for a failure of the driver or server; a defect for everything else. */
+export const toCause = (
+  options: Failed,
+  error: unknown
+): Cause.Cause<MongoError> => isDriverFailure(error) ? Cause.fail(toMongoError(options, error)) : Cause.die(error)
+
+/**
+ * Whether an error is the driver's, or that of its BSON library. By name and brand, not by class: the caller's own client
+ * may come from another copy of the driver.
+ */
+export const isDriverFailure = (error: unknown): error is Error =>
+  error instanceof Error && (isMongoError(error) || isBsonError(error))
+
+const isMongoError = (error: Error): boolean => error.name.startsWith("Mongo") && "hasErrorLabel" in error
+
+const isBsonError = (error: Error): boolean => "bsonError" in error && error.bsonError === true
+
+/** The MongoError for an error of the driver. */
+export const toMongoError = (options: Failed, error: Error): MongoError => {
+  const told = innermost(error)
+  const code = "code" in told && typeof told.code === "number" ? told.code : undefined
+  const codeName = "codeName" in told && typeof told.codeName === "string" ? told.codeName : undefined
+  const labels = "errorLabels" in told && Array.isArray(told.errorLabels) ? told.errorLabels.map(String) : []
+  return new MongoError({
+    reason: classify({ labels, code, name: nameOf(told) }),
+    operation: options.operation,
+    namespace: options.namespace,
+    code,
+    codeName,
+    labels,
+    cause: error
+  })
+}
+
+// The error of a bulk write to many collections has neither code nor labels: what it is about is its cause, or the first of
+// the writes that failed.
+const innermost = (error: Error): Error | { readonly code?: unknown; readonly name: string } => {
+  if (error.name !== "MongoClientBulkWriteError") return error
+  if (error.cause instanceof Error && isDriverFailure(error.cause)) return error.cause
+  const first: unknown = "writeErrors" in error && error.writeErrors instanceof Map
+    ? error.writeErrors.values().next().value
+    : undefined
+  const code = typeof first === "object" && first !== null && "code" in first ? first.code : undefined
+  return { name: error.name, code }
+}
+
+// A server of an unfit version is never selected; only the cause tells why.
+const nameOf = (error: { readonly name: string; readonly cause?: unknown }): string =>
+  isNamed(error.cause, compatibilityError) ? compatibilityError : error.name
+
+/**
+ * Whether the driver refused a write without acknowledgement in a session.
+ *
+ * The driver has no class nor code of its own for this refusal; a test pins the text for each supported version.
+ */
+export const isUnacknowledgedWrite = (error: MongoError): boolean =>
+  isNamed(error.cause, "MongoAPIError") &&
+  error.cause.message === "Cannot have explicit session with unacknowledged writes"
+
+/** Whether an operation failed because the server is too old for the driver. */
+export const isTooOldServer = (error: MongoError): boolean =>
+  isNamed(error.cause, compatibilityError) ||
+  (error.cause instanceof Error && isNamed(error.cause.cause, compatibilityError))
+
+const compatibilityError = "MongoCompatibilityError"
+
+const isNamed = (error: unknown, name: string): error is Error => error instanceof Error && error.name === name

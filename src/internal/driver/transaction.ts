@@ -1,0 +1,223 @@
+/**
+ * The transaction of a driver session: what its typings keep to themselves of it, and what the driver cannot do.
+ */
+import * as Duration from "effect/Duration"
+import * as Exit from "effect/Exit"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
+import type * as TransactionOptions from "../../TransactionOptions.js"
+import * as Command from "./command.js"
+import { toCause } from "./errors.js"
+import * as DriverSession from "./session.js"
+
+/**
+ * The state of a session's transaction. See the specification "Transactions", section "ClientSession".
+ *
+ * - `none`: no transaction was started since the last one ended
+ * - `starting`: started, but nothing was sent
+ * - `inProgress`: operations were sent
+ * - `committed`, `aborted`: ended; the next operation leads back to `none`
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type State = "none" | "starting" | "inProgress" | "committed" | "aborted"
+
+const states: Readonly<Record<string, State>> = {
+  NO_TRANSACTION: "none",
+  STARTING_TRANSACTION: "starting",
+  TRANSACTION_IN_PROGRESS: "inProgress",
+  TRANSACTION_COMMITTED: "committed",
+  TRANSACTION_COMMITTED_EMPTY: "committed",
+  TRANSACTION_ABORTED: "aborted"
+}
+
+// What the driver's sessions have, but its typings keep to itself.
+interface Hidden {
+  readonly transaction?: {
+    state?: string
+    transition?: (state: string) => void
+    readonly options?: {
+      writeConcern?: Driver.WriteConcern
+      readonly readPreference?: Driver.ReadPreferenceLike | undefined
+    }
+  }
+  readonly txnNumberIncrement?: number
+  readonly timeoutContext?: unknown
+}
+
+const hidden = (session: Driver.ClientSession): Hidden => session as Driver.ClientSession & Hidden
+
+/** The state of a driver session's transaction. */
+export const stateOf = (session: Driver.ClientSession): State =>
+  states[hidden(session).transaction?.state ?? ""] ?? (session.inTransaction() ? "inProgress" : "none")
+
+/** The read preference of a driver session's transaction: its own, else the session's, else the client's. */
+export const readPreferenceOf = (session: Driver.ClientSession): Driver.ReadPreferenceLike | undefined =>
+  hidden(session).transaction?.options?.readPreference
+
+/**
+ * Whether the server may have a transaction of which the driver thinks that it was never begun: its first command was
+ * sent, and not answered.
+ */
+export const mayBeBegun = (session: Driver.ClientSession): boolean =>
+  stateOf(session) === "starting" && hidden(session).txnNumberIncrement === 0
+
+/** Whether nothing was sent of the last transaction that was started, so that the server knows only those before. */
+export const isUnsent = (session: Driver.ClientSession): boolean => (hidden(session).txnNumberIncrement ?? 0) > 0
+
+/** The number of a driver session's transaction, also where nothing of it was sent yet. */
+export const transactionNumberOf = (session: Driver.ClientSession): number =>
+  session.serverSession.txnNumber + (hidden(session).txnNumberIncrement ?? 0)
+
+/** Whether the driver keeps the end of the last transaction that was started to itself: nothing was sent of it. */
+export const sendsNothing = (session: Driver.ClientSession): boolean =>
+  isUnsent(session) || stateOf(session) === "starting"
+
+/**
+ * Runs an operation, and keeps the transaction as it was if that was just started and the operation could not be encoded.
+ *
+ * The driver takes a transaction for begun when its first command has failed, even where nothing was sent. The next
+ * command then does not begin it, and the server knows no such transaction.
+ */
+export const keepStarting = <A, X>(
+  session: Driver.ClientSession,
+  evaluate: (session: Driver.ClientSession, x: X) => PromiseLike<A>,
+  x: X
+): PromiseLike<A> =>
+  hidden(session).transaction?.state === "STARTING_TRANSACTION" ? watched(session, evaluate, x) : evaluate(session, x)
+
+const watched = async <A, X>(
+  session: Driver.ClientSession,
+  evaluate: (session: Driver.ClientSession, x: X) => PromiseLike<A>,
+  x: X
+): Promise<A> => {
+  const server = session.serverSession
+  const { transaction } = hidden(session)
+  // Each command that gets the session's id notes the time in whole milliseconds; this stays until the second does.
+  let mark: number | undefined
+  onceBegun(transaction, () => mark = server.lastUse -= 0.5)
+  try {
+    return await evaluate(session, x)
+  } catch (error) {
+    if (
+      transaction !== undefined && mark === server.lastUse && stateOf(session) === "inProgress" && isOfEncoder(error)
+    ) {
+      transaction.state = "STARTING_TRANSACTION"
+    }
+    throw error
+  }
+}
+
+// The driver takes the transaction for begun when its first command was answered, or has failed.
+const onceBegun = (transaction: Hidden["transaction"], listener: () => void): void => {
+  if (transaction?.transition === undefined) return
+  transaction.transition = (state) => {
+    listener()
+    Reflect.deleteProperty(transaction, "transition")
+    transaction.transition?.(state)
+  }
+}
+
+// A reply that can't be decoded fails alike, but its command was sent. Where the names of functions were lost to a bundler,
+// the transaction is taken for begun.
+const isOfEncoder = (error: unknown): boolean =>
+  error instanceof Error && "bsonError" in error && /\bserializeInto\b/.test(error.stack ?? "")
+
+/** Starts a transaction of the driver; nothing is sent. */
+export const start = (
+  session: Driver.ClientSession,
+  options: TransactionOptions.Decoded
+): Exit.Exit<void, MongoError> => {
+  try {
+    session.startTransaction(DriverSession.transactionOptions(options))
+    return Exit.void
+  } catch (error) {
+    return Exit.failCause(toCause({ operation: "startTransaction" }, error))
+  }
+}
+
+/** Commits the transaction of a driver session, with the write concern that it was started with. */
+export const commit = (session: Driver.ClientSession): Promise<void> =>
+  // Where the commit is repeated, the driver's time limit is the specification's.
+  session.inTransaction() || hasDeadline(session)
+    ? asStarted(session, () => session.commitTransaction())
+    : session.commitTransaction()
+
+/** Aborts the transaction of a driver session, with the write concern that it was started with. */
+export const abort = (session: Driver.ClientSession): Promise<void> =>
+  asStarted(session, () => session.abortTransaction())
+
+const hasDeadline = (session: Driver.ClientSession): boolean => {
+  const { timeoutContext } = hidden(session)
+  return timeoutContext !== undefined && timeoutContext !== null
+}
+
+// To a write concern without them the driver adds `w: "majority"` and a time limit of 10 s, but not to fields that are there
+// and undefined. It makes the first command at once; that of its own second try, where the limit is the specification's,
+// later. With a deadline, that is the only limit, and the driver leaves a repeated commit to say `majority` to its concern.
+const asStarted = <A>(session: Driver.ClientSession, send: () => Promise<A>): Promise<A> => {
+  const options = hidden(session).transaction?.options
+  const concern = options?.writeConcern
+  if (options === undefined || concern === undefined) return send()
+  const isLimited = hasDeadline(session)
+  const once: { w: unknown; wtimeoutMS?: number | undefined } = {
+    ...concern,
+    w: session.inTransaction() ? concern.w : "majority",
+    wtimeoutMS: isLimited ? undefined : concern.wtimeoutMS,
+    // The driver takes one of two fields, and one of them a time limit, for one that it may leave out.
+    ...(isLimited ? { wtimeout: undefined } : {})
+  }
+  options.writeConcern = once as Driver.WriteConcern
+  const sent = send()
+  options.writeConcern = concern
+  if (once.wtimeoutMS === undefined && !isLimited) delete once.wtimeoutMS
+  return sent
+}
+
+/**
+ * Options with what they leave to the client filled in, so that two may be compared. Passed to the driver they also keep it
+ * from using the client's own read concern, into which it would write the session's causal time.
+ */
+export const withClientDefaults = (
+  options: TransactionOptions.Resolved,
+  client: Driver.MongoClient
+): TransactionOptions.Resolved => {
+  const { readConcern, readPreference, writeConcern } = client.options
+  const level = readConcern?.level
+  return {
+    ...options,
+    // Also a level that no transaction allows: the server refuses it, and the client's own object stays as it is.
+    readConcern: options.readConcern ??
+      (level === undefined ? undefined : { level: level as NonNullable<typeof options.readConcern>["level"] }),
+    writeConcern: options.writeConcern ?? (writeConcern === undefined ? undefined : {
+      w: writeConcern.w,
+      journal: writeConcern.journal,
+      wtimeout: writeConcern.wtimeoutMS === undefined ? undefined : Duration.millis(writeConcern.wtimeoutMS)
+    }),
+    readPreference: options.readPreference ?? {
+      mode: readPreference.mode,
+      tags: readPreference.tags,
+      maxStalenessSeconds: readPreference.maxStalenessSeconds
+    }
+  }
+}
+
+/** Names a transaction of a session: what the server knows it by. */
+export interface Name {
+  readonly lsid: Driver.ServerSessionId
+  readonly txnNumber: number
+}
+
+/** The name of the transaction that a session has just had. */
+export const nameOf = (session: Driver.ClientSession): Name => ({
+  lsid: session.serverSession.id,
+  txnNumber: session.serverSession.txnNumber
+})
+
+/** Aborts a transaction that the driver has done with. */
+export const abortByName = (
+  client: Driver.MongoClient,
+  name: Name,
+  signal: AbortSignal
+): Promise<Driver.Document> => Command.adminCommand(client, { abortTransaction: 1 }, signal, name)

@@ -1,0 +1,120 @@
+/**
+ * The order in which a session is ended: operation, cursors, transaction, driver session, and then the server is told.
+ *
+ * Each step is bounded in time, and logged when it fails.
+ */
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import type * as FiberRefs from "effect/FiberRefs"
+import type * as Driver from "mongodb"
+import * as DriverCursor from "../driver/cursor.js"
+import * as Pool from "../driver/pool.js"
+import { closingStep, errorName } from "../telemetry/closing.js"
+import * as Log from "../telemetry/log.js"
+import { within } from "../time/bounded.js"
+import { runAs } from "../time/fiber.js"
+import type * as Idleness from "../time/idleness.js"
+import type * as MongoClient from "./client.js"
+import * as Lane from "./lane.js"
+import type { Standing } from "./turn.js"
+
+/** A session that is to be ended, as it is at that moment. */
+export interface Ending {
+  readonly client: MongoClient.Service
+  readonly lane: Lane.Lane
+  readonly settleTimeout: Duration.Duration
+  readonly session: () => Driver.ClientSession
+  readonly lastUsed: () => Idleness.Instant
+  readonly isBroken: () => boolean
+  /** Whether its server session is to be ended on the server, too. */
+  readonly endsOnServer: () => boolean
+  readonly standing: () => Standing | undefined
+  /** Forgets the session. */
+  readonly left: () => void
+}
+
+/** Ends a session once. Whoever comes second, the session's own scope or its client's, waits for the first. */
+export class Closing {
+  // Those of the fiber that opened the session, which is closed as that one would close it.
+  readonly #refs: FiberRefs.FiberRefs
+  #isBegun = false
+  #isOver = false
+  #waiting: Deferred.Deferred<void> | undefined
+
+  constructor(refs: FiberRefs.FiberRefs) {
+    this.#refs = refs
+  }
+
+  /** Whether the session has ended, or is about to. */
+  get isBegun(): boolean {
+    return this.#isBegun
+  }
+
+  run(ending: Ending): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.#isOver) return Effect.void
+      if (this.#waiting !== undefined) return Deferred.await(this.#waiting)
+      this.#isBegun = true
+      if (endAtOnce(ending)) {
+        this.#over(ending)
+        return Effect.void
+      }
+      const waiting = this.#waiting = Deferred.unsafeMake<void>(FiberId.none)
+      return endInOrder(ending).pipe(
+        Effect.ensuring(Effect.sync(() => this.#over(ending))),
+        (end) => runAs(this.#refs, end),
+        Effect.onExit((exit) => Deferred.done(waiting, exit)),
+        Effect.uninterruptible
+      )
+    })
+  }
+
+  #over(ending: Ending): void {
+    this.#isOver = true
+    ending.left()
+  }
+}
+
+// All that ending comes down to where there is nothing to wait for, which is nearly always; says whether it has done it.
+const endAtOnce = (of: Ending): boolean => {
+  const session = of.session()
+  const waits = Lane.isBusy(of.lane) || DriverCursor.hasOpen(session, of.client.driver) || of.standing() !== undefined
+  if (waits || of.endsOnServer() || of.isBroken() || !Pool.canEndAtOnce(session)) return false
+  of.client.pool.note(session, of.lastUsed())
+  Pool.endAtOnce(session)
+  return true
+}
+
+const endInOrder = (of: Ending): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const { client } = of
+    if (yield* within(of.settleTimeout, Lane.withPermit(of.lane, "release", Effect.void))) {
+      yield* closeCursors(client, of.session())
+    } else {
+      yield* Log.closingFailed("running operation", "not done in time")
+      Pool.markDirty(of.session())
+    }
+    const session = of.session()
+    const lsid = session.serverSession.id
+    // Where somebody else has ended the driver session, its server session is in the pool already, or in use again.
+    const isOurs = !session.hasEnded
+    const endOnServer = isOurs && of.endsOnServer()
+    if (endOnServer) Pool.markDirty(session)
+    if (isOurs) client.pool.note(session, of.lastUsed())
+    yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
+    if (endOnServer) {
+      // Only now: an id that were still in the pool could be in use again, and this would kill its cursors.
+      const command = client.adminCommand({ endSessions: [lsid] })
+      yield* closingStep("endSessions", client.closeTimeout, command, (error) => error.reason)
+    }
+    yield* of.standing()?.abandon ?? Effect.void
+  })
+
+/** Closes the cursors of a driver session. */
+export const closeCursors = (
+  { closeTimeout, driver }: MongoClient.Service,
+  of: Driver.ClientSession
+): Effect.Effect<void> =>
+  closingStep("cursors", closeTimeout, Effect.tryPromise(() => DriverCursor.closeOf(of, driver)), errorName)

@@ -1,0 +1,59 @@
+/**
+ * What runs in a session needs of it, beyond what a session offers to everybody.
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
+import type { SessionEnded, SessionLapsed } from "../../SessionErrors.js"
+import type { Signalled } from "../driver/signal.js"
+import type * as Operations from "../telemetry/operations.js"
+import type { RunningFiber } from "../time/fiber.js"
+import type * as Lane from "./lane.js"
+import type { Standing } from "./turn.js"
+
+/** The key under which a session keeps its gate. */
+export const key: unique symbol = Symbol.for("effect-mongo-session/Session/Gate")
+
+/** What errors call an operation, and what it works on. */
+export interface Name {
+  readonly operation: string
+  readonly namespace?: string | undefined
+  /** Whether it waits for what may never come, so that no time is too long. */
+  readonly isEndless?: boolean | undefined
+}
+
+/** An operation of the driver. */
+export type Evaluate<A> = (session: Driver.ClientSession, controller: Signalled) => PromiseLike<A>
+
+/** A session, seen from what runs in it. */
+export interface Gate {
+  readonly lane: Lane.Lane
+  readonly onBusy: Lane.OnBusy
+  /** Who is told of the session's operations. */
+  readonly observer: Operations.Observer
+  readonly settleTimeout: Duration.Duration
+  /** How long an operation may take in all; absent: no limit. */
+  readonly timeout: Duration.Duration | undefined
+  /** The driver session; another one after a renewal. */
+  readonly session: () => Driver.ClientSession
+  /** Fails where the session refuses every use. */
+  readonly ensureOpen: (operation: string) => Effect.Effect<void, SessionEnded>
+  /** Fails where no operation may begin; renews a session that has lapsed, if it may. */
+  readonly ready: (operation: string, fiber: RunningFiber) => Effect.Effect<void, SessionEnded | SessionLapsed>
+  /** Begins a promise of the driver for the one whose turn it is, and gives what an interruption does. */
+  readonly begin: <A>(
+    fiber: RunningFiber,
+    name: Name,
+    evaluate: Evaluate<A>,
+    done: (exit: Exit.Exit<A, MongoError>) => void,
+    onAborted?: () => void
+  ) => Effect.Effect<void>
+  /** Refuses every further use: something in the session has not settled. */
+  readonly breakUp: Effect.Effect<void>
+  readonly isBroken: () => boolean
+  /** The turn that outlives the fiber that took it, until the next such turn. */
+  readonly standing: () => Standing | undefined
+  readonly stand: (turn: Standing) => void
+}

@@ -1,0 +1,253 @@
+/**
+ * An open session: the driver session behind it, and who may use it when.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Tracer from "effect/Tracer"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
+import { SessionEnded, SessionLapsed } from "../../SessionErrors.js"
+import type { Member } from "../../SessionKeeper.js"
+import type * as SessionOptions from "../../SessionOptions.js"
+import * as Call from "../driver/call.js"
+import * as Pool from "../driver/pool.js"
+import * as DriverSession from "../driver/session.js"
+import * as Signal from "../driver/signal.js"
+import * as DriverTransaction from "../driver/transaction.js"
+import * as Log from "../telemetry/log.js"
+import type * as Operations from "../telemetry/operations.js"
+import type { RunningFiber } from "../time/fiber.js"
+import * as Idleness from "../time/idleness.js"
+import type * as MongoClient from "./client.js"
+import { closeCursors, Closing, type Ending } from "./closing.js"
+import type { Evaluate, Gate, Name } from "./gate.js"
+import * as Lane from "./lane.js"
+import { Usage } from "./lapse.js"
+import { inTurn } from "./operation.js"
+import type { Standing } from "./turn.js"
+
+/**
+ * What a session is doing.
+ *
+ * - `idle`: ready for an operation
+ * - `busy`: an operation is in flight
+ * - `lapsed`: idle for longer than the server keeps sessions
+ * - `broken`: an interrupted operation never settled; refuses every further use
+ * - `ended`: released
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type State = "idle" | "busy" | "lapsed" | "broken" | "ended"
+
+/**
+ * An open session, as its client and what runs in it see it.
+ *
+ * A class, and effects that are made when they are asked for: sessions are opened and closed for a few operations each, and
+ * to make a closure and an effect for each thing that one may be asked for took longer than those.
+ */
+export class OpenSession implements Gate, Member, Ending {
+  readonly lane = Lane.make()
+  readonly client: MongoClient.Service
+  readonly options: SessionOptions.Decoded
+  readonly onBusy: Lane.OnBusy
+  readonly observer: Operations.Observer
+  readonly settleTimeout: Duration.Duration
+  readonly timeout: Duration.Duration | undefined
+  readonly openedIn: Tracer.AnySpan | undefined
+  readonly #signals = Signal.lender()
+  readonly #closing: Closing
+  readonly #usage: Usage
+  #session: Driver.ClientSession
+  #standing: Standing | undefined
+  #isBroken = false
+  // A find that was given up may have left a cursor on the server whose id nobody knows. It lives as long as its session.
+  #mayHoldCursor = false
+
+  constructor(client: MongoClient.Service, options: SessionOptions.Decoded, opener: RunningFiber) {
+    this.client = client
+    this.options = options
+    this.onBusy = options.onBusy
+    this.observer = client.observer
+    this.openedIn = opener.currentSpan
+    this.settleTimeout = options.settleTimeout ?? client.settleTimeout
+    this.timeout = options.timeout ?? client.timeout
+    this.#closing = new Closing(opener.getFiberRefs())
+    const { lastUsed, session } = this.#take(Idleness.nowOf(opener))
+    this.#usage = new Usage(lastUsed, client.knownTimeout)
+    this.#session = session
+    Log.sessionsOpen(1)
+  }
+
+  session(): Driver.ClientSession {
+    return this.#session
+  }
+
+  standing(): Standing | undefined {
+    return this.#standing
+  }
+
+  isBroken(): boolean {
+    return this.#isBroken
+  }
+
+  stand(turn: Standing): void {
+    this.#standing = turn
+  }
+
+  lsid(): Driver.ServerSessionId {
+    return this.#session.serverSession.id
+  }
+
+  keepAlive(): boolean {
+    return this.options.keepAlive && this.#refusal("refresh") === undefined
+  }
+
+  isBusy(): boolean {
+    return Lane.isBusy(this.lane)
+  }
+
+  isOpen(): boolean {
+    return !this.#closing.isBegun
+  }
+
+  idleAt(now: Idleness.Instant): number {
+    return this.#usage.idleAt(now)
+  }
+
+  touch(at: Idleness.Instant): void {
+    this.#usage.heard(at)
+    this.client.pool.touch(this.#session)
+  }
+
+  noteLapse(): boolean {
+    return this.#usage.noteLapse()
+  }
+
+  stateAt(now: Idleness.Instant): State {
+    if (!this.isOpen()) return "ended"
+    if (this.#isBroken) return "broken"
+    return this.isBusy() ? "busy" : this.#usage.lapseAt(now) === undefined ? "idle" : "lapsed"
+  }
+
+  ensureOpen(operation: string): Effect.Effect<void, SessionEnded> {
+    const refusal = this.#refusal(operation)
+    return refusal === undefined ? Effect.void : Effect.fail(refusal)
+  }
+
+  ready(operation: string, fiber: RunningFiber): Effect.Effect<void, SessionEnded | SessionLapsed> {
+    const refusal = this.#refusal(operation)
+    if (refusal !== undefined) return Effect.fail(refusal)
+    const lapse = this.#usage.lapseAt(Idleness.nowOf(fiber))
+    return lapse === undefined
+      ? Effect.void
+      : Effect.zipRight(
+        Effect.when(Log.lapsed(1, lapse.timeout), () => this.noteLapse()),
+        // A transaction is gone with its session; what remains of it must not run outside of one.
+        this.options.onLapse === "renew" && !this.#session.inTransaction()
+          ? this.#renew()
+          : Effect.fail(new SessionLapsed({ operation, ...lapse }))
+      )
+  }
+
+  begin<A>(
+    fiber: RunningFiber,
+    { namespace, operation }: Name,
+    evaluate: Evaluate<A>,
+    done: (exit: Exit.Exit<A, MongoError>) => void,
+    onAborted?: () => void
+  ): Effect.Effect<void> {
+    const session = this.#session
+    const before = session.serverSession.lastUse
+    return Call.begin({
+      operation,
+      namespace,
+      settleTimeout: this.settleTimeout,
+      client: this.client.driver,
+      signals: this.#signals,
+      evaluate: (controller) => DriverTransaction.keepStarting(session, evaluate, controller),
+      done: (exit) => {
+        this.#noteUse(before, fiber)
+        done(exit)
+      },
+      onAborted: () => {
+        this.#mayHoldCursor = true
+        onAborted?.()
+      },
+      onUnsettled: (call) => Effect.zipRight(Log.unsettled(call), this.breakUp)
+    })
+  }
+
+  get breakUp(): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.#isBroken = true
+      Pool.markDirty(this.#session)
+    })
+  }
+
+  // In its turn: it may renew the session, which must not happen under an operation that is in flight.
+  get refresh() {
+    return inTurn(this, "refresh", (fiber) => {
+      const sent = Idleness.nowOf(fiber)
+      return Effect.map(
+        this.client.adminCommand({ refreshSessions: [this.lsid()] }),
+        () => this.touch(sent)
+      )
+    })
+  }
+
+  get close(): Effect.Effect<void> {
+    return this.#closing.run(this)
+  }
+
+  lastUsed(): Idleness.Instant {
+    return this.#usage.last
+  }
+
+  endsOnServer(): boolean {
+    return this.#mayHoldCursor || this.options.release === "end"
+  }
+
+  left(): void {
+    this.client.keeper.remove(this)
+    Log.sessionsOpen(-1)
+  }
+
+  #take(now: Idleness.Instant): Pool.Taken {
+    const { client, options } = this
+    const taken = client.pool.take(DriverSession.sessionOptions(options), client.knownTimeout(), now)
+    if (!options.causalConsistency) DriverSession.keepOperationTime(taken.session)
+    // The driver ignores it as an option.
+    if (options.snapshotTime !== undefined) DriverSession.setSnapshotTime(taken.session, options.snapshotTime)
+    return taken
+  }
+
+  #refusal(operation: string): SessionEnded | undefined {
+    return this.isOpen() && !this.#isBroken
+      ? undefined
+      : new SessionEnded({ operation, reason: this.isOpen() ? "broken" : "released" })
+  }
+
+  #renew(): Effect.Effect<void> {
+    return Effect.uninterruptible(Effect.gen(this, function*() {
+      const old = this.#session
+      yield* closeCursors(this.client, old)
+      const { lastUsed, session } = this.#take(yield* Idleness.now)
+      this.#usage.renew(lastUsed)
+      this.#session = session
+      DriverSession.carryOver(old, session)
+      this.#mayHoldCursor = false
+      Pool.discard(old)
+    }))
+  }
+
+  // The server has heard of the session when the driver last sent its id, not when the operation was over: an operation
+  // may go on without the server, or never have needed it.
+  #noteUse(before: number, fiber: RunningFiber): void {
+    const server = this.#session.serverSession
+    if (server.lastUse !== before) {
+      this.#usage.heard(Idleness.before(Idleness.nowOf(fiber), this.client.pool.sinceLastUse(server)))
+    }
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * The one path of an operation through its session: place, turn, ready, begin, settle, observe, give back.
+ *
+ * Nearly always an operation waits for nothing but the driver. Then no step of the path is an effect of its own: each would
+ * cost as much as all that is done in it.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import type * as Driver from "mongodb"
+import { MongoError } from "../../MongoError.js"
+import {
+  SessionBusy,
+  type SessionEnded,
+  type SessionLapsed,
+  TransactionEnded,
+  UnacknowledgedWrite,
+  type UseError
+} from "../../SessionErrors.js"
+import { settling, telling, type Watcher } from "../driver/call.js"
+import { bounded, during } from "../driver/deadline.js"
+import { isUnacknowledgedWrite } from "../driver/errors.js"
+import * as Deadline from "../time/deadline.js"
+import { andThen, match, type Restore, type RunningFiber } from "../time/fiber.js"
+import type { Evaluate, Gate, Name } from "./gate.js"
+import * as Lane from "./lane.js"
+import { type Place, placeOf, type Turn } from "./turn.js"
+
+/**
+ * Runs an operation of a fiber in its turn. What it is to do is decided then by `prepare`, when nothing else can change the
+ * state of the session.
+ */
+export const perform = <A, E>(
+  fiber: RunningFiber,
+  gate: Gate,
+  name: Name,
+  prepare: (session: Driver.ClientSession) => Either.Either<Evaluate<A>, E>,
+  watcher?: Watcher
+): Effect.Effect<A, E | UseError> => {
+  const place = placeOf(fiber, gate.lane)
+  const deadline = deadlineOf(gate, fiber, place, name)
+  // What has a deadline may be over for its caller before it has settled.
+  const here = deadline === undefined ? watcher : undefined
+  const operation = Effect.uninterruptibleMask((restore): Effect.Effect<A, E | UseError> =>
+    match(enter(gate, place, name.operation, restore, fiber), {
+      onFailure: (cause) => {
+        const exit = Exit.failCause(cause)
+        here?.over(exit)
+        return exit
+      },
+      onSuccess: (held) => {
+        // The last step, which gives the turn back. A session that has not settled in time is broken by then.
+        const over = (exit: Exit.Exit<A, E | UseError>) => {
+          Lane.leave(held)
+          here?.over(exit)
+          return exit
+        }
+        return match(gate.ready(name.operation, fiber), {
+          onFailure: (cause) => over(Exit.failCause(cause)),
+          onSuccess: () => {
+            try {
+              const evaluate = prepare(gate.session())
+              return Either.isLeft(evaluate)
+                ? over(Exit.fail(evaluate.left))
+                : settling(
+                  restore,
+                  (done) => begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, fiber), done),
+                  over
+                )
+            } catch (defect) {
+              return over(Exit.die(defect))
+            }
+          }
+        })
+      }
+    })
+  )
+  return deadline === undefined ? operation : telling(inTime(deadline, name, place.turn, operation), watcher)
+}
+
+/** Runs an effect in its turn, as {@link perform} runs an operation. */
+export const inTurn = <A, E, R>(
+  gate: Gate,
+  operation: string,
+  effect: (fiber: RunningFiber, turn: Turn | undefined) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SessionEnded | SessionLapsed | SessionBusy | TransactionEnded, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime((fiber) => {
+      const place = placeOf(fiber, gate.lane)
+      return Effect.flatMap(enter(gate, place, operation, restore, fiber), (held) =>
+        gate.ready(operation, fiber).pipe(
+          Effect.zipRight(restore(Effect.suspend(() => effect(fiber, place.turn)))),
+          Effect.ensuring(Effect.sync(() => Lane.leave(held)))
+        ))
+    })
+  )
+
+/**
+ * Takes the turn of a fiber, where nothing but the wait for it can be interrupted: in the lane of the turn that it is in, or
+ * in that of the session.
+ *
+ * A fiber that outlives its transaction is told that, whether or not the session has ended with it.
+ */
+export const enter = (
+  gate: Gate,
+  { isLocked, turn }: Place,
+  operation: string,
+  restore: Restore,
+  fiber: RunningFiber
+): Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy | TransactionEnded> => {
+  if (turn !== undefined) {
+    return andThen(Lane.enter(turn.lane, operation, restore, fiber, gate.onBusy), (held) => {
+      if (!turn.isOver) return Effect.succeed(held)
+      Lane.leave(held)
+      return Effect.fail(new TransactionEnded({ operation }))
+    })
+  }
+  // It would wait for the transaction, and that for it.
+  if (isLocked) {
+    return Effect.fail(new SessionBusy({ operation, holder: "the transaction that it stepped out of" }))
+  }
+  return andThen(
+    gate.ensureOpen(operation),
+    () => Lane.enter(gate.lane, operation, restore, fiber, gate.onBusy)
+  )
+}
+
+/** Waits until nothing runs where a fiber is. Says whether that can ever be. */
+export const untilFree = (gate: Gate, operation: string): Effect.Effect<boolean> =>
+  Effect.withFiberRuntime((fiber) => {
+    const { isLocked, turn } = placeOf(fiber, gate.lane)
+    return isLocked
+      ? Effect.succeed(false)
+      : Lane.withPermit(turn?.lane ?? gate.lane, operation, Effect.succeed(true))
+  })
+
+// All operations of a transaction with a deadline have that one; any other has a deadline of its own.
+const deadlineOf = (
+  gate: Gate,
+  fiber: RunningFiber,
+  { turn }: Place,
+  { isEndless }: Name
+): Deadline.Deadline | undefined =>
+  turn?.deadline ??
+    (gate.timeout === undefined || isEndless === true ? undefined : Deadline.start(fiber, gate.timeout))
+
+const limited = <A>(
+  evaluate: Evaluate<A>,
+  deadline: Deadline.Deadline | undefined,
+  fiber: RunningFiber
+): Evaluate<A> =>
+  deadline === undefined
+    ? evaluate
+    : (session, controller) => during(session, deadline, fiber, () => evaluate(session, controller))
+
+// What it was doing when its time was over is not known, and so neither is what its transaction has done.
+const inTime = <A, E>(
+  deadline: Deadline.Deadline,
+  name: Name,
+  turn: Turn | undefined,
+  operation: Effect.Effect<A, E | UseError>
+): Effect.Effect<A, E | UseError> =>
+  Effect.tapError(bounded(deadline, name, operation), (error) =>
+    Effect.sync(() => {
+      if (error instanceof MongoError && error.reason === "TimedOut") turn?.expire(error)
+    }))
+
+/** Begins an operation whose turn it is. One that is given up half-way leaves its transaction in an unknown state. */
+const begin = <A>(
+  gate: Gate,
+  fiber: RunningFiber,
+  turn: Turn | undefined,
+  name: Name,
+  evaluate: Evaluate<A>,
+  done: (exit: Exit.Exit<A, UnacknowledgedWrite | MongoError>) => void
+): Effect.Effect<void> => {
+  let isGivenUp = false
+  turn?.begin()
+  return gate.begin(
+    fiber,
+    name,
+    evaluate,
+    (exit) => {
+      if (Exit.isSuccess(exit)) return done(exit)
+      if (!isGivenUp) turn?.observe(exit.cause)
+      done(refined(name, exit))
+    },
+    () => {
+      isGivenUp = true
+      turn?.giveUp()
+    }
+  )
+}
+
+const refined = <A>(
+  { operation }: Name,
+  exit: Exit.Exit<A, MongoError>
+): Exit.Exit<A, UnacknowledgedWrite | MongoError> =>
+  Exit.mapError(
+    exit,
+    (error) => isUnacknowledgedWrite(error) ? new UnacknowledgedWrite({ operation, source: "operation" }) : error
+  )

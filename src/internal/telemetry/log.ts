@@ -1,0 +1,149 @@
+/**
+ * What is counted, and told the log. None of it can fail, and nothing depends on it.
+ */
+import * as Arr from "effect/Array"
+import type * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import type * as Metric from "effect/Metric"
+import * as MetricLabel from "effect/MetricLabel"
+import type { Reason } from "../../MongoError.js"
+import * as Telemetry from "../../Telemetry.js"
+import type { RunningFiber } from "../time/fiber.js"
+import * as Spans from "./spans.js"
+
+/** Tags of a metric. The same object each time: then what it stands for is found at once. */
+export type Labels = ReadonlyArray<MetricLabel.MetricLabel>
+
+/** Tags of a metric, to be kept. */
+export const labels = (tags: Readonly<Record<string, string>>): Labels =>
+  Object.entries(tags).map(([name, value]) => MetricLabel.make(name, value))
+
+const none: Labels = []
+
+/** Updates a metric, with the tags that a fiber gives to all of its metrics. */
+export const update = <Type>(
+  fiber: RunningFiber,
+  metric: Metric.Metric<Type, number, unknown>,
+  value: number,
+  own: Labels = none
+): void => {
+  const around = fiber.getFiberRef(FiberRef.currentMetricLabels)
+  metric.unsafeUpdate(value, around.length === 0 ? own : Arr.appendAll(own, around))
+}
+
+const count = <Type>(metric: Metric.Metric<Type, number, unknown>, value = 1, own?: Labels): Effect.Effect<void> =>
+  Effect.withFiberRuntime((fiber) => {
+    update(fiber, metric, value, own)
+    return Effect.void
+  })
+
+/** Counts a session that opens, or closes: wherever that is, so that the sum is right. */
+export const sessionsOpen = (change: 1 | -1): void => void Telemetry.sessionsOpen.unsafeModify(change, none)
+
+/** Counts and logs an operation that had not settled within `settleTimeout` after its interruption. */
+export const unsettled = (
+  { operation, settleTimeout: waited }: { readonly operation: string; readonly settleTimeout: Duration.Duration }
+): Effect.Effect<void> =>
+  Effect.zipRight(
+    count(Telemetry.operationsUnsettled),
+    Effect.annotateLogs(Effect.logError(Telemetry.messages.unsettled), { operation, waited: Duration.format(waited) })
+  )
+
+/** Counts sessions that were refreshed. */
+export const refreshed = (sessions: number): Effect.Effect<void> => count(Telemetry.sessionsRefreshed, sessions)
+
+/** Counts and logs sessions that were idle for longer than the server keeps them. */
+export const lapsed = (sessions: number, timeout: Duration.Duration): Effect.Effect<void> =>
+  Effect.zipRight(
+    count(Telemetry.sessionsLapsed, sessions),
+    Effect.annotateLogs(Effect.logWarning(Telemetry.messages.lapsed), { sessions, timeout: Duration.format(timeout) })
+  )
+
+/** Counts and logs a failed refresh of so many sessions. */
+export const refreshFailed = (sessions: number, reason: string): Effect.Effect<void> =>
+  Effect.zipRight(
+    count(Telemetry.refreshFailures),
+    Effect.annotateLogs(Effect.logWarning(Telemetry.messages.refreshFailed), { sessions, reason })
+  )
+
+/** A session that was still open when its client closed, and the span that had opened it. */
+export interface Leak {
+  readonly id: string
+  readonly span?: string | undefined
+  readonly traceId?: string | undefined
+  readonly spanId?: string | undefined
+}
+
+/** Counts and logs sessions that were still open when their client closed, if there are any. */
+export const leaked = (open: ReadonlyArray<Leak>): Effect.Effect<void> =>
+  open.length === 0 ? Effect.void : Effect.zipRight(
+    count(Telemetry.sessionsLeaked, open.length),
+    Effect.annotateLogs(Effect.logWarning(Telemetry.messages.leaked), { sessions: open.length, open })
+  )
+
+/** Logs a step of closing that failed or took too long. Closing goes on; nothing of it is lost in silence. */
+export const closingFailed = (step: string, problem: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(Telemetry.messages.closingFailed), { step, problem })
+
+/** The outcome that each end of a transaction counts as. */
+export const outcomeOf = {
+  committed: "committed",
+  aborted: "rolledBack",
+  refused: "rolledBack",
+  unknown: "unknown"
+} as const
+
+// Of each step there is one label.
+const ofStep = {
+  body: labels({ label: "TransientTransactionError", step: "body" }),
+  commit: labels({ label: "UnknownTransactionCommitResult", step: "commit" })
+} as const
+
+/** Counts and logs that a transaction, or its commit, is run again, and notes it in the transaction's span. */
+export const retried = ({ attempt, delay, label, reason, step }: Telemetry.Retry): Effect.Effect<void> =>
+  Effect.withFiberRuntime((fiber) => {
+    update(fiber, Telemetry.transactionRetries, 1, ofStep[step])
+    const facts = { attempt, label, reason, step }
+    Spans.event(fiber, Telemetry.events.retry, facts)
+    return Effect.annotateLogs(Effect.logDebug(Telemetry.messages.retried), { ...facts, delay: Duration.format(delay) })
+  })
+
+/** The tags of each outcome of a transaction. */
+export const ofOutcome = {
+  committed: labels({ outcome: "committed" }),
+  rolledBack: labels({ outcome: "rolledBack" }),
+  aborted: labels({ outcome: "aborted" }),
+  doomed: labels({ outcome: "doomed" }),
+  unknown: labels({ outcome: "unknown" }),
+  retried: labels({ outcome: "retried" })
+} as const
+
+/** Counts how a transaction ended, and notes it in the span of a fiber. */
+export const ended = (fiber: RunningFiber, outcome: Telemetry.TransactionOutcome): void => {
+  update(fiber, Telemetry.transactions, 1, ofOutcome[outcome])
+  Spans.event(fiber, outcome)
+}
+
+/** Counts and logs a hook that failed. What the transaction did stays as it is. */
+export const hookFailed = (moment: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.zipRight(
+    count(Telemetry.hookFailures, 1, labels({ moment })),
+    Effect.annotateLogs(Effect.logError(Telemetry.messages.hookFailed, cause), { moment })
+  )
+
+/** Logs that it could not be found out whether a commit had happened. */
+export const verificationFailed = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.logError(Telemetry.messages.verificationFailed, cause)
+
+/** Logs that a transaction could not be aborted; the server does so by itself, after a minute. */
+export const abortFailed = (problem: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(Telemetry.messages.abortFailed), { problem })
+
+/** Counts and logs that a change stream is about to be resumed. */
+export const streamResumed = (reason: Reason, delay: Duration.Duration): Effect.Effect<void> =>
+  Effect.zipRight(
+    count(Telemetry.streamsResumed, 1, labels({ reason })),
+    Effect.annotateLogs(Effect.logDebug(Telemetry.messages.streamResumed), { reason, delay: Duration.format(delay) })
+  )

@@ -1,0 +1,140 @@
+/**
+ * What is told of an operation: how long it took, and its span, if anybody looks at it.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { constTrue } from "effect/Function"
+import * as Option from "effect/Option"
+import type * as Tracer from "effect/Tracer"
+import type * as Driver from "mongodb"
+import { attributes, operationDuration } from "../../Telemetry.js"
+import { telling } from "../driver/call.js"
+import { idOf, pinnedAddressOf } from "../driver/session.js"
+import { type Address, toAddress } from "../driver/topology.js"
+import { transactionNumberOf } from "../driver/transaction.js"
+import { clockOf, type RunningFiber, secondsSince } from "../time/fiber.js"
+import { type Labels, labels, update } from "./log.js"
+import * as Spans from "./spans.js"
+
+/** Who is told of the operations of one client. */
+export interface Observer {
+  /** See `TopologyWatch.server`. */
+  readonly server: (isOnPrimary: () => boolean) => Address | undefined
+  /** The tags of an operation's duration, by its name and what it failed with. */
+  readonly labelsOf: (operation: Spans.Name, errorType?: string) => Labels
+}
+
+/** An observer that keeps the tags of each operation: they are dear to make. */
+export const make = (server: Observer["server"]): Observer => {
+  // By objects that are there anyway: to put them together to one would cost more than to look three times.
+  const known = new Map<string | undefined, Map<string, Map<string, Map<string | undefined, Labels>>>>()
+  return {
+    server,
+    labelsOf: ({ collection, database, name }, errorType) => {
+      const byError = at(at(at(known, collection), database), name)
+      const kept = byError.get(errorType)
+      if (kept !== undefined) return kept
+      const made = labels({
+        [attributes.system]: Spans.system,
+        [attributes.namespace]: database,
+        [attributes.operation]: name,
+        ...(collection === undefined ? {} : { [attributes.collection]: collection }),
+        ...(errorType === undefined ? {} : { [attributes.errorType]: errorType })
+      })
+      byError.set(errorType, made)
+      return made
+    }
+  }
+}
+
+const at = <K, K2, V>(map: Map<K, Map<K2, V>>, key: K): Map<K2, V> => {
+  const found = map.get(key)
+  if (found !== undefined) return found
+  const made = new Map<K2, V>()
+  map.set(key, made)
+  return made
+}
+
+/** An operation while it runs. Where nobody looks, it has no span, and nothing is computed for one. */
+export class Observed {
+  private readonly fiber: RunningFiber
+  private readonly observer: Observer
+  private readonly name: Spans.Name
+  private readonly span: Tracer.Span | undefined
+  private readonly began: bigint
+  private session: Driver.ClientSession | undefined
+  private hasServer = false
+
+  constructor(fiber: RunningFiber, observer: Observer, name: Spans.Name, span: Tracer.Span | undefined) {
+    this.fiber = fiber
+    this.observer = observer
+    this.name = name
+    this.span = span
+    this.began = clockOf(fiber).unsafeCurrentTimeNanos()
+  }
+
+  /** Tells what is known when it is its turn: its session, if any, and the server that it goes to. */
+  begins(session: Driver.ClientSession | undefined, isOnPrimary: () => boolean): void {
+    if (this.span === undefined) return
+    if (session?.inTransaction() === true) return this.beginsInTransaction(session)
+    if (session !== undefined) this.inSession(this.span, session)
+    this.goesTo(this.span, this.observer.server(isOnPrimary))
+  }
+
+  /** {@link begins} of what belongs to the session's last transaction, and ends it. */
+  beginsInTransaction(session: Driver.ClientSession, number = transactionNumberOf(session)): void {
+    if (this.span === undefined) return
+    this.inSession(this.span, session)
+    this.span.attribute(attributes.txnNumber, number)
+    this.goesTo(this.span, this.pinned ?? this.observer.server(constTrue))
+  }
+
+  /** Tells how it has ended, and so how long it took. */
+  over(exit: Exit.Exit<unknown, unknown>): void {
+    const errorType = Exit.isFailure(exit) ? Spans.errorTypeOf(exit.cause) : undefined
+    if (this.span !== undefined) {
+      // The first operation of a transaction on a sharded cluster selects the server of all.
+      if (!this.hasServer) this.goesTo(this.span, this.pinned)
+      if (Exit.isFailure(exit)) Spans.failed(this.span, exit.cause, errorType)
+    }
+    const seconds = secondsSince(this.began, this.fiber)
+    update(this.fiber, operationDuration, seconds, this.observer.labelsOf(this.name, errorType))
+  }
+
+  private inSession(span: Tracer.Span, session: Driver.ClientSession): void {
+    this.session = session
+    span.attribute(attributes.lsid, idOf(session).uuid)
+  }
+
+  private get pinned(): Address | undefined {
+    return this.session && Option.getOrUndefined(Option.map(pinnedAddressOf(this.session), toAddress))
+  }
+
+  private goesTo(span: Tracer.Span, server: Address | undefined): void {
+    if (server === undefined) return
+    this.hasServer = true
+    span.attribute(attributes.serverAddress, server.host)
+    if (server.port !== undefined) span.attribute(attributes.serverPort, server.port)
+  }
+}
+
+/** Runs an operation of a fiber; with a tracer, in a span. What it is given is to be told when it is over. */
+export const begin = <A, E, R>(
+  fiber: RunningFiber,
+  observer: Observer,
+  name: Spans.Name,
+  run: (observed: Observed) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Spans.isTraced(fiber)
+    ? Spans.operation(name, (span) => run(new Observed(fiber, observer, name, span)))
+    : run(new Observed(fiber, observer, name, undefined))
+
+/** {@link begin}, and tells when it is over. */
+export const operation = <A, E, R>(
+  observer: Observer,
+  name: Spans.Name,
+  run: (observed: Observed) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime<A, E, R>((fiber) =>
+    begin(fiber, observer, name, (observed) => telling(run(observed), observed))
+  )

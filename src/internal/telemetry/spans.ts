@@ -1,0 +1,169 @@
+/**
+ * Spans and their events. With Effect's default tracer, which keeps nothing, none is made and nothing is computed for one.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as Predicate from "effect/Predicate"
+import * as Tracer from "effect/Tracer"
+import { MongoError } from "../../MongoError.js"
+import { attributes, spans } from "../../Telemetry.js"
+import { clockOf, type RunningFiber } from "../time/fiber.js"
+
+const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/** Whether anybody looks at the spans of a fiber: one that nobody looks at costs as much as a command of the driver. */
+export const isTraced = ({ currentTracer }: RunningFiber): boolean => currentTracer !== defaultTracer
+
+/** The span that a fiber is in, unless it is another process's. */
+export const spanOf = ({ currentSpan }: RunningFiber): Tracer.Span | undefined =>
+  currentSpan?._tag === "Span" ? currentSpan : undefined
+
+/** Notes an event in the span that a fiber is in, or in the given one. */
+export const event = (
+  fiber: RunningFiber,
+  name: string,
+  given: Record<string, unknown> = {},
+  span: Tracer.Span | undefined = spanOf(fiber)
+): void => {
+  if (isTraced(fiber) && span?.status._tag === "Started") {
+    span.event(name, clockOf(fiber).unsafeCurrentTimeNanos(), given)
+  }
+}
+
+/**
+ * A span around an effect. It is not told the cause of a failure, nor of what a failure was made of: exporters write out
+ * the causes of errors, and a driver's error quotes documents and hosts.
+ */
+const around = <A, E, R>(
+  name: string,
+  options: Tracer.SpanOptions,
+  effect: (span: Tracer.Span) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  // By hand: an effect in a scoped reference in an acquired resource takes longer than what the span is around.
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.makeSpan(name, { captureStackTrace: false, ...options }), (span) =>
+      Effect.withFiberRuntime((fiber) => {
+        const outside = fiber.currentContext
+        const over = (exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
+          Effect.flatMap(FiberRef.set(FiberRef.currentContext, outside), () => {
+            const { startTime } = span.status
+            // Where times are not to be taken, it has begun at 0.
+            const now = startTime === 0n ? startTime : clockOf(fiber).unsafeCurrentTimeNanos()
+            span.end(now, Exit.mapErrorCause(exit, withoutCauses))
+            return exit
+          })
+        return Effect.flatMap(
+          FiberRef.set(FiberRef.currentContext, Context.add(outside, Tracer.ParentSpan, span)),
+          () =>
+            Effect.matchCauseEffect(
+              restore(Effect.suspend(() =>
+                effect(span)
+              )),
+              {
+                onFailure: (cause) => over(Exit.failCause(cause)),
+                onSuccess: (value) => over(Exit.succeed(value))
+              }
+            )
+        )
+      }))
+  )
+
+const withoutCauses = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>
+  Cause.match(cause, {
+    onEmpty: Cause.empty,
+    onFail: (error): Cause.Cause<unknown> => Cause.fail(withoutCause(error)),
+    onDie: (defect) => Cause.die(withoutCause(defect)),
+    onInterrupt: Cause.interrupt,
+    onSequential: Cause.sequential,
+    onParallel: Cause.parallel
+  })
+
+const withoutCause = (error: unknown): unknown => {
+  if (!(error instanceof Error)) return error
+  const { message, name, stack } = error
+  return Object.assign(new Error(message), { name, stack })
+}
+
+/** The span around a transaction of a fiber, with all its attempts. */
+export const transaction = <A, E, R>(
+  fiber: RunningFiber,
+  run: (fiber: RunningFiber) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  isTraced(fiber)
+    ? around(spans.transaction, { attributes: { [attributes.system]: system } }, () =>
+      Effect.withFiberRuntime<A, E, R>(run))
+    : run(fiber)
+
+/** The span around a round of the keep-alive in which so many sessions are to be refreshed. */
+export const keepAlive = <A, E, R>(sessions: number, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime<A, E, R>((fiber) =>
+    sessions > 0 && isTraced(fiber)
+      ? around(
+        spans.keepAlive,
+        { attributes: { [attributes.system]: system, [attributes.sessions]: sessions } },
+        (span) => Effect.tapErrorCause(effect, (cause) => Effect.sync(() => failed(span, cause)))
+      )
+      : effect
+  )
+
+/** An effect without the span that it is in: what goes on in the background is no part of what has begun it. */
+export const apart = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.mapInputContext(
+    effect,
+    (context: Context.Context<R>) => Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>
+  )
+
+/** An operation, as spans and metrics call it. */
+export interface Name {
+  readonly name: string
+  readonly database: string
+  readonly collection?: string | undefined
+}
+
+/**
+ * The span around an operation of data access, with the names of OpenTelemetry's conventions for databases. Documents and
+ * filters are never in it. Whoever runs the operation tells the span how it has failed, by {@link failed}.
+ */
+export const operation = <A, E, R>(
+  { collection, database, name }: Name,
+  effect: (span: Tracer.Span) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  around(
+    `${name} ${collection ?? database}`,
+    {
+      kind: "client",
+      attributes: {
+        [attributes.system]: system,
+        [attributes.namespace]: database,
+        [attributes.operation]: name,
+        ...(collection === undefined ? {} : { [attributes.collection]: collection })
+      }
+    },
+    effect
+  )
+
+/** What `db.system.name` says. */
+export const system = "mongodb"
+
+/** Why something has failed, in one word of which there are not many. */
+export const errorTypeOf = (cause: Cause.Cause<unknown>): string => {
+  const failure = Cause.squash(cause)
+  if (Cause.isInterruptedOnly(cause)) return "interrupted"
+  if (failure instanceof MongoError) return failure.reason
+  if (Predicate.hasProperty(failure, "_tag") && typeof failure._tag === "string") return failure._tag
+  // What OpenTelemetry calls whatever has no name.
+  return failure instanceof Error ? failure.name : "_OTHER"
+}
+
+/** Tells a span why what it is around has failed. */
+export const failed = (span: Tracer.Span, cause: Cause.Cause<unknown>, errorType = errorTypeOf(cause)): void => {
+  span.attribute(attributes.errorType, errorType)
+  const failure = Cause.squash(cause)
+  if (failure instanceof MongoError && failure.code !== undefined) {
+    span.attribute(attributes.statusCode, String(failure.code))
+  }
+}

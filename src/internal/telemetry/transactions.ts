@@ -1,0 +1,60 @@
+/**
+ * How long a transaction is open: told in the end, and in between when it takes so long that the server may give it up.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as FiberRefs from "effect/FiberRefs"
+import * as Runtime from "effect/Runtime"
+import type * as Tracer from "effect/Tracer"
+import * as Telemetry from "../../Telemetry.js"
+import { after } from "../time/bounded.js"
+import { clockOf, type RunningFiber, secondsSince } from "../time/fiber.js"
+import { ofOutcome, update } from "./log.js"
+import * as Spans from "./spans.js"
+
+// The default of the server's parameter `transactionLifetimeLimitSeconds`, which only administrators can read, is a minute.
+const half = Duration.seconds(30)
+
+/** A transaction of the server, open or over. */
+export class Watch {
+  private readonly fiber: RunningFiber
+  private readonly attempt: number
+  private readonly span: Tracer.Span | undefined
+  private readonly began: bigint
+  private readonly stop: () => void
+  private isOver = false
+
+  /** Watches a transaction that a fiber has just started. */
+  constructor(fiber: RunningFiber, attempt: number) {
+    this.fiber = fiber
+    this.attempt = attempt
+    this.span = Spans.spanOf(fiber)
+    this.began = clockOf(fiber).unsafeCurrentTimeNanos()
+    this.stop = after(fiber, half, () => this.warn())
+  }
+
+  /** Notes how it has ended. What was noted before stays so. */
+  over(outcome: keyof typeof ofOutcome): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.stop()
+    update(this.fiber, Telemetry.transactionDuration, secondsSince(this.began, this.fiber), ofOutcome[outcome])
+  }
+
+  private warn(): void {
+    const { attempt, fiber } = this
+    update(fiber, Telemetry.longTransactions, 1)
+    const log = Effect.logWarning(Telemetry.messages.long)
+    runLike(fiber, Effect.annotateLogs(log, { attempt, open: Duration.format(half) }))
+    // In an effect, which nobody waits for: what a tracer throws would end the process.
+    runLike(fiber, Effect.sync(() => Spans.event(fiber, Telemetry.events.long, { attempt }, this.span)))
+  }
+}
+
+// With the loggers and annotations of a fiber that may be busy, suspended, or at its end.
+const runLike = (fiber: RunningFiber, effect: Effect.Effect<void>): void => {
+  const { runtimeFlags } = Runtime.defaultRuntime
+  const fiberRefs = FiberRefs.forkAs(fiber.getFiberRefs(), FiberId.unsafeMake())
+  Runtime.runFork(Runtime.make({ context: fiber.currentContext, fiberRefs, runtimeFlags }))(effect)
+}

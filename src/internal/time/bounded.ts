@@ -1,0 +1,64 @@
+/**
+ * Waiting that comes to an end, also where nothing can be interrupted.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import { constVoid } from "effect/Function"
+import { clockOf, type RunningFiber } from "./fiber.js"
+
+/**
+ * Waits for an effect for at most so long, and says whether it came to its end; a further interruption does not cut the
+ * wait short.
+ */
+export const within = <A, R>(
+  time: Duration.Duration,
+  effect: Effect.Effect<A, never, R>
+): Effect.Effect<boolean, never, R> =>
+  Effect.uninterruptible(Effect.gen(function*() {
+    const outcome = yield* Deferred.make<boolean>()
+    const race = (racer: Effect.Effect<boolean, never, R>) =>
+      // Daemons, for a fiber that is interrupted once more passes that on to its children even in its finalizers.
+      Effect.forkDaemon(Effect.onExit(Effect.interruptible(racer), (exit) => Deferred.done(outcome, exit)))
+    const racers = [
+      yield* race(Effect.as(effect, true)),
+      yield* race(Effect.as(Effect.sleep(time), false))
+    ]
+    const inTime = yield* Deferred.await(outcome)
+    // Not waited for: what is late may be slow to give up, too.
+    yield* Effect.forEach(racers, Fiber.interruptFork, { discard: true })
+    return inTime
+  }))
+
+/**
+ * Calls a function after so long, by the clock of a fiber, unless it is told to stop before.
+ *
+ * Not a fiber that sleeps, where the clock is the real one: it would be made for each commit, to no purpose but once in a
+ * lifetime, and cost more than all else that this library does there.
+ */
+export const after = (
+  fiber: RunningFiber,
+  time: Duration.Duration,
+  then: () => void
+): () => void => {
+  const clock = clockOf(fiber)
+  const millis = Duration.toMillis(time)
+  if (clock !== realClock) {
+    const sleeping = Effect.runFork(Effect.map(clock.sleep(time), then))
+    return () => sleeping.unsafeInterruptAsFork(FiberId.none)
+  }
+  if (millis > longest) return constVoid
+  // eslint-disable-next-line no-restricted-globals
+  const timer = setTimeout(then, millis)
+  return () => clearTimeout(timer)
+}
+
+const realClock = Context.get(DefaultServices.liveServices, Clock.Clock)
+
+// What is longer, 24 days and a half, would come to its end at once.
+const longest = 2 ** 31 - 1

@@ -1,0 +1,59 @@
+/**
+ * The fiber that runs an operation, as steps of it that are no effects need it.
+ */
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type * as FiberRefs from "effect/FiberRefs"
+import * as FiberRefsPatch from "effect/FiberRefsPatch"
+
+/** The fiber that runs an operation. */
+export type RunningFiber = Fiber.RuntimeFiber<unknown, unknown>
+
+/** What runs an effect as it would be run outside of a region that nothing interrupts. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/**
+ * `Effect.flatMap`, but at once where the first effect is a result already. Every step of the runtime costs as much as all that
+ * is done in it here, and mostly there is nothing to wait for.
+ */
+export const andThen = <A, E, B, E2, R2, R = never>(
+  first: Effect.Effect<A, E, R>,
+  next: (value: A) => Effect.Effect<B, E2, R2>
+): Effect.Effect<B, E | E2, R | R2> => {
+  if (!Exit.isExit(first)) return Effect.flatMap(first, next)
+  const exit = first as Exit.Exit<A, E>
+  return Exit.isSuccess(exit) ? next(exit.value) : Effect.failCause(exit.cause)
+}
+
+/** `Effect.matchCauseEffect`, but at once where the effect is a result already. See {@link andThen}. */
+export const match = <A, E, R, A2, E2, R2, A3, E3, R3>(effect: Effect.Effect<A, E, R>, { onFailure, onSuccess }: {
+  readonly onFailure: (cause: Cause.Cause<E>) => Effect.Effect<A2, E2, R2>
+  readonly onSuccess: (value: A) => Effect.Effect<A3, E3, R3>
+}): Effect.Effect<A2 | A3, E2 | E3, R | R2 | R3> => {
+  if (!Exit.isExit(effect)) return Effect.matchCauseEffect(effect, { onFailure, onSuccess })
+  const exit = effect as Exit.Exit<A, E>
+  return Exit.isSuccess(exit) ? onSuccess(exit.value) : onFailure(exit.cause)
+}
+
+/** The clock of a fiber. */
+export const clockOf = ({ currentDefaultServices }: RunningFiber): Clock.Clock =>
+  Context.get(currentDefaultServices, Clock.Clock)
+
+/** The seconds since a time in nanoseconds, by the clock of a fiber. */
+export const secondsSince = (began: bigint, fiber: RunningFiber): number =>
+  Number(clockOf(fiber).unsafeCurrentTimeNanos() - began) / 1_000_000_000
+
+/** Runs an effect with the fiber refs that another fiber had, such as its loggers, as finalizers are. */
+export const runAs = <A, E, R>(refs: FiberRefs.FiberRefs, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime((fiber) => {
+    const own = fiber.getFiberRefs()
+    return Effect.acquireUseRelease(
+      Effect.patchFiberRefs(FiberRefsPatch.diff(own, refs)),
+      () => effect,
+      () => Effect.patchFiberRefs(FiberRefsPatch.diff(refs, own))
+    )
+  })

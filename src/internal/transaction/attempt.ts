@@ -1,0 +1,268 @@
+/**
+ * One run of a transaction's body: what it has seen, and what is to run when it is over.
+ */
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import { MongoError } from "../../MongoError.js"
+import type { TransactionOutcome } from "../../Telemetry.js"
+import type * as TransactionOptions from "../../TransactionOptions.js"
+import type * as Lane from "../session/lane.js"
+import type { Turn } from "../session/turn.js"
+import { Watch } from "../telemetry/transactions.js"
+import type { Deadline } from "../time/deadline.js"
+import type { RunningFiber } from "../time/fiber.js"
+import type { AttemptFacts, Ended } from "./outcome.js"
+import { isOfServer, transientOf } from "./transient.js"
+
+/** When a hook is to run. */
+export type Moment = "beforeCommit" | "onCommit" | "onRollback"
+
+/** An effect to run when the fate of the transaction is decided, with the context that it was registered in. */
+export interface Hook {
+  readonly moment: Moment
+  readonly part: Share
+  readonly exit: Effect.Effect<Exit.Exit<unknown, unknown>>
+}
+
+/** The whole of an attempt, or a part of it. */
+export interface Share extends Turn {
+  readonly of: Attempt
+  /** Whether it, or what it is a part of, has failed. */
+  readonly hasFailed: boolean
+}
+
+/** How a transaction ended, and what was put off until then. */
+export interface Past {
+  readonly ended: Ended
+  readonly hooks: ReadonlyArray<Hook>
+}
+
+/** All attempts of a transaction: for as long as it lasts, it holds the session. */
+export class Run {
+  /** When all is to be over, retries included; none where there is no limit, and under manual control. */
+  readonly deadline: Deadline | undefined
+  /** How long the end of the transaction may take that comes after its deadline, or has none; absent: no limit. */
+  readonly timeout: Duration.Duration | undefined
+  #isOver = false
+
+  constructor(timeout?: Duration.Duration, deadline?: Deadline) {
+    this.timeout = timeout
+    this.deadline = deadline
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  end(): void {
+    this.#isOver = true
+  }
+}
+
+/** What an attempt is made of. */
+export interface Options {
+  readonly number: number
+  readonly options: TransactionOptions.Resolved
+  /** The lane of the session that the attempt runs in: which session's operations are meant. */
+  readonly sessionLane: Lane.Lane
+  /** Makes the operations of the attempt sequential. */
+  readonly lane: Lane.Lane
+  /** The transaction around this one, which waits for it. */
+  readonly outer: Share | undefined
+  /** Whether everything is rolled back in the end, whatever happens. */
+  readonly isSandbox: boolean
+  readonly run: Run
+}
+
+/** An attempt: the operations of the body tell it what they see. */
+export class Attempt {
+  readonly number: number
+  readonly options: TransactionOptions.Resolved
+  readonly sessionLane: Lane.Lane
+  readonly lane: Lane.Lane
+  readonly outer: Share | undefined
+  readonly isSandbox: boolean
+  readonly run: Run
+  #isOver = false
+  #ended: Ended = "no"
+  #isRollbackOnly = false
+  #isLate = false
+  #transient: MongoError | undefined
+  #doom: Cause.Cause<unknown> | undefined
+  #halfDone: Cause.Cause<unknown> | undefined
+  #hooks: ReadonlyArray<Hook> = []
+  #past: ReadonlyArray<Past> = []
+  #watch: Watch | undefined
+  // The origins of failures of transactions inside of this one, in other sessions, not worth another attempt there.
+  #spent: Set<unknown> | undefined
+
+  constructor({ isSandbox, lane, number, options, outer, run, sessionLane }: Options) {
+    this.number = number
+    this.options = options
+    this.sessionLane = sessionLane
+    this.lane = lane
+    this.outer = outer
+    this.isSandbox = isSandbox
+    this.run = run
+  }
+
+  /** Whether the body has come to its end: nothing may use the attempt any more. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Whether the body has ended the transaction by hand, and how. */
+  get ended(): Ended {
+    return this.#ended
+  }
+
+  /** Whether an operation was not over in time. */
+  get isLate(): boolean {
+    return this.#isLate
+  }
+
+  /** A failure that may go away when the whole is run again. */
+  get transient(): MongoError | undefined {
+    return this.#transient
+  }
+
+  /** The operation's failure that made it impossible to commit. */
+  get doom(): Cause.Cause<unknown> | undefined {
+    return this.#doom
+  }
+
+  /** The failure of a joined part that had written, or of a hook. */
+  get halfDone(): Cause.Cause<unknown> | undefined {
+    return this.#halfDone
+  }
+
+  get hooks(): ReadonlyArray<Hook> {
+    return this.#hooks
+  }
+
+  /** The transactions that the body has ended by hand before it started another. */
+  get past(): ReadonlyArray<Past> {
+    return this.#past
+  }
+
+  /** Whether it would be committed if it ended now. */
+  get mayCommit(): boolean {
+    return this.#ended === "no" && !this.#isRollbackOnly && this.#transient === undefined && this.#doom === undefined &&
+      this.#halfDone === undefined
+  }
+
+  /** What is known of it when the body has come to its end. */
+  facts(body: AttemptFacts["body"], transient: boolean, mayRetry: boolean): AttemptFacts {
+    const doomed = this.#doom !== undefined || this.#halfDone !== undefined
+    return { body, ended: this.#ended, transient, doomed, rollbackOnly: this.#isRollbackOnly, mayRetry }
+  }
+
+  /** Notes a failure that an operation has seen. What the driver refused by itself never reached the server. */
+  observe(cause: Cause.Cause<unknown>): void {
+    const failures = [...Cause.failures(cause)]
+    this.#transient ??= this.transientIn(cause) ?? failures.find(isLostConnection)
+    if (failures.some(isOfServer)) this.#doom ??= cause
+  }
+
+  /** Notes that an operation was given up half-way: what it did to the transaction is not known. */
+  giveUp(): void {
+    this.#doom ??= Cause.interrupt(FiberId.none)
+  }
+
+  /** Notes that an operation was not over in time: what it did to the transaction is not known either. */
+  expire(error: MongoError): void {
+    this.#isLate = true
+    this.#doom ??= Cause.fail(error)
+  }
+
+  /** Notes that a part has failed after it had written. */
+  leaveHalfDone(cause: Cause.Cause<unknown>): void {
+    this.#halfDone ??= cause
+  }
+
+  /** Notes that a hook has failed on which the commit depends. */
+  failHook(cause: Cause.Cause<unknown>): void {
+    this.#halfDone ??= cause
+    this.#transient ??= this.transientIn(cause)
+  }
+
+  /** Has everything rolled back in the end. */
+  rollBack(): void {
+    this.#isRollbackOnly = true
+  }
+
+  putOff(hook: Hook): void {
+    this.#hooks = [...this.#hooks, hook]
+  }
+
+  /** Watches the transaction on the server, which a fiber has just started. */
+  watch(fiber: RunningFiber): void {
+    this.#watch = new Watch(fiber, this.number)
+  }
+
+  /** Notes how the transaction on the server ended. */
+  unwatch(outcome: TransactionOutcome | "retried"): void {
+    this.#watch?.over(outcome)
+  }
+
+  /** The body has come to its end. */
+  close(): void {
+    this.#isOver = true
+  }
+
+  /** Notes how the transaction was ended by hand. */
+  end(ended: Exclude<Ended, "no">): void {
+    this.#ended = ended
+  }
+
+  /** Drops what was put off. */
+  dropHooks(): void {
+    this.#hooks = []
+  }
+
+  /** Begins anew where the body has ended the transaction by hand and starts another. */
+  restart(): void {
+    this.#past = [...this.#past, { ended: this.#ended, hooks: this.#hooks }]
+    this.#ended = "no"
+    this.#isRollbackOnly = false
+    this.#transient = undefined
+    this.#isLate = false
+    this.#doom = undefined
+    this.#halfDone = undefined
+    this.#hooks = []
+  }
+
+  /** The failure in a cause for which the attempt may be run again. */
+  transientIn(cause: Cause.Cause<unknown>): MongoError | undefined {
+    const found = transientOf(cause)
+    return found === undefined || this.#spent?.has(originOf(found)) === true || this.#isConsequence(found)
+      ? undefined
+      : found
+  }
+
+  /** Notes what was not worth another attempt in a transaction inside of this one, here and outwards. */
+  spend(cause: Cause.Cause<unknown>): void {
+    const found = transientOf(cause)
+    if (found === undefined) return
+    const set = this.#spent ??= new Set()
+    set.add(originOf(found))
+    this.outer?.of.spend(cause)
+  }
+
+  // Whether a failure says no more than that the transaction is gone, after another has ended it that will not go away by
+  // itself: the server calls it transient all the same, and running the whole again would lead there again.
+  #isConsequence(failure: MongoError): boolean {
+    return failure.reason === "NoSuchTransaction" && this.#doom !== undefined && this.#transient === undefined
+  }
+}
+
+// An error of the driver that a program has wrapped becomes another MongoError each time that it is looked at.
+const originOf = (error: MongoError): unknown => error.cause ?? error
+
+// The driver labels only the first of several connections that break together: the others are of a pool that it has
+// cleared by then.
+const isLostConnection = (failure: unknown): failure is MongoError =>
+  failure instanceof MongoError && failure.reason === "NetworkError"

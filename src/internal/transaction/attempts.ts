@@ -1,0 +1,370 @@
+/**
+ * Runs the attempts of a transaction: a loop over what becomes of each, which the tables in `outcome` decide.
+ *
+ * See the specification "Convenient API for Transactions". The driver's own `withTransaction` is not used: it decides by
+ * the class of an error, so that a failure that the program has wrapped is never retried.
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import type { MongoError } from "../../MongoError.js"
+import {
+  CommitUnknown,
+  type SessionEnded,
+  type SessionLapsed,
+  TransactionAborted,
+  TransactionDoomed
+} from "../../SessionErrors.js"
+import type * as Telemetry from "../../Telemetry.js"
+import type * as TransactionOptions from "../../TransactionOptions.js"
+import { timedOut } from "../driver/deadline.js"
+import * as DriverTransaction from "../driver/transaction.js"
+import type * as MongoClient from "../session/client.js"
+import type { Gate } from "../session/gate.js"
+import * as Lane from "../session/lane.js"
+import * as Log from "../telemetry/log.js"
+import { within } from "../time/bounded.js"
+import * as Deadline from "../time/deadline.js"
+import { clockOf, match, type Restore, type RunningFiber } from "../time/fiber.js"
+import { Attempt, type Hook, Run } from "./attempt.js"
+import * as Backoff from "./backoff.js"
+import { commit } from "./commit.js"
+import * as Hooks from "./hooks.js"
+import * as Outcome from "./outcome.js"
+import { behind, Part } from "./part.js"
+import { abort } from "./send.js"
+
+/** How to run a transaction. */
+export interface Plan<VR, OR> {
+  readonly options: TransactionOptions.Resolved
+  /** How long the run may take in all, operations included; absent: as long as they take. */
+  readonly timeout: Duration.Duration | undefined
+  readonly retry: Schedule.Schedule<unknown, MongoError>
+  readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
+  readonly onRetry: ((retry: Telemetry.Retry) => Effect.Effect<void, never, OR>) | undefined
+  readonly isSandbox: boolean
+  /** The transaction around this one, in another session. */
+  readonly outer: Part | undefined
+}
+
+/** What is run in each attempt, with the context that it has in a part. */
+export interface Body<A, E, R> {
+  readonly effect: Effect.Effect<A, E, R>
+  readonly contextOf: (part: Part, around: Context.Context<never>) => Context.Context<never>
+}
+
+/** What a run fails with by itself. */
+export type RunError =
+  | SessionEnded
+  | SessionLapsed
+  | MongoError
+  | TransactionAborted
+  | TransactionDoomed
+  | CommitUnknown
+
+/** How a run came to its end, and what is to run now that it has. */
+export interface Finished<A, E> {
+  readonly _tag: "Finished"
+  readonly exit: Exit.Exit<A, E>
+  readonly hooks: ReadonlyArray<Hook>
+  readonly outcome: Telemetry.TransactionOutcome
+}
+
+/** The body is to be run again. */
+interface Again {
+  readonly _tag: "Again"
+  readonly failure: MongoError
+  readonly delay: Duration.Duration
+  readonly part: Part
+  /** What ends the attempt on the server where no other follows. */
+  readonly rest: Effect.Effect<void>
+}
+
+type Result<A, E> = Finished<A, E | RunError> | Again
+
+/**
+ * Runs a body in attempts until one is committed or rolled back for good, for the one whose turn it is in the session, and
+ * where nothing can be interrupted but what is given to `restore`: the body, and the waits between attempts. Then the
+ * attempt is aborted.
+ */
+export const run = <A, E, R, VR, OR>(
+  gate: Gate,
+  client: MongoClient.Service,
+  body: Body<A, E, R>,
+  plan: Plan<VR, OR>,
+  restore: Restore
+): Effect.Effect<Finished<A, E | RunError>, never, R | VR | OR> =>
+  Effect.withFiberRuntime((fiber) => new Attempts(fiber, gate, client, body, plan, restore).loop(1))
+
+class Attempts<A, E, R, VR, OR> {
+  readonly #fiber: RunningFiber
+  readonly #gate: Gate
+  readonly #client: MongoClient.Service
+  readonly #body: Body<A, E, R>
+  readonly #plan: Plan<VR, OR>
+  readonly #restore: Restore
+  readonly #backoff: Backoff.Backoff<MongoError>
+  readonly #run: Run
+  readonly #began: bigint
+  readonly #around: Context.Context<never>
+  // Fibers of the body are this one and those with greater numbers.
+  readonly #since = FiberId.unsafeMake().id
+  // What the last attempt was given up for.
+  #previous: MongoError | undefined
+
+  constructor(
+    fiber: RunningFiber,
+    gate: Gate,
+    client: MongoClient.Service,
+    body: Body<A, E, R>,
+    plan: Plan<VR, OR>,
+    restore: Restore
+  ) {
+    this.#fiber = fiber
+    this.#gate = gate
+    this.#client = client
+    this.#body = body
+    this.#plan = plan
+    this.#restore = restore
+    this.#backoff = Backoff.make(plan.retry)
+    this.#run = new Run(plan.timeout, plan.timeout && Deadline.start(fiber, plan.timeout))
+    this.#began = clockOf(fiber).unsafeCurrentTimeNanos()
+    this.#around = fiber.currentContext
+  }
+
+  /** One attempt, and the next one where it is to be run again. `rest` is what the attempt before has left to be done. */
+  loop(number: number, rest?: Effect.Effect<void>): Effect.Effect<Finished<A, E | RunError>, never, R | VR | OR> {
+    return Effect.flatMap(this.#attempt(number), (result) => {
+      // Of an attempt that has sent nothing the server does not know: it has ended nothing.
+      const isUnsent = DriverTransaction.isUnsent(this.#gate.session())
+      if (result._tag === "Finished") {
+        return rest !== undefined && isUnsent
+          ? Effect.map(rest, () => this.#over(result))
+          : Effect.succeed(this.#over(result))
+      }
+      const { delay, failure, part } = result
+      const remaining = isUnsent ? rest ?? Effect.void : result.rest
+      this.#previous = failure
+      const wait = Effect.zipRight(this.#tellRetry(part, "body", failure, delay), Effect.sleep(delay))
+      return Effect.matchCauseEffect(this.#restore(wait), {
+        onSuccess: () => this.loop(number + 1, remaining),
+        // What the attempt has put off is dropped when the next one begins, and no sooner.
+        onFailure: (cause) => Effect.map(remaining, () => this.#over(finished(part, Exit.failCause(cause), "aborted")))
+      })
+    })
+  }
+
+  // Starts an attempt, runs the body in it, and ends it.
+  #attempt(number: number): Effect.Effect<Result<A, E>, never, R | VR | OR> {
+    const { isSandbox, options, outer } = this.#plan
+    const { lane: sessionLane } = this.#gate
+    const lane = Lane.make()
+    const part = new Part(new Attempt({ number, options, sessionLane, lane, outer, isSandbox, run: this.#run }))
+    return match(this.#gate.ready("transaction", this.#fiber), {
+      onFailure: (cause) => Effect.succeed(finished<A, E | RunError>(part, Exit.failCause(cause), "aborted")),
+      onSuccess: (): Effect.Effect<Result<A, E>, never, R | VR | OR> => {
+        const started = DriverTransaction.start(this.#gate.session(), options)
+        if (Exit.isFailure(started)) return Effect.succeed(finished(part, Exit.failCause(started.cause), "aborted"))
+        part.of.watch(this.#fiber)
+        return Effect.map(this.#runBody(part), (result) => {
+          part.of.unwatch(result._tag === "Finished" ? result.outcome : "retried")
+          return result
+        })
+      }
+    })
+  }
+
+  #runBody(part: Part): Effect.Effect<Result<A, E>, never, R | VR | OR> {
+    const { contextOf, effect } = this.#body
+    const body = Effect.zipRight(FiberRef.set(FiberRef.currentContext, contextOf(part, this.#around)), effect)
+    return Effect.matchCauseEffect(this.#restore(body), {
+      onFailure: (cause) => this.#end(part, Exit.failCause(cause)),
+      onSuccess: (value) =>
+        part.of.hooks.length === 0
+          ? this.#end(part, Exit.succeed(value))
+          : Effect.flatMap(
+            Effect.exit(this.#restore(Effect.as(Hooks.beforeCommit(part), value))),
+            (exit) => this.#end(part, exit)
+          )
+    })
+  }
+
+  // The body has come to its end. A defect from here on is a bug in what the plan was given.
+  #end(part: Part, exit: Exit.Exit<A, E>): Effect.Effect<Result<A, E>, never, VR | OR> {
+    const isInterrupted = !Cause.isEmpty(this.#fiber.getFiberRef(FiberRef.interruptedCause))
+    part.of.close()
+    const decide = () => {
+      const transient = part.of.transient ?? (Exit.isFailure(exit) ? part.of.transientIn(exit.cause) : undefined)
+      const body = Outcome.bodyExit(exit, isInterrupted, this.#isInner)
+      return transient === undefined
+        ? this.#decide(part, exit, body, transient, Option.none())
+        : Effect.flatMap(this.#pause(transient), (delay) => this.#decide(part, exit, body, transient, delay))
+    }
+    return Effect.catchAllCause(
+      Effect.flatMap(
+        FiberRef.set(FiberRef.currentContext, this.#around),
+        () => Lane.isBusy(part.of.lane) ? Effect.flatMap(drain(this.#gate, part.of), decide) : decide()
+      ),
+      (defect) => this.#broken(part, defect)
+    )
+  }
+
+  #decide(
+    part: Part,
+    exit: Exit.Exit<A, E>,
+    body: Outcome.BodyExit,
+    transient: MongoError | undefined,
+    delay: Option.Option<Duration.Duration>
+  ): Effect.Effect<Result<A, E>, never, VR | OR> {
+    const { of } = part
+    switch (Outcome.ofAttempt(of.facts(body, transient !== undefined, Option.isSome(delay)))) {
+      case "commit":
+        return this.#commit(part, exit)
+      case "keep":
+        // The driver may have been told to start another one.
+        return Effect.as(this.#abort, finished(part, exit, of.ended === "no" ? "aborted" : of.ended))
+      case "rollback": {
+        // Without its deadline it would have gone on as before.
+        const last = of.isLate && body === "failure" ? this.#previous : undefined
+        return Effect.map(
+          this.#abort,
+          () => last === undefined ? finished(part, exit, "aborted") : this.#givenUp(part, last)
+        )
+      }
+      case "doom": {
+        const first = Cause.squash(of.halfDone ?? of.doom ?? Cause.empty)
+        const doomed = Exit.fail(new TransactionDoomed({ first }))
+        return Effect.as(this.#abort, finished(part, doomed, "aborted", "doomed"))
+      }
+      case "retry":
+      case "giveUp": {
+        // The table says neither without a transient failure, nor the first without a delay.
+        if (transient === undefined) return Effect.as(this.#abort, finished(part, exit, "aborted"))
+        return Option.isSome(delay)
+          ? Effect.map(
+            this.#abortSuperseded,
+            (rest) => ({ _tag: "Again", failure: transient, delay: delay.value, part, rest })
+          )
+          : Effect.map(this.#abort, () => this.#givenUp(part, transient))
+      }
+    }
+  }
+
+  #commit(part: Part, exit: Exit.Exit<A, E>): Effect.Effect<Result<A, E>, never, VR | OR> {
+    return match(this.#gate.ready("commitTransaction", this.#fiber), {
+      onFailure: (cause) => Effect.as(this.#abort, finished<A, E | RunError>(part, Exit.failCause(cause), "aborted")),
+      onSuccess: (): Effect.Effect<Result<A, E>, never, VR | OR> => {
+        const { deadline } = this.#run
+        if (this.#plan.isSandbox) return Effect.as(this.#abort, finished(part, exit, "committed", "rolledBack"))
+        if (deadline !== undefined && deadline.left() <= 0) {
+          const late = timedOut({ operation: "commitTransaction" }, this.#previous)
+          return Effect.map(this.#abort, () => this.#givenUp(part, late))
+        }
+        const committed = commit({
+          gate: this.#gate,
+          client: this.#client,
+          part,
+          deadline,
+          timeLeft: () => Duration.subtract(this.#plan.options.timeout, this.#elapsed()),
+          pause: (failure) => this.#pause(failure),
+          verifyCommit: this.#plan.verifyCommit,
+          onRetry: (failure, delay) => this.#tellRetry(part, "commit", failure, delay)
+        })
+        return Effect.map(committed, (end): Result<A, E> => {
+          switch (end._tag) {
+            case "Committed":
+              return finished(part, exit, "committed")
+            case "Refused":
+              return finished(part, Exit.fail(end.error), "refused")
+            case "Unknown": {
+              const facts = { attempts: part.attempt, elapsed: this.#elapsed(), last: end.error }
+              return finished(part, Exit.fail(new CommitUnknown(facts)), "unknown")
+            }
+            case "GivenUp":
+              return this.#givenUp(part, end.error)
+            case "Again":
+              return { _tag: "Again", failure: end.error, delay: end.delay, part, rest: Effect.void }
+          }
+        })
+      }
+    })
+  }
+
+  // The transaction must not stay open for whoever is next in the session.
+  #broken(part: Part, defect: Cause.Cause<never>): Effect.Effect<Result<A, E>> {
+    const isOpen = this.#gate.session().inTransaction()
+    return Effect.as(this.#abort, finished<A, E>(part, Exit.failCause(defect), isOpen ? "aborted" : "unknown"))
+  }
+
+  #over(result: Finished<A, E | RunError>): Finished<A, E | RunError> {
+    this.#run.end()
+    if (Exit.isFailure(result.exit)) this.#plan.outer?.of.spend(result.exit.cause)
+    return result
+  }
+
+  #givenUp(part: Part, last: MongoError): Result<A, E> {
+    const facts = { attempts: part.attempt, elapsed: this.#elapsed(), last, nested: this.#plan.outer !== undefined }
+    return finished(part, Exit.fail(new TransactionAborted(facts)), "aborted", "aborted")
+  }
+
+  // Aborts for good.
+  get #abort(): Effect.Effect<void> {
+    return Effect.flatten(this.#abortSuperseded)
+  }
+
+  // Aborts what another attempt supersedes, and gives what is left to be done where there is none.
+  get #abortSuperseded(): Effect.Effect<Effect.Effect<void>> {
+    return abort(this.#gate, this.#client, this.#run.timeout)
+  }
+
+  // How long to wait before another attempt; none when schedule or time have run out.
+  #pause(failure: MongoError): Effect.Effect<Option.Option<Duration.Duration>> {
+    return Effect.map(this.#backoff.next(failure), (delay) => {
+      const spent = this.#elapsed()
+      return Option.filter(delay, (time) => Duration.lessThan(Duration.sum(spent, time), this.#plan.options.timeout))
+    })
+  }
+
+  #tellRetry(
+    part: Part,
+    step: Telemetry.Retry["step"],
+    { reason }: MongoError,
+    delay: Duration.Duration
+  ): Effect.Effect<void, never, OR> {
+    return Effect.suspend(() => {
+      const { onRetry } = this.#plan
+      const label = step === "body" ? "TransientTransactionError" : "UnknownTransactionCommitResult"
+      const retry = { attempt: part.attempt, step, reason, label, delay, elapsed: this.#elapsed() } as const
+      const told = Log.retried(retry)
+      return onRetry === undefined ? told : Effect.zipRight(told, behind(onRetry(retry), part))
+    })
+  }
+
+  #elapsed(): Duration.Duration {
+    return Duration.nanos(clockOf(this.#fiber).unsafeCurrentTimeNanos() - this.#began)
+  }
+
+  readonly #isInner = ({ id }: FiberId.Runtime): boolean =>
+    id > this.#since || [...FiberId.ids(this.#fiber.id())].includes(id)
+}
+
+const finished = <A, E>(
+  { of }: Part,
+  exit: Exit.Exit<A, E>,
+  ended: Exclude<Outcome.Ended, "no">,
+  outcome: Telemetry.TransactionOutcome = Log.outcomeOf[ended]
+): Finished<A, E> => ({ _tag: "Finished", exit, hooks: Hooks.due(of, ended), outcome })
+
+/** Waits for the operation in flight of an attempt that is over; those that are still queued are refused one by one. */
+const drain = (gate: Gate, attempt: Attempt): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (!Lane.isBusy(attempt.lane)) return Effect.void
+    const quiet = Lane.withPermit(attempt.lane, "end of the transaction", Effect.void)
+    return Effect.flatMap(within(gate.settleTimeout, quiet), (inTime) => inTime ? Effect.void : gate.breakUp)
+  })

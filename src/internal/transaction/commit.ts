@@ -1,0 +1,148 @@
+/**
+ * Commits a transaction as often as it takes to know what became of it.
+ *
+ * See the specification "Transactions", section "commitTransaction".
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import { Label, MongoError } from "../../MongoError.js"
+import * as DriverTransaction from "../driver/transaction.js"
+import type * as MongoClient from "../session/client.js"
+import type { Gate } from "../session/gate.js"
+import * as Log from "../telemetry/log.js"
+import type { Deadline } from "../time/deadline.js"
+import * as Backoff from "./backoff.js"
+import * as Outcome from "./outcome.js"
+import { behind, type Part } from "./part.js"
+import { abortByName, send } from "./send.js"
+import { isCommitAnswered, isCommitUnknown, isTransient } from "./transient.js"
+
+/** What becomes of a transaction that was committed. */
+export type Committed =
+  | { readonly _tag: "Committed" }
+  | { readonly _tag: "Refused" | "Unknown" | "GivenUp"; readonly error: MongoError }
+  | { readonly _tag: "Again"; readonly error: MongoError; readonly delay: Duration.Duration }
+
+/** What a commit needs to know of the run of its transaction. */
+export interface Commit<VR, OR> {
+  readonly gate: Gate
+  readonly client: MongoClient.Service
+  readonly part: Part
+  /** When the run is to be over, operations included; absent: no limit. */
+  readonly deadline: Deadline | undefined
+  /** How much is left of the time that the run has for its retries. */
+  readonly timeLeft: () => Duration.Duration
+  readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
+  /** How long to wait before another attempt; none when schedule or time have run out. */
+  readonly pause: (failure: MongoError) => Effect.Effect<Option.Option<Duration.Duration>>
+  /** Told before a commit is sent again. */
+  readonly onRetry: (failure: MongoError, delay: Duration.Duration) => Effect.Effect<void, never, OR>
+}
+
+/** Commits, and goes on until it is known what became of it, or as long as there is time. */
+export const commit = <VR, OR>(of: Commit<VR, OR>): Effect.Effect<Committed, never, VR | OR> =>
+  Effect.matchEffect(commitOnce(of), {
+    onSuccess: () => Effect.succeed({ _tag: "Committed" }),
+    onFailure: (error) => Effect.suspend(() => failed(of, error, undefined, Backoff.make(Backoff.specification)))
+  })
+
+// Without a deadline, at least the time that any operation has to settle is left to it, however late it is.
+const commitOnce = <VR, OR>({ deadline, gate, timeLeft }: Commit<VR, OR>): Effect.Effect<void, MongoError> =>
+  send(
+    gate,
+    "commitTransaction",
+    deadline === undefined ? { atMost: Duration.max(timeLeft(), gate.settleTimeout) } : { deadline }
+  )
+
+// `lost` is what the commit before has failed with, after which nobody knows whether it happened: that another one is refused
+// does not tell.
+const failed = <VR, OR>(
+  of: Commit<VR, OR>,
+  error: MongoError,
+  lost: MongoError | undefined,
+  backoff: Backoff.Backoff<MongoError>
+): Effect.Effect<Committed, never, VR | OR> =>
+  Effect.gen(function*() {
+    const name = DriverTransaction.nameOf(of.gate.session())
+    const isRefused = !isCommitUnknown(error)
+    const unknown = !isRefused || lost !== undefined && !isTransient(error)
+    const wait = Option.getOrElse(yield* backoff.next(error), () => Duration.zero)
+    const timeLeft = Duration.greaterThan(of.timeLeft(), wait)
+    const delay = !unknown && isTransient(error) ? yield* of.pause(error) : Option.none()
+    const decision = Outcome.ofCommit({
+      answer: "failed",
+      unknown,
+      transient: isTransient(error),
+      final: of.gate.isBroken() || isCommitAnswered(error) || isRefused,
+      timeLeft,
+      mayRetry: Option.isSome(delay)
+    })
+    switch (decision) {
+      case "committed":
+        return { _tag: "Committed" }
+      case "ask":
+        return yield* verify(of, error, name)
+      case "retry":
+      case "giveUp":
+        return again(error, delay)
+      case "fail":
+        return { _tag: "Refused", error }
+      case "commitAgain":
+        yield* of.onRetry(error, wait)
+        yield* Effect.sleep(wait)
+        return yield* Effect.matchEffect(commitOnce(of), {
+          onSuccess: () => Effect.succeed({ _tag: "Committed" } as const),
+          onFailure: (next) => failed(of, overtime(next, error), error, backoff)
+        })
+    }
+  })
+
+const verify = <VR, OR>(
+  of: Commit<VR, OR>,
+  error: MongoError,
+  name: DriverTransaction.Name
+): Effect.Effect<Committed, never, VR> =>
+  Effect.gen(function*() {
+    const answer = yield* ask(of)
+    const late = answer === "notCommitted" ? yield* abortByName(of.gate, of.client, name) : "unknown"
+    const delay = late === "aborted" ? yield* of.pause(error) : Option.none()
+    switch (Outcome.ofVerified({ answer, late, mayRetry: Option.isSome(delay) })) {
+      case "committed":
+        return { _tag: "Committed" }
+      case "unknown":
+        return { _tag: "Unknown", error }
+      case "retry":
+      case "giveUp":
+        return again(error, delay)
+    }
+  })
+
+const ask = <VR, OR>(
+  { part, verifyCommit }: Commit<VR, OR>
+): Effect.Effect<Outcome.VerifiedFacts["answer"], never, VR> =>
+  verifyCommit === undefined
+    ? Effect.succeed("silent")
+    : Effect.flatMap(
+      behind(verifyCommit, part),
+      Exit.match({
+        onFailure: (cause) => Effect.as(Log.verificationFailed(cause), "silent" as const),
+        onSuccess: (isCommitted) => Effect.succeed(isCommitted ? "committed" as const : "notCommitted" as const)
+      })
+    )
+
+// When the time is over while a commit is sent once more, what is known is what the one before has failed with.
+const overtime = (error: MongoError, lost: MongoError): MongoError => {
+  const { code, operation, reason } = error
+  const labels = [...new Set([...lost.labels, Label.UnknownTransactionCommitResult])]
+  return reason === "TimedOut" && code === undefined
+    ? new MongoError({ reason, operation, labels, cause: lost })
+    : error
+}
+
+const again = (error: MongoError, delay: Option.Option<Duration.Duration>): Committed =>
+  Option.match(delay, {
+    onNone: () => ({ _tag: "GivenUp", error }),
+    onSome: (time) => ({ _tag: "Again", error, delay: time })
+  })

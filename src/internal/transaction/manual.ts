@@ -1,0 +1,210 @@
+/**
+ * Transactions under manual control: started, committed and aborted by the program.
+ *
+ * See the specification "Transactions", section "ClientSession changes". The driver keeps its state machine, and its
+ * messages.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { MongoError } from "../../MongoError.js"
+import {
+  InvalidInTransaction,
+  type SessionBusy,
+  type SessionEnded,
+  type SessionLapsed,
+  TransactionDoomed,
+  type TransactionEnded
+} from "../../SessionErrors.js"
+import type * as TransactionOptions from "../../TransactionOptions.js"
+import * as DriverTransaction from "../driver/transaction.js"
+import type { Gate } from "../session/gate.js"
+import { inTurn } from "../session/operation.js"
+import type { Standing } from "../session/turn.js"
+import * as Log from "../telemetry/log.js"
+import { Attempt, type Hook, Run } from "./attempt.js"
+import * as Hooks from "./hooks.js"
+import type { Ended } from "./outcome.js"
+import { asPart, Part, partOf } from "./part.js"
+import { type Command, type Limit, send, sendWithin } from "./send.js"
+import { isCommitUnknown, isTransient } from "./transient.js"
+
+/** What manual control can fail with, whatever it does. */
+export type ManualError = SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError
+
+/** A transaction that a program has started by hand; it lasts until the program ends it, or its session ends. */
+class Manual extends Part implements Standing {
+  constructor(gate: Gate, options: TransactionOptions.Resolved, timeout: Duration.Duration | undefined) {
+    super(
+      new Attempt({
+        number: 1,
+        options,
+        sessionLane: gate.lane,
+        // Its operations queue with all others of the session: whoever started it may be any fiber.
+        lane: gate.lane,
+        outer: undefined,
+        isSandbox: false,
+        run: new Run(timeout)
+      })
+    )
+  }
+
+  get abandon(): Effect.Effect<void> {
+    return Effect.suspend(() => this.of.isOver ? Effect.void : Effect.flatMap(finish(this.of, "aborted"), Hooks.run))
+  }
+}
+
+/** The last transaction of a session that was started by hand. */
+const lastOf = (gate: Gate): Manual | undefined => {
+  const standing = gate.standing()
+  return standing instanceof Manual ? standing : undefined
+}
+
+/** The transaction of a session that is under manual control, if it is open. */
+export const active = (gate: Gate): Part | undefined => {
+  const last = lastOf(gate)
+  return last !== undefined && !last.of.isOver && gate.session().inTransaction() ? last : undefined
+}
+
+/** Starts a transaction in a session. */
+export const start = (
+  gate: Gate,
+  options: TransactionOptions.Resolved,
+  timeout: Duration.Duration | undefined
+): Effect.Effect<void, ManualError> =>
+  inTurn(gate, "startTransaction", (fiber, turn) =>
+    Effect.map(DriverTransaction.start(gate.session(), options), () => {
+      const part = asPart(turn)
+      // Nothing tells when one is ended by the driver session itself.
+      const before = part ?? lastOf(gate)
+      before?.of.unwatch("rolledBack")
+      if (part === undefined) {
+        const manual = new Manual(gate, options, timeout)
+        gate.stand(manual)
+        manual.of.watch(fiber)
+      } else {
+        part.of.restart()
+        part.of.watch(fiber)
+      }
+    }))
+
+/** Commits the transaction of a session; once more where the first time it did not become clear whether it happened. */
+export const commit = (
+  gate: Gate,
+  timeout?: Duration.Duration
+): Effect.Effect<void, ManualError | TransactionDoomed | InvalidInTransaction> =>
+  Effect.gen(function*() {
+    const part = yield* placed(gate, "Transaction.commit", timeout)
+    if (part?.of.isSandbox === true) {
+      return yield* new InvalidInTransaction({ operation: "Transaction.commit", option: "Transaction.commit" })
+    }
+    const transaction = part ?? active(gate)
+    if (transaction !== undefined) yield* Hooks.beforeCommit(transaction)
+    const halfDone = transaction?.of.halfDone
+    if (halfDone !== undefined) {
+      yield* abort(gate)
+      return yield* new TransactionDoomed({ first: Cause.squash(halfDone) })
+    }
+    const atMost = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
+    yield* end(gate, "commitTransaction", (of) => {
+      const deadline = of?.run.deadline
+      const limit: Limit = deadline === undefined ? { atMost } : { deadline }
+      const own = limitOf(gate, of, timeout)
+      return deadline !== undefined || own === undefined
+        ? send(gate, "commitTransaction", limit)
+        : sendWithin(gate, "commitTransaction", own)
+    })
+  })
+
+/** Aborts the transaction of a session. */
+export const abort = (gate: Gate, timeout?: Duration.Duration): Effect.Effect<void, ManualError> =>
+  end(gate, "abortTransaction", (of) => sendWithin(gate, "abortTransaction", limitOf(gate, of, timeout)))
+
+/** {@link abort}, unless the transaction is a run's, which has a time limit of its own. */
+export const abortWithin = (
+  gate: Gate,
+  timeout: Duration.Duration | undefined
+): Effect.Effect<void, ManualError | InvalidInTransaction> =>
+  Effect.zipRight(placed(gate, "Transaction.abort", timeout), abort(gate, timeout))
+
+// The part of a run that a fiber is in. There, the time limit of the run is in force.
+const placed = (
+  gate: Gate,
+  operation: string,
+  timeout: Duration.Duration | undefined
+): Effect.Effect<Part | undefined, InvalidInTransaction> =>
+  Effect.withFiberRuntime((fiber) => {
+    const part = partOf(fiber, gate.lane)
+    return part !== undefined && part.of !== lastOf(gate)?.of && timeout !== undefined
+      ? Effect.fail(new InvalidInTransaction({ operation, option: "timeout" }))
+      : Effect.succeed(part)
+  })
+
+const limitOf = (gate: Gate, of: Attempt | undefined, own: Duration.Duration | undefined) =>
+  own ?? of?.run.timeout ?? gate.timeout
+
+/**
+ * Ends the transaction, notes how, and runs what was put off until then after the turn is over. Not to be interrupted, for
+ * else nobody would know how it ended.
+ */
+const end = (
+  gate: Gate,
+  operation: Command,
+  send: (of: Attempt | undefined) => Effect.Effect<void, MongoError>
+): Effect.Effect<void, ManualError> =>
+  Effect.suspend(() => {
+    let due: ReadonlyArray<Hook> = []
+    const ended = inTurn(gate, operation, (_, turn) =>
+      Effect.uninterruptible(Effect.gen(function*() {
+        const part = asPart(turn)
+        const transaction = part?.of ?? lastOf(gate)?.of
+        const exit = yield* Effect.exit(send(transaction))
+        const ended = operation === "commitTransaction"
+          ? endOf(exit, transaction?.ended)
+          : Exit.isSuccess(exit)
+          ? "aborted"
+          : undefined
+        // What was committed stays so, whatever the answer to a repeated commit is.
+        if (ended !== undefined && transaction !== undefined && transaction.ended !== "committed") {
+          if (part === undefined) {
+            due = yield* finish(transaction, ended)
+          } else {
+            transaction.end(ended)
+            transaction.unwatch(Log.outcomeOf[ended])
+          }
+        }
+        return yield* exit
+      })))
+    return Effect.onExit(ended, () => Hooks.run(due))
+  })
+
+// None where nothing has changed: the driver refused to commit in the session's state, or it is not known of an earlier commit
+// whether it happened, of which the refusal of another does not tell.
+const endOf = (
+  exit: Exit.Exit<void, MongoError>,
+  before: Ended | undefined
+): Exclude<Ended, "no"> | undefined => {
+  if (Exit.isSuccess(exit)) return "committed"
+  const errors = [...Cause.failures(exit.cause)]
+  return errors.some(({ reason }) => reason === "TransactionMisuse")
+    ? undefined
+    : errors.some(isCommitUnknown)
+    ? "unknown"
+    : before === "unknown" && !errors.some(isTransient)
+    ? undefined
+    : "refused"
+}
+
+// What was put off is run once; who commits again finds nothing of it, unless it was not known how the first commit ended.
+const finish = (transaction: Attempt, ended: Exclude<Ended, "no">): Effect.Effect<ReadonlyArray<Hook>> =>
+  Effect.withFiberRuntime((fiber) => {
+    const isNews = transaction.ended !== ended
+    const due = Hooks.due(transaction, ended)
+    transaction.close()
+    transaction.end(ended)
+    transaction.unwatch(Log.outcomeOf[ended])
+    if (ended !== "unknown") transaction.dropHooks()
+    if (isNews) Log.ended(fiber, Log.outcomeOf[ended])
+    return Effect.succeed(due)
+  })

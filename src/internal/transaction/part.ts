@@ -1,0 +1,139 @@
+/**
+ * What an effect in a transaction belongs to: the whole of an attempt, or a part that has joined it.
+ */
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { MongoError } from "../../MongoError.js"
+import { TransactionEnded } from "../../TransactionErrors.js"
+import type * as TransactionOptions from "../../TransactionOptions.js"
+import type * as Lane from "../session/lane.js"
+import { key, placeOf, stepOut, Turn, turnOf } from "../session/turn.js"
+import type { Deadline } from "../time/deadline.js"
+import type { RunningFiber } from "../time/fiber.js"
+import type { Attempt, Share } from "./attempt.js"
+
+/**
+ * The transaction that an effect runs in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** Which attempt this is, counted from 1. */
+  readonly attempt: number
+  /** What the transaction was started with. */
+  readonly options: TransactionOptions.Resolved
+}
+
+/**
+ * The transaction that an effect runs in: in the requirements of an effect, it must run inside one, which the compiler
+ * checks.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Transaction extends Context.Tag(key)<Transaction, Service>() {}
+
+/** The whole of an attempt, or a part of it: an effect that has joined it. */
+export class Part extends Turn implements Service {
+  readonly of: Attempt
+  readonly within: Part | undefined
+  #operations = 0
+  #hasFailed = false
+
+  constructor(of: Attempt, within?: Part) {
+    super()
+    this.of = of
+    this.within = within
+  }
+
+  get attempt(): number {
+    return this.of.number
+  }
+
+  get options(): TransactionOptions.Resolved {
+    return this.of.options
+  }
+
+  get sessionLane(): Lane.Lane {
+    return this.of.sessionLane
+  }
+
+  get lane(): Lane.Lane {
+    return this.of.lane
+  }
+
+  get outer(): Share | undefined {
+    return this.of.outer
+  }
+
+  get deadline(): Deadline | undefined {
+    return this.of.run.deadline
+  }
+
+  // One that was started by hand queues with all others of the session.
+  get holdsSession(): boolean {
+    return !this.of.run.isOver && this.of.lane !== this.of.sessionLane
+  }
+
+  /** How many operations were begun in it; any of them may have written. */
+  get operations(): number {
+    return this.#operations
+  }
+
+  /** Whether it, or what it is a part of, has failed. */
+  get hasFailed(): boolean {
+    return this.#hasFailed || this.within?.hasFailed === true
+  }
+
+  /** Whether nothing may use it any more. */
+  get isOver(): boolean {
+    return this.of.isOver || this.hasFailed
+  }
+
+  begin(): void {
+    this.#operations++
+    this.within?.begin()
+  }
+
+  observe(cause: Cause.Cause<unknown>): void {
+    this.of.observe(cause)
+  }
+
+  giveUp(): void {
+    this.of.giveUp()
+  }
+
+  expire(error: MongoError): void {
+    this.of.expire(error)
+  }
+
+  /** Notes that it has failed. MongoDB has no savepoints: what it has written can't be undone by itself. */
+  fail(cause: Cause.Cause<unknown>): void {
+    this.#hasFailed = true
+    if (this.#operations > 0) this.of.leaveHalfDone(cause)
+  }
+
+  /** In logs, it is not to show what it holds. */
+  toJSON(): object {
+    return { _id: "Transaction", attempt: this.attempt, options: this.options }
+  }
+}
+
+/** The part of a transaction in the session of the lane that a fiber is in. */
+export const partOf = (fiber: RunningFiber, lane: Lane.Lane): Part | undefined => asPart(placeOf(fiber, lane).turn)
+
+/** The transaction of a fiber, whatever its session. */
+export const innermostOf = ({ currentContext }: RunningFiber): Part | undefined => asPart(turnOf(currentContext))
+
+/** A turn, if it is a transaction's. */
+export const asPart = (turn: Turn | undefined): Part | undefined => turn instanceof Part ? turn : undefined
+
+/** Runs an effect that belongs to a transaction, but not into it. */
+export const behind = <A, E, R>(effect: Effect.Effect<A, E, R>, part: Part): Effect.Effect<A, E, R> =>
+  Effect.mapInputContext(effect, (context: Context.Context<R>) => stepOut(context, part))
+
+/** Fails where nothing may use the part any more. */
+export const ensureOpen = (part: Part, operation: string): Effect.Effect<void, TransactionEnded> =>
+  Effect.suspend(() => part.isOver ? Effect.fail(new TransactionEnded({ operation })) : Effect.void)

@@ -1,0 +1,78 @@
+/**
+ * Which failures may go away when a whole transaction, or its commit, is run again.
+ */
+import * as Cause from "effect/Cause"
+import { Label, MongoError } from "../../MongoError.js"
+import { CommitUnknown, TransactionAborted } from "../../TransactionErrors.js"
+import { isDriverFailure, toMongoError } from "../driver/errors.js"
+
+/**
+ * Whether the whole transaction may be run again after a failure. The driver puts no label on failures that come before
+ * an operation is sent, though the specification says that they are as transient.
+ */
+export const isTransient = (error: MongoError): boolean =>
+  error.hasLabel(Label.TransientTransactionError) ||
+  error.reason === "ServerSelectionFailed" ||
+  error.reason === "PoolFailure"
+
+/** The first failure in a cause for which the whole transaction may be run again, however deep it is wrapped. */
+export const transientOf = (cause: Cause.Cause<unknown>): MongoError | undefined => {
+  for (const failure of Cause.failures(cause)) {
+    const found = transientIn(failure, depth)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+// Errors are seldom wrapped more than twice; one that is its own cause must come to an end.
+const depth = 8
+
+const transientIn = (failure: unknown, left: number): MongoError | undefined => {
+  // Another transaction's, which was run again for as long as it may be.
+  if (failure instanceof TransactionAborted || failure instanceof CommitUnknown) return undefined
+  const error = failure instanceof MongoError
+    ? failure
+    : isDriverFailure(failure)
+    ? toMongoError({ operation: "transaction" }, failure)
+    : undefined
+  if (error !== undefined && isTransient(error)) return error
+  const cause = typeof failure === "object" && failure !== null && "cause" in failure ? failure.cause : undefined
+  return cause === undefined || left === 0 ? undefined : transientIn(cause, left - 1)
+}
+
+/** Whether a failure comes from the server, or from the way to it, and not from the driver alone. */
+export const isOfServer = (failure: unknown): boolean =>
+  failure instanceof MongoError && (failure.code !== undefined || !refusals.has(failure.reason))
+
+const refusals: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
+  "EncodingFailed",
+  "InvalidArgument",
+  "InvalidOptions",
+  "SessionExpired",
+  "TransactionMisuse"
+])
+
+/** Whether it is not known, after a failed commit, if it happened. */
+export const isCommitUnknown = (error: MongoError): boolean =>
+  error.hasLabel(Label.UnknownTransactionCommitResult) || isCommitAnswered(error) || lostOnTheWay.has(error.reason)
+
+const lostOnTheWay: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
+  "NetworkError",
+  "ServerSelectionFailed",
+  "PoolFailure"
+])
+
+/**
+ * Whether a failed commit had an answer that another would only repeat: its own time limit ran out (MaxTimeMSExpired), or
+ * its write concern cannot be met, though it is written (UnknownReplWriteConcern, UnsatisfiableWriteConcern).
+ */
+export const isCommitAnswered = (error: MongoError): boolean =>
+  (error.code !== undefined && answered.has(error.code)) || hasExpired(error.cause)
+
+const maxTimeMSExpired = 50
+const answered = new Set([maxTimeMSExpired, 79, 100])
+
+const hasExpired = (cause: unknown): boolean =>
+  typeof cause === "object" && cause !== null && "writeConcernError" in cause &&
+  typeof cause.writeConcernError === "object" && cause.writeConcernError !== null &&
+  "code" in cause.writeConcernError && cause.writeConcernError.code === maxTimeMSExpired

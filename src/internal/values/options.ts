@@ -1,0 +1,143 @@
+/**
+ * What the decoders of options have in common: a field for times, the collection of all issues, and reading the same
+ * options from `Config`.
+ */
+import * as Schema from "@effect/schema/Schema"
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import { SessionMisconfigured } from "../../SessionErrors.js"
+import { type Issue, issuesOf } from "./issues.js"
+
+/** The longest time, in milliseconds, that the server takes: its times are signed 32-bit numbers. */
+export const serverLimit = 2 ** 31 - 1
+
+/**
+ * A time of at least a millisecond, rounded up to whole ones: shorter times would reach the server as 0, which means
+ * "no limit" there.
+ */
+export const duration = (
+  maxMillis: number = Number.MAX_SAFE_INTEGER
+): Schema.Schema<Duration.Duration, Duration.DurationInput> => {
+  const description = maxMillis === serverLimit
+    ? "a time of at least 1 millisecond and at most 2147483647"
+    : "a finite time of at least 1 millisecond"
+  const isTime = (input: unknown): input is Duration.DurationInput => {
+    const millis = wholeMillis(input)
+    return Option.isSome(millis) && millis.value >= 1 && millis.value <= maxMillis
+  }
+  return Schema.transform(Schema.declare(isTime, { description }), Schema.DurationFromSelf, {
+    strict: true,
+    decode: (input) => Duration.millis(Math.ceil(Duration.toMillis(input))),
+    encode: (time) => time
+  })
+}
+
+// less than one is left as it is, so that it can be told from one
+const wholeMillis = Option.liftThrowable((input: unknown): number => {
+  const millis = Duration.toMillis(Option.getOrThrow(Duration.decodeUnknown(input)))
+  return millis < 1 ? millis : Math.ceil(millis)
+})
+
+/** A rule over several fields of an input that need not be valid; it must not complain of what the fields do. */
+export type Rules = (input: { readonly [key: string]: unknown }) => ReadonlyArray<Issue>
+
+/** A decoder that reports every issue of the fields and of the rules over them at once. */
+export const decoder = <A, I>(schema: Schema.Schema<A, I>, rules: Rules) => {
+  const fields = Schema.decodeUnknownEither(schema, { errors: "all", onExcessProperty: "error" })
+  return (input: unknown): Either.Either<A, SessionMisconfigured> => {
+    const decoded = fields(input)
+    const issues = [
+      ...Either.match(decoded, { onLeft: issuesOf, onRight: () => [] }),
+      ...(Predicate.isRecord(input) ? rules(input) : [])
+    ]
+    return Either.isRight(decoded) && issues.length === 0
+      ? Either.right(decoded.right)
+      : Either.left(new SessionMisconfigured({ issues }))
+  }
+}
+
+/** Whether there are no options at all, as mostly: to decode them each time would take longer than what they are for. */
+export const isNone = (options: unknown): boolean =>
+  options === undefined ||
+  Predicate.isRecord(options) && Object.getPrototypeOf(options) === Object.prototype &&
+    Reflect.ownKeys(options).length === 0
+
+/** The same issues, found below a key. */
+export const below = (key: string, issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
+  issues.map(({ message, path }) => ({ path: [key, ...path], message }))
+
+/** Where an option is found in the configuration. */
+export interface ConfigKey {
+  /** The key, e.g. `["TRANSACTION", "TIMEOUT"]`. */
+  readonly key: ReadonlyArray<string>
+  /** The option, e.g. `["defaultTransactionOptions", "timeout"]`. */
+  readonly path: ReadonlyArray<string>
+  /** What its text stands for. Text that stands for nothing of the kind is left to the decoder to refuse. */
+  readonly as: "boolean" | "number" | "text"
+}
+
+/** Options from configuration: those of the keys that are there, decoded like any others. */
+export const fromConfig = <A>(
+  prefix: string,
+  keys: ReadonlyArray<ConfigKey>,
+  decode: (input: unknown) => Either.Either<A, SessionMisconfigured>
+): Config.Config<A> => {
+  const texts = Config.all(keys.map(({ key }) => Config.option(nested(key))))
+  const options = Config.mapOrFail(texts, (texts) => {
+    const given = keys.flatMap((key, index) =>
+      Option.toArray(texts[index] ?? Option.none()).map((text) => [key.path, parse(key.as, text)] as const)
+    )
+    return Either.mapLeft(decode(tree(given)), ({ issues }) => configError(keys, issues))
+  })
+  return prefix === "" ? options : Config.nested(options, prefix)
+}
+
+const nested = (key: ReadonlyArray<string>): Config.Config<string> =>
+  key.slice(0, -1).reduceRight((config, name) => Config.nested(config, name), Config.string(key.at(-1)))
+
+const parse = (as: ConfigKey["as"], text: string): unknown => {
+  const trimmed = text.trim()
+  switch (as) {
+    case "boolean":
+      return truths.get(trimmed.toLowerCase()) ?? trimmed
+    case "number":
+      return /^-?\d+(\.\d+)?$/.test(trimmed) ? Number(trimmed) : trimmed
+    case "text":
+      return trimmed
+  }
+}
+
+// the words of Config.boolean, whose own error quotes the value
+const truths: ReadonlyMap<string, boolean> = new Map([
+  ...["true", "yes", "on", "1"].map((word) => [word, true] as const),
+  ...["false", "no", "off", "0"].map((word) => [word, false] as const)
+])
+
+type Tree = { readonly [key: string]: unknown }
+
+const tree = (given: ReadonlyArray<readonly [path: ReadonlyArray<string>, value: unknown]>): Tree =>
+  given.reduce<Tree>((into, [path, value]) => insert(into, path, value), {})
+
+const insert = (into: Tree, [key, ...rest]: ReadonlyArray<string>, value: unknown): Tree => {
+  if (key === undefined) return into
+  const inner = into[key]
+  return { ...into, [key]: rest.length === 0 ? value : insert(Predicate.isRecord(inner) ? inner : {}, rest, value) }
+}
+
+const configError = (
+  keys: ReadonlyArray<ConfigKey>,
+  issues: ReadonlyArray<Issue>
+): ConfigError.ConfigError => {
+  const isWithin = (outer: ReadonlyArray<string>, inner: ReadonlyArray<string>) =>
+    outer.every((name, index) => inner[index] === name)
+  return issues
+    .map(({ message, path }) => {
+      const key = keys.find((key) => isWithin(key.path, path)) ?? keys.find((key) => isWithin(path, key.path))
+      return ConfigError.InvalidData([...(key?.key ?? [])], message)
+    })
+    .reduce((self, that) => ConfigError.And(self, that))
+}
