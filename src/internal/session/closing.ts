@@ -39,7 +39,6 @@ export interface Ending {
 export class Closing {
   // Those of the fiber that opened the session, which is closed as that one would close it.
   readonly #refs: FiberRefs.FiberRefs
-  #isBegun = false
   #isOver = false
   #waiting: Deferred.Deferred<void> | undefined
 
@@ -47,28 +46,21 @@ export class Closing {
     this.#refs = refs
   }
 
-  /** Whether the session has ended, or is about to. */
-  get isBegun(): boolean {
-    return this.#isBegun
-  }
-
+  /** To be called when the session refuses every further use. */
   run(ending: Ending): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.#isOver) return Effect.void
-      if (this.#waiting !== undefined) return Deferred.await(this.#waiting)
-      this.#isBegun = true
-      if (endAtOnce(ending)) {
-        this.#over(ending)
-        return Effect.void
-      }
-      const waiting = this.#waiting = Deferred.unsafeMake<void>(FiberId.none)
-      return endInOrder(ending).pipe(
-        Effect.ensuring(Effect.sync(() => this.#over(ending))),
-        (end) => runAs(this.#refs, end),
-        Effect.onExit((exit) => Deferred.done(waiting, exit)),
-        Effect.uninterruptible
-      )
-    })
+    if (this.#isOver) return Effect.void
+    if (this.#waiting !== undefined) return Deferred.await(this.#waiting)
+    if (endAtOnce(ending)) {
+      this.#over(ending)
+      return Effect.void
+    }
+    const waiting = this.#waiting = Deferred.unsafeMake<void>(FiberId.none)
+    return endInOrder(ending).pipe(
+      Effect.ensuring(Effect.sync(() => this.#over(ending))),
+      (end) => runAs(this.#refs, end),
+      Effect.onExit((exit) => Deferred.done(waiting, exit)),
+      Effect.uninterruptible
+    )
   }
 
   #over(ending: Ending): void {

@@ -9,16 +9,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type * as Tracer from "effect/Tracer"
 import { SessionBusy } from "../../SessionErrors.js"
 import { laneWait, messages } from "../../Telemetry.js"
 import { update } from "../telemetry/log.js"
-import { spanOf } from "../telemetry/spans.js"
 import { clockOf, type Restore, type RunningFiber, secondsSince } from "../time/fiber.js"
 
 /** Who asks for the permit: the operation, and the span that it runs in. */
 export interface Claim {
   readonly operation: string
-  readonly span: string | undefined
+  readonly span: Tracer.AnySpan | undefined
 }
 
 /** What whoever finds the permit taken does: waits in the queue, or fails with `SessionBusy`. */
@@ -84,7 +84,7 @@ export function enter(
   fiber: RunningFiber,
   onBusy: OnBusy = "queue"
 ): Effect.Effect<Waiter, SessionBusy> {
-  const waiter: Waiter = { lane, claim: { operation, span: spanOf(fiber)?.name }, wake: undefined }
+  const waiter: Waiter = { lane, claim: { operation, span: fiber.currentSpan }, wake: undefined }
   if (lane.holder === undefined) {
     lane.holder = waiter
     return Effect.succeed(waiter)
@@ -151,7 +151,7 @@ const complain = (waiter: Waiter): Effect.Effect<void> =>
         {
           operation: waiter.claim.operation,
           holder: holder?.operation ?? "none",
-          holderSpan: holder?.span ?? "none"
+          holderSpan: holder?.span?._tag === "Span" ? holder.span.name : "none"
         }
       )
     }),

@@ -61,6 +61,7 @@ export class OpenSession implements Gate, Member, Ending {
   readonly #usage: Usage
   #session: Driver.ClientSession
   #standing: Standing | undefined
+  #isEnding = false
   #isBroken = false
   // A find that was given up may have left a cursor on the server whose id nobody knows. It lives as long as its session.
   #mayHoldCursor = false
@@ -109,7 +110,7 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   isOpen(): boolean {
-    return !this.#closing.isBegun
+    return !this.#isEnding
   }
 
   idleAt(now: Idleness.Instant): number {
@@ -198,7 +199,10 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   get close(): Effect.Effect<void> {
-    return this.#closing.run(this)
+    return Effect.suspend(() => {
+      this.#isEnding = true
+      return this.#closing.run(this)
+    })
   }
 
   lastUsed(): Idleness.Instant {
