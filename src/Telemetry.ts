@@ -270,6 +270,7 @@ export const messages = {
   long: "a transaction is open for longer than half of the time that the server gives it by default",
   hookFailed: "a hook of a transaction failed",
   verificationFailed: "it could not be verified whether a transaction was committed",
+  commitUnknown: "a transaction was interrupted, and it is not known whether it was committed",
   abortFailed: "a transaction could not be aborted",
   streamResumed: "a change stream is resumed"
 } as const

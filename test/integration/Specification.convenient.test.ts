@@ -71,7 +71,9 @@ describe("after 120 seconds nothing is tried again", () => {
 
   it.scoped("nor the commit, when its result is unknown", () =>
     Effect.gen(function*() {
-      const { client, server } = yield* connected({ handlers: { commitTransaction: unknown } })
+      const { client, server } = yield* connected({
+        handlers: { commitTransaction: unknown, abortTransaction: { ok: 0, code: 13, errmsg: "not authorized" } }
+      })
       const error = yield* Transaction.run(late).pipe(on({ client }), Effect.flip)
       expect(error).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { code: 64 } })
       expect("labels" in error && error.labels).toEqual([Label.UnknownTransactionCommitResult])

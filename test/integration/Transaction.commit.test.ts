@@ -13,6 +13,9 @@ import { inPlace, toLines, witness } from "../support/transactions.js"
 const begun = ["1 insert start", "1 commitTransaction"]
 const again = "1 commitTransaction w:majority"
 
+/** Tells nothing of the transaction. */
+const refused = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" }
+
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a commit that is answered", () => {
     it.effect("carries its own time limit and write concern, which no operation of the body does", () =>
@@ -106,13 +109,28 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("because its own time limit ran out (MaxTimeMSExpired) is not sent again, but aborted; the body runs again", () =>
+      inPlace(({ failing, insert, stored, wire }) =>
+        Effect.gen(function*() {
+          yield* failing({ failCommands: ["commitTransaction"], errorCode: 50 })
+          yield* Transaction.run(insert(1))
+          expect(yield* stored).toEqual([1])
+          expect(yield* wire).toEqual([
+            ...begun,
+            "1 abortTransaction w:majority",
+            "2 insert start",
+            "2 commitTransaction"
+          ])
+        })
+      ))
+
+    const late = ["1 abortTransaction w:majority", "1 commitTransaction w:majority"]
     const answered = [
-      ["its own time limit ran out (MaxTimeMSExpired)", { errorCode: 50 }],
-      ["its own time limit ran out after it was written", { writeConcernError: { code: 50, errmsg: "late" } }],
-      ["its write concern is unknown (79)", { writeConcernError: { code: 79, errmsg: "unknown" } }],
-      ["its write concern cannot be met (100)", { writeConcernError: { code: 100, errmsg: "too few" } }]
+      ["its own time limit ran out after it was written", { writeConcernError: { code: 50, errmsg: "late" } }, late],
+      ["its write concern is unknown (79)", { writeConcernError: { code: 79, errmsg: "unknown" } }, []],
+      ["its write concern cannot be met (100)", { writeConcernError: { code: 100, errmsg: "too few" } }, []]
     ] as const
-    for (const [why, answer] of answered) {
+    for (const [why, answer, asked] of answered) {
       it.effect(`because ${why} is CommitUnknown at once, for the answer would be the same`, () =>
         inPlace(({ failing, insert, wire }) =>
           Effect.gen(function*() {
@@ -120,7 +138,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             const { hooks, register } = witness()
             const error = yield* Effect.flip(Transaction.run(Effect.zipRight(register, insert(1))))
             expect(error).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { _tag: "MongoError" } })
-            expect(yield* wire).toEqual(begun)
+            expect(yield* wire).toEqual([...begun, ...asked])
             expect(hooks).toEqual([])
           })
         ))
@@ -141,7 +159,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         logged(() =>
           Effect.gen(function*() {
             const { client, open, server } = yield* connected(
-              { handlers: { commitTransaction: "hang" } },
+              { handlers: { commitTransaction: "hang", abortTransaction: refused } },
               { closeTimeout: "200 millis" }
             )
             const session = yield* open({ settleTimeout: "200 millis" })
@@ -166,22 +184,23 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             } else {
               yield* insert
             }
-            expect(toLines(yield* server.commands)).toEqual(begun)
+            expect(toLines(yield* server.commands).slice(0, 3)).toEqual([...begun, "1 abortTransaction w:majority"])
             expect(hooks).toEqual([])
           })
         ))
     }
 
-    it.effect("when the run's time is over is CommitUnknown, long before the server answers", () =>
-      inPlace(({ failing, insert, wire }) =>
+    it.effect("when the run's time is over is aborted for good, though it may still be on its way", () =>
+      inPlace(({ failing, insert, stored, wire }) =>
         Effect.gen(function*() {
-          yield* failing({ failCommands: ["commitTransaction"], blockFor: "1 second" })
+          yield* failing({ failCommands: ["commitTransaction"], blockFor: "2 seconds" })
           const [time, error] = yield* Effect.timed(
             Effect.flip(Transaction.run(insert(1), { timeout: "300 millis" }))
           )
-          expect(error).toMatchObject({ _tag: "CommitUnknown", last: { reason: "TimedOut", code: undefined } })
-          expect(Duration.toMillis(time)).toBeLessThan(900)
-          expect(yield* wire).toEqual(begun)
+          expect(error).toMatchObject({ _tag: "TransactionAborted", last: { reason: "TimedOut", code: undefined } })
+          expect(Duration.toMillis(time)).toBeLessThan(5000)
+          expect(yield* wire).toEqual([...begun, "1 abortTransaction w:majority"])
+          expect(yield* stored).toEqual([])
         })
       ))
 

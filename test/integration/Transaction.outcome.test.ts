@@ -35,7 +35,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const error = yield* Effect.flip(Transaction.run(Effect.zipRight(insert(1), Effect.fail("no"))))
           expect(error).toBe("no")
           // The driver tries twice, and tells nobody that both have failed.
-          expect(yield* wire).toEqual([...once, "1 abortTransaction", "1 abortTransaction"])
+          expect(yield* wire).toEqual([...once, "1 abortTransaction", "1 abortTransaction w:majority"])
           // A transaction that were still open would have the document.
           yield* noDeadlock(Effect.promise(() => items.insertOne({ _id: 1 })))
         })
@@ -81,7 +81,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           let runs = 0
           const first = Effect.zipRight(insert(1), Effect.fail(conflict))
           yield* Transaction.run(Effect.suspend(() => runs++ === 0 ? first : Effect.void))
-          expect(yield* wire).toEqual([...once, "1 abortTransaction", "1 abortTransaction"])
+          expect(yield* wire).toEqual([...once, "1 abortTransaction", "1 abortTransaction w:majority"])
           yield* noDeadlock(Effect.promise(() => items.insertOne({ _id: 1 })))
         })
       ))

@@ -11,6 +11,10 @@ import { inPlace, noDeadlock, type Place, witness } from "../support/transaction
 
 const begun = ["1 insert start", "1 commitTransaction"]
 
+/** No commit is executed, each says that its time ran out, and so does each abort: the server tells nothing. */
+const silent = ({ failing }: Place) =>
+  failing({ failCommands: ["commitTransaction", "abortTransaction"], mode: "alwaysOn", errorCode: 50 })
+
 /** The next commit is not executed, and says that its time ran out: it may have been, for all that the client knows. */
 const expired = ({ failing }: Place) => failing({ failCommands: ["commitTransaction"], errorCode: 50 })
 
@@ -36,17 +40,22 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("that verifyCommit says did not happen is aborted by session and number before the body runs again", () =>
+    it.effect("is aborted by session and number, with majority, and the body runs again; verifyCommit is not asked", () =>
       inPlace((place) =>
         Effect.gen(function*() {
           const { insert, monitor, stored, wire } = place
           yield* expired(place)
-          const { asked, verifyCommit } = answer(false)
+          const { asked, verifyCommit } = answer(true)
           const { hooks, register } = witness()
           yield* Transaction.run(Effect.zipRight(register, insert(1)), { verifyCommit })
-          expect(asked.times).toBe(1)
+          expect(asked.times).toBe(0)
           expect(yield* stored).toEqual([1])
-          expect(yield* wire).toEqual([...begun, "1 abortTransaction", "2 insert start", "2 commitTransaction"])
+          expect(yield* wire).toEqual([
+            ...begun,
+            "1 abortTransaction w:majority",
+            "2 insert start",
+            "2 commitTransaction"
+          ])
           const [abort] = yield* monitor.named("abortTransaction")
           expect(abort?.outcome).toBe("succeeded")
           expect(abort?.command["$db"]).toBe("admin")
@@ -61,39 +70,41 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const { hooks, register } = witness()
           yield* Transaction.run(Effect.zipRight(register, insert(1)), { verifyCommit: Effect.succeed(false) })
           expect(yield* stored).toEqual([1])
-          expect(yield* wire).toEqual([...begun, "1 abortTransaction"])
+          // The abort was refused; a majority has confirmed the commit.
+          expect(yield* wire).toEqual([...begun, "1 abortTransaction w:majority", "1 commitTransaction w:majority"])
           expect(hooks).toEqual(["onCommit"])
         })
       ))
 
     it.effect("that can neither be verified to have happened nor be aborted is CommitUnknown", () =>
-      inPlace(({ failing, insert, wire }) =>
+      inPlace((place) =>
         logged((entries) =>
           Effect.gen(function*() {
-            yield* failing({ failCommands: ["commitTransaction", "abortTransaction"], mode: "alwaysOn", errorCode: 50 })
+            const { insert, wire } = place
+            yield* silent(place)
             const { hooks, register } = witness()
             const run = Transaction.run(Effect.zipRight(register, insert(1)), { verifyCommit: Effect.succeed(false) })
             expect(yield* Effect.flip(run)).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { code: 50 } })
-            expect(yield* wire).toEqual([...begun, "1 abortTransaction"])
+            expect(yield* wire).toEqual([...begun, "1 abortTransaction w:majority"])
             expect(entries.map(({ annotations }) => annotations)).toEqual([{ problem: "TimedOut" }])
             expect(hooks).toEqual([])
           })
         )
       ))
 
-    it.effect("that verifyCommit says did not happen is given up when the schedule has no more attempts", () =>
+    it.effect("that was aborted for good is given up when the schedule has no more attempts", () =>
       inPlace((place) =>
         Effect.gen(function*() {
           const { insert, stored, wire } = place
           yield* expired(place)
           const { hooks, register } = witness()
           const run = Transaction.run(Effect.zipRight(register, insert(1)), {
-            verifyCommit: Effect.succeed(false),
+            verifyCommit: Effect.succeed(true),
             retry: Schedule.stop
           })
           expect(yield* Effect.flip(run)).toMatchObject({ _tag: "TransactionAborted", attempts: 1, last: { code: 50 } })
           expect(yield* stored).toEqual([])
-          expect(yield* wire).toEqual([...begun, "1 abortTransaction"])
+          expect(yield* wire).toEqual([...begun, "1 abortTransaction w:majority"])
           expect(hooks).toEqual(["onRollback"])
         })
       ))
@@ -110,12 +121,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           logged((entries) =>
             Effect.gen(function*() {
               const { insert, wire } = place
-              yield* expired(place)
+              yield* silent(place)
               const { hooks, register } = witness()
               const run = Transaction.run(Effect.zipRight(register, insert(1)), { verifyCommit })
               expect(yield* Effect.flip(run)).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { code: 50 } })
-              expect(yield* wire).toEqual(begun)
+              expect(yield* wire).toEqual([...begun, "1 abortTransaction w:majority"])
               expect(entries.map(({ message }) => message)).toEqual([
+                "a transaction could not be aborted",
                 "it could not be verified whether a transaction was committed"
               ])
               expect(hooks).toEqual([])
@@ -128,7 +140,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           const { insert, items, monitor } = place
-          yield* expired(place)
+          yield* silent(place)
           const kept = yield* Deferred.make<Session.Service>()
           const seen: Array<unknown> = []
           const verifyCommit = Effect.gen(function*() {
@@ -145,7 +157,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Effect.flatMap(Session.Session, (session) => Deferred.succeed(kept, session)),
             insert(1)
           )
-          yield* Transaction.run(body, { verifyCommit })
+          expect(yield* Effect.flip(Transaction.run(body, { verifyCommit }))).toMatchObject({ _tag: "CommitUnknown" })
           expect(seen).toEqual([Option.none(), Option.none(), "SessionBusy"])
           expect(yield* monitor.named("find")).toEqual([])
         }))

@@ -94,11 +94,11 @@ describe("the signals of an operation", () => {
   it("are made when they are asked for: one of its own, and one that is lent", () => {
     const lender = Signal.lender()
     const one = new Signal.Controllers(lender)
-    expect(one.made).toEqual([])
+    expect(one.due(true)).toEqual([])
     expect(one.lent).toBe(one.lent)
     expect(one.signal).toBe(one.signal)
     expect(one.signal).not.toBe(one.lent)
-    expect(one.made.map(({ signal }) => signal)).toEqual([one.signal, one.lent])
+    expect(one.due(true).map(({ signal }) => signal)).toEqual([one.signal, one.lent])
     const next = new Signal.Controllers(lender)
     expect(next.lent).toBe(one.lent)
     expect(next.signal).not.toBe(one.signal)
@@ -107,6 +107,6 @@ describe("the signals of an operation", () => {
   it("are of its own where none is lent", () => {
     const one = new Signal.Controllers(undefined)
     expect(one.lent).toBe(one.signal)
-    expect(one.made).toHaveLength(1)
+    expect(one.due(true)).toHaveLength(1)
   })
 })

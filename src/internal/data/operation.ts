@@ -171,6 +171,7 @@ const inSession = <A>(
     return Either.right((session: Driver.ClientSession, signals: Signalled) => {
       const given = added(request, signals, own)
       given.session = session
+      if (request.kind === "write") given.signal = signals.unsent
       // The transaction's own is in force, whatever the client prefers.
       if (isInTransaction) given.readPreference = "primary"
       return evaluate(given)

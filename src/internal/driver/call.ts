@@ -102,6 +102,8 @@ export const settling = <A, E>(
 export interface Call<A> extends CallOptions {
   /** Lends signals to calls of which the next one begins when this is over. Default: this has one of its own. */
   readonly signals?: Signal.Lender | undefined
+  /** Whether a command of it was sent. Default: it may have been. */
+  readonly isSent?: (() => boolean) | undefined
   readonly evaluate: (controller: Signal.Signalled) => PromiseLike<A>
   readonly done: (exit: Exit.Exit<A, MongoError>) => void
 }
@@ -119,7 +121,7 @@ export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
   )
   return Effect.suspend(() => {
     isAborted = true
-    const cursors = controllers.made.flatMap((controller) => {
+    const cursors = controllers.due(isSent(call)).flatMap((controller) => {
       const cursors = DriverCursor.withSignal(call.client, controller.signal)
       DriverCursor.abort(controller, cursors)
       return cursors
@@ -137,8 +139,11 @@ const start = <A>(evaluate: Call<A>["evaluate"], controller: Signal.Signalled): 
   }
 }
 
-const settle = (options: CallOptions, settled: Promise<void>): Effect.Effect<void> =>
-  Effect.flatMap(
-    within(options.settleTimeout, Effect.promise(() => settled)),
-    (inTime) => inTime ? Effect.void : options.onUnsettled(options)
-  )
+const isSent = <A>(call: Call<A>): boolean => call.isSent === undefined || call.isSent()
+
+// What was never sent cannot be unsettled: the driver looks for a server, and gives up by itself.
+const settle = <A>(call: Call<A>, settled: Promise<void>): Effect.Effect<void> =>
+  Effect.flatMap(within(call.settleTimeout, Effect.promise(() => settled)), (inTime) => {
+    if (inTime) return Effect.void
+    return isSent(call) ? call.onUnsettled(call) : settle(call, settled)
+  })

@@ -8,6 +8,8 @@ export interface Signalled {
   readonly signal: AbortSignal
   /** A signal that is another operation's next: for those that leave no listener at it when they are over. */
   readonly lent: AbortSignal
+  /** One like that, which is fired only as long as nothing was sent: for writes, which can't be called off later. */
+  readonly unsent: AbortSignal
 }
 
 /** Has a signal, and fires it. */
@@ -38,6 +40,7 @@ export class Controllers implements Signalled {
   readonly #signals: Lender | undefined
   #own: Controller | undefined
   #lent: Controller | undefined
+  #isWrite = false
 
   constructor(signals: Lender | undefined) {
     this.#signals = signals
@@ -51,8 +54,14 @@ export class Controllers implements Signalled {
     return this.#signals === undefined ? this.signal : (this.#lent ??= this.#signals.next()).signal
   }
 
-  get made(): ReadonlyArray<Controller> {
-    return [this.#own, this.#lent].filter((controller) => controller !== undefined)
+  get unsent(): AbortSignal {
+    this.#isWrite = true
+    return this.lent
+  }
+
+  /** Those to fire for an operation of which something was sent, or nothing. */
+  due(isSent: boolean): ReadonlyArray<Controller> {
+    return isSent && this.#isWrite ? [] : [this.#own, this.#lent].filter((controller) => controller !== undefined)
   }
 }
 

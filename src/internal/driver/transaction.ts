@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import type * as Driver from "mongodb"
+import { MongoServerError } from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as Command from "./command.js"
@@ -215,9 +216,15 @@ export const nameOf = (session: Driver.ClientSession): Name => ({
   txnNumber: session.serverSession.txnNumber
 })
 
-/** Aborts a transaction that the driver has done with. */
-export const abortByName = (
+/** Ends a transaction that the driver has done with, as a majority of the members knows it. */
+export const endByName = async (
   client: Driver.MongoClient,
+  operation: "commitTransaction" | "abortTransaction",
   name: Name,
   signal: AbortSignal
-): Promise<Driver.Document> => Command.adminCommand(client, { abortTransaction: 1 }, signal, name)
+): Promise<void> => {
+  const command = { [operation]: 1, writeConcern: { w: "majority" } }
+  const reply = await Command.adminCommand(client, command, signal, name)
+  const { writeConcernError } = reply
+  if (writeConcernError !== undefined) throw new MongoServerError(writeConcernError)
+}

@@ -50,6 +50,12 @@ export interface Gate {
     done: (exit: Exit.Exit<A, MongoError>) => void,
     onAborted?: () => void
   ) => Effect.Effect<void>
+  /** Whether a command of the operation that was begun last has been sent. */
+  readonly isSent: () => boolean
+  /** Whether an operation is in flight, in its turn or after somebody has stopped waiting for it. */
+  readonly isInFlight: () => boolean
+  /** Waits until none is. */
+  readonly quiet: Effect.Effect<void>
   /** Refuses every further use: something in the session has not settled. */
   readonly breakUp: Effect.Effect<void>
   readonly isBroken: () => boolean

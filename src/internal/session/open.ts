@@ -61,6 +61,10 @@ export class OpenSession implements Gate, Member, Ending {
   readonly #usage: Usage
   #session: Driver.ClientSession
   #standing: Standing | undefined
+  // What the driver notes as the last use of the server session until a command of the operation is sent.
+  #mark = 0
+  #inFlight = 0
+  #wake: (() => void) | undefined
   #isEnding = false
   #isBroken = false
   // A find that was given up may have left a cursor on the server whose id nobody knows. It lives as long as its session.
@@ -160,16 +164,22 @@ export class OpenSession implements Gate, Member, Ending {
     onAborted?: () => void
   ): Effect.Effect<void> {
     const session = this.#session
-    const before = session.serverSession.lastUse
+    const { serverSession } = session
+    // The driver notes whole milliseconds, so that no command leaves this as it is.
+    const mark = this.#mark = Math.ceil(serverSession.lastUse) - 0.25
+    serverSession.lastUse = mark
+    this.#inFlight++
     return Call.begin({
       operation,
       namespace,
       settleTimeout: this.settleTimeout,
       client: this.client.driver,
       signals: this.#signals,
+      isSent: () => serverSession.lastUse !== mark,
       evaluate: (controller) => DriverTransaction.keepStarting(session, evaluate, controller),
       done: (exit) => {
-        this.#noteUse(before, fiber)
+        this.#noteUse(mark, fiber)
+        if (--this.#inFlight === 0) this.#wake?.()
         done(exit)
       },
       onAborted: () => {
@@ -178,6 +188,21 @@ export class OpenSession implements Gate, Member, Ending {
       },
       onUnsettled: (call) => Effect.zipRight(Log.unsettled(call), this.breakUp)
     })
+  }
+
+  isInFlight(): boolean {
+    return this.#inFlight > 0
+  }
+
+  get quiet(): Effect.Effect<void> {
+    return Effect.async((resume) => {
+      if (this.#inFlight === 0) resume(Effect.void)
+      this.#wake = () => resume(Effect.void)
+    })
+  }
+
+  isSent(): boolean {
+    return this.#session.serverSession.lastUse !== this.#mark
   }
 
   get breakUp(): Effect.Effect<void> {
@@ -248,9 +273,11 @@ export class OpenSession implements Gate, Member, Ending {
 
   // The server has heard of the session when the driver last sent its id, not when the operation was over: an operation
   // may go on without the server, or never have needed it.
-  #noteUse(before: number, fiber: RunningFiber): void {
+  #noteUse(mark: number, fiber: RunningFiber): void {
     const server = this.#session.serverSession
-    if (server.lastUse !== before) {
+    if (server.lastUse === mark) {
+      server.lastUse = Math.ceil(mark)
+    } else {
       this.#usage.heard(Idleness.before(Idleness.nowOf(fiber), this.client.pool.sinceLastUse(server)))
     }
   }

@@ -20,6 +20,7 @@ import {
 import { settling, telling, type Watcher } from "../driver/call.js"
 import { bounded, during } from "../driver/deadline.js"
 import { isUnacknowledgedWrite } from "../driver/errors.js"
+import { within } from "../time/bounded.js"
 import * as Deadline from "../time/deadline.js"
 import { andThen, match, type Restore, type RunningFiber } from "../time/fiber.js"
 import type { Evaluate, Gate, Name } from "./gate.js"
@@ -123,6 +124,22 @@ export const enter = (
     gate.ensureOpen(operation),
     () => Lane.enter(gate.lane, operation, restore, fiber, gate.onBusy)
   )
+}
+
+/**
+ * Gives the session's turn back: at once, or in the background when an operation is still in flight for which nobody waits
+ * any more. One that was sent and does not settle in time breaks the session.
+ */
+export const giveBack = (gate: Gate, held: Lane.Waiter): Effect.Effect<void> => {
+  if (!gate.isInFlight()) {
+    Lane.leave(held)
+    return Effect.void
+  }
+  const settled: Effect.Effect<void> = Effect.flatMap(
+    within(gate.settleTimeout, gate.quiet),
+    (inTime) => inTime ? Effect.void : gate.isSent() ? gate.breakUp : settled
+  )
+  return Effect.asVoid(Effect.forkDaemon(Effect.ensuring(settled, Effect.sync(() => Lane.leave(held)))))
 }
 
 /** Waits until nothing runs where a fiber is. Says whether that can ever be. */

@@ -137,6 +137,10 @@ export const hookFailed = (moment: string, cause: Cause.Cause<unknown>): Effect.
 export const verificationFailed = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Effect.logError(Telemetry.messages.verificationFailed, cause)
 
+/** Logs that it stays unknown whether a transaction was committed, which its caller does not wait to be told. */
+export const commitUnknown = (problem: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logError(Telemetry.messages.commitUnknown), { problem })
+
 /** Logs that a transaction could not be aborted; the server does so by itself, after a minute. */
 export const abortFailed = (problem: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning(Telemetry.messages.abortFailed), { problem })

@@ -7,10 +7,12 @@ import * as DefaultServices from "effect/DefaultServices"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { constVoid } from "effect/Function"
-import { clockOf, type RunningFiber } from "./fiber.js"
+import * as Option from "effect/Option"
+import { clockOf, type Restore, type RunningFiber } from "./fiber.js"
 
 /**
  * Waits for an effect for at most so long, and says whether it came to its end; a further interruption does not cut the
@@ -34,6 +36,27 @@ export const within = <A, R>(
     yield* Effect.forEach(racers, Fiber.interruptFork, { discard: true })
     return inTime
   }))
+
+/** How long what can't be interrupted goes on after an interruption, at most. */
+export const grace = Duration.seconds(5)
+
+/**
+ * Waits where nothing can be interrupted for what a caller has given, for at most so long, and for at most {@link grace}
+ * after an interruption. None when it was not over by then; it is interrupted then.
+ */
+export const patiently = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  time: Duration.Duration,
+  restore: Restore
+): Effect.Effect<Option.Option<Exit.Exit<A, E>>, never, R> =>
+  Effect.flatMap(Effect.forkDaemon(Effect.interruptible(effect)), (running) => {
+    const over = Fiber.await(running)
+    const late = Effect.as(Fiber.interruptFork(running), Option.none<Exit.Exit<A, E>>())
+    return Effect.matchCauseEffect(restore(Effect.timeoutOption(over, time)), {
+      onSuccess: Option.match({ onNone: () => late, onSome: (exit) => Effect.succeedSome(exit) }),
+      onFailure: () => Effect.flatMap(within(grace, over), (inTime) => inTime ? Effect.map(over, Option.some) : late)
+    })
+  })
 
 /**
  * Calls a function after so long, by the clock of a fiber, unless it is told to stop before.

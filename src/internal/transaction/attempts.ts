@@ -29,7 +29,7 @@ import type * as MongoClient from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
 import * as Log from "../telemetry/log.js"
-import { within } from "../time/bounded.js"
+import { grace, within } from "../time/bounded.js"
 import * as Deadline from "../time/deadline.js"
 import { clockOf, match, type Restore, type RunningFiber } from "../time/fiber.js"
 import { Attempt, type Hook, Run } from "./attempt.js"
@@ -197,7 +197,7 @@ class Attempts<A, E, R, VR, OR> {
 
   // The body has come to its end. A defect from here on is a bug in what the plan was given.
   #end(part: Part, exit: Exit.Exit<A, E>): Effect.Effect<Result<A, E>, never, VR | OR> {
-    const isInterrupted = !Cause.isEmpty(this.#fiber.getFiberRef(FiberRef.interruptedCause))
+    const isInterrupted = this.#isInterrupted
     part.of.close()
     const decide = () => {
       const transient = part.of.transient ?? (Exit.isFailure(exit) ? part.of.transientIn(exit.cause) : undefined)
@@ -274,6 +274,8 @@ class Attempts<A, E, R, VR, OR> {
           timeLeft: () => Duration.subtract(this.#plan.options.timeout, this.#elapsed()),
           pause: (failure) => this.#pause(failure),
           verifyCommit: this.#plan.verifyCommit,
+          restore: this.#restore,
+          isInterrupted: () => this.#isInterrupted,
           onRetry: (failure, delay) => this.#tellRetry(part, "commit", failure, delay)
         })
         return Effect.map(committed, (end): Result<A, E> => {
@@ -320,7 +322,7 @@ class Attempts<A, E, R, VR, OR> {
 
   // Aborts what another attempt supersedes, and gives what is left to be done where there is none.
   get #abortSuperseded(): Effect.Effect<Effect.Effect<void>> {
-    return abort(this.#gate, this.#client, this.#run.timeout)
+    return Effect.suspend(() => abort(this.#gate, this.#client, this.#isInterrupted ? grace : this.#run.timeout))
   }
 
   // How long to wait before another attempt; none when schedule or time have run out.
@@ -344,6 +346,10 @@ class Attempts<A, E, R, VR, OR> {
       const told = Log.retried(retry)
       return onRetry === undefined ? told : Effect.zipRight(told, behind(onRetry(retry), part))
     })
+  }
+
+  get #isInterrupted(): boolean {
+    return !Cause.isEmpty(this.#fiber.getFiberRef(FiberRef.interruptedCause))
   }
 
   #elapsed(): Duration.Duration {

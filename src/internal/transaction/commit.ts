@@ -8,16 +8,19 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { Label, MongoError } from "../../MongoError.js"
+import { timedOut } from "../driver/deadline.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import type * as MongoClient from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Log from "../telemetry/log.js"
+import { grace, patiently } from "../time/bounded.js"
 import type { Deadline } from "../time/deadline.js"
+import type { Restore } from "../time/fiber.js"
 import * as Backoff from "./backoff.js"
 import * as Outcome from "./outcome.js"
 import { behind, type Part } from "./part.js"
-import { abortByName, send } from "./send.js"
-import { isCommitAnswered, isCommitUnknown, isTransient } from "./transient.js"
+import { abortByName, abortInBackground, send } from "./send.js"
+import { isCommitAnswered, isCommitUnknown, isTransient, isWritten } from "./transient.js"
 
 /** What becomes of a transaction that was committed. */
 export type Committed =
@@ -37,6 +40,9 @@ export interface Commit<VR, OR> {
   readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
   /** How long to wait before another attempt; none when schedule or time have run out. */
   readonly pause: (failure: MongoError) => Effect.Effect<Option.Option<Duration.Duration>>
+  readonly restore: Restore
+  /** Whether whoever waits for the commit has been interrupted, and is not to wait for much longer. */
+  readonly isInterrupted: () => boolean
   /** Told before a commit is sent again. */
   readonly onRetry: (failure: MongoError, delay: Duration.Duration) => Effect.Effect<void, never, OR>
 }
@@ -49,11 +55,12 @@ export const commit = <VR, OR>(of: Commit<VR, OR>): Effect.Effect<Committed, nev
   })
 
 // Without a deadline, at least the time that any operation has to settle is left to it, however late it is.
-const commitOnce = <VR, OR>({ deadline, gate, timeLeft }: Commit<VR, OR>): Effect.Effect<void, MongoError> =>
+const commitOnce = <VR, OR>({ deadline, gate, restore, timeLeft }: Commit<VR, OR>): Effect.Effect<void, MongoError> =>
   send(
     gate,
     "commitTransaction",
-    deadline === undefined ? { atMost: Duration.max(timeLeft(), gate.settleTimeout) } : { deadline }
+    deadline === undefined ? { atMost: Duration.max(timeLeft(), gate.settleTimeout) } : { deadline },
+    restore
   )
 
 // `lost` is what the commit before has failed with, after which nobody knows whether it happened: that another one is refused
@@ -75,7 +82,7 @@ const failed = <VR, OR>(
       answer: "failed",
       unknown,
       transient: isTransient(error),
-      final: of.gate.isBroken() || isCommitAnswered(error) || isRefused,
+      final: of.gate.isBroken() || isCommitAnswered(error) || isRefused || of.isInterrupted(),
       timeLeft,
       mayRetry: Option.isSome(delay)
     })
@@ -90,7 +97,10 @@ const failed = <VR, OR>(
       case "fail":
         return { _tag: "Refused", error }
       case "commitAgain":
-        yield* of.onRetry(error, wait)
+        yield* Effect.onError(
+          told(of, of.onRetry(error, wait)),
+          () => abortByName(of.gate, of.client, name)
+        )
         yield* Effect.sleep(wait)
         return yield* Effect.matchEffect(commitOnce(of), {
           onSuccess: () => Effect.succeed({ _tag: "Committed" } as const),
@@ -99,19 +109,28 @@ const failed = <VR, OR>(
     }
   })
 
+// The server is asked first. A write concern that can't be met is no question: it was written.
 const verify = <VR, OR>(
   of: Commit<VR, OR>,
   error: MongoError,
   name: DriverTransaction.Name
 ): Effect.Effect<Committed, never, VR> =>
   Effect.gen(function*() {
-    const answer = yield* ask(of)
-    const late = answer === "notCommitted" ? yield* abortByName(of.gate, of.client, name) : "unknown"
+    const { client, gate } = of
+    const said = isWritten(error) ? yield* ask(of) : undefined
+    const asks = said === undefined || said === "notCommitted"
+    // Whoever has set a time limit, or was interrupted, does not wait for much longer.
+    const isHurried = of.isInterrupted() || of.deadline !== undefined
+    const time = isHurried ? Duration.min(grace, gate.settleTimeout) : gate.settleTimeout
+    const late = asks ? yield* abortByName(gate, client, name, time) : "unknown"
+    const answer = said ?? (late === "unknown" ? yield* ask(of) : "silent")
     const delay = late === "aborted" ? yield* of.pause(error) : Option.none()
     switch (Outcome.ofVerified({ answer, late, mayRetry: Option.isSome(delay) })) {
       case "committed":
         return { _tag: "Committed" }
       case "unknown":
+        if (asks) yield* abortInBackground(gate, client, name)
+        if (of.isInterrupted()) yield* Log.commitUnknown(error.reason)
         return { _tag: "Unknown", error }
       case "retry":
       case "giveUp":
@@ -119,18 +138,24 @@ const verify = <VR, OR>(
     }
   })
 
-const ask = <VR, OR>(
-  { part, verifyCommit }: Commit<VR, OR>
-): Effect.Effect<Outcome.VerifiedFacts["answer"], never, VR> =>
-  verifyCommit === undefined
-    ? Effect.succeed("silent")
-    : Effect.flatMap(
-      behind(verifyCommit, part),
-      Exit.match({
-        onFailure: (cause) => Effect.as(Log.verificationFailed(cause), "silent" as const),
-        onSuccess: (isCommitted) => Effect.succeed(isCommitted ? "committed" as const : "notCommitted" as const)
-      })
-    )
+const ask = <VR, OR>(of: Commit<VR, OR>): Effect.Effect<Outcome.VerifiedFacts["answer"], never, VR> => {
+  const { gate, part, restore, verifyCommit } = of
+  if (verifyCommit === undefined) return Effect.succeed("silent")
+  return Effect.flatMap(patiently(behind(verifyCommit, part), gate.settleTimeout, restore), (over) => {
+    const exit = Option.match(over, {
+      onNone: () => Exit.fail(timedOut({ operation: "verifyCommit" })),
+      onSome: Exit.flatten
+    })
+    return Exit.match(exit, {
+      onFailure: (cause) => Effect.as(Log.verificationFailed(cause), "silent" as const),
+      onSuccess: (isCommitted) => Effect.succeed(isCommitted ? "committed" as const : "notCommitted" as const)
+    })
+  })
+}
+
+// What a caller wants to do before a commit is sent again must not hold it up for ever.
+const told = <VR, OR, R>({ gate, restore }: Commit<VR, OR>, effect: Effect.Effect<void, never, R>) =>
+  Effect.flatMap(patiently(effect, gate.settleTimeout, restore), Option.getOrElse(() => Exit.void))
 
 // When the time is over while a commit is sent once more, what is known is what the one before has failed with.
 const overtime = (error: MongoError, lost: MongoError): MongoError => {

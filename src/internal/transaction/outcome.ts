@@ -122,9 +122,12 @@ export const ofCommit = (facts: CommitFacts): CommitDecision => {
 
 /** What is known once it was asked whether a commit of unknown result had happened. */
 export interface VerifiedFacts {
-  /** `silent`: there was nobody to ask, or no answer. */
+  /** What the program says of it; `silent`: there was nobody to ask, or no answer. */
   readonly answer: "committed" | "notCommitted" | "silent"
-  /** What came of aborting the transaction, so that it cannot be committed late. */
+  /**
+   * What the server says of it, asked by aborting the transaction: aborted, so that it cannot be committed any more;
+   * committed, by a majority; or nothing.
+   */
   readonly late: "aborted" | "committed" | "unknown"
   /** Time and schedule allow for another attempt of the whole. */
   readonly mayRetry: boolean
@@ -140,8 +143,12 @@ export type VerifiedDecision = "committed" | "retry" | "giveUp" | "unknown"
 
 /** What becomes of a transaction when it was asked whether its commit had happened. */
 export const ofVerified = (facts: VerifiedFacts): VerifiedDecision => {
-  if (facts.answer === "committed") return "committed"
-  if (facts.answer === "silent" || facts.late === "unknown") return "unknown"
-  if (facts.late === "committed") return "committed"
-  return facts.mayRetry ? "retry" : "giveUp"
+  switch (facts.late) {
+    case "committed":
+      return "committed"
+    case "aborted":
+      return facts.mayRetry ? "retry" : "giveUp"
+    case "unknown":
+      return facts.answer === "committed" ? "committed" : "unknown"
+  }
 }

@@ -3,9 +3,11 @@
  *
  * See the specification "Transactions", sections "commitTransaction" and "abortTransaction".
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Schedule from "effect/Schedule"
 import { Label, MongoError } from "../../MongoError.js"
 import * as Call from "../driver/call.js"
 import { during, late, timedOut } from "../driver/deadline.js"
@@ -14,9 +16,11 @@ import type * as MongoClient from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
-import { after, within } from "../time/bounded.js"
+import { after, grace, within } from "../time/bounded.js"
 import { type Deadline, start } from "../time/deadline.js"
+import type { Restore, RunningFiber } from "../time/fiber.js"
 import type { VerifiedFacts } from "./outcome.js"
+import { isTransient } from "./transient.js"
 
 const commands = { commitTransaction: DriverTransaction.commit, abortTransaction: DriverTransaction.abort }
 
@@ -30,10 +34,18 @@ export type Command = keyof typeof commands
  */
 export type Limit = { readonly deadline: Deadline } | { readonly atMost: Duration.Duration }
 
-/** Sends a command where nothing can be interrupted. Fails without sending anything where the deadline is over already. */
-export const send = (gate: Gate, operation: Command, limit: Limit): Effect.Effect<void, MongoError> =>
+/**
+ * Sends a command where nothing can be interrupted; what is waited for may be ended by an interruption of what is restored,
+ * {@link grace} after it. Fails without sending anything where the deadline is over already.
+ */
+export const send = (
+  gate: Gate,
+  operation: Command,
+  limit: Limit,
+  restore?: Restore
+): Effect.Effect<void, MongoError> =>
   Effect.withFiberRuntime((fiber) => {
-    if ("atMost" in limit) return observed(gate, operation, limit.atMost, commands[operation])
+    if ("atMost" in limit) return observed(gate, operation, limit.atMost, commands[operation], restore)
     const { deadline } = limit
     const left = deadline.left()
     if (left <= 0) return Effect.fail(timedOut({ operation }))
@@ -43,7 +55,8 @@ export const send = (gate: Gate, operation: Command, limit: Limit): Effect.Effec
         gate,
         operation,
         atMost,
-        (session) => during(session, deadline, fiber, () => commands[operation](session))
+        (session) => during(session, deadline, fiber, () => commands[operation](session)),
+        restore
       ),
       (error) => {
         const failure = late(deadline, { operation }, error)
@@ -71,37 +84,65 @@ const observed = (
   gate: Gate,
   operation: Command,
   atMost: Duration.Duration,
-  evaluate: (session: DriverSession) => PromiseLike<void>
+  evaluate: (session: DriverSession) => PromiseLike<void>,
+  restore: Restore | undefined
 ): Effect.Effect<void, MongoError> =>
   Effect.withFiberRuntime((fiber) => {
     const session = gate.session()
-    const settled = (watcher?: Call.Watcher) =>
-      Effect.async<void, MongoError>((resume) => {
-        // Told in a step of the fiber, where what a tracer throws is a defect like any other. The first one counts.
-        const over = (exit: Exit.Exit<void, MongoError>, before: Effect.Effect<void> = Effect.void) =>
-          resume(Effect.zipRight(
-            before,
-            Effect.suspend(() => {
-              watcher?.over(exit)
-              return exit
-            })
-          ))
-        const stop = after(fiber, atMost, () => {
-          const labels = [Label.UnknownTransactionCommitResult]
-          over(Exit.fail(new MongoError({ reason: "TimedOut", operation, labels })), gate.breakUp)
-        })
-        void gate.begin(fiber, { operation }, evaluate, (exit) => {
-          stop()
-          over(exit)
-        })
-      })
+    const sent = Effect.suspend(() => settled(gate, fiber, operation, atMost, evaluate, restore))
     return DriverTransaction.sendsNothing(session)
-      ? settled()
+      ? sent
       : Operations.begin(fiber, gate.observer, { name: operation, database: "admin" }, (observed) => {
         observed.beginsInTransaction(session)
-        return settled(observed)
+        // Told in a step of the fiber, where what a tracer throws is a defect like any other.
+        return Effect.onExit(sent, (exit) => Effect.sync(() => observed.over(exit)))
       })
   })
+
+// The first end counts: the promise's, that of its time, or that of the time after an interruption. In the last case, the turn
+// is given back when the promise has settled.
+const settled = (
+  gate: Gate,
+  fiber: RunningFiber,
+  operation: Command,
+  atMost: Duration.Duration,
+  evaluate: (session: DriverSession) => PromiseLike<void>,
+  restore: Restore | undefined
+): Effect.Effect<void, MongoError> => {
+  let end: Effect.Effect<void, MongoError> | undefined
+  let wake: ((end: Effect.Effect<void, MongoError>) => void) | undefined
+  const over = (first: Effect.Effect<void, MongoError>) => {
+    end ??= first
+    wake?.(end)
+  }
+  const late = Effect.fail(
+    new MongoError({ reason: "TimedOut", operation, labels: [Label.UnknownTransactionCommitResult] })
+  )
+  let stop = () => {}
+  const limit = (): void => {
+    stop = after(fiber, atMost, () => {
+      // What was never sent cannot be unsettled: the driver looks for a server, and gives up by itself.
+      if (gate.isSent()) over(Effect.zipRight(gate.breakUp, late))
+      else limit()
+    })
+  }
+  limit()
+  void gate.begin(fiber, { operation }, evaluate, (exit) => {
+    stop()
+    over(exit)
+  })
+  const wait = Effect.async<void, MongoError>((resume) => {
+    wake = resume
+    if (end !== undefined) resume(end)
+  })
+  return restore === undefined ? wait : Effect.catchAllCause(restore(wait), (cause) =>
+    Cause.isInterruptedOnly(cause)
+      ? Effect.flatMap(within(grace, Effect.exit(wait)), (inTime) => {
+        if (!inTime) stop()
+        return inTime ? wait : late
+      })
+      : Effect.failCause(cause))
+}
 
 type DriverSession = ReturnType<Gate["session"]>
 
@@ -142,30 +183,78 @@ export const abort = (
     )
   })
 
-/** Aborts a transaction whose commit may still be on its way, and tells what the server says of it. */
+/**
+ * What became of a transaction whose end was not answered, asked by aborting it by its number, with majority.
+ *
+ * An abort that is done, or that the server refuses because it knows no such transaction, is for good. One that it refuses
+ * because the transaction is committed says that of one member only: the commit is sent once more, which waits for a
+ * majority. See `docs/transactions.md` for why each answer can be believed.
+ */
 export const abortByName = (
   gate: Gate,
   client: MongoClient.Service,
-  name: DriverTransaction.Name
+  name: DriverTransaction.Name,
+  time = gate.settleTimeout
 ): Effect.Effect<VerifiedFacts["late"]> =>
-  Effect.suspend(() => {
-    let late: VerifiedFacts["late"] = "unknown"
-    const operation = "abortTransaction"
-    const sent = Operations.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
-      observed.beginsInTransaction(gate.session(), name.txnNumber)
-      return Call.call(
-        { operation, settleTimeout: gate.settleTimeout, onUnsettled: Log.unsettled },
-        ({ signal }) => DriverTransaction.abortByName(client.driver, name, signal)
-      )
-    })
-    const told = Effect.matchEffect(sent, {
-      onSuccess: () => Effect.sync(() => void (late = "aborted")),
-      onFailure: (error) => {
-        if (error.reason === "NoSuchTransaction") late = "aborted"
-        else if (error.reason === "TransactionCommitted") late = "committed"
-        else return Log.abortFailed(error.reason)
-        return Effect.void
-      }
-    })
-    return Effect.map(within(gate.settleTimeout, told), () => late)
+  Effect.catchAll(
+    ended(gate, client, name, time),
+    (error) => Effect.as(Log.abortFailed(error.reason), "unknown" as const)
+  )
+
+/** Goes on with {@link abortByName} in the background until it is answered, for as long as the server keeps transactions. */
+export const abortInBackground = (
+  gate: Gate,
+  client: MongoClient.Service,
+  name: DriverTransaction.Name
+): Effect.Effect<void> => {
+  const again = Effect.suspend(() => client.isClosed() ? Effect.void : ended(gate, client, name, gate.settleTimeout))
+  return Effect.retry(again, { schedule: Schedule.spaced(pauseBetween) }).pipe(
+    Effect.delay(pauseBetween),
+    Effect.timeoutOption(lifetime),
+    Effect.ignore,
+    Effect.forkDaemon,
+    Effect.asVoid
+  )
+}
+
+const pauseBetween = Duration.seconds(1)
+
+// The server's `transactionLifetimeLimitSeconds`, by default.
+const lifetime = Duration.minutes(1)
+
+const ended = (
+  gate: Gate,
+  client: MongoClient.Service,
+  name: DriverTransaction.Name,
+  time: Duration.Duration
+): Effect.Effect<"aborted" | "committed", MongoError> =>
+  Effect.catchAll(Effect.as(sendByName(gate, client, "abortTransaction", name, time), "aborted" as const), (error) => {
+    // Without the label, a majority has not confirmed that nobody knows of it.
+    if (error.reason === "NoSuchTransaction" && isTransient(error)) return Effect.succeed("aborted" as const)
+    return error.reason === "TransactionCommitted"
+      ? Effect.as(sendByName(gate, client, "commitTransaction", name, time), "committed" as const)
+      : Effect.fail(error)
   })
+
+const sendByName = (
+  gate: Gate,
+  client: MongoClient.Service,
+  operation: Command,
+  name: DriverTransaction.Name,
+  time: Duration.Duration
+): Effect.Effect<void, MongoError> => {
+  const sent = Operations.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
+    observed.beginsInTransaction(gate.session(), name.txnNumber)
+    return Call.call(
+      { operation, settleTimeout: gate.settleTimeout, onUnsettled: Log.unsettled },
+      ({ signal }) => DriverTransaction.endByName(client.driver, operation, name, signal)
+    )
+  })
+  return Effect.suspend(() => {
+    let exit: Exit.Exit<void, MongoError> = Exit.fail(timedOut({ operation }))
+    return Effect.zipRight(
+      within(time, Effect.map(Effect.exit(sent), (settled) => void (exit = settled))),
+      Effect.suspend(() => exit)
+    )
+  })
+}

@@ -2,7 +2,7 @@
  * Where an effect finds itself when it is to run in a transaction, and what is around it then.
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -24,7 +24,7 @@ import * as DriverTransaction from "../driver/transaction.js"
 import * as MongoClient from "../session/client.js"
 import { type Gate, key } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
-import { enter } from "../session/operation.js"
+import { enter, giveBack } from "../session/operation.js"
 import { placeOf, stepOut } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import * as Spans from "../telemetry/spans.js"
@@ -133,14 +133,15 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
 > =>
   andThen(ensureSupported(session), () => {
     const gate = session[key]
+    const outer = innermostOf(fiber)
     const plan = {
       options: resolve(options, session),
-      timeout: timeoutOf(options, session),
+      timeout: least(timeoutOf(options, session), outer),
       retry,
       verifyCommit: verifyCommit && alone(verifyCommit),
       onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
       isSandbox,
-      outer: innermostOf(fiber)
+      outer
     }
     const contextOf = (part: Part, around: Context.Context<never>) => contextIn(part, session, around)
     // What it needs besides is in the context of its part.
@@ -156,16 +157,14 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
           }
           return Effect.matchCauseEffect(Attempts.run(gate, session.client, body, plan, restore), {
             // Not the body's: those are in its exit.
-            onFailure: (defect) => {
-              Lane.leave(held)
-              return Effect.failCause(defect)
-            },
-            onSuccess: (done) => {
-              Lane.leave(held)
-              hooks = done.hooks
-              Log.ended(fiber, done.outcome)
-              return Exit.map(done.exit, Option.some)
-            }
+            onFailure: (defect) =>
+              andThen(giveBack(gate, held), () => Effect.failCause(defect)),
+            onSuccess: (done) =>
+              andThen(giveBack(gate, held), () => {
+                hooks = done.hooks
+                Log.ended(fiber, done.outcome)
+                return Exit.map(done.exit, Option.some)
+              })
           })
         }))
       const after = (exit: Exit.Exit<A, Effect.Effect.Error<typeof inTurn>>) =>
@@ -206,6 +205,14 @@ export const timeoutOf = (
   { timeout }: TransactionOptions.Decoded,
   { options, [key]: gate }: Session.Service
 ): Duration.Duration | undefined => timeout ?? options.defaultTransactionOptions?.timeout ?? gate.timeout
+
+// A transaction of its own inside of another one keeps to the time that the other one has left.
+const least = (own: Duration.Duration | undefined, outer: Part | undefined): Duration.Duration | undefined => {
+  const left = outer?.deadline?.left()
+  if (left === undefined) return own
+  const time = Duration.millis(Math.max(0, left))
+  return own === undefined ? time : Duration.min(own, time)
+}
 
 /** An effect without its session, and outside of the transaction that it is in. */
 export const alone = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

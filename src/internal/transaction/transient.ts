@@ -69,8 +69,12 @@ const lostOnTheWay: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reas
 export const isCommitAnswered = (error: MongoError): boolean =>
   (error.code !== undefined && answered.has(error.code)) || hasExpired(error.cause)
 
+/** Whether a failed commit was written, though its write concern cannot be met. */
+export const isWritten = ({ code }: MongoError): boolean => code !== undefined && unmet.has(code)
+
 const maxTimeMSExpired = 50
-const answered = new Set([maxTimeMSExpired, 79, 100])
+const unmet = new Set([79, 100])
+const answered = new Set([maxTimeMSExpired, ...unmet])
 
 const hasExpired = (cause: unknown): boolean =>
   typeof cause === "object" && cause !== null && "writeConcernError" in cause &&
