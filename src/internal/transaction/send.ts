@@ -164,7 +164,7 @@ const unknown = (error: MongoError): MongoError => {
 export const abort = (
   gate: Gate,
   client: MongoClient.Service,
-  timeout: Duration.Duration | undefined
+  timeout: () => Duration.Duration | undefined
 ): Effect.Effect<Effect.Effect<void>> =>
   Effect.suspend(() => {
     const session = gate.session()
@@ -173,15 +173,28 @@ export const abort = (
     // However late it is, it has all its time.
     const sent = gate.isBroken() || !session.inTransaction()
       ? Effect.void
-      : Effect.catchAll(sendWithin(gate, "abortTransaction", timeout), (error) => Log.abortFailed(error.reason))
+      : Effect.catchAll(sendWithin(gate, "abortTransaction", timeout()), (error) => Log.abortFailed(error.reason))
     return Effect.map(
       sent,
       () =>
         !gate.isBroken() && (mayBeBegun || wasBegun && session.serverSession.isDirty)
-          ? Effect.asVoid(abortByName(gate, client, DriverTransaction.nameOf(session)))
+          ? abortForGood(gate, client, DriverTransaction.nameOf(session), timeout)
           : Effect.void
     )
   })
+
+const abortForGood = (
+  gate: Gate,
+  client: MongoClient.Service,
+  name: DriverTransaction.Name,
+  timeout: () => Duration.Duration | undefined
+): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    Effect.flatMap(
+      abortByName(gate, client, name, timeout()),
+      (late) => late === "unknown" ? abortInBackground(gate, client, name) : Effect.void
+    )
+  )
 
 /**
  * What became of a transaction whose end was not answered, asked by aborting it by its number, with majority.
