@@ -108,9 +108,10 @@ export interface Options<Client = MongoClient.MongoClient, VR = never, OR = neve
   /** Told before the body, or the commit, is run again. Runs outside of the transaction. */
   readonly onRetry?: ((retry: Telemetry.Retry) => Effect.Effect<void, never, OR>) | undefined
   /**
-   * Asked when it is not known whether the commit happened: `true` if it did; `false` if it did not, and the body may
-   * be run again. Runs outside of the transaction, after the commit was repeated for as long as there was time. When it
-   * fails, that is logged, and the run fails with `CommitUnknown`, as it does without this option.
+   * Asked when the server does not tell whether the commit happened, and when the write concern can't be satisfied:
+   * `true` if it did. Runs outside of the transaction, after the commit was repeated for as long as there was time, and
+   * for `settleTimeout` at most. When it says `false`, fails or takes too long, the run fails with `CommitUnknown`, as it
+   * does without this option; after `false` the body is run again where the transaction can be aborted.
    */
   readonly verifyCommit?: Effect.Effect<boolean, unknown, VR> | undefined
 }
