@@ -17,17 +17,23 @@ import * as Consuming from "./internal/changes/consumer.js"
 import { type Decoded, decoder, type OnInvalid } from "./internal/changes/events.js"
 import * as Watching from "./internal/changes/follow.js"
 import { after as positionAfter, backoff as Backoff, type Position } from "./internal/changes/position.js"
-import { type OperationError, type Target, withoutOwn } from "./internal/data/operation.js"
+import { type Target, withoutOwn } from "./internal/data/operation.js"
 import { clientOf, type MongoClient } from "./internal/session/client.js"
 import type { Inside } from "./internal/transaction/start.js"
 import type { MongoError } from "./MongoError.js"
 import type { ResumeToken } from "./ResumeToken.js"
-import type { DecodeFailed } from "./SessionErrors.js"
+import type { ConsumeError, WatchError } from "./SessionErrors.js"
 
 export type {
   /** How to consume. @since 0.1.0 @category options */
   ConsumeOptions
 } from "./internal/changes/consumer.js"
+export type {
+  /** What consuming fails with by itself. @since 0.1.0 @category errors */
+  ConsumeError,
+  /** What following a change stream can fail with. @since 0.1.0 @category errors */
+  WatchError
+} from "./SessionErrors.js"
 export type {
   /** The type of the documents in events. @since 0.1.0 @category models */
   Decoded,
@@ -57,22 +63,6 @@ export interface ChangeStream<A, E = never, R = never> extends Stream.Stream<Eve
   /** What {@link after} and {@link consume} need. Not for use outside of this library. */
   readonly [TypeId]: Consuming.Source<A, E, R>
 }
-
-/**
- * What following a change stream can fail with.
- *
- * @since 0.1.0
- * @category errors
- */
-export type WatchError = OperationError | DecodeFailed
-
-/**
- * What consuming a change stream can fail with, besides the errors of the stream and of the handler.
- *
- * @since 0.1.0
- * @category errors
- */
-export type ConsumeError = Consuming.ConsumeError
 
 /**
  * How to watch. Give at most one of `resumeAfter`, `startAfter` and `startAtOperationTime`; without any, the stream begins

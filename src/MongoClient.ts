@@ -8,8 +8,10 @@ import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
-import { type Given, operation, type OperationError, place, withoutOwn } from "./internal/data/operation.js"
+import { type Given, operation, place, withoutOwn } from "./internal/data/operation.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
+
+import type { OperationError, WatchError } from "./SessionErrors.js"
 
 export * from "./internal/session/client.js"
 
@@ -102,7 +104,7 @@ export interface WatchOptions<Client = MongoClient> extends ChangeStream.Options
 export const watch = <Client = MongoClient>(
   pipeline?: ReadonlyArray<Driver.Document>,
   { client, ...options }: WatchOptions<Client> = {}
-): ChangeStream.ChangeStream<Driver.Document, ChangeStream.WatchError, Client> =>
+): ChangeStream.ChangeStream<Driver.Document, WatchError, Client> =>
   ChangeStream.watch({ client }, raw, pipeline, options)
 
 // The driver adds an `_id` to what it is given.

@@ -11,19 +11,23 @@ import type * as Driver from "mongodb"
 import { type AnySchema, ofOptional } from "./Codec.js"
 import * as Checkpoints from "./internal/changes/checkpoint.js"
 import * as Relaying from "./internal/changes/relay.js"
-import { operation, type OperationError, place, type Request } from "./internal/data/operation.js"
+import { operation, place, type Request } from "./internal/data/operation.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
-import type { DecodeFailed, ForeignSession, TransactionEnded } from "./SessionErrors.js"
+import type { OperationError, PublishError, RelayError } from "./SessionErrors.js"
 import * as Transaction from "./Transaction.js"
 
 export type {
   /** A message on its way. @since 0.1.0 @category models */
   Delivery,
-  /** What relaying fails with by itself. @since 0.1.0 @category errors */
-  RelayError,
   /** How to relay. @since 0.1.0 @category options */
   RelayOptions
 } from "./internal/changes/relay.js"
+export type {
+  /** What publishing can fail with. @since 0.1.0 @category errors */
+  PublishError,
+  /** What relaying fails with by itself. @since 0.1.0 @category errors */
+  RelayError
+} from "./SessionErrors.js"
 
 /**
  * An outbox. Immutable.
@@ -68,18 +72,10 @@ export interface Outbox<A, R = never, Client = MongoClient> {
   readonly relay: <X, E2, R2>(
     deliver: (delivery: Relaying.Delivery<A>) => Effect.Effect<X, E2, R2>,
     options?: Relaying.RelayOptions
-  ) => Stream.Stream<Relaying.Delivery<A>, E2 | Relaying.RelayError, R | R2 | Client>
+  ) => Stream.Stream<Relaying.Delivery<A>, E2 | RelayError, R | R2 | Client>
   /** How many messages there are that were not delivered yet. */
   readonly pending: Effect.Effect<number, OperationError, Client>
 }
-
-/**
- * What publishing can fail with.
- *
- * @since 0.1.0
- * @category errors
- */
-export type PublishError = DecodeFailed | ForeignSession | TransactionEnded
 
 /**
  * Where an outbox is kept.

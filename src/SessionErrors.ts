@@ -1,5 +1,6 @@
 /**
- * Every error of the library but {@link MongoError}: misuse, expiry and the outcomes of transactions.
+ * Every error of the library but {@link MongoError}: misuse, expiry and the outcomes of transactions; and the unions of
+ * errors, for signatures.
  *
  * Messages are built from the library's own words and from names (operations, options, collections), never from
  * values: no URL, no credential, no document. Each error has a `hint` that says how to put things right; its JSON holds
@@ -7,19 +8,28 @@
  *
  * @since 0.1.0
  */
-import type * as ParseResult from "@effect/schema/ParseResult"
-import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
-import type * as EffectParseResult from "effect/ParseResult"
-import { formatIssue, type Issue, issuesOf } from "./internal/values/issues.js"
-import { render } from "./internal/values/render.js"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { ConsumerReplaced } from "./ChangeStreamErrors.js"
+import type { Issue } from "./internal/values/issues.js"
+import {
+  CryptoUnavailable,
+  type DecodeFailed,
+  ForeignSession,
+  SessionBusy,
+  SessionEnded,
+  type SessionLapsed,
+  SessionMisconfigured,
+  SessionsUnsupported,
+  UnacknowledgedWrite
+} from "./internal/values/sessionErrors.js"
 import type { MongoError } from "./MongoError.js"
-import type {
-  CommitUnknown,
+import {
+  type CommitUnknown,
   IncompatibleJoin,
   InvalidInTransaction,
-  TransactionAborted,
-  TransactionDoomed,
+  type TransactionAborted,
+  type TransactionDoomed,
   TransactionEnded,
   TransactionForbidden,
   TransactionRequired,
@@ -31,233 +41,8 @@ export type {
   Issue
 }
 export * from "./ChangeStreamErrors.js"
+export * from "./internal/values/sessionErrors.js"
 export * from "./TransactionErrors.js"
-
-/**
- * The options of a session or a transaction are invalid or in conflict. Found before any IO.
- *
- * @since 0.1.0
- * @category errors
- */
-export class SessionMisconfigured extends Data.TaggedError("SessionMisconfigured")<{
-  /** All the issues, not only the first. */
-  readonly issues: ReadonlyArray<Issue>
-}> {
-  override get message(): string {
-    return `invalid options: ${this.issues.map(formatIssue).join("; ")}`
-  }
-  get hint(): string {
-    return "Correct every option listed; none of them was applied and nothing was sent."
-  }
-  override toJSON(): object {
-    return render(this, { issues: this.issues })
-  }
-}
-
-/**
- * The runtime has no secure random source, so session ids could be guessed.
- *
- * @since 0.1.0
- * @category errors
- */
-export class CryptoUnavailable extends Data.TaggedError("CryptoUnavailable") {
-  override get message(): string {
-    return "the runtime has no secure random source for session ids"
-  }
-  get hint(): string {
-    return "Run where the Web Crypto API (globalThis.crypto.getRandomValues) is available and not overridden."
-  }
-  override toJSON(): object {
-    return render(this, {})
-  }
-}
-
-/**
- * The deployment has no logical sessions, or does not support an option of this one.
- *
- * @since 0.1.0
- * @category errors
- */
-export class SessionsUnsupported extends Data.TaggedError("SessionsUnsupported")<{
-  /** What is not supported, or too old. */
-  readonly reason: "NoSessionTimeout" | "WireVersion" | "SnapshotReads"
-  /** What the deployment reports, e.g. a wire version. */
-  readonly found?: string | undefined
-  /** The least that is needed. */
-  readonly required?: string | undefined
-}> {
-  override get message(): string {
-    const found = this.found === undefined ? "" : `, found ${this.found}`
-    const required = this.required === undefined ? "" : `, required ${this.required}`
-    return `the deployment does not support this session: ${unsupported[this.reason].what}${found}${required}`
-  }
-  get hint(): string {
-    return unsupported[this.reason].hint
-  }
-  override toJSON(): object {
-    return render(this, { reason: this.reason, found: this.found, required: this.required })
-  }
-}
-
-/**
- * The session was used after its release, or after it broke. Found before any IO.
- *
- * @since 0.1.0
- * @category errors
- */
-export class SessionEnded extends Data.TaggedError("SessionEnded")<{
-  /** What was attempted. */
-  readonly operation: string
-  /** `released`: its scope was closed. `broken`: an operation on it never settled, so its state is unknown. */
-  readonly reason: "released" | "broken"
-}> {
-  override get message(): string {
-    const why = this.reason === "released"
-      ? "has been released"
-      : "is broken: an operation on it did not settle in time"
-    return `${this.operation}: the session ${why}`
-  }
-  get hint(): string {
-    return this.reason === "released"
-      ? "Use the session inside the scope that acquired it, and run streams and forked fibers to their end there."
-      : "Acquire a new session; raise `settleTimeout` if the operation was merely slow."
-  }
-  override toJSON(): object {
-    return render(this, { operation: this.operation, reason: this.reason })
-  }
-}
-
-/**
- * The session was idle for longer than the server keeps sessions, by the client's clock.
- *
- * @since 0.1.0
- * @category errors
- */
-export class SessionLapsed extends Data.TaggedError("SessionLapsed")<{
-  /** What was attempted. */
-  readonly operation: string
-  /** How long the session had been idle. */
-  readonly idle: Duration.Duration
-  /** How long the server keeps an idle session. */
-  readonly timeout: Duration.Duration
-}> {
-  override get message(): string {
-    return `${this.operation}: the session lapsed, idle for ${Duration.format(this.idle)} of ` +
-      `${Duration.format(this.timeout)} allowed`
-  }
-  get hint(): string {
-    return "Leave `keepAlive` on, use the session more often, or set `onLapse: \"renew\"` to go on with a new one."
-  }
-  override toJSON(): object {
-    return render(this, { operation: this.operation, idle: this.idle, timeout: this.timeout })
-  }
-}
-
-/**
- * Another operation is running on the session, and the session was opened with `onBusy: "fail"`.
- *
- * @since 0.1.0
- * @category errors
- */
-export class SessionBusy extends Data.TaggedError("SessionBusy")<{
-  /** What was attempted. */
-  readonly operation: string
-  /** The operation that holds the session. */
-  readonly holder: string
-}> {
-  override get message(): string {
-    return `${this.operation}: the session is busy with ${this.holder}`
-  }
-  get hint(): string {
-    return "Set `onBusy: \"queue\"` to wait for the running operation, or open a session for each fiber."
-  }
-  override toJSON(): object {
-    return render(this, { operation: this.operation, holder: this.holder })
-  }
-}
-
-/**
- * The ambient session belongs to another client than the operation. Found before any IO.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ForeignSession extends Data.TaggedError("ForeignSession")<{
-  /** What was attempted. */
-  readonly operation: string
-}> {
-  override get message(): string {
-    return `${this.operation}: the ambient session belongs to another client`
-  }
-  get hint(): string {
-    return "Open a session of the operation's own client, or step out of the ambient one with `Session.detached`."
-  }
-  override toJSON(): object {
-    return render(this, { operation: this.operation })
-  }
-}
-
-/**
- * An unacknowledged write (write concern `w: 0`) with a session, which MongoDB does not allow.
- *
- * @since 0.1.0
- * @category errors
- */
-export class UnacknowledgedWrite extends Data.TaggedError("UnacknowledgedWrite")<{
-  /** What was attempted. */
-  readonly operation: string
-  /** Where the write concern was set. */
-  readonly source: "operation" | "collection" | "database" | "client" | "transaction" | "session"
-}> {
-  override get message(): string {
-    return `${this.operation}: sessions and transactions do not support unacknowledged write concern (w: 0, set on the ` +
-      `${this.source})`
-  }
-  get hint(): string {
-    return `Remove w: 0 from the write concern of the ${this.source}, or write outside the session with ` +
-      "`Session.detached`."
-  }
-  override toJSON(): object {
-    return render(this, { operation: this.operation, source: this.source })
-  }
-}
-
-/**
- * A document, a reply or a token is not what its schema says.
- *
- * @since 0.1.0
- * @category errors
- */
-export class DecodeFailed extends Data.TaggedError("DecodeFailed")<{
-  /** What was decoded, e.g. `CausalToken`, `shop.users`, `reply of refreshSessions`. */
-  readonly source: string
-  /** The document's `_id` as text. Part of the message only if it is an ObjectId or a UUID, which tell nothing. */
-  readonly documentId?: string | undefined
-  /** Keys from the root to the place; empty for the whole. */
-  readonly path: ReadonlyArray<string>
-  /** What was expected there, without the value that was found. */
-  readonly issue: string
-}> {
-  /** The first issue of a failed decoding with `@effect/schema` or `effect/Schema`. */
-  static fromParseError(
-    source: string,
-    error: ParseResult.ParseError | EffectParseResult.ParseError,
-    documentId?: string
-  ): DecodeFailed {
-    const issue = issuesOf(error)[0] ?? { path: [], message: "does not match the schema" }
-    return new DecodeFailed({ source, documentId, path: issue.path, issue: issue.message })
-  }
-  override get message(): string {
-    const document = this.documentId !== undefined && isOpaqueId(this.documentId) ? `, document ${this.documentId}` : ""
-    return `${this.source}${document}: ${formatIssue({ path: this.path, message: this.issue })}`
-  }
-  get hint(): string {
-    return "Correct the stored data, or widen the schema so that it covers what is stored."
-  }
-  override toJSON(): object {
-    return render(this, { source: this.source, path: this.path, issue: this.issue })
-  }
-}
 
 /**
  * What acquiring a session can fail with.
@@ -308,22 +93,136 @@ export type TransactionError =
   | TransactionUnsupported
   | TransactionEnded
 
-const unsupported = {
-  NoSessionTimeout: {
-    what: "it reports no session timeout",
-    hint: "Connect to a replica set, a sharded cluster or a standalone server that has logical sessions " +
-      "(MongoDB and feature compatibility version 3.6 or later); behind a proxy, let logicalSessionTimeoutMinutes pass."
-  },
-  WireVersion: {
-    what: "its wire version is too old",
-    hint: "Upgrade the server, or use a driver that still supports it."
-  },
-  SnapshotReads: {
-    what: "snapshot reads require MongoDB 5.0 or later, and no standalone server",
-    hint: "Snapshot reads need a replica set or a sharded cluster of MongoDB 5.0 or later; open the session " +
-      "without `snapshot`."
-  }
-} as const
+/**
+ * What one operation on data can fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type OperationError = UseError | ForeignSession | InvalidInTransaction
 
-const isOpaqueId = (id: string): boolean =>
-  /^[0-9a-f]{24}$/i.test(id) || /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)
+/**
+ * What manual control of a transaction can fail with, whatever it does.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ManualError = SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError
+
+/**
+ * What following a change stream can fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type WatchError = OperationError | DecodeFailed
+
+/**
+ * What consuming a change stream can fail with, besides the errors of the stream and of the handler.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ConsumeError = OperationError | TransactionError | DecodeFailed | ConsumerReplaced
+
+/**
+ * What publishing in an outbox can fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type PublishError = DecodeFailed | ForeignSession | TransactionEnded
+
+/**
+ * What relaying the messages of an outbox can fail with, besides the errors of the delivery.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type RelayError = OperationError | DecodeFailed | ConsumerReplaced
+
+/**
+ * The errors that are mistakes in a program, or in where it was deployed. A correct program never meets them, except
+ * where it asked for them: `SessionBusy` with `onBusy: "fail"`, and those of the propagations `mandatory` and `never`.
+ *
+ * The others are what a correct program meets and acts on: `MongoError`, `DecodeFailed`, `SessionLapsed`,
+ * `TransactionAborted`, `CommitUnknown`, `TransactionDoomed` and `ConsumerReplaced`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Misuse =
+  | SessionMisconfigured
+  | CryptoUnavailable
+  | SessionsUnsupported
+  | SessionEnded
+  | SessionBusy
+  | ForeignSession
+  | UnacknowledgedWrite
+  | TransactionRequired
+  | TransactionForbidden
+  | IncompatibleJoin
+  | InvalidInTransaction
+  | TransactionUnsupported
+  | TransactionEnded
+
+/**
+ * Whether an error is a mistake in the program.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const isMisuse = (error: unknown): error is Misuse =>
+  Object.values(misuses).some((misuse) => error instanceof misuse)
+
+/**
+ * Makes mistakes in the program defects, so that they leave the type of an effect's errors. The message of a defect ends
+ * with the error's hint, which loggers do not print otherwise.
+ *
+ * Errors to act on are handled first: an effect that asks for `onBusy: "fail"` catches `SessionBusy` before this. Use it at
+ * the edge of a service. A `SessionEnded` whose `reason` is `broken` becomes a defect, too: its session cannot be used again.
+ *
+ * @example
+ * ```ts
+ * import { Collection, SessionErrors, Transaction } from "effect-mongo-session"
+ *
+ * const Stock = Collection.make("stock")
+ *
+ * // Fails with MongoError, SessionLapsed, TransactionAborted, CommitUnknown or TransactionDoomed.
+ * const take = (item: string) =>
+ *   Stock.updateOne({ item }, { $inc: { left: -1 } }).pipe(Transaction.run(), SessionErrors.orDieOnMisuse)
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const orDieOnMisuse = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, Misuse>, R> =>
+  Effect.mapErrorCause(
+    effect,
+    (cause) =>
+      Cause.flatMap(
+        cause,
+        (error) => isMisuse(error) ? Cause.die(withHint(error)) : Cause.fail(error as Exclude<E, Misuse>)
+      )
+  )
+
+const misuses: { readonly [Tag in Misuse["_tag"]]: new(...fields: never) => Extract<Misuse, { readonly _tag: Tag }> } =
+  {
+    SessionMisconfigured,
+    CryptoUnavailable,
+    SessionsUnsupported,
+    SessionEnded,
+    SessionBusy,
+    ForeignSession,
+    UnacknowledgedWrite,
+    TransactionRequired,
+    TransactionForbidden,
+    IncompatibleJoin,
+    InvalidInTransaction,
+    TransactionUnsupported,
+    TransactionEnded
+  }
+
+// The same error to whoever looks at it; not a copy, for the fields of a copy would be lost on its getters.
+const withHint = (error: Misuse): Misuse =>
+  Object.create(error, { message: { value: `${error.message}. ${error.hint}` } }) as Misuse

@@ -37,6 +37,7 @@ import * as Session from "./Session.js"
 import type { TransactionEnded, TransactionUnsupported } from "./SessionErrors.js"
 import {
   type InvalidInTransaction,
+  type ManualError,
   SessionMisconfigured,
   type TransactionDoomed,
   type TransactionError,
@@ -51,10 +52,6 @@ export type {
   /** The state of a session's transaction. @since 0.1.0 @category models */
   State
 } from "./internal/driver/transaction.js"
-export type {
-  /** What manual control of a transaction can fail with, whatever it does. @since 0.1.0 @category errors */
-  ManualError
-} from "./internal/transaction/manual.js"
 export {
   /**
    * The transaction that an effect runs in: in the requirements of an effect, it must run inside one, which the compiler
@@ -69,6 +66,10 @@ export type {
   /** The transaction that an effect runs in. @since 0.1.0 @category models */
   Service
 } from "./internal/transaction/part.js"
+export type {
+  /** What manual control of a transaction can fail with, whatever it does. @since 0.1.0 @category errors */
+  ManualError
+} from "./SessionErrors.js"
 
 /**
  * What `run` does with regard to a transaction around it.
@@ -427,7 +428,7 @@ export const outside = <A, E, R>(
  */
 export const start = (
   options?: TransactionOptions.TransactionOptions
-): Effect.Effect<void, Manual.ManualError | SessionMisconfigured | TransactionUnsupported, Session.Session> =>
+): Effect.Effect<void, ManualError | SessionMisconfigured | TransactionUnsupported, Session.Session> =>
   Effect.gen(function*() {
     const decoded = yield* TransactionOptions.decode(options)
     const session = yield* Session.Session
@@ -451,7 +452,7 @@ export const start = (
  */
 export const commit: Effect.Effect<
   void,
-  Manual.ManualError | TransactionDoomed | InvalidInTransaction,
+  ManualError | TransactionDoomed | InvalidInTransaction,
   Session.Session
 > = Effect.flatMap(Session.Session, (session) => Manual.commit(session[key]))
 
@@ -467,7 +468,7 @@ export const commit: Effect.Effect<
  * @since 0.1.0
  * @category combinators
  */
-export const abort: Effect.Effect<void, Manual.ManualError, Session.Session> = Effect.flatMap(
+export const abort: Effect.Effect<void, ManualError, Session.Session> = Effect.flatMap(
   Session.Session,
   (session) => Manual.abort(session[key])
 )
@@ -492,7 +493,7 @@ export interface EndOptions extends Pick<TransactionOptions.TransactionOptions, 
  */
 export const commitWith = ({ timeout }: EndOptions): Effect.Effect<
   void,
-  Manual.ManualError | SessionMisconfigured | TransactionDoomed | InvalidInTransaction,
+  ManualError | SessionMisconfigured | TransactionDoomed | InvalidInTransaction,
   Session.Session
 > =>
   Effect.flatMap(
@@ -512,7 +513,7 @@ export const commitWith = ({ timeout }: EndOptions): Effect.Effect<
  */
 export const abortWith = ({ timeout }: EndOptions): Effect.Effect<
   void,
-  Manual.ManualError | SessionMisconfigured | InvalidInTransaction,
+  ManualError | SessionMisconfigured | InvalidInTransaction,
   Session.Session
 > =>
   Effect.flatMap(

@@ -1,6 +1,7 @@
 import type * as Schema from "@effect/schema/Schema"
 import type * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type * as Equal from "effect/Equal"
 import { pipe } from "effect/Function"
@@ -8,10 +9,13 @@ import type * as Option from "effect/Option"
 import type { Timestamp } from "mongodb"
 import { expectTypeOf } from "vitest"
 import * as CausalToken from "../../src/CausalToken.js"
+import type * as ChangeStream from "../../src/ChangeStream.js"
 import * as MongoError from "../../src/MongoError.js"
+import type * as Outbox from "../../src/Outbox.js"
 import * as SessionErrors from "../../src/SessionErrors.js"
 import * as SessionId from "../../src/SessionId.js"
 import * as SessionOptions from "../../src/SessionOptions.js"
+import type * as Transaction from "../../src/Transaction.js"
 import * as TransactionOptions from "../../src/TransactionOptions.js"
 
 declare const token: CausalToken.CausalToken
@@ -178,6 +182,52 @@ expectTypeOf<Tag<SessionErrors.TransactionError>>().toEqualTypeOf<
 // what goes wrong with a session goes wrong with a transaction in it
 expectTypeOf<SessionErrors.AcquireError>().toExtend<SessionErrors.TransactionError>()
 expectTypeOf<SessionErrors.UseError>().toExtend<SessionErrors.TransactionError>()
+
+// Misuse: what a program that handles the rest has left
+
+interface TakesStock {
+  readonly stock: unique symbol
+}
+declare const takesStock: Effect.Effect<
+  number,
+  "sold out" | SessionErrors.TransactionError | SessionErrors.OperationError | SessionErrors.DecodeFailed,
+  TakesStock
+>
+type ActedOn =
+  | "sold out"
+  | MongoError.MongoError
+  | SessionErrors.DecodeFailed
+  | SessionErrors.SessionLapsed
+  | SessionErrors.TransactionAborted
+  | SessionErrors.CommitUnknown
+  | SessionErrors.TransactionDoomed
+
+expectTypeOf(takesStock.pipe(SessionErrors.orDieOnMisuse)).toEqualTypeOf<Effect.Effect<number, ActedOn, TakesStock>>()
+expectTypeOf(SessionErrors.orDieOnMisuse(takesStock)).toEqualTypeOf<Effect.Effect<number, ActedOn, TakesStock>>()
+expectTypeOf<Tag<SessionErrors.Misuse>>().toEqualTypeOf<
+  | "SessionMisconfigured"
+  | "CryptoUnavailable"
+  | "SessionsUnsupported"
+  | "SessionEnded"
+  | "SessionBusy"
+  | "ForeignSession"
+  | "UnacknowledgedWrite"
+  | "TransactionRequired"
+  | "TransactionForbidden"
+  | "IncompatibleJoin"
+  | "InvalidInTransaction"
+  | "TransactionUnsupported"
+  | "TransactionEnded"
+>()
+expectTypeOf(SessionErrors.isMisuse).guards.toEqualTypeOf<SessionErrors.Misuse>()
+expectTypeOf<Tag<SessionErrors.OperationError>>().toEqualTypeOf<
+  Tag<SessionErrors.UseError> | "ForeignSession" | "InvalidInTransaction"
+>()
+expectTypeOf<ChangeStream.WatchError>().toEqualTypeOf<SessionErrors.WatchError>()
+expectTypeOf<ChangeStream.ConsumeError>().toEqualTypeOf<SessionErrors.ConsumeError>()
+expectTypeOf<Outbox.PublishError>().toEqualTypeOf<SessionErrors.PublishError>()
+expectTypeOf<Outbox.RelayError>().toEqualTypeOf<SessionErrors.RelayError>()
+expectTypeOf<Transaction.ManualError>().toEqualTypeOf<SessionErrors.ManualError>()
 
 // Every error of misuse has a hint
 

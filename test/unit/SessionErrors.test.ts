@@ -170,7 +170,7 @@ const errors = cases.map(([error]) => error)
 
 describe("every error", () => {
   it("is among the cases of this file", () => {
-    const classes = Object.entries(Errors).filter(([, value]) => typeof value === "function").map(([name]) => name)
+    const classes = Object.keys(Errors).filter((name) => /^[A-Z]/.test(name))
     expect(new Set(errors.map(({ _tag }) => _tag))).toEqual(new Set([...classes, "MongoError"]))
   })
 
@@ -211,6 +211,65 @@ describe("every error", () => {
         (caught: AnyError) => Effect.succeed<AnyError>(caught)
       )
       expect(caught).toBe(error)
+    }))
+})
+
+describe("misuse", () => {
+  const actedOn = [
+    "CommitUnknown",
+    "ConsumerReplaced",
+    "DecodeFailed",
+    "MongoError",
+    "SessionLapsed",
+    "TransactionAborted",
+    "TransactionDoomed"
+  ]
+
+  it.each(errors)("%s: is a mistake in the program unless a correct one meets it and acts on it", (error) => {
+    expect(Errors.isMisuse(error)).toBe(!actedOn.includes(error._tag))
+  })
+
+  it("is an error of this library, not one that has its tag", () => {
+    expect(Errors.isMisuse({ _tag: "SessionEnded", operation: "find", reason: "released" })).toBe(false)
+    expect([undefined, null, "SessionEnded", new Error("SessionEnded")].some(Errors.isMisuse)).toBe(false)
+  })
+
+  it.effect.each(errors)(
+    "%s: dies when it is misuse, and is failed with as it is otherwise",
+    (error) =>
+      Effect.gen(function*() {
+        const cause = yield* Effect.fail(error).pipe(Errors.orDieOnMisuse, Effect.sandbox, Effect.flip)
+        if (actedOn.includes(error._tag)) return expect(cause).toEqual(Cause.fail(error))
+        const [defect] = Cause.defects(cause)
+        expect(Cause.isFailure(cause)).toBe(false)
+        expect(defect).toBeInstanceOf(error.constructor)
+        expect(defect).toMatchObject({ ...error, _tag: error._tag })
+      })
+  )
+
+  it.effect("dies with its hint, which loggers print", () =>
+    Effect.gen(function*() {
+      const error = new Errors.TransactionEnded({ operation: "find" })
+      const cause = yield* Errors.orDieOnMisuse(Effect.fail(error)).pipe(Effect.sandbox, Effect.flip)
+      expect(Cause.pretty(cause).split("\n")[0]).toBe(`TransactionEnded: ${error.message}. ${error.hint}`)
+      expect(JSON.stringify(cause)).toContain(error.hint)
+      expect(error.message).not.toContain(error.hint)
+    }))
+
+  it.effect("dies also beside another failure, which stays what it is", () =>
+    Effect.gen(function*() {
+      const cause = yield* Effect.failCause(Cause.parallel(
+        Cause.fail(mongoError),
+        Cause.fail(new Errors.SessionEnded({ operation: "find", reason: "released" }))
+      )).pipe(Errors.orDieOnMisuse, Effect.sandbox, Effect.flip)
+      expect([...Cause.failures(cause)]).toEqual([mongoError])
+      expect([...Cause.defects(cause)]).toMatchObject([{ _tag: "SessionEnded" }])
+    }))
+
+  it.effect("leaves a success and the failures of the program alone", () =>
+    Effect.gen(function*() {
+      expect(yield* Errors.orDieOnMisuse(Effect.succeed(1))).toBe(1)
+      expect(yield* Effect.flip(Errors.orDieOnMisuse(Effect.fail(taggedUserError)))).toBe(taggedUserError)
     }))
 })
 

@@ -10,9 +10,9 @@ import { ConsumerReplaced } from "../../ChangeStreamErrors.js"
 import type { MongoError } from "../../MongoError.js"
 import * as ResumeToken from "../../ResumeToken.js"
 import * as SessionCommands from "../../SessionCommands.js"
-import { DecodeFailed } from "../../SessionErrors.js"
+import { DecodeFailed, type OperationError } from "../../SessionErrors.js"
 import { SessionId } from "../../SessionId.js"
-import { operation, type OperationError, type Request, type Target } from "../data/operation.js"
+import { operation, type Request, type Target } from "../data/operation.js"
 import { isResumable, type Position } from "./position.js"
 
 /** Where the checkpoint of a consumer is kept, and as whom it was claimed. */

@@ -13,16 +13,11 @@ import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
 import { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
-import {
-  ConsumerReplaced,
-  type DecodeFailed,
-  SessionMisconfigured,
-  type TransactionError
-} from "../../SessionErrors.js"
+import { type ConsumeError, ConsumerReplaced, SessionMisconfigured } from "../../SessionErrors.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as Transaction from "../../Transaction.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
-import type { OperationError, Target } from "../data/operation.js"
+import type { Target } from "../data/operation.js"
 import type { Service as Client } from "../session/client.js"
 import type { Inside } from "../transaction/start.js"
 import * as Checkpoints from "./checkpoint.js"
@@ -71,9 +66,6 @@ export interface ConsumeTransaction extends TransactionOptions.TransactionOption
   /** See `Transaction.Options`. */
   readonly onRetry?: ((retry: Telemetry.Retry) => Effect.Effect<void>) | undefined
 }
-
-/** What consuming fails with by itself. */
-export type ConsumeError = OperationError | TransactionError | DecodeFailed | ConsumerReplaced
 
 // The client of the stream, whatever its tag: of that the type of a stream says only that it needs it.
 class Held extends Context.Tag("effect-mongo-session/ChangeStream/Client")<Held, Client>() {}

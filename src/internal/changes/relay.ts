@@ -9,8 +9,8 @@ import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { type Codec, raw } from "../../Codec.js"
 import type { MongoError } from "../../MongoError.js"
-import type { ConsumerReplaced, DecodeFailed } from "../../SessionErrors.js"
-import { operation, type OperationError, type Request, type Target } from "../data/operation.js"
+import type { OperationError, RelayError } from "../../SessionErrors.js"
+import { operation, type Request, type Target } from "../data/operation.js"
 import * as Backoff from "../transaction/backoff.js"
 import * as Checkpoints from "./checkpoint.js"
 import { decoder } from "./events.js"
@@ -52,9 +52,6 @@ export interface RelayOptions {
   /** When to resume the change stream. Default: as `ChangeStream` does. */
   readonly resume?: Schedule.Schedule<unknown, MongoError> | undefined
 }
-
-/** What relaying fails with by itself. */
-export type RelayError = OperationError | DecodeFailed | ConsumerReplaced
 
 /** An outbox, as it is stored. */
 export interface Stored<A, R, C> {

@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
-import { ForeignSession, type InvalidInTransaction, type UseError } from "../../SessionErrors.js"
+import { ForeignSession, type OperationError } from "../../SessionErrors.js"
 import * as Call from "../driver/call.js"
 import { bounded, maxTimeMS } from "../driver/deadline.js"
 import type { Signalled } from "../driver/signal.js"
@@ -22,8 +22,7 @@ import * as Deadline from "../time/deadline.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Rules from "./rules.js"
 
-/** What any operation of data access can fail with. */
-export type OperationError = UseError | ForeignSession | InvalidInTransaction
+export type { OperationError }
 
 /** What an operation works on, and the concerns that are set for it. */
 export interface Target<C = MongoClient> extends ClientOption<C> {

@@ -9,14 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { MongoError } from "../../MongoError.js"
-import {
-  InvalidInTransaction,
-  type SessionBusy,
-  type SessionEnded,
-  type SessionLapsed,
-  TransactionDoomed,
-  type TransactionEnded
-} from "../../SessionErrors.js"
+import { InvalidInTransaction, type ManualError, TransactionDoomed } from "../../SessionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import type { Gate } from "../session/gate.js"
@@ -29,9 +22,6 @@ import type { Ended } from "./outcome.js"
 import { asPart, Part, partOf } from "./part.js"
 import { type Command, type Limit, send, sendWithin } from "./send.js"
 import { isCommitUnknown, isTransient } from "./transient.js"
-
-/** What manual control can fail with, whatever it does. */
-export type ManualError = SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError
 
 /** A transaction that a program has started by hand; it lasts until the program ends it, or its session ends. */
 class Manual extends Part implements Standing {

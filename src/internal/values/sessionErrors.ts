@@ -1,0 +1,255 @@
+/**
+ * The classes of the errors that are not a transaction's: misuse of sessions, their expiry, and what does not decode.
+ */
+import type * as ParseResult from "@effect/schema/ParseResult"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import type * as EffectParseResult from "effect/ParseResult"
+import { formatIssue, type Issue, issuesOf } from "./issues.js"
+import { render } from "./render.js"
+
+/**
+ * The options of a session or a transaction are invalid or in conflict. Found before any IO.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionMisconfigured extends Data.TaggedError("SessionMisconfigured")<{
+  /** All the issues, not only the first. */
+  readonly issues: ReadonlyArray<Issue>
+}> {
+  override get message(): string {
+    return `invalid options: ${this.issues.map(formatIssue).join("; ")}`
+  }
+  get hint(): string {
+    return "Correct every option listed; none of them was applied and nothing was sent."
+  }
+  override toJSON(): object {
+    return render(this, { issues: this.issues })
+  }
+}
+
+/**
+ * The runtime has no secure random source, so session ids could be guessed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CryptoUnavailable extends Data.TaggedError("CryptoUnavailable") {
+  override get message(): string {
+    return "the runtime has no secure random source for session ids"
+  }
+  get hint(): string {
+    return "Run where the Web Crypto API (globalThis.crypto.getRandomValues) is available and not overridden."
+  }
+  override toJSON(): object {
+    return render(this, {})
+  }
+}
+
+/**
+ * The deployment has no logical sessions, or does not support an option of this one.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionsUnsupported extends Data.TaggedError("SessionsUnsupported")<{
+  /** What is not supported, or too old. */
+  readonly reason: "NoSessionTimeout" | "WireVersion" | "SnapshotReads"
+  /** What the deployment reports, e.g. a wire version. */
+  readonly found?: string | undefined
+  /** The least that is needed. */
+  readonly required?: string | undefined
+}> {
+  override get message(): string {
+    const found = this.found === undefined ? "" : `, found ${this.found}`
+    const required = this.required === undefined ? "" : `, required ${this.required}`
+    return `the deployment does not support this session: ${unsupported[this.reason].what}${found}${required}`
+  }
+  get hint(): string {
+    return unsupported[this.reason].hint
+  }
+  override toJSON(): object {
+    return render(this, { reason: this.reason, found: this.found, required: this.required })
+  }
+}
+
+/**
+ * The session was used after its release, or after it broke. Found before any IO.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionEnded extends Data.TaggedError("SessionEnded")<{
+  /** What was attempted. */
+  readonly operation: string
+  /** `released`: its scope was closed. `broken`: an operation on it never settled, so its state is unknown. */
+  readonly reason: "released" | "broken"
+}> {
+  override get message(): string {
+    const why = this.reason === "released"
+      ? "has been released"
+      : "is broken: an operation on it did not settle in time"
+    return `${this.operation}: the session ${why}`
+  }
+  get hint(): string {
+    return this.reason === "released"
+      ? "Use the session inside the scope that acquired it, and run streams and forked fibers to their end there."
+      : "Acquire a new session; raise `settleTimeout` if the operation was merely slow."
+  }
+  override toJSON(): object {
+    return render(this, { operation: this.operation, reason: this.reason })
+  }
+}
+
+/**
+ * The session was idle for longer than the server keeps sessions, by the client's clock.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionLapsed extends Data.TaggedError("SessionLapsed")<{
+  /** What was attempted. */
+  readonly operation: string
+  /** How long the session had been idle. */
+  readonly idle: Duration.Duration
+  /** How long the server keeps an idle session. */
+  readonly timeout: Duration.Duration
+}> {
+  override get message(): string {
+    return `${this.operation}: the session lapsed, idle for ${Duration.format(this.idle)} of ` +
+      `${Duration.format(this.timeout)} allowed`
+  }
+  get hint(): string {
+    return "Leave `keepAlive` on, use the session more often, or set `onLapse: \"renew\"` to go on with a new one."
+  }
+  override toJSON(): object {
+    return render(this, { operation: this.operation, idle: this.idle, timeout: this.timeout })
+  }
+}
+
+/**
+ * Another operation is running on the session, and the session was opened with `onBusy: "fail"`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SessionBusy extends Data.TaggedError("SessionBusy")<{
+  /** What was attempted. */
+  readonly operation: string
+  /** The operation that holds the session. */
+  readonly holder: string
+}> {
+  override get message(): string {
+    return `${this.operation}: the session is busy with ${this.holder}`
+  }
+  get hint(): string {
+    return "Set `onBusy: \"queue\"` to wait for the running operation, or open a session for each fiber."
+  }
+  override toJSON(): object {
+    return render(this, { operation: this.operation, holder: this.holder })
+  }
+}
+
+/**
+ * The ambient session belongs to another client than the operation. Found before any IO.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ForeignSession extends Data.TaggedError("ForeignSession")<{
+  /** What was attempted. */
+  readonly operation: string
+}> {
+  override get message(): string {
+    return `${this.operation}: the ambient session belongs to another client`
+  }
+  get hint(): string {
+    return "Open a session of the operation's own client, or step out of the ambient one with `Session.detached`."
+  }
+  override toJSON(): object {
+    return render(this, { operation: this.operation })
+  }
+}
+
+/**
+ * An unacknowledged write (write concern `w: 0`) with a session, which MongoDB does not allow.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UnacknowledgedWrite extends Data.TaggedError("UnacknowledgedWrite")<{
+  /** What was attempted. */
+  readonly operation: string
+  /** Where the write concern was set. */
+  readonly source: "operation" | "collection" | "database" | "client" | "transaction" | "session"
+}> {
+  override get message(): string {
+    return `${this.operation}: sessions and transactions do not support unacknowledged write concern (w: 0, set on the ` +
+      `${this.source})`
+  }
+  get hint(): string {
+    return `Remove w: 0 from the write concern of the ${this.source}, or write outside the session with ` +
+      "`Session.detached`."
+  }
+  override toJSON(): object {
+    return render(this, { operation: this.operation, source: this.source })
+  }
+}
+
+/**
+ * A document, a reply or a token is not what its schema says.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DecodeFailed extends Data.TaggedError("DecodeFailed")<{
+  /** What was decoded, e.g. `CausalToken`, `shop.users`, `reply of refreshSessions`. */
+  readonly source: string
+  /** The document's `_id` as text. Part of the message only if it is an ObjectId or a UUID, which tell nothing. */
+  readonly documentId?: string | undefined
+  /** Keys from the root to the place; empty for the whole. */
+  readonly path: ReadonlyArray<string>
+  /** What was expected there, without the value that was found. */
+  readonly issue: string
+}> {
+  /** The first issue of a failed decoding with `@effect/schema` or `effect/Schema`. */
+  static fromParseError(
+    source: string,
+    error: ParseResult.ParseError | EffectParseResult.ParseError,
+    documentId?: string
+  ): DecodeFailed {
+    const issue = issuesOf(error)[0] ?? { path: [], message: "does not match the schema" }
+    return new DecodeFailed({ source, documentId, path: issue.path, issue: issue.message })
+  }
+  override get message(): string {
+    const document = this.documentId !== undefined && isOpaqueId(this.documentId) ? `, document ${this.documentId}` : ""
+    return `${this.source}${document}: ${formatIssue({ path: this.path, message: this.issue })}`
+  }
+  get hint(): string {
+    return "Correct the stored data, or widen the schema so that it covers what is stored."
+  }
+  override toJSON(): object {
+    return render(this, { source: this.source, path: this.path, issue: this.issue })
+  }
+}
+
+const unsupported = {
+  NoSessionTimeout: {
+    what: "it reports no session timeout",
+    hint: "Connect to a replica set, a sharded cluster or a standalone server that has logical sessions " +
+      "(MongoDB and feature compatibility version 3.6 or later); behind a proxy, let logicalSessionTimeoutMinutes pass."
+  },
+  WireVersion: {
+    what: "its wire version is too old",
+    hint: "Upgrade the server, or use a driver that still supports it."
+  },
+  SnapshotReads: {
+    what: "snapshot reads require MongoDB 5.0 or later, and no standalone server",
+    hint: "Snapshot reads need a replica set or a sharded cluster of MongoDB 5.0 or later; open the session " +
+      "without `snapshot`."
+  }
+} as const
+
+const isOpaqueId = (id: string): boolean =>
+  /^[0-9a-f]{24}$/i.test(id) || /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)
