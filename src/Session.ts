@@ -150,22 +150,31 @@ export const layer = <Client = MongoClient.MongoClient>(
  * @since 0.1.0
  * @category combinators
  */
+// Of four forms that a call does not fit the compiler tells what is wrong with the last only, and of fewer it tells of
+// all, at the call.
 export const scoped: {
+  <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    options?: Options
+  ): Effect.Effect<A, E | AcquireError, MongoClient.MongoClient | Exclude<R, Session>>
+  <A, E, R, Client = MongoClient.MongoClient>(
+    effect: Effect.Effect<A, E, R>,
+    options?: Options<Client>
+  ): Effect.Effect<A, E | AcquireError, MongoClient.AsGiven<Client> | Exclude<R, Session>>
+  (options?: Options): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | AcquireError, MongoClient.MongoClient | Exclude<R, Session>>
   <Client = MongoClient.MongoClient>(
     options?: Options<Client>
   ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | AcquireError, NoInfer<Client> | Exclude<R, Session>>
-  <A, E, R, Client = MongoClient.MongoClient>(
-    effect: Effect.Effect<A, E, R>,
-    options?: Options<Client>
-  ): Effect.Effect<A, E | AcquireError, NoInfer<Client> | Exclude<R, Session>>
+  ) => Effect.Effect<A, E | AcquireError, MongoClient.AsGiven<Client> | Exclude<R, Session>>
 } = dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R, Client = MongoClient.MongoClient>(
     effect: Effect.Effect<A, E, R>,
     options?: Options<Client>
-  ): Effect.Effect<A, E | AcquireError, NoInfer<Client> | Exclude<R, Session>> =>
+  ): Effect.Effect<A, E | AcquireError, Client | Exclude<R, Session>> =>
     // Not by the layer, which is made for more than one.
     Effect.scopedWith((scope) =>
       Effect.flatMap(Scope.extend(make(options), scope), (session) => provide(effect, session))

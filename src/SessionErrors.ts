@@ -72,26 +72,42 @@ export type UseError =
   | MongoError
 
 /**
- * What running a transaction can fail with, besides the errors of its body.
+ * What running a transaction can fail with, besides the errors of its body, by its `propagation`. Default: `required`.
  *
  * @since 0.1.0
  * @category errors
  */
-export type TransactionError =
-  | AcquireError
-  | SessionEnded
-  | SessionLapsed
-  | SessionBusy
-  | ForeignSession
-  | TransactionAborted
-  | CommitUnknown
-  | TransactionDoomed
-  | TransactionRequired
-  | TransactionForbidden
-  | IncompatibleJoin
-  | InvalidInTransaction
-  | TransactionUnsupported
-  | TransactionEnded
+export type TransactionError<Propagation extends keyof RunErrors = "required"> = RunErrors[Propagation]
+
+interface RunErrors {
+  readonly required: RunErrors["requiresNew"] | IncompatibleJoin
+  readonly requiresNew:
+    | AcquireError
+    | SessionEnded
+    | SessionLapsed
+    | SessionBusy
+    | ForeignSession
+    | TransactionAborted
+    | CommitUnknown
+    | TransactionDoomed
+    | TransactionUnsupported
+    | TransactionEnded
+  readonly mandatory:
+    | SessionMisconfigured
+    | ForeignSession
+    | TransactionEnded
+    | TransactionRequired
+    | IncompatibleJoin
+  readonly never: AcquireError | ForeignSession | TransactionEnded | TransactionForbidden
+}
+
+/**
+ * What a sandbox can fail with, besides the errors of its body: it never commits.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type SandboxError = Exclude<TransactionError<"requiresNew">, CommitUnknown>
 
 /**
  * What one operation on data can fail with.

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import * as DriverTransaction from "./internal/driver/transaction.js"
 import type * as MongoClient from "./internal/session/client.js"
+import type { AsGiven } from "./internal/session/client.js"
 import { key } from "./internal/session/gate.js"
 import { stepOut } from "./internal/session/turn.js"
 import { andThen } from "./internal/time/fiber.js"
@@ -38,6 +39,7 @@ import type { TransactionEnded, TransactionUnsupported } from "./SessionErrors.j
 import {
   type InvalidInTransaction,
   type ManualError,
+  type SandboxError,
   SessionMisconfigured,
   type TransactionDoomed,
   type TransactionError,
@@ -94,11 +96,14 @@ export type Propagation = "required" | "requiresNew" | "mandatory" | "never"
  * @since 0.1.0
  * @category options
  */
-export interface Options<Client = MongoClient.MongoClient, VR = never, OR = never>
-  extends TransactionOptions.TransactionOptions, MongoClient.ClientOption<Client>
-{
+export interface Options<
+  Client = MongoClient.MongoClient,
+  VR = never,
+  OR = never,
+  P extends Propagation | undefined = Propagation | undefined
+> extends TransactionOptions.TransactionOptions, MongoClient.ClientOption<Client> {
   /** What to do with regard to a transaction around this one. Default `required`. */
-  readonly propagation?: Propagation | undefined
+  readonly propagation?: P
   /**
    * When to run the body again, and how often. Its input is the failure; the time limit holds in any case. Default
    * {@link backoff}.
@@ -128,12 +133,55 @@ export interface Options<Client = MongoClient.MongoClient, VR = never, OR = neve
  */
 export const backoff: Schedule.Schedule<number> = Backoff.specification
 
-// Overloads without the needs of `verifyCommit` and `onRetry` come first, and the client's is not inferred from where the
-// result goes: in a list of effects, these would be `any`.
-// Options with which an effect is run in a transaction for certain. Where `never` is possible, what it needs of one stays.
-interface InTransaction<Client, VR, OR> extends Options<Client, VR, OR> {
-  readonly propagation?: Exclude<Propagation, "never"> | undefined
+type Chosen<P extends Propagation | undefined> = P extends Propagation ? P : "required"
+
+// What an effect still needs: where it may run without a transaction, what it needs of one stays.
+type Remaining<R, P extends Propagation | undefined> = "never" extends P ? Exclude<R, Session.Session> : Inside<R>
+
+interface Fixed<P extends Propagation> {
+  readonly propagation: P
 }
+
+const runWith = <A, E, R, Client, VR, OR>(
+  effect: Effect.Effect<A, E, R>,
+  given?: Options<Client, VR, OR>
+): Effect.Effect<A, E | TransactionError<Propagation>, Client | VR | OR | Inside<R>> =>
+  // In one step, up to the transaction itself: of those there would be more than the body has.
+  Effect.withFiberRuntime((fiber) => {
+    const decoded = decode(given)
+    if (Either.isLeft(decoded)) return decoded.left
+    const options = given ?? {}
+    const { propagation = "required" } = options
+    const place = whereabouts(fiber, options)
+    if (Either.isLeft(place)) return place.left
+    const { session, within } = place.right
+
+    if (propagation === "mandatory" && within === undefined) {
+      return new TransactionRequired({ operation: "Transaction.run" })
+    }
+    if (propagation === "never") {
+      return within === undefined
+        ? inSession(session, options, (service) => without(effect, service))
+        : new TransactionForbidden({ operation: "Transaction.run" })
+    }
+    // In a sandbox nothing is ever committed, so that what would be a transaction of its own must join, with any options.
+    if (within !== undefined && (propagation !== "requiresNew" || within.part.of.isSandbox)) {
+      return andThen(
+        propagation === "requiresNew" ? Effect.void : Joining.ensureSame(decoded.right, within.part),
+        () => Joining.join((part) => inside(effect, within.session, part), within.part)
+      )
+    }
+    return inSession(within === undefined ? session : Option.none(), options, (service) =>
+      transaction(fiber, {
+        ...planOf(options),
+        effect,
+        session: service,
+        options: decoded.right,
+        isSandbox: false,
+        whenDone: Hooks.run,
+        otherwise: () => runWith(effect, { ...options, propagation })
+      }))
+  })
 
 /**
  * Runs an effect in a transaction of the ambient session, or of a session that is opened for it: everything that the
@@ -148,93 +196,41 @@ interface InTransaction<Client, VR, OR> extends Options<Client, VR, OR> {
  * transaction is over. A fiber that is still running after the body has ended finds the transaction closed
  * (`TransactionEnded`).
  *
- * Fails, besides, with `SessionMisconfigured`, `ForeignSession`, `TransactionUnsupported`, `TransactionRequired`,
- * `TransactionForbidden` and `IncompatibleJoin` before anything is sent; with all that opening and using a session can
- * fail with; with `TransactionAborted` when attempts or time ran out; with `TransactionDoomed` when the body succeeded
- * although an operation in it had failed; with `CommitUnknown` when it is not known whether the commit happened; and
- * with `MongoError` when the commit was refused.
+ * Fails, besides, with `SessionMisconfigured`, `ForeignSession` and `TransactionEnded` before anything is sent. Where it
+ * starts a transaction, it fails with `TransactionUnsupported`; with all that opening and using a session can fail with;
+ * with `TransactionAborted` when attempts or time ran out; with `TransactionDoomed` when the body succeeded although an
+ * operation in it had failed; with `CommitUnknown` when it is not known whether the commit happened; and with
+ * `MongoError` when the commit was refused. `IncompatibleJoin`, `TransactionRequired` and `TransactionForbidden` are
+ * those of the {@link Propagation} that gives them; the type has what the given one can give.
  *
  * See the specifications "Transactions" and "Convenient API for Transactions".
  *
  * @since 0.1.0
  * @category combinators
  */
+// Of four forms that a call does not fit the compiler tells what is wrong with the last only, and of fewer it tells of
+// all, at the call: hence the order, and the forms for two propagations that the last one has, too.
 export const run: {
-  <Client = MongoClient.MongoClient>(
-    options?: InTransaction<Client, never, never>
-  ): <A, E, R>(
-    effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | TransactionError, NoInfer<Client> | Inside<R>>
+  <A, E, R, Client = MongoClient.MongoClient, VR = never, OR = never, P extends Propagation | undefined = "required">(
+    effect: Effect.Effect<A, E, R>,
+    options?: Options<Client, VR, OR, P>
+  ): Effect.Effect<A, E | TransactionError<Chosen<P>>, AsGiven<Client | VR | OR> | Remaining<R, P>>
   <Client = MongoClient.MongoClient, VR = never, OR = never>(
-    options: InTransaction<Client, VR, OR>
+    options: Options<Client, VR, OR> & Fixed<"never">
   ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Inside<R>>
-  <Client = MongoClient.MongoClient>(options: Options<Client>): <A, E, R>(
+  ) => Effect.Effect<A, E | TransactionError<"never">, AsGiven<Client | VR | OR> | Exclude<R, Session.Session>>
+  <Client = MongoClient.MongoClient, VR = never, OR = never>(
+    options: Options<Client, VR, OR> & Fixed<"mandatory">
+  ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | TransactionError, NoInfer<Client> | Exclude<R, Session.Session>>
-  <Client = MongoClient.MongoClient, VR = never, OR = never>(options: Options<Client, VR, OR>): <A, E, R>(
+  ) => Effect.Effect<A, E | TransactionError<"mandatory">, AsGiven<Client | VR | OR> | Inside<R>>
+  <Client = MongoClient.MongoClient, VR = never, OR = never, P extends Propagation | undefined = "required">(
+    options?: Options<Client, VR, OR, P>
+  ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Exclude<R, Session.Session>>
-  <A, E, R, Client = MongoClient.MongoClient>(
-    effect: Effect.Effect<A, E, R>,
-    options?: InTransaction<Client, never, never>
-  ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | Inside<R>>
-  <A, E, R, Client = MongoClient.MongoClient, VR = never, OR = never>(
-    effect: Effect.Effect<A, E, R>,
-    options: InTransaction<Client, VR, OR>
-  ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Inside<R>>
-  <A, E, R, Client = MongoClient.MongoClient>(
-    effect: Effect.Effect<A, E, R>,
-    options: Options<Client>
-  ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | Exclude<R, Session.Session>>
-  <A, E, R, Client = MongoClient.MongoClient, VR = never, OR = never>(
-    effect: Effect.Effect<A, E, R>,
-    options: Options<Client, VR, OR>
-  ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Exclude<R, Session.Session>>
-} = dual(
-  (args) => Effect.isEffect(args[0]),
-  <A, E, R, Client, VR, OR>(
-    effect: Effect.Effect<A, E, R>,
-    given?: Options<Client, VR, OR>
-  ): Effect.Effect<A, E | TransactionError, NoInfer<Client> | VR | OR | Inside<R>> =>
-    // In one step, up to the transaction itself: of those there would be more than the body has.
-    Effect.withFiberRuntime((fiber) => {
-      const decoded = decode(given)
-      if (Either.isLeft(decoded)) return decoded.left
-      const options = given ?? {}
-      const { propagation = "required" } = options
-      const place = whereabouts(fiber, options)
-      if (Either.isLeft(place)) return place.left
-      const { session, within } = place.right
-
-      if (propagation === "mandatory" && within === undefined) {
-        return new TransactionRequired({ operation: "Transaction.run" })
-      }
-      if (propagation === "never") {
-        return within === undefined
-          ? inSession(session, options, (service) => without(effect, service))
-          : new TransactionForbidden({ operation: "Transaction.run" })
-      }
-      // In a sandbox nothing is ever committed, so that what would be a transaction of its own must join.
-      if (within !== undefined && (propagation !== "requiresNew" || within.part.of.isSandbox)) {
-        return andThen(
-          Joining.ensureSame(decoded.right, within.part),
-          () => Joining.join((part) => inside(effect, within.session, part), within.part)
-        )
-      }
-      return inSession(within === undefined ? session : Option.none(), options, (service) =>
-        transaction(fiber, {
-          ...planOf(options),
-          effect,
-          session: service,
-          options: decoded.right,
-          isSandbox: false,
-          whenDone: Hooks.run,
-          otherwise: () => run<A, E, R, Client, VR, OR>(effect, { ...options, propagation })
-        }))
-    })
-)
+  ) => Effect.Effect<A, E | TransactionError<Chosen<P>>, AsGiven<Client | VR | OR> | Remaining<R, P>>
+} = dual((args) => Effect.isEffect(args[0]), runWith)
 
 /**
  * What a sandbox has made of an effect.
@@ -254,6 +250,46 @@ export interface Sandboxed<A> {
   }>
 }
 
+const sandboxWith = <A, E, R, Client, OR>(
+  effect: Effect.Effect<A, E, R>,
+  options: SandboxOptions<Client, OR> = {}
+): Effect.Effect<Sandboxed<A>, E | TransactionError<"requiresNew">, Client | OR | Inside<R>> =>
+  Effect.withFiberRuntime((fiber) => {
+    const decoded = decode(options)
+    if (Either.isLeft(decoded)) return decoded.left
+    const place = whereabouts(fiber, options)
+    if (Either.isLeft(place)) return place.left
+    const { session, within } = place.right
+    let hooks: Sandboxed<A>["hooks"] = []
+    const told = (due: ReadonlyArray<Attempt.Hook>) =>
+      Effect.sync(() => {
+        hooks = due.map((hook) => ({
+          moment: hook.moment === "onCommit" ? hook.moment : "onRollback",
+          effect: Hooks.reported(hook)
+        }))
+      })
+    const again = () =>
+      Effect.map(sandboxWith(effect, options), (done) => {
+        hooks = done.hooks
+        return done.value
+      })
+    const sandboxed = inSession(
+      within === undefined ? session : Option.none(),
+      options,
+      (service) =>
+        transaction(fiber, {
+          ...planOf<never, OR>(options),
+          effect,
+          session: service,
+          options: decoded.right,
+          isSandbox: true,
+          whenDone: told,
+          otherwise: again
+        })
+    )
+    return Effect.map(sandboxed, (value) => ({ value, hooks }))
+  })
+
 /**
  * Runs an effect in a transaction that is always rolled back: for tests that leave nothing behind. All is real but the
  * commit: operations, retries, `beforeCommit`. Nothing of it is seen outside, and nothing outside sees it.
@@ -266,58 +302,27 @@ export interface Sandboxed<A> {
  * @since 0.1.0
  * @category testing
  */
+// In four forms for the sake of what the compiler tells, as `run` is.
 export const sandbox: {
+  <A, E, R, OR = never>(
+    effect: Effect.Effect<A, E, R>,
+    options?: SandboxOptions<MongoClient.MongoClient, OR>
+  ): Effect.Effect<Sandboxed<A>, E | SandboxError, MongoClient.MongoClient | AsGiven<OR> | Inside<R>>
+  <A, E, R, Client = MongoClient.MongoClient, OR = never>(
+    effect: Effect.Effect<A, E, R>,
+    options?: SandboxOptions<Client, OR>
+  ): Effect.Effect<Sandboxed<A>, E | SandboxError, AsGiven<Client | OR> | Inside<R>>
+  <OR = never>(
+    options?: SandboxOptions<MongoClient.MongoClient, OR>
+  ): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<Sandboxed<A>, E | SandboxError, MongoClient.MongoClient | AsGiven<OR> | Inside<R>>
   <Client = MongoClient.MongoClient, OR = never>(
     options?: SandboxOptions<Client, OR>
   ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<Sandboxed<A>, E | TransactionError, NoInfer<Client> | OR | Inside<R>>
-  <A, E, R, Client = MongoClient.MongoClient, OR = never>(
-    effect: Effect.Effect<A, E, R>,
-    options?: SandboxOptions<Client, OR>
-  ): Effect.Effect<Sandboxed<A>, E | TransactionError, NoInfer<Client> | OR | Inside<R>>
-} = dual(
-  (args) => Effect.isEffect(args[0]),
-  <A, E, R, Client, OR>(
-    effect: Effect.Effect<A, E, R>,
-    options: SandboxOptions<Client, OR> = {}
-  ): Effect.Effect<Sandboxed<A>, E | TransactionError, NoInfer<Client> | OR | Inside<R>> =>
-    Effect.withFiberRuntime((fiber) => {
-      const decoded = decode(options)
-      if (Either.isLeft(decoded)) return decoded.left
-      const place = whereabouts(fiber, options)
-      if (Either.isLeft(place)) return place.left
-      const { session, within } = place.right
-      let hooks: Sandboxed<A>["hooks"] = []
-      const told = (due: ReadonlyArray<Attempt.Hook>) =>
-        Effect.sync(() => {
-          hooks = due.map((hook) => ({
-            moment: hook.moment === "onCommit" ? hook.moment : "onRollback",
-            effect: Hooks.reported(hook)
-          }))
-        })
-      const again = () =>
-        Effect.map(sandbox<A, E, R, Client, OR>(effect, options), (done) => {
-          hooks = done.hooks
-          return done.value
-        })
-      const sandboxed = inSession(
-        within === undefined ? session : Option.none(),
-        options,
-        (service) =>
-          transaction(fiber, {
-            ...planOf<never, OR>(options),
-            effect,
-            session: service,
-            options: decoded.right,
-            isSandbox: true,
-            whenDone: told,
-            otherwise: again
-          })
-      )
-      return Effect.map(sandboxed, (value) => ({ value, hooks }))
-    })
-)
+  ) => Effect.Effect<Sandboxed<A>, E | SandboxError, AsGiven<Client | OR> | Inside<R>>
+} = dual((args) => Effect.isEffect(args[0]), sandboxWith)
 
 /**
  * How to run a sandbox.

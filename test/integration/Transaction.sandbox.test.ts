@@ -176,6 +176,17 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("lets a transaction of its own join with options of its own", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          const own = { propagation: "requiresNew", maxCommitTime: "1 second", writeConcern: "majority" } as const
+          const { value } = yield* Transaction.sandbox(
+            Effect.zipRight(Transaction.run(place.insert(1), own), place.count)
+          )
+          expect(value).toBe(1)
+        })
+      ))
+
     it.effect("uses the ambient session, which is as good as new afterwards", () =>
       inPlace((place) =>
         Session.scoped(Effect.gen(function*() {

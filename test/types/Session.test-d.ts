@@ -73,6 +73,22 @@ expectTypeOf(pipe(work, Session.scoped(further))).toEqualTypeOf<
   Effect.Effect<number, "broken" | AcquireError, Settings | Analytics>
 >()
 
+void Session.scoped({
+  snapshot: true,
+  // @ts-expect-error a value that the option does not have
+  onBusy: "wait"
+})
+void Session.scoped({
+  client: Analytics,
+  // @ts-expect-error an unknown option
+  causal: true
+})
+void Session.scoped(work, {
+  client: Analytics,
+  // @ts-expect-error a value that the option does not have
+  onBusy: "wait"
+})
+
 // provide: no error is added, and no client needed
 
 expectTypeOf(Session.provide(work, session)).toEqualTypeOf<Effect.Effect<number, "broken", Settings>>()

@@ -56,6 +56,44 @@ void Transaction.run(work, { readConcern: "linearizable" })
 // @ts-expect-error an option that sessions do not have
 void Transaction.run(work, { session: { causal: true } })
 
+// The compiler tells of a mistake where it is, also in the form for pipes and beside options that are right.
+
+void Transaction.run({
+  // @ts-expect-error a value that the option does not have
+  propagation: "requires_new"
+})
+void Transaction.run({
+  timeout: "1 second",
+  // @ts-expect-error a value that the option does not have
+  propagation: "requires_new"
+})
+void Transaction.run({
+  timeout: "1 second",
+  propagation: "never",
+  // @ts-expect-error an unknown option
+  retries: 3
+})
+void Transaction.run(work, {
+  timeout: "1 second",
+  // @ts-expect-error a value that the option does not have
+  propagation: "requires_new"
+})
+void Transaction.run(work, {
+  propagation: "mandatory",
+  // @ts-expect-error an unknown option
+  retries: 3
+})
+void Transaction.sandbox({
+  timeout: "1 second",
+  // @ts-expect-error a level that transactions do not have
+  readConcern: "linearizable"
+})
+void Transaction.sandbox(work, {
+  timeout: "1 second",
+  // @ts-expect-error a level that transactions do not have
+  readConcern: "linearizable"
+})
+
 // retry: any schedule that takes the failure, whatever it tells
 
 expectTypeOf(Transaction.backoff).toEqualTypeOf<Schedule.Schedule<number>>()

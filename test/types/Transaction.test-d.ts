@@ -8,6 +8,7 @@ import type { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import type {
   InvalidInTransaction,
+  SandboxError,
   SessionBusy,
   SessionEnded,
   SessionLapsed,
@@ -46,7 +47,7 @@ declare const free: Effect.Effect<number, "broken", Settings>
 declare const verify: Effect.Effect<boolean, "unsure", Ledger>
 declare const tell: (retry: Retry) => Effect.Effect<void, never, Audit>
 
-type Ran<R> = Effect.Effect<number, "broken" | TransactionError, R>
+type Ran<R, P extends Transaction.Propagation = "required"> = Effect.Effect<number, "broken" | TransactionError<P>, R>
 
 // run: takes session and transaction out of R, and puts the client in
 
@@ -59,45 +60,69 @@ expectTypeOf(Transaction.run(Effect.succeed("a" as const))).toEqualTypeOf<
 expectTypeOf(Transaction.run(work, { client: Analytics })).toEqualTypeOf<Ran<Settings | Analytics>>()
 expectTypeOf(Transaction.run(Transaction.run(work))).toEqualTypeOf<Ran<Settings | MongoClient.MongoClient>>()
 
+type Client = MongoClient.MongoClient
+expectTypeOf(Transaction.run(work, { propagation: "required" })).toEqualTypeOf<Ran<Settings | Client>>()
+expectTypeOf(Transaction.run(work, { propagation: "requiresNew" })).toEqualTypeOf<
+  Ran<Settings | Client, "requiresNew">
+>()
+expectTypeOf(Transaction.run(work, { propagation: "mandatory" })).toEqualTypeOf<Ran<Settings | Client, "mandatory">>()
+expectTypeOf(pipe(work, Transaction.run({ propagation: "required" }))).toEqualTypeOf<Ran<Settings | Client>>()
+expectTypeOf(pipe(work, Transaction.run({ propagation: "requiresNew" }))).toEqualTypeOf<
+  Ran<Settings | Client, "requiresNew">
+>()
+expectTypeOf(pipe(work, Transaction.run({ propagation: "mandatory" }))).toEqualTypeOf<
+  Ran<Settings | Client, "mandatory">
+>()
 for (const propagation of ["required", "requiresNew", "mandatory"] as const) {
-  expectTypeOf(Transaction.run(work, { propagation })).toEqualTypeOf<Ran<Settings | MongoClient.MongoClient>>()
-  expectTypeOf(pipe(work, Transaction.run({ propagation }))).toEqualTypeOf<Ran<Settings | MongoClient.MongoClient>>()
+  type Any = "required" | "requiresNew" | "mandatory"
+  expectTypeOf(Transaction.run(work, { propagation })).toEqualTypeOf<Ran<Settings | Client, Any>>()
+  expectTypeOf(pipe(work, Transaction.run({ propagation }))).toEqualTypeOf<Ran<Settings | Client, Any>>()
 }
 
 // never: runs without a transaction, so that what needs one still needs one
 
 expectTypeOf(Transaction.run(work, { propagation: "never" })).toEqualTypeOf<
-  Ran<Settings | MongoClient.MongoClient | Transaction.Transaction>
+  Ran<Settings | Client | Transaction.Transaction, "never">
 >()
 expectTypeOf(pipe(work, Transaction.run({ propagation: "never" }))).toEqualTypeOf<
-  Ran<Settings | MongoClient.MongoClient | Transaction.Transaction>
+  Ran<Settings | Client | Transaction.Transaction, "never">
 >()
-expectTypeOf(Transaction.run(inSession, { propagation: "never" })).toEqualTypeOf<
-  Ran<Settings | MongoClient.MongoClient>
->()
+expectTypeOf(Transaction.run(inSession, { propagation: "never" })).toEqualTypeOf<Ran<Settings | Client, "never">>()
 expectTypeOf(Transaction.run(work, { propagation: "never", client: Analytics })).toEqualTypeOf<
-  Ran<Settings | Analytics | Transaction.Transaction>
+  Ran<Settings | Analytics | Transaction.Transaction, "never">
 >()
 
 // Whatever else is set.
 expectTypeOf(Transaction.run(work, { propagation: "never", verifyCommit: verify, onRetry: tell })).toEqualTypeOf<
-  Ran<Settings | Ledger | Audit | MongoClient.MongoClient | Transaction.Transaction>
+  Ran<Settings | Ledger | Audit | Client | Transaction.Transaction, "never">
+>()
+expectTypeOf(pipe(work, Transaction.run({ propagation: "never", verifyCommit: verify, client: Analytics })))
+  .toEqualTypeOf<Ran<Settings | Ledger | Analytics | Transaction.Transaction, "never">>()
+expectTypeOf(pipe(work, Transaction.run({ propagation: "mandatory", onRetry: tell }))).toEqualTypeOf<
+  Ran<Settings | Audit | Client, "mandatory">
 >()
 
 // A value that may be "never" does not promise a transaction either.
 declare const propagation: Transaction.Propagation
 declare const options: Transaction.Options
-expectTypeOf(Transaction.run(work, { propagation })).toEqualTypeOf<
-  Ran<Settings | MongoClient.MongoClient | Transaction.Transaction>
+type Unsure = Ran<Settings | Client | Transaction.Transaction, Transaction.Propagation>
+expectTypeOf(Transaction.run(work, { propagation })).toEqualTypeOf<Unsure>()
+expectTypeOf(pipe(work, Transaction.run({ propagation }))).toEqualTypeOf<Unsure>()
+expectTypeOf(Transaction.run(work, options)).toEqualTypeOf<Unsure>()
+expectTypeOf(pipe(work, Transaction.run(options))).toEqualTypeOf<Unsure>()
+expectTypeOf(Transaction.run(inSession, options)).toEqualTypeOf<
+  Ran<Settings | Client, Transaction.Propagation>
 >()
-expectTypeOf(pipe(work, Transaction.run({ propagation }))).toEqualTypeOf<
-  Ran<Settings | MongoClient.MongoClient | Transaction.Transaction>
->()
-expectTypeOf(Transaction.run(work, options)).toEqualTypeOf<
-  Ran<Settings | MongoClient.MongoClient | Transaction.Transaction>
->()
-expectTypeOf(Transaction.run(inSession, options)).toEqualTypeOf<Ran<Settings | MongoClient.MongoClient>>()
 expectTypeOf<Transaction.Propagation>().toEqualTypeOf<"required" | "requiresNew" | "mandatory" | "never">()
+
+// In a list of effects of any type, and through a function, it needs no more than that.
+const listed: ReadonlyArray<Effect.Effect<unknown, unknown, Settings | Client>> = [
+  Transaction.run(work),
+  pipe(work, Transaction.run())
+]
+void listed
+const around = <A, E, R>(effect: Effect.Effect<A, E, R>) => Transaction.run(effect)
+expectTypeOf(around(work)).toEqualTypeOf<Ran<Settings | Client>>()
 
 // data last
 
@@ -228,7 +253,7 @@ void Transaction.outside(work)
 
 // sandbox
 
-type Sandboxed<R> = Effect.Effect<Transaction.Sandboxed<number>, "broken" | TransactionError, R>
+type Sandboxed<R> = Effect.Effect<Transaction.Sandboxed<number>, "broken" | SandboxError, R>
 
 expectTypeOf(Transaction.sandbox(work)).toEqualTypeOf<Sandboxed<Settings | MongoClient.MongoClient>>()
 expectTypeOf(Transaction.sandbox(work, { client: Analytics, onRetry: tell })).toEqualTypeOf<

@@ -165,20 +165,26 @@ expectTypeOf<Tag<SessionErrors.AcquireError>>().toEqualTypeOf<
 expectTypeOf<Tag<SessionErrors.UseError>>().toEqualTypeOf<
   "SessionEnded" | "SessionLapsed" | "SessionBusy" | "UnacknowledgedWrite" | "TransactionEnded" | "MongoError"
 >()
-expectTypeOf<Tag<SessionErrors.TransactionError>>().toEqualTypeOf<
+// what can't happen is not in the type
+type Place = "SessionMisconfigured" | "ForeignSession" | "TransactionEnded"
+type Own =
   | Tag<SessionErrors.AcquireError>
-  | Tag<SessionErrors.UseError>
-  | "ForeignSession"
+  | "SessionEnded"
+  | "SessionLapsed"
+  | "SessionBusy"
   | "TransactionAborted"
   | "CommitUnknown"
   | "TransactionDoomed"
-  | "TransactionRequired"
-  | "TransactionForbidden"
-  | "IncompatibleJoin"
-  | "InvalidInTransaction"
   | "TransactionUnsupported"
-  | "TransactionEnded"
+expectTypeOf<Tag<SessionErrors.TransactionError>>().toEqualTypeOf<Place | Own | "IncompatibleJoin">()
+expectTypeOf<Tag<SessionErrors.TransactionError<"requiresNew">>>().toEqualTypeOf<Place | Own>()
+expectTypeOf<Tag<SessionErrors.TransactionError<"mandatory">>>().toEqualTypeOf<
+  Place | "TransactionRequired" | "IncompatibleJoin"
 >()
+expectTypeOf<Tag<SessionErrors.TransactionError<"never">>>().toEqualTypeOf<
+  Place | Tag<SessionErrors.AcquireError> | "TransactionForbidden"
+>()
+expectTypeOf<Tag<SessionErrors.SandboxError>>().toEqualTypeOf<Exclude<Place | Own, "CommitUnknown">>()
 // what goes wrong with a session goes wrong with a transaction in it
 expectTypeOf<SessionErrors.AcquireError>().toExtend<SessionErrors.TransactionError>()
 expectTypeOf<SessionErrors.UseError>().toExtend<SessionErrors.TransactionError>()
@@ -190,7 +196,10 @@ interface TakesStock {
 }
 declare const takesStock: Effect.Effect<
   number,
-  "sold out" | SessionErrors.TransactionError | SessionErrors.OperationError | SessionErrors.DecodeFailed,
+  | "sold out"
+  | SessionErrors.TransactionError<Transaction.Propagation>
+  | SessionErrors.OperationError
+  | SessionErrors.DecodeFailed,
   TakesStock
 >
 type ActedOn =
@@ -231,7 +240,8 @@ expectTypeOf<Transaction.ManualError>().toEqualTypeOf<SessionErrors.ManualError>
 
 // Every error of misuse has a hint
 
-expectTypeOf<Exclude<SessionErrors.TransactionError, MongoError.MongoError>["hint"]>().toEqualTypeOf<string>()
+expectTypeOf<Exclude<SessionErrors.TransactionError<Transaction.Propagation>, MongoError.MongoError>["hint"]>()
+  .toEqualTypeOf<string>()
 
 // The fields of the errors
 

@@ -27,7 +27,8 @@ const taggedUserError = { _tag: "PaymentRefused", ...document }
 const times = { attempts: 3, elapsed: Duration.millis(1500) }
 
 type AnyError =
-  | Errors.TransactionError
+  | Errors.TransactionError<"required" | "requiresNew" | "mandatory" | "never">
+  | Errors.OperationError
   | Errors.UseError
   | Errors.AcquireError
   | Errors.DecodeFailed

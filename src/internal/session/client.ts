@@ -190,6 +190,9 @@ export interface ClientOption<Client = MongoClient> {
   readonly client?: Context.Tag<Client, Service> | undefined
 }
 
+/** A type parameter that is not inferred from where a result goes. Unlike `NoInfer` it leaves no trace in what it becomes. */
+export type AsGiven<T> = [T] extends [infer U] ? U : never
+
 /**
  * The client that an option names; the program's if it names none.
  *
