@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import * as DriverTransaction from "./internal/driver/transaction.js"
 import type * as MongoClient from "./internal/session/client.js"
 import type { AsGiven } from "./internal/session/client.js"
@@ -33,6 +33,7 @@ import {
   whereabouts,
   without
 } from "./internal/transaction/start.js"
+import { below } from "./internal/values/options.js"
 import type { MongoError } from "./MongoError.js"
 import * as Session from "./Session.js"
 import type { TransactionEnded, TransactionUnsupported } from "./SessionErrors.js"
@@ -46,7 +47,7 @@ import {
   TransactionForbidden,
   TransactionRequired
 } from "./SessionErrors.js"
-import type * as SessionOptions from "./SessionOptions.js"
+import * as SessionOptions from "./SessionOptions.js"
 import type * as Telemetry from "./Telemetry.js"
 import * as TransactionOptions from "./TransactionOptions.js"
 
@@ -537,24 +538,34 @@ export const state: Effect.Effect<DriverTransaction.State, never, Session.Sessio
   (session) => DriverTransaction.stateOf(session[key].session())
 )
 
-const propagations: ReadonlyArray<unknown> = ["required", "requiresNew", "mandatory", "never", undefined]
-
 const decode = <Client, VR, OR>(
   options: Options<Client, VR, OR> | undefined
 ): Either.Either<TransactionOptions.Decoded, SessionMisconfigured> => {
   if (options === undefined) return TransactionOptions.decode(undefined)
-  const { client: _, onRetry: __, propagation, retry: ___, session: ____, verifyCommit: _____, ...rest } = options
-  return propagations.includes(propagation)
-    ? TransactionOptions.decode(rest)
-    : Either.left(
-      new SessionMisconfigured({
-        issues: [{
-          path: ["propagation"],
-          message: "must be \"required\", \"requiresNew\", \"mandatory\" or \"never\""
-        }]
-      })
-    )
+  const { client: _, onRetry, propagation, retry, session, verifyCommit, ...rest } = options
+  const decoded = TransactionOptions.decode(rest)
+  const issues = [
+    ...Either.match(decoded, { onLeft: (error) => error.issues, onRight: () => [] }),
+    ...(propagations.includes(propagation) ? [] : [{
+      path: ["propagation"],
+      message: "must be \"required\", \"requiresNew\", \"mandatory\" or \"never\""
+    }]),
+    ...(retry === undefined || Schedule.isSchedule(retry) ? [] : [{ path: ["retry"], message: "expected a schedule" }]),
+    ...(onRetry === undefined || typeof onRetry === "function"
+      ? []
+      : [{ path: ["onRetry"], message: "expected a function" }]),
+    ...(verifyCommit === undefined || Effect.isEffect(verifyCommit)
+      ? []
+      : [{ path: ["verifyCommit"], message: "expected an effect" }]),
+    ...Either.match(SessionOptions.decode(session), {
+      onLeft: (error) => below("session", error.issues),
+      onRight: () => []
+    })
+  ]
+  return issues.length === 0 ? decoded : Either.left(new SessionMisconfigured({ issues }))
 }
+
+const propagations: ReadonlyArray<unknown> = ["required", "requiresNew", "mandatory", "never", undefined]
 
 const planOf = <VR, OR>({ onRetry, retry = backoff, verifyCommit }: Pick<
   Options<never, VR, OR>,

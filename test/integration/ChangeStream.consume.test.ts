@@ -30,6 +30,26 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("refuses options that there are none of, all of them told at once, before anything is sent", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, handler } = yield* consuming(watched)
+          const misspelled: object = {
+            batchSize: 2,
+            idleCheckpoint: "soon",
+            transaction: { timeuot: "1 second", readConcern: "available" }
+          }
+          const error = yield* Effect.flip(ChangeStream.consume(changes, "consumer", handler, misspelled))
+          expect("issues" in error && error.issues.map(({ path }) => path.join(".")).sort()).toEqual([
+            "batchSize",
+            "idleCheckpoint",
+            "transaction.readConcern",
+            "transaction.timeuot"
+          ])
+          expect(yield* sent(watched)).toEqual([])
+        })
+      ))
+
     it.effect("is refused in a transaction, before anything is sent", () =>
       onClient((watched) =>
         Effect.gen(function*() {

@@ -71,6 +71,49 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         }
         expect(yield* Monitor.sockets).toBeLessThanOrEqual(socketsBefore)
       }))
+
+    it.effect("options that there are none of fail as those that are wrong do, all of them told at once", () =>
+      Effect.gen(function*() {
+        const misspelled = {
+          database: 1,
+          closeTimuot: "1 second",
+          settleTimeout: "soon",
+          keepAlive: { idelFor: "1 minute", schedule: "often" }
+        }
+        const all = {
+          _tag: "MongoError",
+          reason: "InvalidOptions",
+          cause: {
+            _tag: "SessionMisconfigured",
+            issues: expect.arrayContaining([
+              { path: ["closeTimuot"], message: "is not a known key" },
+              { path: ["database"], message: "expected a string" },
+              { path: ["settleTimeout"], message: "expected a finite time of at least 1 millisecond" },
+              { path: ["keepAlive", "idelFor"], message: "is not a known key" },
+              { path: ["keepAlive", "schedule"], message: "expected a schedule" }
+            ])
+          }
+        }
+        const error = yield* failed("mongodb://127.0.0.1:1", misspelled as object)
+        expect(error).toMatchObject(all)
+        expect(error.message).toContain("closeTimuot, keepAlive.idelFor: is not a known key")
+        const never = Effect.dieMessage("the driver's client was acquired")
+        expect(yield* Effect.flip(Effect.scoped(MongoClient.fromDriver(never, misspelled as object)))).toMatchObject(
+          all
+        )
+        const driver: object = { driver: {} }
+        expect(yield* Effect.flip(Effect.scoped(MongoClient.fromDriver(never, driver)))).toMatchObject({
+          cause: { issues: [{ path: ["driver"], message: "is not a known key" }] }
+        })
+      }))
+
+    it.effect("a URL that is not redacted fails, and is not shown", () =>
+      Effect.gen(function*() {
+        const bare: object = { url: "mongodb://root:hunter2@127.0.0.1:1" }
+        const error = yield* MongoClient.make(bare as MongoClient.Options).pipe(Effect.scoped, Effect.flip)
+        expect(error).toMatchObject({ reason: "InvalidOptions", cause: { issues: [{ path: ["url"] }] } })
+        expect(error.message + JSON.stringify(error) + String(error.cause)).not.toContain("hunter2")
+      }))
   })
 
   describe("MongoClient.make and a host that does not answer", () => {

@@ -44,6 +44,27 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect([...issues].sort()).toEqual(["maxCommitTime", "readConcern", "writeConcern"])
           const inside = Effect.flip(Transaction.run(place.insert(1), { ...invalid, propagation: "requiresNew" }))
           expect(yield* Transaction.run(inside)).toMatchObject({ _tag: "SessionMisconfigured" })
+          const misspelled: object = {
+            timeuot: "1 second",
+            maxCommitTime: -1,
+            propagation: "nested",
+            retry: 3,
+            onRetry: "log",
+            verifyCommit: true,
+            session: { onBusy: "wait", causal: true }
+          }
+          const all = yield* Effect.flip(Transaction.run(place.insert(1), misspelled))
+          expect(all).toMatchObject({ _tag: "SessionMisconfigured" })
+          expect("issues" in all && all.issues.map(({ path }) => path.join(".")).sort()).toEqual([
+            "maxCommitTime",
+            "onRetry",
+            "propagation",
+            "retry",
+            "session.causal",
+            "session.onBusy",
+            "timeuot",
+            "verifyCommit"
+          ])
           const propagation = "nested" as "required"
           expect(yield* Effect.flip(Transaction.run(place.insert(1), { propagation }))).toMatchObject({
             _tag: "SessionMisconfigured",

@@ -1,25 +1,29 @@
 /**
  * Consumes a change stream: what is done for an event, and the note that it is done, are one transaction.
  */
+import * as Schema from "@effect/schema/Schema"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
 import { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
-import { type ConsumeError, ConsumerReplaced, SessionMisconfigured } from "../../SessionErrors.js"
+import { type ConsumeError, ConsumerReplaced } from "../../SessionErrors.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as Transaction from "../../Transaction.js"
-import type * as TransactionOptions from "../../TransactionOptions.js"
+import * as TransactionOptions from "../../TransactionOptions.js"
 import type { Target } from "../data/operation.js"
 import type { Service as Client } from "../session/client.js"
 import type { Inside } from "../transaction/start.js"
+import { below, decoder, duration } from "../values/options.js"
 import * as Checkpoints from "./checkpoint.js"
 import type { Step } from "./follow.js"
 import { isPlace, type Position } from "./position.js"
@@ -85,10 +89,25 @@ export const consume = <A, E, R, X, E2, R2>(
       )
   )
 
-const ensureValid = ({ batch = 1 }: ConsumeOptions): Effect.Effect<void, SessionMisconfigured> =>
-  Number.isSafeInteger(batch) && batch >= 1
-    ? Effect.void
-    : new SessionMisconfigured({ issues: [{ path: ["batch"], message: "expected a whole number of at least 1" }] })
+const ensureValid = decoder(
+  Schema.Struct({
+    collection: Schema.optional(Schema.String),
+    database: Schema.optional(Schema.String),
+    batch: Schema.optional(
+      Schema.Int.pipe(Schema.positive()).annotations({ description: "a whole number of at least 1" })
+    ),
+    idleCheckpoint: Schema.optional(duration()),
+    transaction: Schema.optional(Schema.Object)
+  }).annotations({ description: "an object of a consumer's options" }),
+  ({ transaction }) => {
+    if (!Predicate.isRecord(transaction)) return []
+    const { onRetry: _, retry: __, ...options } = transaction
+    return Either.match(TransactionOptions.decode(options), {
+      onLeft: ({ issues }) => below("transaction", issues),
+      onRight: () => []
+    })
+  }
+)
 
 // Each step of the stream as the effect that handles it.
 const handled = <A, E, R, X, E2, R2>(

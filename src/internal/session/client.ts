@@ -221,8 +221,8 @@ const tagOf = <Client>(options: ClientOption<Client> | undefined): Context.Tag<C
  * Connecting may be interrupted at any time; the half-open client is then closed in the background. The driver keeps a
  * socket to a host that accepted and is silent until its `connectTimeoutMS` is over (30 seconds by default).
  *
- * Fails with `MongoError`: `InvalidUrl`, `InvalidArgument` or `InvalidOptions` before any IO, `AuthenticationFailed`,
- * `Incompatible`, or `ServerSelectionFailed` when no server answers within the driver's `serverSelectionTimeoutMS`
+ * Fails with `MongoError`: `InvalidUrl`, `InvalidArgument` or `InvalidOptions` before any IO (this library's own options,
+ * misspelled ones too, are all named in its message and in the `issues` of its cause), `AuthenticationFailed`, `Incompatible`, or `ServerSelectionFailed` when no server answers within the driver's `serverSelectionTimeoutMS`
  * (30 seconds by default).
  *
  * @since 0.1.0
@@ -231,7 +231,7 @@ const tagOf = <Client>(options: ClientOption<Client> | undefined): Context.Tag<C
 export const make = (options: Options): Effect.Effect<Service, MongoError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const settings = yield* decode(options)
+      const settings = yield* decode(options, "url")
       const driver = yield* DriverClient.makeClient(options.url, options.driver ?? {})
       yield* watchPools(driver)
       const watch = yield* watchTopology(driver)
@@ -265,7 +265,7 @@ export const fromDriver = <E, R>(
   options: CommonOptions = {}
 ): Effect.Effect<Service, E | MongoError, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const settings = yield* decode(options)
+    const settings = yield* decode(options, "driver")
     const driver = yield* acquire
     return yield* Effect.uninterruptible(
       Effect.flatMap(Effect.zipRight(watchPools(driver), watchTopology(driver)), (watch) =>

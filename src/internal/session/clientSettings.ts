@@ -1,19 +1,17 @@
 /**
  * The options of a client that are this library's own, decoded.
  */
+import * as Schema from "@effect/schema/Schema"
+import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import { MongoError } from "../../MongoError.js"
 import type * as SessionKeeper from "../../SessionKeeper.js"
-
-interface Undecoded {
-  readonly database?: string | undefined
-  readonly keepAlive?: SessionKeeper.Options | false | undefined
-  readonly closeTimeout?: Duration.DurationInput | undefined
-  readonly settleTimeout?: Duration.DurationInput | undefined
-  readonly timeout?: Duration.DurationInput | undefined
-}
+import type { Issue } from "../values/issues.js"
+import { decoder, duration } from "../values/options.js"
 
 /** The options that a client has, with every default filled in. */
 export interface Settings {
@@ -24,39 +22,64 @@ export interface Settings {
   readonly timeout: Duration.Duration | undefined
 }
 
-/** Fails with `InvalidOptions`, naming all durations that are none. */
-export const decode = (options: Undecoded): Effect.Effect<Settings, MongoError> => {
-  const keepAlive = options.keepAlive ?? {}
-  const closeTimeout = positive(options.closeTimeout ?? Duration.seconds(10))
-  const settleTimeout = positive(options.settleTimeout ?? Duration.seconds(30))
-  const timeout = options.timeout === undefined ? Option.some(undefined) : positive(options.timeout)
-  const idleFor = keepAlive === false || keepAlive.idleFor === undefined
-    ? Option.some(undefined)
-    : positive(keepAlive.idleFor)
-  const invalid = Object.entries({ closeTimeout, settleTimeout, timeout, "keepAlive.idleFor": idleFor })
-    .flatMap(([name, value]) => Option.isNone(value) ? [name] : [])
-  return Option.match(Option.all({ closeTimeout, settleTimeout, timeout, idleFor }), {
-    onNone: () =>
-      Effect.fail(
-        new MongoError({
-          reason: "InvalidOptions",
-          operation: `MongoClient (${invalid.join(", ")}: a finite duration above zero is expected)`,
-          labels: []
-        })
-      ),
-    onSome: (valid) =>
-      Effect.succeed({
-        database: options.database,
-        keepAlive: keepAlive === false ? false : { ...keepAlive, idleFor: valid.idleFor },
-        closeTimeout: valid.closeTimeout,
-        settleTimeout: valid.settleTimeout,
-        timeout: valid.timeout
+const schedule = Schema.declare((input: unknown): input is Schedule.Schedule<unknown> => Schedule.isSchedule(input), {
+  description: "a schedule"
+})
+
+const common = {
+  database: Schema.optional(Schema.String),
+  closeTimeout: Schema.optionalWith(duration(), { default: () => Duration.seconds(10) }),
+  settleTimeout: Schema.optionalWith(duration(), { default: () => Duration.seconds(30) }),
+  timeout: Schema.optional(duration()),
+  keepAlive: Schema.optional(
+    Schema.Union(
+      Schema.Literal(false),
+      Schema.Struct({
+        schedule: Schema.optional(schedule),
+        idleFor: Schema.optional(duration()),
+        retry: Schema.optional(schedule)
       })
-  })
+    ).annotations({ description: "false, or { schedule, idleFor, retry }" })
+  )
 }
 
-const positive = (input: Duration.DurationInput): Option.Option<Duration.Duration> =>
-  Option.filter(
-    Duration.decodeUnknown(input),
-    (duration) => Duration.isFinite(duration) && Duration.greaterThan(duration, Duration.zero)
-  )
+const ofOwn = decoder(Schema.Struct(common).annotations({ description: "an object of client options" }), () => [])
+
+const ofUrl = decoder(
+  Schema.Struct({
+    ...common,
+    url: Schema.declare(Redacted.isRedacted, { description: "a connection string, redacted" }),
+    driver: Schema.optional(Schema.declare(Predicate.isRecord, { description: "an object of the driver's options" }))
+  }).annotations({ description: "an object of client options" }),
+  () => []
+)
+
+/**
+ * Decodes the options of a client, with those of a connection where this library makes it. Fails with `InvalidOptions`,
+ * which names everything that is wrong with them, unknown keys too.
+ */
+export const decode = (options: unknown, of: "url" | "driver"): Effect.Effect<Settings, MongoError> =>
+  Effect.mapBoth(of === "url" ? ofUrl(options) : ofOwn(options), {
+    onFailure: (cause) =>
+      new MongoError({
+        reason: "InvalidOptions",
+        operation: `MongoClient (${listed(cause.issues)})`,
+        labels: [],
+        cause
+      }),
+    onSuccess: ({ closeTimeout, database, keepAlive = {}, settleTimeout, timeout }) => ({
+      database,
+      keepAlive,
+      closeTimeout,
+      settleTimeout,
+      timeout
+    })
+  })
+
+// Options of which the same is to be said, together.
+const listed = (issues: ReadonlyArray<Issue>): string => {
+  const alike = Arr.groupBy(issues, ({ message }) => message)
+  return Object.entries(alike).map(([message, of]) =>
+    `${of.map(({ path }) => path.join(".") || "options").join(", ")}: ${message}`
+  ).join("; ")
+}
