@@ -4,16 +4,207 @@
  *
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
 import { type Given, operation, place, withoutOwn } from "./internal/data/operation.js"
-import type { ClientOption, MongoClient } from "./internal/session/client.js"
+import { type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
+import { decode } from "./internal/session/clientSettings.js"
+import { own, theirs } from "./internal/session/serve.js"
+import type { MongoError } from "./MongoError.js"
 
 import type { OperationError, WatchError } from "./SessionErrors.js"
+import type * as SessionKeeper from "./SessionKeeper.js"
 
-export * from "./internal/session/client.js"
+export {
+  /** The client that an option names; the program's if it names none. @since 0.1.0 @category accessors */
+  clientOf,
+  /** The client of the program. Further clients get a tag of their own, by {@link Tag}. @since 0.1.0 @category tags */
+  MongoClient
+} from "./internal/session/client.js"
+export type {
+  /** Which client is meant, in a program that has several. @since 0.1.0 @category options */
+  ClientOption,
+  /** A connected client. @since 0.1.0 @category models */
+  Service
+} from "./internal/session/client.js"
+
+/**
+ * The options that a client has, whoever connects it.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface CommonOptions {
+  /** The database that data access uses when it names none. Default: the driver's, from the URL, else `test`. */
+  readonly database?: string | undefined
+  /** When idle sessions are refreshed, or `false` for never. Default: see `SessionKeeper.Options`. */
+  readonly keepAlive?: SessionKeeper.Options | false | undefined
+  /** How long each step of closing may take. Default: 10 seconds. */
+  readonly closeTimeout?: Duration.DurationInput | undefined
+  /**
+   * How long an interruption or a closing scope waits for an operation that is still in flight. After it, the operation's
+   * session refuses every further use. Default: 30 seconds.
+   */
+  readonly settleTimeout?: Duration.DurationInput | undefined
+  /**
+   * How long an operation may take in all: its turn in the session, the selection of a server, the server's work (its
+   * `maxTimeMS`), the answer, and the driver's repetitions. It is also the `timeout` of sessions that have none of their
+   * own, and so of their transactions. What takes longer fails with `MongoError` (`TimedOut`), and whether a write
+   * happened is not known then.
+   *
+   * Each batch of a cursor is an operation of its own; change streams, connecting, keep-alive and closing are not
+   * limited. A write without a session cannot be called off: only the waiting for it ends, and the server's work.
+   * Default: no limit. See the specification "Client Side Operations Timeout".
+   */
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * How to connect.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options extends CommonOptions {
+  /** The connection string. */
+  readonly url: Redacted.Redacted<string>
+  /** The driver's own options. Default: none. */
+  readonly driver?: Driver.MongoClientOptions | undefined
+}
+
+/**
+ * A tag of a further client of the program, with its own layers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TagClass<Self, Id extends string> extends Context.TagClass<Self, Id, Service> {
+  /** See {@link layer}. */
+  readonly layer: (options: Options) => Layer.Layer<Self, MongoError>
+  /** See {@link layerConfig}. */
+  readonly layerConfig: (
+    options: Config.Config.Wrap<Options>
+  ) => Layer.Layer<Self, MongoError | ConfigError.ConfigError>
+  /** See {@link layerFromDriver}. */
+  readonly layerFromDriver: <E, R>(
+    acquire: Effect.Effect<Driver.MongoClient, E, R>,
+    options?: CommonOptions
+  ) => Layer.Layer<Self, E | MongoError, Exclude<R, Scope.Scope>>
+}
+
+/**
+ * The tag of a further client, for a program that has several: `Session.make` and others take it as their option
+ * `client`, and need it in place of {@link MongoClient}.
+ *
+ * @example
+ * ```ts
+ * import * as MongoClient from "effect-mongo-session/MongoClient"
+ * import * as Session from "effect-mongo-session/Session"
+ * import * as Redacted from "effect/Redacted"
+ *
+ * class Analytics extends MongoClient.Tag("Analytics")<Analytics>() {}
+ *
+ * export const AnalyticsLive = Analytics.layer({ url: Redacted.make("mongodb://localhost:27017") })
+ * export const session = Session.make({ client: Analytics })
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag = <const Name extends string>(
+  name: Name
+) =>
+<Self>(): TagClass<Self, `effect-mongo-session/MongoClient/${Name}`> => {
+  const tag = Context.Tag(`effect-mongo-session/MongoClient/${name}` as const)<Self, Service>()
+  return Object.assign(tag, {
+    layer: (options: Options) => Layer.scoped(tag, make(options)),
+    layerConfig: (options: Config.Config.Wrap<Options>) => Layer.scoped(tag, makeConfig(options)),
+    layerFromDriver: <E, R>(acquire: Effect.Effect<Driver.MongoClient, E, R>, options?: CommonOptions) =>
+      Layer.scoped(tag, fromDriver(acquire, options))
+  })
+}
+
+/**
+ * Connects, and closes when the scope closes: first the keep-alive, then what sessions are still open, then the driver's
+ * client. Closing is bounded in time; what fails in it is logged.
+ *
+ * Connecting may be interrupted at any time; the half-open client is then closed in the background. The driver keeps a
+ * socket to a host that accepted and is silent until its `connectTimeoutMS` is over (30 seconds by default).
+ *
+ * Fails with `MongoError`: `InvalidUrl`, `InvalidArgument` or `InvalidOptions` before any IO (what is wrong with this
+ * library's own options, misspelled ones too, is all in its message and in the `issues` of its cause),
+ * `AuthenticationFailed`, `Incompatible`, or `ServerSelectionFailed` when no server answers within the driver's
+ * `serverSelectionTimeoutMS` (30 seconds by default).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Service, MongoError, Scope.Scope> =>
+  Effect.flatMap(decode(options, "url"), (settings) => own(options.url, options.driver ?? {}, settings))
+
+/**
+ * {@link make} with its options from `Config`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeConfig = (
+  options: Config.Config.Wrap<Options>
+): Effect.Effect<Service, MongoError | ConfigError.ConfigError, Scope.Scope> =>
+  Effect.flatMap(Config.unwrap(options), make)
+
+/**
+ * Uses the caller's own client of the driver, given as the effect that acquires it: whoever made the client closes it.
+ * This library's sessions on it are ended when the scope closes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromDriver = <E, R>(
+  acquire: Effect.Effect<Driver.MongoClient, E, R>,
+  options: CommonOptions = {}
+): Effect.Effect<Service, E | MongoError, R | Scope.Scope> =>
+  Effect.flatMap(decode(options, "driver"), (settings) => Effect.flatMap(acquire, (driver) => theirs(driver, settings)))
+
+/**
+ * {@link make} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<MongoClient, MongoError> =>
+  Layer.scoped(MongoClient, make(options))
+
+/**
+ * {@link makeConfig} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Config.Wrap<Options>
+): Layer.Layer<MongoClient, MongoError | ConfigError.ConfigError> => Layer.scoped(MongoClient, makeConfig(options))
+
+/**
+ * {@link fromDriver} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFromDriver = <E, R>(
+  acquire: Effect.Effect<Driver.MongoClient, E, R>,
+  options?: CommonOptions
+): Layer.Layer<MongoClient, E | MongoError, Exclude<R, Scope.Scope>> =>
+  Layer.scoped(MongoClient, fromDriver(acquire, options))
 
 /**
  * How to write to many collections at once.

@@ -286,12 +286,12 @@ const openOn = (
   options: SessionOptions.Decoded,
   fiber: RunningFiber
 ): Effect.Effect<Service, AcquireError, Scope.Scope> => {
-  if (!client.hasSecureRandom()) return new CryptoUnavailable()
+  if (!client[MongoClient.inner].hasSecureRandom()) return new CryptoUnavailable()
   if (client.driver.options.writeConcern?.w === 0) {
     return new UnacknowledgedWrite({ operation: "Session.make", source: "client" })
   }
-  if (client.isClosed()) return closed
-  const known = client.knownDeployment()
+  if (client[MongoClient.inner].isClosed()) return closed
+  const known = client[MongoClient.inner].knownDeployment()
   return Option.isSome(known)
     ? openWhere(known.value, client, options, fiber)
     : Effect.flatMap(asked(client), (deployment) => openWhere(deployment, client, options, fiber))
@@ -309,7 +309,7 @@ const openWhere = (
   const lacking = unsupported(deployment, options)
   if (Option.isSome(lacking)) return lacking.value
   // It may have closed while it was asked.
-  return client.isClosed() ? closed : open(client, options, fiber)
+  return client[MongoClient.inner].isClosed() ? closed : open(client, options, fiber)
 }
 
 // The driver would connect a closed client again.

@@ -268,7 +268,7 @@ const send = <A, I>(
   command: Driver.Document,
   reply: Schema.Schema<A, I>
 ): Effect.Effect<A, MongoError | DecodeFailed> =>
-  Effect.flatMap(client.adminCommand(command), (document) =>
+  Effect.flatMap(client[MongoClient.inner].adminCommand(command), (document) =>
     Effect.mapError(
       Schema.decodeUnknown(reply)(document),
       (error) => DecodeFailed.fromParseError(`reply of ${Object.keys(command)[0]}`, error)

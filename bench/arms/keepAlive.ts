@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { Session } from "../library.js"
+import { inner, Session } from "../library.js"
 import type { Arm } from "../rounds.js"
 import { type Arms, rawTwice } from "../scene.js"
 
@@ -31,7 +31,7 @@ export const keepAlive: Arms = (scene) =>
       {
         name: "ours",
         run: async () => {
-          const { refreshed } = await run(client.keeper.round)
+          const { refreshed } = await run(client[inner].keeper.round)
           if (refreshed !== sessions) throw new Error(`refreshed ${refreshed} sessions, not ${sessions}`)
         }
       }

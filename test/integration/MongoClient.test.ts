@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { MongoClient as DriverClient } from "mongodb"
 import * as Dns from "node:dns"
+import { inner } from "../../src/internal/session/client.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
@@ -206,10 +207,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         const socketsBefore = yield* Monitor.sockets
         const { client, whileOpen } = yield* Effect.scoped(Effect.map(
           MongoClient.make({ url: Redacted.make(url) }),
-          (client) => ({ client, whileOpen: client.isClosed() })
+          (client) => ({ client, whileOpen: client[inner].isClosed() })
         ))
         expect(whileOpen).toBe(false)
-        expect(client.isClosed()).toBe(true)
+        expect(client[inner].isClosed()).toBe(true)
         yield* Monitor.until(Monitor.sockets, (open) => open <= socketsBefore)
       }))
   })
@@ -223,7 +224,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Effect.provide(MongoClient.layer({ url: Redacted.make(url), database: "shop" }))
           )
         expect(client.database).toBe("shop")
-        expect(client.isClosed()).toBe(true)
+        expect(client[inner].isClosed()).toBe(true)
       }))
 
     it.effect("layerConfig: the URL from the configuration; a missing one is a ConfigError", () =>
@@ -259,7 +260,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* client.sessionTimeout).toEqual(Option.some(Duration.minutes(30)))
           return client
         }))
-        expect(service.isClosed()).toBe(true)
+        expect(service[inner].isClosed()).toBe(true)
         expect(yield* service.openSessions).toBe(0)
         expect(yield* Effect.promise(() => driver.db("admin").command({ ping: 1 }))).toMatchObject({ ok: 1 })
         expect(driver.listenerCount("topologyDescriptionChanged")).toBe(0)

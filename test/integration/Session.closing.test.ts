@@ -10,6 +10,7 @@ import * as Runtime from "effect/Runtime"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
+import { inner } from "../../src/internal/session/client.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import type * as Session from "../../src/Session.js"
 import * as Network from "../support/blackhole.js"
@@ -82,7 +83,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         Effect.gen(function*() {
           const { close, session } = yield* opened(watched)
           yield* ping(session)
-          yield* Effect.all([close, close, ...watched.client.keeper.members().map((member) => member.close)], {
+          yield* Effect.all([close, close, ...watched.client[inner].keeper.members().map((member) => member.close)], {
             concurrency: "unbounded"
           })
           yield* close

@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type * as Driver from "mongodb"
+import { inner } from "../../src/internal/session/client.js"
 import type * as Session from "../../src/Session.js"
 import type { Connected } from "../support/connected.js"
 import { clientOf, connected, logged, ping, serverSessionOf } from "../support/connected.js"
@@ -103,7 +104,7 @@ describe("law 5, a server session that was idle in the pool", () => {
         }
         const servers = yield* Effect.forEach(sessions, serverSessionOf)
         yield* TestClock.adjust(Duration.minutes(11))
-        if (round % 2 === 0) yield* client.keeper.round
+        if (round % 2 === 0) yield* client[inner].keeper.round
         yield* Scope.close(held, Exit.void)
         for (const [index, one] of servers.entries()) {
           if ((round + index) % 3 > 0) continue

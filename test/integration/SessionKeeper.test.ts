@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type * as Driver from "mongodb"
 import { MongoClient as Raw } from "mongodb"
+import { inner } from "../../src/internal/session/client.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import type * as SessionKeeper from "../../src/SessionKeeper.js"
 import * as Telemetry from "../../src/Telemetry.js"
@@ -182,7 +183,7 @@ describe("law 7 on a scripted server", () => {
       yield* Scope.close(scope, Exit.void)
       yield* TestClock.adjust(Duration.hours(2))
       expect(yield* refreshes(server)).toHaveLength(1)
-      expect(yield* client.keeper.round).toEqual({ refreshed: 0, commands: 0, lapsed: 0 })
+      expect(yield* client[inner].keeper.round).toEqual({ refreshed: 0, commands: 0, lapsed: 0 })
       expect(yield* session.state).toBe("ended")
     }))
 })
@@ -228,7 +229,7 @@ describe("law 7, a server that fails for longer than the timeout", () => {
   it.scoped("the keep-alive does not bring a lapsed session back when the server is well again", () =>
     Effect.gen(function*() {
       const { client, round, server, sessions } = yield* failing("close")
-      expect(yield* client.keeper.round).toEqual({ refreshed: 0, commands: 0, lapsed: 3 })
+      expect(yield* client[inner].keeper.round).toEqual({ refreshed: 0, commands: 0, lapsed: 3 })
       yield* TestClock.adjust(Duration.minutes(10))
       yield* round
       expect(yield* refreshes(server)).toEqual([])

@@ -6,6 +6,7 @@ import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import * as Tracer from "effect/Tracer"
+import { inner } from "../../src/internal/session/client.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
@@ -238,7 +239,7 @@ describe("a round of the keep-alive", () => {
       const { client, open } = yield* Effect.withTracer(connected({ handlers: { refreshSessions } }), tracer)
       yield* open()
       yield* TestClock.adjust("12 minutes")
-      const round = yield* Effect.fork(Effect.withTracer(client.keeper.round, tracer))
+      const round = yield* Effect.fork(Effect.withTracer(client[inner].keeper.round, tracer))
       yield* Monitor.until(Effect.sync(() => spans[0]?.ended), (ended) => ended === "failure")
       yield* TestClock.adjust("1 second")
       yield* round

@@ -3,11 +3,12 @@ import type * as ConfigError from "effect/ConfigError"
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Inspectable from "effect/Inspectable"
 import type * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import type { Document, MongoClient as DriverClient, MongoClientOptions } from "mongodb"
+import type { MongoClient as DriverClient, MongoClientOptions } from "mongodb"
 import { expectTypeOf } from "vitest"
 import * as MongoClient from "../../src/MongoClient.js"
 import type { MongoError } from "../../src/MongoError.js"
@@ -103,6 +104,29 @@ expectTypeOf(service.openSessions).toEqualTypeOf<Effect.Effect<number>>()
 expectTypeOf(service.settleTimeout).toEqualTypeOf<Duration.Duration>()
 expectTypeOf(service.timeout).toEqualTypeOf<Duration.Duration | undefined>()
 expectTypeOf(service.closeTimeout).toEqualTypeOf<Duration.Duration>()
-expectTypeOf(service.isClosed).toEqualTypeOf<() => boolean>()
-expectTypeOf(service.adminCommand).toEqualTypeOf<(command: Document) => Effect.Effect<Document, MongoError>>()
-expectTypeOf(service.keeper).toEqualTypeOf<SessionKeeper.SessionKeeper>()
+// What is for the library only is in none of its names.
+expectTypeOf<Extract<keyof MongoClient.Service, string>>().toEqualTypeOf<
+  | "driver"
+  | "database"
+  | "sessionTimeout"
+  | "deployment"
+  | "openSessions"
+  | "settleTimeout"
+  | "timeout"
+  | "closeTimeout"
+  | keyof Inspectable.Inspectable & string
+>()
+expectTypeOf<keyof typeof MongoClient>().toEqualTypeOf<
+  | "MongoClient"
+  | "Tag"
+  | "bulkWrite"
+  | "clientOf"
+  | "fromDriver"
+  | "layer"
+  | "layerConfig"
+  | "layerFromDriver"
+  | "listDatabases"
+  | "make"
+  | "makeConfig"
+  | "watch"
+>()

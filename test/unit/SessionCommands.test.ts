@@ -15,6 +15,7 @@ import * as TestClock from "effect/TestClock"
 import type { Document, MongoClientOptions } from "mongodb"
 import { Binary, Double, Int32, Long, Timestamp, UUID } from "mongodb"
 import { createHash } from "node:crypto"
+import { inner } from "../../src/internal/session/client.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as SessionCommands from "../../src/SessionCommands.js"
@@ -147,7 +148,7 @@ describe("SessionCommands: lists", () => {
       const { client } = yield* setUp()
       const recording: MongoClient.Service = {
         ...client,
-        adminCommand: (command) => Effect.sync(() => (sent.push(command), { ok: 1 }))
+        [inner]: { ...client[inner], adminCommand: (command) => Effect.sync(() => (sent.push(command), { ok: 1 })) }
       }
       const property = fc.asyncProperty(
         fc.constantFrom(...ofIds),

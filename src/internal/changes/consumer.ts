@@ -21,7 +21,7 @@ import type * as Telemetry from "../../Telemetry.js"
 import * as Transaction from "../../Transaction.js"
 import * as TransactionOptions from "../../TransactionOptions.js"
 import type { Target } from "../data/operation.js"
-import type { Service as Client } from "../session/client.js"
+import { inner, type Service as Client } from "../session/client.js"
 import type { Inside } from "../transaction/start.js"
 import { below, decoder, duration } from "../values/options.js"
 import * as Checkpoints from "./checkpoint.js"
@@ -189,7 +189,7 @@ const wasKilled = (error: unknown): boolean =>
 const untilClaimed = Schedule.exponential("10 millis").pipe(Schedule.upTo("2 seconds"))
 
 const nameOf = ({ client, database }: Target<Held>) =>
-  Effect.map(client ?? Held, (service) => service.db(database).databaseName)
+  Effect.map(client ?? Held, (service) => service[inner].db(database).databaseName)
 
 // The checkpoint of an event would else be an event, and so on for ever.
 const notOf = (database: string, collection: string): Driver.Document => ({

@@ -13,7 +13,7 @@ import * as Call from "../driver/call.js"
 import { bounded, maxTimeMS } from "../driver/deadline.js"
 import type { Signalled } from "../driver/signal.js"
 import { readPreferenceOf } from "../driver/transaction.js"
-import { clientAmong, type ClientOption, type MongoClient, type Service as Client } from "../session/client.js"
+import { clientIn, type ClientOption, inner, type MongoClient, type Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
 import { perform } from "../session/operation.js"
 import * as Log from "../telemetry/log.js"
@@ -114,10 +114,10 @@ interface Found extends Pick<Placed, "client" | "session" | "namespace" | "db"> 
 }
 
 const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Found | ForeignSession => {
-  const client = clientAmong(fiber, target)
+  const client = clientIn(fiber, target)
   const session = Session.among(fiber, client)
   if (session === "foreign") return new ForeignSession({ operation: request.name })
-  const db = client.db(target.database)
+  const db = client[inner].db(target.database)
   return {
     client,
     session,
@@ -138,7 +138,7 @@ const begin = <A>(
   const { client, db: { databaseName: database }, session, target: { collection } } = found
   return Operations.begin(
     fiber,
-    client.observer,
+    client[inner].observer,
     { name: operation, database, collection },
     (observed) =>
       Option.isSome(session)
@@ -187,7 +187,7 @@ const withoutSession = <A>(
   const { client, level, namespace, request } = found
   const name = { operation, namespace }
   // The driver would connect a closed client again.
-  if (client.isClosed()) {
+  if (client[inner].isClosed()) {
     return Call.telling(
       Effect.fail(new MongoError({ ...name, reason: "ConnectionClosed", labels: [] })),
       observed
@@ -223,7 +223,9 @@ export const withNamespace = <A, E, R, C = MongoClient>(
   target: Target<C>,
   use: (namespace: string) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R | C> =>
-  Effect.withFiberRuntime((fiber) => use(qualified(clientAmong(fiber, target).db(target.database), target.collection)))
+  Effect.withFiberRuntime((fiber) =>
+    use(qualified(clientIn(fiber, target)[inner].db(target.database), target.collection))
+  )
 
 const qualified = ({ databaseName }: Driver.Db, collection: string | undefined): string =>
   collection === undefined ? databaseName : `${databaseName}.${collection}`

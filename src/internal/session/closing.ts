@@ -16,6 +16,7 @@ import * as Log from "../telemetry/log.js"
 import { within } from "../time/bounded.js"
 import { runAs } from "../time/fiber.js"
 import type * as Idleness from "../time/idleness.js"
+import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import * as Lane from "./lane.js"
 import type { Standing } from "./turn.js"
@@ -74,7 +75,7 @@ const endAtOnce = (of: Ending): boolean => {
   const session = of.session()
   const waits = Lane.isBusy(of.lane) || DriverCursor.hasOpen(session, of.client.driver) || of.standing() !== undefined
   if (waits || of.endsOnServer() || of.isBroken() || !Pool.canEndAtOnce(session)) return false
-  of.client.pool.note(session, of.lastUsed())
+  of.client[inner].pool.note(session, of.lastUsed())
   Pool.endAtOnce(session)
   return true
 }
@@ -94,11 +95,11 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
     const isOurs = !session.hasEnded
     const endOnServer = isOurs && of.endsOnServer()
     if (endOnServer) Pool.markDirty(session)
-    if (isOurs) client.pool.note(session, of.lastUsed())
+    if (isOurs) client[inner].pool.note(session, of.lastUsed())
     yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
     if (endOnServer) {
       // Only now: an id that were still in the pool could be in use again, and this would kill its cursors.
-      const command = client.adminCommand({ endSessions: [lsid] })
+      const command = client[inner].adminCommand({ endSessions: [lsid] })
       yield* closingStep("endSessions", client.closeTimeout, command, (error) => error.reason)
     }
     yield* of.standing()?.abandon ?? Effect.void

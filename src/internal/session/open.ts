@@ -19,6 +19,7 @@ import * as Log from "../telemetry/log.js"
 import type * as Operations from "../telemetry/operations.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Idleness from "../time/idleness.js"
+import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import { closeCursors, Closing, type Ending } from "./closing.js"
 import type { Evaluate, Gate, Name } from "./gate.js"
@@ -74,13 +75,13 @@ export class OpenSession implements Gate, Member, Ending {
     this.client = client
     this.options = options
     this.onBusy = options.onBusy
-    this.observer = client.observer
+    this.observer = client[inner].observer
     this.openedIn = opener.currentSpan
     this.settleTimeout = options.settleTimeout ?? client.settleTimeout
     this.timeout = options.timeout ?? client.timeout
     this.#closing = new Closing(opener.getFiberRefs())
     const { lastUsed, session } = this.#take(Idleness.nowOf(opener))
-    this.#usage = new Usage(lastUsed, client.knownTimeout)
+    this.#usage = new Usage(lastUsed, client[inner].knownTimeout)
     this.#session = session
     Log.sessionsOpen(1)
   }
@@ -123,7 +124,7 @@ export class OpenSession implements Gate, Member, Ending {
 
   touch(at: Idleness.Instant): void {
     this.#usage.heard(at)
-    this.client.pool.touch(this.#session)
+    this.client[inner].pool.touch(this.#session)
   }
 
   noteLapse(): boolean {
@@ -217,7 +218,7 @@ export class OpenSession implements Gate, Member, Ending {
     return inTurn(this, "refresh", (fiber) => {
       const sent = Idleness.nowOf(fiber)
       return Effect.map(
-        this.client.adminCommand({ refreshSessions: [this.lsid()] }),
+        this.client[inner].adminCommand({ refreshSessions: [this.lsid()] }),
         () => this.touch(sent)
       )
     })
@@ -239,13 +240,13 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   left(): void {
-    this.client.keeper.remove(this)
+    this.client[inner].keeper.remove(this)
     Log.sessionsOpen(-1)
   }
 
   #take(now: Idleness.Instant): Pool.Taken {
     const { client, options } = this
-    const taken = client.pool.take(DriverSession.sessionOptions(options), client.knownTimeout(), now)
+    const taken = client[inner].pool.take(DriverSession.sessionOptions(options), client[inner].knownTimeout(), now)
     if (!options.causalConsistency) DriverSession.keepOperationTime(taken.session)
     // The driver ignores it as an option.
     if (options.snapshotTime !== undefined) DriverSession.setSnapshotTime(taken.session, options.snapshotTime)
@@ -278,7 +279,7 @@ export class OpenSession implements Gate, Member, Ending {
     if (server.lastUse === mark) {
       server.lastUse = Math.ceil(mark)
     } else {
-      this.#usage.heard(Idleness.before(Idleness.nowOf(fiber), this.client.pool.sinceLastUse(server)))
+      this.#usage.heard(Idleness.before(Idleness.nowOf(fiber), this.client[inner].pool.sinceLastUse(server)))
     }
   }
 }

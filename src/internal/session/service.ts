@@ -16,6 +16,7 @@ import type * as SessionOptions from "../../SessionOptions.js"
 import * as DriverSession from "../driver/session.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Idleness from "../time/idleness.js"
+import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import { type Evaluate, key } from "./gate.js"
 import { OpenSession, type State } from "./open.js"
@@ -55,7 +56,7 @@ export const open = (client: MongoClient.Service, options: SessionOptions.Decode
     const session = opened = new OpenSession(client, options, fiber)
     const usable = new Usable(session)
     // The scope may have been closed all along.
-    return isOver ? Effect.as(session.close, usable) : Effect.as(client.keeper.add(session), usable)
+    return isOver ? Effect.as(session.close, usable) : Effect.as(client[inner].keeper.add(session), usable)
   })
 }
 

@@ -12,7 +12,7 @@ import { Label, MongoError } from "../../MongoError.js"
 import * as Call from "../driver/call.js"
 import { during, late, timedOut } from "../driver/deadline.js"
 import * as DriverTransaction from "../driver/transaction.js"
-import type * as MongoClient from "../session/client.js"
+import { inner, type Service } from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
@@ -163,7 +163,7 @@ const unknown = (error: MongoError): MongoError => {
  */
 export const abort = (
   gate: Gate,
-  client: MongoClient.Service,
+  client: Service,
   timeout: () => Duration.Duration | undefined
 ): Effect.Effect<Effect.Effect<void>> =>
   Effect.suspend(() => {
@@ -185,7 +185,7 @@ export const abort = (
 
 const abortForGood = (
   gate: Gate,
-  client: MongoClient.Service,
+  client: Service,
   name: DriverTransaction.Name,
   timeout: () => Duration.Duration | undefined
 ): Effect.Effect<void> =>
@@ -205,7 +205,7 @@ const abortForGood = (
  */
 export const abortByName = (
   gate: Gate,
-  client: MongoClient.Service,
+  client: Service,
   name: DriverTransaction.Name,
   time = gate.settleTimeout
 ): Effect.Effect<VerifiedFacts["late"]> =>
@@ -217,10 +217,12 @@ export const abortByName = (
 /** Goes on with {@link abortByName} in the background until it is answered, for as long as the server keeps transactions. */
 export const abortInBackground = (
   gate: Gate,
-  client: MongoClient.Service,
+  client: Service,
   name: DriverTransaction.Name
 ): Effect.Effect<void> => {
-  const again = Effect.suspend(() => client.isClosed() ? Effect.void : ended(gate, client, name, gate.settleTimeout))
+  const again = Effect.suspend(() =>
+    client[inner].isClosed() ? Effect.void : ended(gate, client, name, gate.settleTimeout)
+  )
   return Effect.retry(again, { schedule: Schedule.spaced(pauseBetween) }).pipe(
     Effect.delay(pauseBetween),
     Effect.timeoutOption(lifetime),
@@ -237,7 +239,7 @@ const lifetime = Duration.minutes(1)
 
 const ended = (
   gate: Gate,
-  client: MongoClient.Service,
+  client: Service,
   name: DriverTransaction.Name,
   time: Duration.Duration
 ): Effect.Effect<"aborted" | "committed", MongoError> =>
@@ -251,7 +253,7 @@ const ended = (
 
 const sendByName = (
   gate: Gate,
-  client: MongoClient.Service,
+  client: Service,
   operation: Command,
   name: DriverTransaction.Name,
   time: Duration.Duration

@@ -42,7 +42,7 @@ export const whereabouts = <Client>(
   fiber: RunningFiber,
   options: MongoClient.ClientOption<Client>
 ): Either.Either<Whereabouts, ForeignSession | TransactionEnded> => {
-  const session = Session.among(fiber, MongoClient.clientAmong(fiber, options))
+  const session = Session.among(fiber, MongoClient.clientIn(fiber, options))
   if (session === "foreign") return Either.left(new ForeignSession({ operation: "Session.current" }))
   const part = Option.isSome(session) ? partAmong(fiber, session.value[key]) : undefined
   if (Option.isNone(session) || part === undefined) return Either.right({ session, within: undefined })
@@ -183,7 +183,7 @@ export const ensureSupported = (
   { client, options }: Session.Service
 ): Effect.Effect<void, TransactionUnsupported | MongoError> => {
   if (options.snapshot) return new TransactionUnsupported({ reason: "SnapshotSession" })
-  const known = client.knownDeployment()
+  const known = client[MongoClient.inner].knownDeployment()
   return andThen(
     Option.isSome(known) ? Effect.succeed(known.value) : client.deployment,
     ({ kind }) => kind === "standalone" ? new TransactionUnsupported({ reason: "Standalone" }) : Effect.void

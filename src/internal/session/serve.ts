@@ -1,0 +1,156 @@
+/**
+ * A client while it is open: it is connected, watched, and its sessions are kept alive, until its scope closes.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { constTrue } from "effect/Function"
+import * as Inspectable from "effect/Inspectable"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
+import { SessionId } from "../../SessionId.js"
+import * as SessionKeeper from "../../SessionKeeper.js"
+import * as Call from "../driver/call.js"
+import * as DriverClient from "../driver/client.js"
+import * as Command from "../driver/command.js"
+import { make as makePool } from "../driver/pool.js"
+import { type Deployment, type TopologyWatch, watchTopology } from "../driver/topology.js"
+import { closingStep, errorName } from "../telemetry/closing.js"
+import { watchPools } from "../telemetry/connections.js"
+import * as Log from "../telemetry/log.js"
+import * as Operations from "../telemetry/operations.js"
+import * as Spans from "../telemetry/spans.js"
+import { inner, type Service } from "./client.js"
+import type { Settings } from "./clientSettings.js"
+
+/** A client that this library makes, and closes. */
+export const own = (
+  url: Redacted.Redacted<string>,
+  options: Driver.MongoClientOptions,
+  settings: Settings
+): Effect.Effect<Service, MongoError, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const driver = yield* DriverClient.makeClient(url, options)
+      yield* watchPools(driver)
+      const watch = yield* watchTopology(driver)
+      const close = closeDriver(driver, settings.closeTimeout)
+      yield* Effect.onError(restore(DriverClient.connect(driver, close)), () => Effect.forkDaemon(close))
+      yield* Effect.addFinalizer(() => close)
+      return yield* serve(driver, watch, settings)
+    })
+  )
+
+/** A client that somebody else has made, and closes. */
+export const theirs = (driver: Driver.MongoClient, settings: Settings): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.uninterruptible(
+    Effect.flatMap(
+      Effect.zipRight(watchPools(driver), watchTopology(driver)),
+      (watch) => serve(driver, watch, settings)
+    )
+  )
+
+const serve = (
+  driver: Driver.MongoClient,
+  topology: TopologyWatch,
+  settings: Settings
+): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    let closed = false
+    const observer = Operations.make(topology.server)
+    const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> => {
+      const name = Object.keys(command)[0] ?? "command"
+      return Operations.operation(observer, { name, database: "admin" }, (observed) =>
+        Call.call({
+          operation: name,
+          namespace: "admin",
+          settleTimeout: settings.settleTimeout,
+          onUnsettled: Log.unsettled
+        }, ({ signal }) => {
+          observed.begins(undefined, constTrue)
+          return Command.adminCommand(driver, command, signal)
+        }))
+    }
+    const knownTimeout = () => {
+      const deployment = topology.known()
+      return Option.isSome(deployment) ? deployment.value.sessionTimeout : Option.none()
+    }
+    const sessionTimeout = Effect.sync(knownTimeout)
+    const keeper = SessionKeeper.make(
+      (ids) => Effect.asVoid(adminCommand({ refreshSessions: ids })),
+      sessionTimeout,
+      settings.keepAlive === false ? {} : settings.keepAlive
+    )
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        closed = true
+        const members = keeper.members()
+        return Effect.zipRight(
+          Log.leaked(
+            members.filter((member) => member.isOpen()).map(leak)
+          ),
+          Effect.forEach(members, (member) => member.close, { concurrency: "unbounded", discard: true })
+        )
+      })
+    )
+    if (settings.keepAlive !== false) {
+      // Forked last, so that its end comes first when the scope closes.
+      yield* Effect.forkScoped(Effect.interruptible(Spans.apart(keeper.run)))
+    }
+    const known = (orElse: Effect.Effect<Deployment, MongoError>) =>
+      Effect.suspend(() => Option.match(topology.known(), { onNone: () => orElse, onSome: Effect.succeed }))
+    // One at a time, so that many who open a session at once do not all ask.
+    const asking = yield* Effect.makeSemaphore(1)
+    const ask = DriverClient.connect(driver).pipe(
+      Effect.zipRight(adminCommand({ hello: 1 })),
+      Effect.map(topology.learn)
+    )
+    return {
+      ...Inspectable.BaseProto,
+      // A log or a message must not show the driver's client, which holds the URL.
+      toJSON: () => ({ _id: "MongoClient", database: settings.database }),
+      driver,
+      database: settings.database,
+      sessionTimeout,
+      deployment: known(asking.withPermits(1)(known(ask))),
+      openSessions: Effect.sync(() => keeper.members().length),
+      settleTimeout: settings.settleTimeout,
+      timeout: settings.timeout,
+      closeTimeout: settings.closeTimeout,
+      [inner]: {
+        knownDeployment: topology.known,
+        knownTimeout,
+        hasSecureRandom: DriverClient.secureRandom(),
+        isClosed: () => closed,
+        keeper,
+        pool: makePool(driver),
+        db: databases(driver, settings.database),
+        observer,
+        adminCommand
+      }
+    }
+  })
+
+const leak = (member: SessionKeeper.Member): Log.Leak => {
+  const { openedIn } = member
+  return {
+    id: SessionId.fromBytes(member.lsid().id.buffer).uuid,
+    ...(openedIn?._tag === "Span" ? { span: openedIn.name } : {}),
+    ...(openedIn === undefined ? {} : { traceId: openedIn.traceId, spanId: openedIn.spanId })
+  }
+}
+
+// The driver makes a new one each time, which takes as long as an operation's command.
+const databases = (driver: Driver.MongoClient, fallback: string | undefined) => {
+  const known = new Map<string | undefined, Driver.Db>()
+  return (name = fallback): Driver.Db => {
+    const db = known.get(name) ?? driver.db(name)
+    known.set(name, db)
+    return db
+  }
+}
+
+const closeDriver = (driver: Driver.MongoClient, timeout: Duration.Duration): Effect.Effect<void> =>
+  closingStep("client", timeout, Effect.tryPromise(() => driver.close()), errorName)
