@@ -151,7 +151,7 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
     createCollection: (collection, given) =>
       Effect.asVoid(
         run(
-          { name: "createCollection", kind: "write", inTransaction: true, options: given },
+          { name: "createCollection", kind: "write", inTransaction: true, takesSignal: false, options: given },
           (db, driver: Driver.CreateCollectionOptions) => db.createCollection(collection, driver)
         )
       ),

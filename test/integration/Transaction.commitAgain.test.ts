@@ -26,6 +26,8 @@ const insert = Collection.make("things", { database: "test" }).insertOne({ n: 1 
 /** Says nothing of whether it happened. */
 const lost = { writeConcernError: { code: 64, codeName: "WriteConcernTimeout", errmsg: "waiting timed out" } }
 
+const expired = { ok: 0, code: 50, codeName: "MaxTimeMSExpired", errmsg: "operation exceeded time limit" }
+
 const refused = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" }
 
 const lostThenRefused: Responder.Handler = (_, { count }) => count === 0 ? lost : refused
@@ -82,7 +84,6 @@ describe("a commit whose answer is lost each time", () => {
 describe("a commit that nobody knows the result of", () => {
   it.scoped("is given up when it was aborted for good and no attempt is left; verifyCommit is not asked", () =>
     Effect.gen(function*() {
-      const expired = { ok: 0, code: 50, codeName: "MaxTimeMSExpired", errmsg: "operation exceeded time limit" }
       const { client, server } = yield* connected({ handlers: { commitTransaction: expired } }, { keepAlive: false })
       const { hooks, register } = witness()
       const error = yield* Transaction.run(Effect.zipRight(register, insert), {

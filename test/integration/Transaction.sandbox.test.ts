@@ -17,6 +17,29 @@ import * as Versions from "../support/versions.js"
 const sessionId = Effect.map(Session.Session, ({ id }) => id.uuid)
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  describe("nothing is kept of what runs in a sandbox", () => {
+    it.effect("after an abort by hand: what follows in the body is refused, and another transaction may be started", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          const after = Effect.zipRight(Transaction.abort, Effect.flip(place.insert(2)))
+          const again = Effect.zipRight(Transaction.start(), place.insert(3))
+          const body = Effect.zipLeft(Effect.zipRight(place.insert(1), after), again)
+          const { value } = yield* Transaction.sandbox(body)
+          expect(value).toMatchObject({ _tag: "TransactionEnded", operation: "use" })
+          expect(yield* place.stored).toEqual([])
+        })
+      ))
+
+    it.effect("in a transaction of its own in a session that is opened for it", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          yield* Transaction.sandbox(place.insert(1).pipe(Transaction.run(), Session.scoped()))
+          yield* Transaction.sandbox(Transaction.run(place.insert(2), { propagation: "requiresNew" }))
+          expect(yield* place.stored).toEqual([])
+        })
+      ))
+  })
+
   describe("a sandbox that does not succeed", () => {
     it.effect("fails with the failure of the effect as it is, and leaves nothing", () =>
       inPlace((place) =>

@@ -43,6 +43,8 @@ export interface Request {
   readonly inTransaction?: boolean | undefined
   /** Whether it waits for what may never come, so that no time is too long. Default `false`. */
   readonly isEndless?: boolean | undefined
+  /** Whether what runs takes a signal. Default `true`; where not, the driver would make it a field of the command. */
+  readonly takesSignal?: boolean | undefined
   /** Whether what runs may keep the signal that it is given. Default `false`: it leaves no listener at it. */
   readonly keepsSignal?: boolean | undefined
   readonly options?: object | undefined
@@ -170,7 +172,7 @@ const inSession = <A>(
     return Either.right((session: Driver.ClientSession, signals: Signalled) => {
       const given = added(request, signals, own)
       given.session = session
-      if (request.kind === "write") given.signal = signals.unsent
+      if (request.kind === "write" && request.takesSignal !== false) given.signal = signals.unsent
       // The transaction's own is in force, whatever the client prefers.
       if (isInTransaction) given.readPreference = "primary"
       return evaluate(given)

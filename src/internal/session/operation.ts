@@ -59,6 +59,10 @@ export const perform = <A, E>(
         return match(gate.ready(name.operation, fiber), {
           onFailure: (cause) => over(Exit.failCause(cause)),
           onSuccess: () => {
+            // It would take effect at once, and whatever becomes of the rest.
+            if (place.turn?.isUndone === true) {
+              return over(Exit.fail(new TransactionEnded({ operation: name.operation })))
+            }
             try {
               const evaluate = prepare(gate.session())
               return Either.isLeft(evaluate)

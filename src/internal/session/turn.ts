@@ -26,6 +26,8 @@ export abstract class Turn {
   abstract readonly deadline: Deadline | undefined
   /** Whether no operation may belong to it any more. */
   abstract readonly isOver: boolean
+  /** Whether it takes no operation until it begins anew: what belongs to it is undone. */
+  abstract readonly isUndone: boolean
   /** Whether nobody else comes to the session's lane before it ends. */
   abstract readonly holdsSession: boolean
   /** An operation begins. */

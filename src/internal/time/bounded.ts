@@ -54,7 +54,11 @@ export const patiently = <A, E, R>(
     const late = Effect.as(Fiber.interruptFork(running), Option.none<Exit.Exit<A, E>>())
     return Effect.matchCauseEffect(restore(Effect.timeoutOption(over, time)), {
       onSuccess: Option.match({ onNone: () => late, onSome: (exit) => Effect.succeedSome(exit) }),
-      onFailure: () => Effect.flatMap(within(grace, over), (inTime) => inTime ? Effect.map(over, Option.some) : late)
+      onFailure: () =>
+        Effect.flatMap(
+          within(Duration.min(grace, time), over),
+          (inTime) => inTime ? Effect.map(over, Option.some) : late
+        )
     })
   })
 

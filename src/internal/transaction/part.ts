@@ -92,6 +92,10 @@ export class Part extends Turn implements Service {
     return this.of.isOver || this.hasFailed
   }
 
+  get isUndone(): boolean {
+    return this.of.ended === "aborted"
+  }
+
   begin(): void {
     this.#operations++
     this.within?.begin()

@@ -137,7 +137,7 @@ const settled = (
   })
   return restore === undefined ? wait : Effect.catchAllCause(restore(wait), (cause) =>
     Cause.isInterruptedOnly(cause)
-      ? Effect.flatMap(within(grace, Effect.exit(wait)), (inTime) => {
+      ? Effect.flatMap(within(Duration.min(grace, gate.settleTimeout), Effect.exit(wait)), (inTime) => {
         if (!inTime) stop()
         return inTime ? wait : late
       })

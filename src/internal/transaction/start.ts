@@ -140,7 +140,8 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
       retry,
       verifyCommit: verifyCommit && alone(verifyCommit),
       onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
-      isSandbox,
+      // Nothing is kept of what runs in a sandbox, in whichever session.
+      isSandbox: isSandbox || outer?.of.isSandbox === true,
       outer
     }
     const contextOf = (part: Part, around: Context.Context<never>) => contextIn(part, session, around)
