@@ -10,20 +10,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import * as CursorLoss from "./internal/data/cursorLoss.js"
-import {
-  type Added,
-  type OperationError,
-  place,
-  type Placed,
-  type Request,
-  type Target
-} from "./internal/data/operation.js"
+import { type Added, type OperationError, type Placed, type Request, type Target } from "./internal/data/operation.js"
+import { placeStream } from "./internal/data/streams.js"
 import * as DriverCursor from "./internal/driver/cursor.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 import { key } from "./internal/session/gate.js"
 import { untilFree } from "./internal/session/operation.js"
 import { closingStep } from "./internal/telemetry/closing.js"
-import * as Session from "./Session.js"
 import { ForeignSession, SessionBusy } from "./SessionErrors.js"
 
 export type {
@@ -79,26 +72,6 @@ export const batches = <T, Client = MongoClient>(
     const cursor = yield* acquire(placed, (added) => open(placed.db, added))
     return Stream.repeatEffectChunkOption(pull(placed, cursor, request.name))
   }))
-
-/**
- * Finds out where a stream is run, and opens a session for it where there is none.
- *
- * A stream outlives the 30 minutes that the server keeps what belongs to an idle session, if the session is kept alive.
- * Where there can be none, the stream does without; so does what writes, which may be unacknowledged and gives nothing.
- *
- * @internal
- */
-export const placeStream = <Client>(
-  target: Target<Client>,
-  request: Request
-): Effect.Effect<Placed, OperationError, Client | Scope.Scope> =>
-  Effect.gen(function*() {
-    const placing = place(target, request)
-    const placed = yield* placing
-    if (Option.isSome(placed.session) || request.kind === "write") return placed
-    const opened = yield* Effect.option(Session.make({ client: target.client, causalConsistency: false }))
-    return Option.isSome(opened) ? yield* Session.provide(placing, opened.value) : placed
-  })
 
 // A cursor that is opened by the first pull.
 interface Lazy<T> {

@@ -6,21 +6,18 @@
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberRef from "effect/FiberRef"
 import { dual } from "effect/Function"
-import type * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
-import type { CausalToken } from "./CausalToken.js"
 import { isTooOldServer } from "./internal/driver/errors.js"
 import { type Deployment, unsupported } from "./internal/driver/topology.js"
+import { type Service, Session, sessionIn } from "./internal/session/ambient.js"
 import * as MongoClient from "./internal/session/client.js"
-import type { Gate, key } from "./internal/session/gate.js"
 import { open, type State, type UseOptions } from "./internal/session/service.js"
 import type { RunningFiber } from "./internal/time/fiber.js"
 import { MongoError } from "./MongoError.js"
@@ -28,76 +25,26 @@ import {
   type AcquireError,
   CryptoUnavailable,
   ForeignSession,
-  type SessionBusy,
-  type SessionEnded,
-  type SessionLapsed,
   SessionsUnsupported,
-  type TransactionEnded,
   UnacknowledgedWrite,
   type UseError
 } from "./SessionErrors.js"
-import type { SessionId } from "./SessionId.js"
 import * as SessionOptions from "./SessionOptions.js"
 
+export {
+  /** The ambient session: the one that the operations of a fiber run in. @since 0.1.0 @category tags */
+  Session
+} from "./internal/session/ambient.js"
+export type {
+  /** An open session. @since 0.1.0 @category models */
+  Service
+} from "./internal/session/ambient.js"
 export type {
   /** What a session is doing. @since 0.1.0 @category models */
   State,
   /** How errors and logs call an operation. @since 0.1.0 @category options */
   UseOptions
 }
-
-/**
- * An open session.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Service extends Inspectable.Inspectable {
-  /** The id of its server session. Another one after a renewal (`onLapse: "renew"`). */
-  readonly id: SessionId
-  /** The client that it belongs to; no other may use it. */
-  readonly client: MongoClient.Service
-  /** Its options, with every default filled in. Immutable. */
-  readonly options: SessionOptions.Decoded
-  /** Runs one operation of the driver in the session. See {@link use}. */
-  readonly use: <A>(
-    evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
-    options?: UseOptions
-  ) => Effect.Effect<A, UseError>
-  /** Refreshes the session on the server now; the keep-alive does so by itself. */
-  readonly refresh: Effect.Effect<void, SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError>
-  /** How long the server has not heard of the session. */
-  readonly idle: Effect.Effect<Duration.Duration>
-  /** What the session is doing at this moment. */
-  readonly state: Effect.Effect<State>
-  /** The time of the latest operation that the session has seen. Only causally consistent sessions read as of it. */
-  readonly operationTime: Effect.Effect<Option.Option<Driver.Timestamp>>
-  /** The latest cluster time that the session has seen. */
-  readonly clusterTime: Effect.Effect<Option.Option<Driver.ClusterTime>>
-  /** The time of a snapshot session's data: known after its first read, or from its options. */
-  readonly snapshotTime: Effect.Effect<Option.Option<Driver.Timestamp>>
-  /**
-   * What the session has seen, for another session or process to go on from, be this one causally consistent or not. See
-   * {@link advanceTo} of that one.
-   */
-  readonly causalToken: Effect.Effect<CausalToken>
-  /** Makes the session see what the token's session has seen. Never goes back. */
-  readonly advanceTo: (token: CausalToken) => Effect.Effect<void, SessionEnded>
-  /** Whether the server session will not be used again, as after a network error. */
-  readonly isDirty: Effect.Effect<boolean>
-  /** The address of the server that the session is pinned to; only on sharded clusters, during a transaction. */
-  readonly serverAddress: Effect.Effect<Option.Option<string>>
-  /** What transactions need of the session. Not for use outside of this library. */
-  readonly [key]: Gate
-}
-
-/**
- * The ambient session: the one that the operations of a fiber run in.
- *
- * @since 0.1.0
- * @category tags
- */
-export class Session extends Context.Tag("effect-mongo-session/Session")<Session, Service>() {}
 
 /**
  * How to open a session, and on which client.
@@ -131,7 +78,7 @@ export const make = <Client = MongoClient.MongoClient>(
     const { client: _, ...rest } = options ?? {}
     const decoded = SessionOptions.decode(rest)
     if (Either.isLeft(decoded)) return decoded.left
-    return Effect.flatMap(MongoClient.clientOf(options), (client) => openOn(client, decoded.right, fiber))
+    return openOn(MongoClient.clientIn(fiber, options), decoded.right, fiber)
   })
 
 /**
@@ -220,29 +167,12 @@ export const detached = <A, E, R>(
 export const current = <Client = MongoClient.MongoClient>(
   options?: MongoClient.ClientOption<Client>
 ): Effect.Effect<Option.Option<Service>, ForeignSession, NoInfer<Client>> =>
-  Effect.flatMap(
-    MongoClient.clientOf(options),
-    (client) =>
-      Effect.withFiberRuntime((fiber) => {
-        const session = among(fiber, client)
-        return session === "foreign"
-          ? Effect.fail(new ForeignSession({ operation: "Session.current" }))
-          : Effect.succeed(session)
-      })
-  )
-
-/**
- * {@link current} of a fiber.
- *
- * @internal
- */
-export const among = (
-  { currentContext }: RunningFiber,
-  client: MongoClient.Service
-): Option.Option<Service> | "foreign" => {
-  const session = Context.getOption(currentContext, Session)
-  return Option.isSome(session) && session.value.client.driver !== client.driver ? "foreign" : session
-}
+  Effect.withFiberRuntime((fiber) => {
+    const session = sessionIn(fiber, MongoClient.clientIn(fiber, options))
+    return session === "foreign"
+      ? Effect.fail(new ForeignSession({ operation: "Session.current" }))
+      : Effect.succeed(session)
+  })
 
 /**
  * The escape hatch: runs one operation of the driver in the ambient session, in its turn. Pass the driver session to the

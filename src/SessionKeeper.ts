@@ -15,6 +15,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
+import { plan } from "./internal/session/round.js"
 import * as Log from "./internal/telemetry/log.js"
 import * as Spans from "./internal/telemetry/spans.js"
 import * as Idleness from "./internal/time/idleness.js"
@@ -111,37 +112,6 @@ export interface SessionKeeper {
  * @category models
  */
 export const batchSize = 10_000
-
-/**
- * Which sessions are to be refreshed, and which are beyond it.
- *
- * A lapsed session is not refreshed: the server would recreate its id, and nobody would know that what belonged to it
- * (its causal history, its cursors) is gone.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const plan = <M extends Pick<Member, "idleAt" | "isBusy" | "keepAlive">>(
-  members: Iterable<M>,
-  now: Idleness.Instant,
-  timeout: Duration.Duration,
-  idleFor: Duration.Duration
-): { readonly due: ReadonlyArray<M>; readonly lapsed: ReadonlyArray<M> } => {
-  const due: Array<M> = []
-  const lapsed: Array<M> = []
-  const hasLapsed = Idleness.lapseAfter(timeout)
-  const least = Duration.toMillis(idleFor)
-  for (const member of members) {
-    if (member.isBusy()) continue
-    const idle = member.idleAt(now)
-    if (hasLapsed(idle)) {
-      lapsed.push(member)
-    } else if (member.keepAlive() && idle >= least) {
-      due.push(member)
-    }
-  }
-  return { due, lapsed }
-}
 
 /**
  * Splits into batches that fit into one command.

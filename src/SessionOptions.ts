@@ -10,8 +10,9 @@ import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type { Timestamp } from "mongodb"
 import { below, decoder, duration, fromConfig, isNone, type Rules } from "./internal/values/options.js"
+import * as Transactions from "./internal/values/transactionOptions.js"
 import type { SessionMisconfigured } from "./SessionErrors.js"
-import * as TransactionOptions from "./TransactionOptions.js"
+import type * as TransactionOptions from "./TransactionOptions.js"
 
 /**
  * The options of a session. All may be left out.
@@ -86,7 +87,7 @@ const fields = Schema.Struct({
   causalConsistency: Schema.optional(Schema.Boolean),
   snapshot: Schema.optional(Schema.Boolean),
   snapshotTime: Schema.optional(Schema.declare(isTimestamp, { description: "a BSON timestamp" })),
-  defaultTransactionOptions: Schema.optional(TransactionOptions.fields),
+  defaultTransactionOptions: Schema.optional(Transactions.fields),
   keepAlive: Schema.optional(Schema.Boolean),
   onBusy: Schema.optional(choice("queue", "fail")),
   onLapse: Schema.optional(choice("fail", "renew")),
@@ -106,7 +107,7 @@ const rules: Rules = ({ causalConsistency, defaultTransactionOptions, snapshot, 
     ? [{ path: ["defaultTransactionOptions"], message: "a snapshot session cannot have transactions" }]
     : []),
   ...(Predicate.isRecord(defaultTransactionOptions)
-    ? below("defaultTransactionOptions", TransactionOptions.rules(defaultTransactionOptions))
+    ? below("defaultTransactionOptions", Transactions.rules(defaultTransactionOptions))
     : [])
 ]
 
@@ -120,7 +121,7 @@ const normalize = (options: typeof fields.Type): Decoded => {
     snapshotTime: options.snapshotTime,
     defaultTransactionOptions: options.defaultTransactionOptions === undefined
       ? undefined
-      : TransactionOptions.normalize(options.defaultTransactionOptions),
+      : Transactions.normalize(options.defaultTransactionOptions),
     keepAlive: options.keepAlive ?? true,
     onBusy: options.onBusy ?? "queue",
     onLapse: options.onLapse ?? "fail",
@@ -165,7 +166,7 @@ export const config = (prefix: string = "SESSION"): Config.Config<Decoded> =>
       { key: ["RELEASE"], path: ["release"], as: "text" },
       { key: ["SETTLE_TIMEOUT"], path: ["settleTimeout"], as: "text" },
       { key: ["TIMEOUT"], path: ["timeout"], as: "text" },
-      ...TransactionOptions.configKeys.map(({ as, key, path }) => ({
+      ...Transactions.configKeys.map(({ as, key, path }) => ({
         key: ["TRANSACTION", ...key],
         path: ["defaultTransactionOptions", ...path],
         as

@@ -132,6 +132,21 @@ expectTypeOf(Session.decodeOptions({})).toEqualTypeOf<Either.Either<SessionOptio
 expectTypeOf(Session.config()).toEqualTypeOf<Config.Config<SessionOptions.SessionOptions>>()
 expectTypeOf(Session.config("APP")).toEqualTypeOf<Config.Config<SessionOptions.SessionOptions>>()
 
+// what programs need, and nothing else
+
+expectTypeOf<keyof typeof Session>().toEqualTypeOf<
+  | "Session"
+  | "config"
+  | "current"
+  | "decodeOptions"
+  | "detached"
+  | "layer"
+  | "make"
+  | "provide"
+  | "scoped"
+  | "use"
+>()
+
 // the session itself needs nothing
 
 expectTypeOf(session.id).toEqualTypeOf<SessionId>()

@@ -9,12 +9,6 @@ import * as SessionKeeper from "../../src/SessionKeeper.js"
 
 declare const refresh: (ids: ReadonlyArray<ServerSessionId>) => Effect.Effect<void, MongoError>
 declare const timeout: Effect.Effect<Option.Option<Duration.Duration>>
-declare const duration: Duration.Duration
-declare const now: Parameters<SessionKeeper.Member["idleAt"]>[0]
-declare const members: ReadonlySet<SessionKeeper.Member>
-declare const named: ReadonlyArray<
-  Pick<SessionKeeper.Member, "idleAt" | "isBusy" | "keepAlive"> & { readonly name: string }
->
 declare const schedule: Schedule.Schedule<number, unknown, "settings">
 
 // make: needs no more than it is given, so that the keeper is an ordinary value
@@ -66,17 +60,8 @@ expectTypeOf<Required<SessionKeeper.Options>>().toEqualTypeOf<{
 }>()
 expectTypeOf<{}>().toExtend<SessionKeeper.Options>()
 
-// plan: pure, and gives back the members as they came
-
-expectTypeOf(SessionKeeper.plan(members, now, duration, duration)).toEqualTypeOf<
-  {
-    readonly due: ReadonlyArray<SessionKeeper.Member>
-    readonly lapsed: ReadonlyArray<SessionKeeper.Member>
-  }
->()
-expectTypeOf(SessionKeeper.plan(named, now, duration, duration).due).toEqualTypeOf<typeof named>()
-
 // batches
 
 expectTypeOf(SessionKeeper.batches([1, 2])).toEqualTypeOf<ReadonlyArray<ReadonlyArray<number>>>()
 expectTypeOf(SessionKeeper.batchSize).toEqualTypeOf<number>()
+expectTypeOf<keyof typeof SessionKeeper>().toEqualTypeOf<"batchSize" | "batches" | "make">()

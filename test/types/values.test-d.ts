@@ -119,6 +119,8 @@ expectTypeOf<{ readonly readConcern: "linearizable" }>().not.toExtend<Transactio
 expectTypeOf<{ readonly readPreference: { readonly tags: [] } }>()
   .not.toExtend<TransactionOptions.TransactionOptions>()
 
+expectTypeOf<keyof typeof TransactionOptions>().toEqualTypeOf<"config" | "decode" | "defaultTimeout" | "merge">()
+
 // MongoError
 
 expectTypeOf(MongoError.classify).toEqualTypeOf<(facts: MongoError.Facts) => MongoError.Reason>()

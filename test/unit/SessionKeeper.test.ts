@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import { Binary, type ServerSessionId } from "mongodb"
+import { plan } from "../../src/internal/session/round.js"
 import * as Idleness from "../../src/internal/time/idleness.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as SessionKeeper from "../../src/SessionKeeper.js"
@@ -71,7 +72,7 @@ const keeperOf = (count: number, options: SessionKeeper.Options = {}) =>
     return { keeper, members, sent, server }
   })
 
-describe("SessionKeeper.plan", () => {
+describe("the plan of a round", () => {
   const at = (minutes: number): Idleness.Instant => ({ wall: minutes * 60_000, monotonic: minutes * 60_000 })
   const table: ReadonlyArray<
     readonly [idle: number, busy: boolean, wanted: boolean, expected: "due" | "lapsed" | "left"]
@@ -90,7 +91,7 @@ describe("SessionKeeper.plan", () => {
   for (const [idle, busy, wanted, expected] of table) {
     it(`a session idle for ${idle} of 30 minutes, busy: ${busy}, keep-alive: ${wanted}, is ${expected}`, () => {
       const one = Object.assign(member(1, at(0)), { busy, wanted })
-      const { due, lapsed } = SessionKeeper.plan([one], at(idle), halfAnHour, Duration.minutes(10))
+      const { due, lapsed } = plan([one], at(idle), halfAnHour, Duration.minutes(10))
       expect({ due: due.length, lapsed: lapsed.length }).toEqual({
         due: expected === "due" ? 1 : 0,
         lapsed: expected === "lapsed" ? 1 : 0

@@ -7,12 +7,12 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
-import * as Session from "../../Session.js"
 import { ForeignSession, type OperationError } from "../../SessionErrors.js"
 import * as Call from "../driver/call.js"
 import { bounded, maxTimeMS } from "../driver/deadline.js"
 import type { Signalled } from "../driver/signal.js"
 import { readPreferenceOf } from "../driver/transaction.js"
+import { type Service as Session, sessionIn } from "../session/ambient.js"
 import { clientIn, type ClientOption, inner, type MongoClient, type Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
 import { perform } from "../session/operation.js"
@@ -70,7 +70,7 @@ export interface Added {
 /** An operation, where it is run. */
 export interface Placed {
   readonly client: Client
-  readonly session: Option.Option<Session.Service>
+  readonly session: Option.Option<Session>
   readonly namespace: string
   readonly db: Driver.Db
   /**
@@ -117,7 +117,7 @@ interface Found extends Pick<Placed, "client" | "session" | "namespace" | "db"> 
 
 const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Found | ForeignSession => {
   const client = clientIn(fiber, target)
-  const session = Session.among(fiber, client)
+  const session = sessionIn(fiber, client)
   if (session === "foreign") return new ForeignSession({ operation: request.name })
   const db = client[inner].db(target.database)
   return {
@@ -151,7 +151,7 @@ const begin = <A>(
 
 const inSession = <A>(
   fiber: RunningFiber,
-  { client, [key]: gate, options }: Session.Service,
+  { client, [key]: gate, options }: Session,
   found: Found,
   operation: string,
   evaluate: (added: Added) => PromiseLike<A>,

@@ -21,6 +21,7 @@ import type * as SessionOptions from "../../SessionOptions.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
+import { sessionIn } from "../session/ambient.js"
 import * as MongoClient from "../session/client.js"
 import { type Gate, key } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
@@ -42,7 +43,7 @@ export const whereabouts = <Client>(
   fiber: RunningFiber,
   options: MongoClient.ClientOption<Client>
 ): Either.Either<Whereabouts, ForeignSession | TransactionEnded> => {
-  const session = Session.among(fiber, MongoClient.clientIn(fiber, options))
+  const session = sessionIn(fiber, MongoClient.clientIn(fiber, options))
   if (session === "foreign") return Either.left(new ForeignSession({ operation: "Session.current" }))
   const part = Option.isSome(session) ? partAmong(fiber, session.value[key]) : undefined
   if (Option.isNone(session) || part === undefined) return Either.right({ session, within: undefined })

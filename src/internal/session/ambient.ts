@@ -1,0 +1,80 @@
+/**
+ * A session as programs see it, and which one the operations of a fiber run in.
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Inspectable from "effect/Inspectable"
+import * as Option from "effect/Option"
+import type * as Driver from "mongodb"
+import type { CausalToken } from "../../CausalToken.js"
+import type { MongoError } from "../../MongoError.js"
+import type { SessionBusy, SessionEnded, SessionLapsed, TransactionEnded, UseError } from "../../SessionErrors.js"
+import type { SessionId } from "../../SessionId.js"
+import type * as SessionOptions from "../../SessionOptions.js"
+import type { RunningFiber } from "../time/fiber.js"
+import type * as MongoClient from "./client.js"
+import type { Gate, key } from "./gate.js"
+import type { State, UseOptions } from "./service.js"
+
+/**
+ * An open session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service extends Inspectable.Inspectable {
+  /** The id of its server session. Another one after a renewal (`onLapse: "renew"`). */
+  readonly id: SessionId
+  /** The client that it belongs to; no other may use it. */
+  readonly client: MongoClient.Service
+  /** Its options, with every default filled in. Immutable. */
+  readonly options: SessionOptions.Decoded
+  /** Runs one operation of the driver in the session. */
+  readonly use: <A>(
+    evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
+    options?: UseOptions
+  ) => Effect.Effect<A, UseError>
+  /** Refreshes the session on the server now; the keep-alive does so by itself. */
+  readonly refresh: Effect.Effect<void, SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError>
+  /** How long the server has not heard of the session. */
+  readonly idle: Effect.Effect<Duration.Duration>
+  /** What the session is doing at this moment. */
+  readonly state: Effect.Effect<State>
+  /** The time of the latest operation that the session has seen. Only causally consistent sessions read as of it. */
+  readonly operationTime: Effect.Effect<Option.Option<Driver.Timestamp>>
+  /** The latest cluster time that the session has seen. */
+  readonly clusterTime: Effect.Effect<Option.Option<Driver.ClusterTime>>
+  /** The time of a snapshot session's data: known after its first read, or from its options. */
+  readonly snapshotTime: Effect.Effect<Option.Option<Driver.Timestamp>>
+  /**
+   * What the session has seen, for another session or process to go on from, be this one causally consistent or not. See
+   * {@link advanceTo} of that one.
+   */
+  readonly causalToken: Effect.Effect<CausalToken>
+  /** Makes the session see what the token's session has seen. Never goes back. */
+  readonly advanceTo: (token: CausalToken) => Effect.Effect<void, SessionEnded>
+  /** Whether the server session will not be used again, as after a network error. */
+  readonly isDirty: Effect.Effect<boolean>
+  /** The address of the server that the session is pinned to; only on sharded clusters, during a transaction. */
+  readonly serverAddress: Effect.Effect<Option.Option<string>>
+  /** What transactions need of the session. Not for use outside of this library. */
+  readonly [key]: Gate
+}
+
+/**
+ * The ambient session: the one that the operations of a fiber run in.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Session extends Context.Tag("effect-mongo-session/Session")<Session, Service>() {}
+
+/** The ambient session of a fiber, if it has one, unless that belongs to another client than the given one. */
+export const sessionIn = (
+  { currentContext }: RunningFiber,
+  client: MongoClient.Service
+): Option.Option<Service> | "foreign" => {
+  const session = Context.getOption(currentContext, Session)
+  return Option.isSome(session) && session.value.client.driver !== client.driver ? "foreign" : session
+}

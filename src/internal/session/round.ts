@@ -1,0 +1,39 @@
+/**
+ * What a round of the keep-alive has to do.
+ */
+import * as Duration from "effect/Duration"
+import * as Idleness from "../time/idleness.js"
+
+interface Idle {
+  readonly keepAlive: () => boolean
+  readonly isBusy: () => boolean
+  readonly idleAt: (now: Idleness.Instant) => number
+}
+
+/**
+ * Which sessions are to be refreshed, and which are beyond it.
+ *
+ * A lapsed session is not refreshed: the server would recreate its id, and nobody would know that what belonged to it
+ * (its causal history, its cursors) is gone.
+ */
+export const plan = <M extends Idle>(
+  members: Iterable<M>,
+  now: Idleness.Instant,
+  timeout: Duration.Duration,
+  idleFor: Duration.Duration
+): { readonly due: ReadonlyArray<M>; readonly lapsed: ReadonlyArray<M> } => {
+  const due: Array<M> = []
+  const lapsed: Array<M> = []
+  const hasLapsed = Idleness.lapseAfter(timeout)
+  const least = Duration.toMillis(idleFor)
+  for (const member of members) {
+    if (member.isBusy()) continue
+    const idle = member.idleAt(now)
+    if (hasLapsed(idle)) {
+      lapsed.push(member)
+    } else if (member.keepAlive() && idle >= least) {
+      due.push(member)
+    }
+  }
+  return { due, lapsed }
+}
