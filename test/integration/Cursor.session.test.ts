@@ -69,6 +69,24 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("has a session opened around it by a layer, which ends after its cursor", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Things } = yield* things(watched, 7)
+          const rows = Things.find({}, { batchSize: 2 }).pipe(
+            Stream.mapEffect((row) => Effect.as(Things.countDocuments(), row)),
+            Stream.provideSomeLayer(Session.layer({ release: "end" }))
+          )
+          expect(yield* ids(Stream.take(rows, 3))).toEqual([0, 1, 2])
+          const names = yield* sent(watched)
+          expect(names.slice(-2)).toEqual(["killCursors", "endSessions"])
+          expect(yield* watched.client.openSessions).toBe(0)
+          // What ends a session is sent without one.
+          expect(yield* lsids(watched)).toEqual([expect.any(String), undefined])
+          expect(yield* watched.monitor.overlaps).toEqual([])
+        })
+      ))
+
     it.effect("and in one transaction, which is rolled back with all that it wrote", () =>
       onClient((watched) =>
         Effect.gen(function*() {
