@@ -554,6 +554,7 @@ const decode = <Client, VR, OR>(
     ...(onRetry === undefined || typeof onRetry === "function"
       ? []
       : [{ path: ["onRetry"], message: "expected a function" }]),
+    // @effect-diagnostics-next-line anyUnknownInErrorContext:off
     ...(verifyCommit === undefined || Effect.isEffect(verifyCommit)
       ? []
       : [{ path: ["verifyCommit"], message: "expected an effect" }]),

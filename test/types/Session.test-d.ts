@@ -73,18 +73,20 @@ expectTypeOf(pipe(work, Session.scoped(further))).toEqualTypeOf<
   Effect.Effect<number, "broken" | AcquireError, Settings | Analytics>
 >()
 
+// @effect-diagnostics-next-line anyUnknownInErrorContext:off
 void Session.scoped({
   snapshot: true,
   // @ts-expect-error a value that the option does not have
   onBusy: "wait"
 })
+// @effect-diagnostics-next-line anyUnknownInErrorContext:off
 void Session.scoped({
-  client: Analytics,
+  snapshot: true,
   // @ts-expect-error an unknown option
   causal: true
 })
 void Session.scoped(work, {
-  client: Analytics,
+  snapshot: true,
   // @ts-expect-error a value that the option does not have
   onBusy: "wait"
 })

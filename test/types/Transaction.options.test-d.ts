@@ -58,15 +58,18 @@ void Transaction.run(work, { session: { causal: true } })
 
 // The compiler tells of a mistake where it is, also in the form for pipes and beside options that are right.
 
+// @effect-diagnostics-next-line anyUnknownInErrorContext:off
 void Transaction.run({
   // @ts-expect-error a value that the option does not have
   propagation: "requires_new"
 })
+// @effect-diagnostics-next-line anyUnknownInErrorContext:off
 void Transaction.run({
   timeout: "1 second",
   // @ts-expect-error a value that the option does not have
   propagation: "requires_new"
 })
+// @effect-diagnostics-next-line anyUnknownInErrorContext:off
 void Transaction.run({
   timeout: "1 second",
   propagation: "never",
@@ -83,6 +86,7 @@ void Transaction.run(work, {
   // @ts-expect-error an unknown option
   retries: 3
 })
+// @effect-diagnostics-next-line anyUnknownInErrorContext:off
 void Transaction.sandbox({
   timeout: "1 second",
   // @ts-expect-error a level that transactions do not have
