@@ -38,7 +38,7 @@ export const Label = {
   ResumableChangeStreamError: "ResumableChangeStreamError",
   /** The connection failed while it was being set up. */
   HandshakeError: "HandshakeError",
-  /** Set by the driver's pool: nothing was sent, try again. */
+  /** Set by the driver's pool: try again. Nothing was sent, unless the reason is `NetworkError`. */
   PoolRequestedRetry: "PoolRequestedRetry",
   /** Set by the driver for itself: clear the server's pool. */
   ResetPool: "ResetPool",
@@ -149,7 +149,8 @@ export const classify = (facts: Facts): Reason => {
   const byClass = facts.name === undefined ? undefined : reasonOfClass.get(facts.name)
   // The driver puts this label on every connection that it cannot set up, whatever it was that prevented it.
   if (facts.labels.includes(Label.SystemOverloadedError) && byClass !== "NetworkError") return "Overloaded"
-  if (facts.labels.includes(Label.PoolRequestedRetry)) return "PoolFailure"
+  // The driver puts that label also on what was in flight when it gave a hanging server up; that was sent.
+  if (facts.labels.includes(Label.PoolRequestedRetry) && byClass !== "NetworkError") return "PoolFailure"
   const byCode = facts.code === undefined ? undefined : reasonOfCode.get(facts.code)
   if (byCode !== undefined) return byCode
   if (facts.aborted === true) return "Interrupted"

@@ -7,10 +7,13 @@ import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
+import * as Driver from "mongodb"
 import { BSON, MongoAPIError, MongoNetworkError, MongoServerError } from "mongodb"
+import { createRequire } from "node:module"
 import * as Call from "../../src/internal/driver/call.js"
 import * as Failure from "../../src/internal/driver/errors.js"
 import * as Log from "../../src/internal/telemetry/log.js"
+import { isCommitUnknown, isTransient } from "../../src/internal/transaction/transient.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as Telemetry from "../../src/Telemetry.js"
 
@@ -26,6 +29,23 @@ const pending = <A>() => {
   })
   return { promise, resolve, reject }
 }
+
+/** What the driver rejects the operations in flight with when it gives a server up. It does not export the class. */
+const interrupted = (): Driver.MongoNetworkError => {
+  const { PoolClearedOnNetworkError: Interrupted } = createRequire(import.meta.url)("mongodb/lib/cmap/errors.js") as {
+    readonly PoolClearedOnNetworkError: new(pool: object) => Driver.MongoNetworkError
+  }
+  return new Interrupted({ address: "db.internal:27017", serverError: null })
+}
+
+/** An error of each class that the driver exports: made as the root of its kind is, for constructors differ. */
+const driverErrors = Object.entries({ ...Driver, ...BSON }).flatMap(([name, of]) => {
+  if (typeof of !== "function" || !(of.prototype instanceof Error)) return []
+  const error = of.prototype instanceof Driver.MongoError || of === Driver.MongoError
+    ? new Driver.MongoError("x")
+    : new BSON.BSONError("x")
+  return [[name, Object.setPrototypeOf(error, of.prototype) as Error] as const]
+})
 
 describe("call", () => {
   it.effect("an interruption fires the signal and is over only when the promise has settled", () =>
@@ -112,6 +132,41 @@ describe("call", () => {
       })
       const failed = yield* Effect.flip(Call.call(options, () => Promise.reject(foreign)))
       expect(failed).toMatchObject({ reason: "WriteConflict", labels: ["TransientTransactionError"] })
+    }))
+
+  it.effect("what was in flight when the driver gave a hanging server up failed on the way, and was sent", () =>
+    Effect.gen(function*() {
+      const failed = yield* Effect.flip(Call.call(options, () => Promise.reject(interrupted())))
+      expect(failed).toMatchObject({ _tag: "MongoError", reason: "NetworkError", labels: ["PoolRequestedRetry"] })
+      expect(failed.isRetryable).toBe(true)
+      expect(isTransient(failed)).toBe(false)
+      expect(isCommitUnknown(failed)).toBe(true)
+      const inTransaction = interrupted()
+      inTransaction.addErrorLabel("TransientTransactionError")
+      expect(isTransient(yield* Effect.flip(Call.call(options, () => Promise.reject(inTransaction))))).toBe(true)
+    }))
+
+  it.effect("every class of errors that the driver exports is its failure, and so is a class below one of them", () =>
+    Effect.gen(function*() {
+      expect(driverErrors.length).toBeGreaterThan(30)
+      for (const [name, rejected] of driverErrors) {
+        const error = yield* Effect.flip(Call.call(options, () => Promise.reject(rejected)))
+        expect([name, error]).toMatchObject([name, { _tag: "MongoError" }])
+      }
+      class Renamed extends MongoNetworkError {
+        override get name() {
+          return "x"
+        }
+      }
+      expect(yield* Effect.flip(Call.call(options, () => Promise.reject(new Renamed("gone")))))
+        .toMatchObject({ reason: "NetworkError" })
+    }))
+
+  it.effect("an error of the program with a name like the driver's stays a defect", () =>
+    Effect.gen(function*() {
+      const own = Object.assign(new Error("mine"), { name: "MongoNetworkError" })
+      const exit = yield* Effect.exit(Call.call(options, () => Promise.reject(own)))
+      expect(exit).toEqual(Exit.die(own))
     }))
 
   it("an unacknowledged write is recognised whichever copy of the driver refused it, and nothing else is", () => {

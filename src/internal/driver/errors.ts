@@ -3,6 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import { classify, MongoError } from "../../MongoError.js"
+import { reasonOfClass } from "../values/reasons.js"
 
 /** What has failed. */
 interface Failed {
@@ -17,13 +18,16 @@ export const toCause = (
 ): Cause.Cause<MongoError> => isDriverFailure(error) ? Cause.fail(toMongoError(options, error)) : Cause.die(error)
 
 /**
- * Whether an error is the driver's, or that of its BSON library. By name and brand, not by class: the caller's own client
- * may come from another copy of the driver.
+ * Whether an error is the driver's, or that of its BSON library. By what all errors of theirs have, not by class: the
+ * caller's own client may come from another copy of the driver. Nor by name: that of a connection which the driver gives up
+ * in use is `PoolClearedOnNetworkError`.
  */
 export const isDriverFailure = (error: unknown): error is Error =>
   error instanceof Error && (isMongoError(error) || isBsonError(error))
 
-const isMongoError = (error: Error): boolean => error.name.startsWith("Mongo") && "hasErrorLabel" in error
+const isMongoError = (error: Error): boolean =>
+  "hasErrorLabel" in error && typeof error.hasErrorLabel === "function" &&
+  "errorLabels" in error && Array.isArray(error.errorLabels)
 
 const isBsonError = (error: Error): boolean => "bsonError" in error && error.bsonError === true
 
@@ -58,7 +62,17 @@ const innermost = (error: Error): Error | { readonly code?: unknown; readonly na
 
 // A server of an unfit version is never selected; only the cause tells why.
 const nameOf = (error: { readonly name: string; readonly cause?: unknown }): string =>
-  isNamed(error.cause, compatibilityError) ? compatibilityError : error.name
+  isNamed(error.cause, compatibilityError) ? compatibilityError : nearestName(error)
+
+// A class that the table does not know stands for the nearest of its bases that it knows. Each class of the driver gives its
+// name by a getter, also where a bundler has renamed the class itself.
+const nearestName = (error: { readonly name: string }): string => {
+  for (let of: unknown = error; typeof of === "object" && of !== null; of = Object.getPrototypeOf(of)) {
+    const name: unknown = Reflect.get(of, "name", error)
+    if (typeof name === "string" && reasonOfClass.has(name)) return name
+  }
+  return error.name
+}
 
 /**
  * Whether the driver refused a write without acknowledgement in a session.
