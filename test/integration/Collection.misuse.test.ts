@@ -154,6 +154,58 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ))
   })
 
+  describe("what the encoder throws", () => {
+    const big = { big: "x".repeat(17 * 1024 * 1024 + 1024) }
+    const throwing = {
+      toBSON: () => {
+        throw new Error("no form")
+      }
+    }
+    const values: ReadonlyArray<readonly [what: string, value: object]> = [
+      ["a document over the driver's buffer", big],
+      ["a value that throws in toBSON", { throwing }],
+      ["an expression with a null byte", { expression: new RegExp(`a${String.fromCharCode(0)}b`) }]
+    ]
+    for (const [what, value] of values) {
+      for (const traces of [10, 0]) {
+        it.effect(`is EncodingFailed before IO, and leaves a transaction as it is: ${what}, ${traces} frames`, () =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => {
+              const before = Error.stackTraceLimit
+              Error.stackTraceLimit = traces
+              return before
+            }),
+            () =>
+              onClient((watched) =>
+                Effect.gen(function*() {
+                  const { database } = yield* things(watched, 0)
+                  const Raw = Collection.make("raw", { database })
+                  const all: ReadonlyArray<Failing> = [
+                    Raw.insertOne(value),
+                    Raw.insertMany([value]),
+                    Raw.updateOne({ _id: 1 }, { $set: value }),
+                    Raw.bulkWrite([{ insertOne: { document: value } }])
+                  ]
+                  for (const one of all) {
+                    const failed = { _tag: "MongoError", reason: "EncodingFailed" }
+                    expect(yield* Effect.flip(Effect.asVoid(one))).toMatchObject(failed)
+                    let attempts = 0
+                    yield* Transaction.run(Effect.gen(function*() {
+                      attempts++
+                      expect(yield* Effect.flip(Effect.asVoid(one))).toMatchObject(failed)
+                      yield* Raw.insertOne({})
+                    }))
+                    expect(attempts).toBe(1)
+                  }
+                  expect(yield* Raw.countDocuments()).toBe(all.length)
+                })
+              ),
+            (before) => Effect.sync(() => Error.stackTraceLimit = before)
+          ))
+      }
+    }
+  })
+
   describe("nothing that is given is changed", () => {
     it.effect("neither documents nor filters nor updates nor options nor pipelines", () =>
       onClient((watched) =>

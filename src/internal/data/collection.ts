@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import { type AnySchema, type Codec, copyOf, raw } from "../../Codec.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
+import * as Bson from "../driver/bson.js"
 import {
   collectionOf,
   operation,
@@ -61,7 +62,8 @@ export const call = <A, I extends Driver.Document, R, C, O extends object, X>(
   operation(
     target,
     request,
-    (db, added) => evaluate(driver(db), { ...withoutOwn<O>(request.options), ...added })
+    (db, added) =>
+      Bson.naming(driver(db), (collection) => evaluate(collection, { ...withoutOwn<O>(request.options), ...added }))
   )
 
 /** Turns a value into the document that is sent: a new one, whatever the schema does. */

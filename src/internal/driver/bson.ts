@@ -2,9 +2,53 @@
  * Documents as BSON.
  */
 import * as Driver from "mongodb"
+import { isDriverFailure } from "./errors.js"
 
 /** A document as BSON. */
 export const toBson = (document: Driver.Document): Uint8Array => Driver.BSON.serialize(document)
 
 /** A document from BSON, each value with the type that it has there. Throws on anything else. */
 export const fromBson = (bytes: Uint8Array): Driver.Document => Driver.BSON.deserialize(bytes, { promoteValues: false })
+
+/**
+ * Runs an operation on the driver's collection. Where it fails with an error that is not the driver's, and one of the values
+ * that it was given cannot be encoded, it fails with a BSON error of which that one is the cause: the encoder lets errors of
+ * its buffer, of `toBSON` and of getters through as they are.
+ */
+export const naming = async <I extends Driver.Document, A>(
+  collection: Driver.Collection<I>,
+  evaluate: (collection: Driver.Collection<I>) => PromiseLike<A>
+): Promise<A> => {
+  try {
+    return await evaluate(collection)
+  } catch (error) {
+    if (isDriverFailure(error) || valuesOf(evaluate).every(isEncodable)) throw error
+    throw new Driver.BSON.BSONError("a value could not be encoded", { cause: error })
+  }
+}
+
+// The values that an operation gives to the driver. Those of a list can each be in a command of its own.
+const valuesOf = <I extends Driver.Document>(
+  evaluate: (collection: Driver.Collection<I>) => unknown
+): ReadonlyArray<unknown> => {
+  const values: Array<unknown> = []
+  const take = (...given: ReadonlyArray<unknown>) => {
+    values.push(...given.flat())
+    return Promise.resolve()
+  }
+  evaluate(new Proxy({} as Driver.Collection<I>, { get: () => take }))
+  return values
+}
+
+// In a command there are fields around a value. Without one behind it, the encoder cuts a text at the end of its buffer.
+const isEncodable = (value: unknown): boolean => {
+  try {
+    toBson({ before: " ".repeat(roomOfCommand), value, behind: true })
+    return true
+  } catch {
+    return false
+  }
+}
+
+// In bytes: more than the fields of any command of this library take.
+const roomOfCommand = 16_384

@@ -29,7 +29,9 @@ const isMongoError = (error: Error): boolean =>
   "hasErrorLabel" in error && typeof error.hasErrorLabel === "function" &&
   "errorLabels" in error && Array.isArray(error.errorLabels)
 
-const isBsonError = (error: Error): boolean => "bsonError" in error && error.bsonError === true
+/** Whether an error is that of a BSON library: a value could not be encoded, or a reply not decoded. */
+export const isBsonError = (error: unknown): boolean =>
+  error instanceof Error && "bsonError" in error && error.bsonError === true
 
 /** The MongoError for an error of the driver. */
 export const toMongoError = (options: Failed, error: Error): MongoError => {

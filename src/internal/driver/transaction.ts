@@ -8,7 +8,7 @@ import { MongoServerError } from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as Command from "./command.js"
-import { toCause } from "./errors.js"
+import { isBsonError, toCause } from "./errors.js"
 import * as DriverSession from "./session.js"
 
 /**
@@ -79,7 +79,8 @@ export const sendsNothing = (session: Driver.ClientSession): boolean =>
  * Runs an operation, and keeps the transaction as it was if that was just started and the operation could not be encoded.
  *
  * The driver takes a transaction for begun when its first command has failed, even where nothing was sent. The next
- * command then does not begin it, and the server knows no such transaction.
+ * command then does not begin it, and the server knows no such transaction. A reply that cannot be decoded fails alike, but
+ * then the server has answered.
  */
 export const keepStarting = <A, X>(
   session: Driver.ClientSession,
@@ -98,15 +99,28 @@ const watched = async <A, X>(
   // Each command that gets the session's id notes the time in whole milliseconds; this stays until the second does.
   let mark: number | undefined
   onceBegun(transaction, () => mark = server.lastUse -= 0.5)
+  let isAnswered = false
+  // A member of a set tells its operation time in each answer.
+  Object.defineProperty(session, "advanceOperationTime", {
+    configurable: true,
+    value: (time: Driver.Timestamp) => {
+      isAnswered = true
+      Reflect.deleteProperty(session, "advanceOperationTime")
+      session.advanceOperationTime(time)
+    }
+  })
   try {
     return await evaluate(session, x)
   } catch (error) {
     if (
-      transaction !== undefined && mark === server.lastUse && stateOf(session) === "inProgress" && isOfEncoder(error)
+      transaction !== undefined && mark === server.lastUse && stateOf(session) === "inProgress" && !isAnswered &&
+      isBsonError(error)
     ) {
       transaction.state = "STARTING_TRANSACTION"
     }
     throw error
+  } finally {
+    Reflect.deleteProperty(session, "advanceOperationTime")
   }
 }
 
@@ -119,11 +133,6 @@ const onceBegun = (transaction: Hidden["transaction"], listener: () => void): vo
     transaction.transition?.(state)
   }
 }
-
-// A reply that can't be decoded fails alike, but its command was sent. Where the names of functions were lost to a bundler,
-// the transaction is taken for begun.
-const isOfEncoder = (error: unknown): boolean =>
-  error instanceof Error && "bsonError" in error && /\bserializeInto\b/.test(error.stack ?? "")
 
 /** Starts a transaction of the driver; nothing is sent. */
 export const start = (
