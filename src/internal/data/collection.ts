@@ -62,8 +62,7 @@ export const call = <A, I extends Driver.Document, R, C, O extends object, X>(
   operation(
     target,
     request,
-    (db, added) =>
-      Bson.naming(driver(db), (collection) => evaluate(collection, { ...withoutOwn<O>(request.options), ...added }))
+    (db, added) => Bson.naming(driver(db), { ...withoutOwn<O>(request.options), ...added }, evaluate)
   )
 
 /** Turns a value into the document that is sent: a new one, whatever the schema does. */

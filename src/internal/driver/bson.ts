@@ -15,14 +15,17 @@ export const fromBson = (bytes: Uint8Array): Driver.Document => Driver.BSON.dese
  * that it was given cannot be encoded, it fails with a BSON error of which that one is the cause: the encoder lets errors of
  * its buffer, of `toBSON` and of getters through as they are.
  */
-export const naming = async <I extends Driver.Document, A>(
+export const naming = async <I extends Driver.Document, O, A>(
   collection: Driver.Collection<I>,
-  evaluate: (collection: Driver.Collection<I>) => PromiseLike<A>
+  options: O,
+  evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<A>
 ): Promise<A> => {
   try {
-    return await evaluate(collection)
+    return await evaluate(collection, options)
   } catch (error) {
-    if (isDriverFailure(error) || valuesOf(evaluate).every(isEncodable)) throw error
+    const given = () => valuesOf<I>((recorder) => evaluate(recorder, options)).filter((value) => value !== options)
+    // Not the options, among which is the session.
+    if (isDriverFailure(error) || given().every(isEncodable)) throw error
     throw new Driver.BSON.BSONError("a value could not be encoded", { cause: error })
   }
 }
