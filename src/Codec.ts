@@ -45,20 +45,9 @@ export interface Codec<A, I, R> {
  * @category constructors
  */
 export const raw: Codec<Driver.Document, Driver.Document, never> = {
-  encode: (value) => Effect.sync(() => copyOf(value)),
+  encode: (value) => Effect.succeed(value),
   decode: (document) => Effect.succeed(document as Driver.Document),
   decodeAll: (documents) => Effect.succeed(documents.map((document) => Either.right(document as Driver.Document)))
-}
-
-/**
- * A document for the driver, which adds an `_id` to what it is given. With its prototype, which may say how it is turned
- * into BSON.
- *
- * @internal
- */
-export const copyOf = <I extends Driver.Document>(document: I): I => {
-  const prototype: object | null = Object.getPrototypeOf(document)
-  return prototype === Object.prototype ? { ...document } : Object.assign(Object.create(prototype), document)
 }
 
 /**

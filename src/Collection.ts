@@ -181,7 +181,7 @@ interface UntypedOptions<Client> extends Options<Client> {
  * import * as Effect from "effect/Effect"
  * import * as Schema from "effect/Schema"
  *
- * const User = Schema.Struct({ _id: Schema.String, name: Schema.String, born: Schema.Date })
+ * const User = Schema.Struct({ _id: Schema.String, name: Schema.String, born: Schema.DateFromSelf })
  * const Users = Collection.make("users", { schema: User })
  *
  * export const program = Effect.gen(function*() {

@@ -12,7 +12,9 @@ import { type AnySchema, ofOptional } from "./Codec.js"
 import * as Checkpoints from "./internal/changes/checkpoint.js"
 import * as Relaying from "./internal/changes/relay.js"
 import { operation, place, type Request } from "./internal/data/operation.js"
+import { storable } from "./internal/data/values.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
+import { MongoError } from "./MongoError.js"
 import type { OperationError, PublishError, RelayError } from "./SessionErrors.js"
 import * as Transaction from "./Transaction.js"
 
@@ -45,7 +47,7 @@ export interface Outbox<A, R = never, Client = MongoClient> {
    * wait for each other for as short a time as can be. When the writing fails, nothing is committed and the transaction
    * fails with `TransactionDoomed`, or is run again. A message of a joined part that has failed is not published.
    *
-   * Fails with `DecodeFailed` when the message does not fit the schema, `ForeignSession` when the transaction belongs to
+   * Fails with `DecodeFailed` when the message does not fit the schema, `MongoError` (`EncodingFailed`) when BSON has no such value, `ForeignSession` when the transaction belongs to
    * another client, and `TransactionEnded` when it is over.
    */
   readonly publish: (
@@ -172,7 +174,8 @@ const of = <A, R, C>(stored: Relaying.Stored<A, R, C>): Outbox<A, R, C> => {
       const publishedAt = new Date(yield* Clock.currentTimeMillis)
       const messages = yield* Effect.forEach(values, (value) =>
         Effect.gen(function*() {
-          const message = yield* codec.encode(value, `message of outbox ${name}`)
+          const encoded = yield* codec.encode(value, `message of outbox ${name}`)
+          const { message } = yield* readable({ message: encoded }, name)
           return { id: yield* Checkpoints.newId, message, publishedAt }
         }))
       if (messages.length > 0) yield* Transaction.beforeCommit(write(stored, messages))
@@ -186,6 +189,13 @@ const of = <A, R, C>(stored: Relaying.Stored<A, R, C>): Outbox<A, R, C> => {
     pending: Relaying.pending(stored)
   }
 }
+
+// What could be read no more would stop the relay for ever.
+const readable = (message: Pick<Relaying.Message, "message">, outbox: string) =>
+  Effect.suspend(() => {
+    const document = storable(message, "publish", `message of outbox ${outbox}`)
+    return document instanceof MongoError ? Effect.fail(document) : Effect.succeed(document)
+  })
 
 // The sequence first, for until the commit nobody else gets a number then.
 const write = <A, R, C>(

@@ -147,7 +147,7 @@ export type ConsumeError = OperationError | TransactionError | DecodeFailed | Co
  * @since 0.1.0
  * @category errors
  */
-export type PublishError = DecodeFailed | ForeignSession | TransactionEnded
+export type PublishError = DecodeFailed | MongoError | ForeignSession | TransactionEnded
 
 /**
  * What relaying the messages of an outbox can fail with, besides the errors of the delivery.

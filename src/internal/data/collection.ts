@@ -3,7 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
-import { type AnySchema, type Codec, copyOf, raw } from "../../Codec.js"
+import type { AnySchema, Codec } from "../../Codec.js"
+import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import * as Bson from "../driver/bson.js"
 import {
@@ -15,6 +16,7 @@ import {
   withNamespace,
   withoutOwn
 } from "./operation.js"
+import { storable } from "./values.js"
 
 /** A schema of documents. */
 export type DocumentSchema = AnySchema & { readonly Encoded: Driver.Document }
@@ -65,13 +67,17 @@ export const call = <A, I extends Driver.Document, R, C, O extends object, X>(
     (db, added) => Bson.naming(driver(db), { ...withoutOwn<O>(request.options), ...added }, evaluate)
   )
 
-/** Turns a value into the document that is sent: a new one, whatever the schema does. */
+/**
+ * Turns a value into the document that is sent: a new one, whatever the schema does, without what is undefined. Fails with
+ * `EncodingFailed` where BSON has no such value.
+ */
 export const encode = <A, I extends Driver.Document, R, C>(
   { codec, target }: Of<A, I, R, C>,
-  value: A
-): Effect.Effect<I, DecodeFailed, R | C> =>
-  withNamespace(target, (source) => {
-    const encoded = codec.encode(value, source)
-    // What raw gives is a copy already.
-    return Object.is(codec, raw) ? encoded : Effect.map(encoded, copyOf)
-  })
+  value: A,
+  name: string
+): Effect.Effect<I, DecodeFailed | MongoError, R | C> =>
+  withNamespace(target, (source) =>
+    Effect.flatMap(codec.encode(value, source), (document) => {
+      const stored = storable(document, name, source)
+      return stored instanceof MongoError ? Effect.fail(stored) : Effect.succeed(stored)
+    }))

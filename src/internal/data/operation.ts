@@ -21,6 +21,7 @@ import * as Operations from "../telemetry/operations.js"
 import * as Deadline from "../time/deadline.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Rules from "./rules.js"
+import { refusal } from "./values.js"
 
 export type { OperationError }
 
@@ -48,6 +49,8 @@ export interface Request {
   /** Whether what runs may keep the signal that it is given. Default `false`: it leaves no listener at it. */
   readonly keepsSignal?: boolean | undefined
   readonly options?: object | undefined
+  /** Filters and updates as the caller gave them, in which nothing may be undefined. */
+  readonly values?: ReadonlyArray<unknown> | undefined
   /** The pipeline of an aggregation, which has a read concern also if it writes. */
   readonly pipeline?: ReadonlyArray<object> | undefined
 }
@@ -137,7 +140,10 @@ const begin = <A>(
   operation: string,
   evaluate: (added: Added) => PromiseLike<A>
 ): Effect.Effect<A, OperationError> => {
-  const { client, db: { databaseName: database }, session, target: { collection } } = found
+  const { client, db: { databaseName: database }, namespace, request, session, target: { collection } } = found
+  // Not for each batch of a cursor again.
+  const refused = operation === request.name ? refusal(valuesOf(request), operation, namespace) : undefined
+  if (refused !== undefined) return Effect.fail(refused)
   return Operations.begin(
     fiber,
     client[inner].observer,
@@ -147,6 +153,11 @@ const begin = <A>(
         ? inSession(fiber, session.value, found, operation, evaluate, observed)
         : withoutSession(found, operation, evaluate, observed)
   )
+}
+
+const valuesOf = ({ options, pipeline, values = [] }: Request): ReadonlyArray<unknown> => {
+  const { arrayFilters, let: variables }: { readonly arrayFilters?: unknown; readonly let?: unknown } = options ?? {}
+  return [...values, pipeline, arrayFilters, variables]
 }
 
 const inSession = <A>(

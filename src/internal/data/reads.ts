@@ -55,13 +55,13 @@ type FindOneOptions = Omit<Driver.FindOptions, "batchSize" | "limit" | "noCursor
 /** The operations of a collection that read. */
 export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Reads<A, I, R, C> => {
   const { codec, target } = of
-  const read = (name: string, options: object | undefined) =>
-    ({ name, kind: "read", options, inTransaction: true }) as const
+  const read = (name: string, options: object | undefined, filter?: Filter<I>) =>
+    ({ name, kind: "read", options, inTransaction: true, values: [filter] }) as const
   return {
     find: ((filter?: Filter<I>, options: Decoding.Decoding = {}) =>
       Decoding.stream(
         target,
-        read("find", undefined),
+        read("find", undefined, filter),
         options,
         codec,
         (db, given: Driver.FindOptions) => of.driver(db).find(filterOf(filter), given)
@@ -74,7 +74,7 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Re
         (given) =>
           call(
             of,
-            read("findOne", given),
+            read("findOne", given, filter),
             (collection, driver: FindOneOptions) => collection.findOne(filterOf(filter), driver)
           )
       )) as Reads<A, I, R, C>["findOne"],
@@ -82,7 +82,7 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Re
     countDocuments: (filter, options) =>
       call(
         of,
-        read("countDocuments", options),
+        read("countDocuments", options, filter),
         (collection, given: Driver.CountDocumentsOptions) => collection.countDocuments(filterOf(filter), given)
       ),
     estimatedDocumentCount: (options) =>
@@ -94,7 +94,7 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Re
     distinct: ((field: string, filter?: Filter<I>, options?: object) =>
       call(
         of,
-        read("distinct", options),
+        read("distinct", options, filter),
         (collection, given: Driver.DistinctOptions) => collection.distinct(field, filterOf(filter), given)
       ))
   }

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import { call, encode, type Filter, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
@@ -34,7 +35,8 @@ export interface Replacing<A, I extends Driver.Document>
 
 /**
  * The operations that write. What goes in as a value of the schema fails with `DecodeFailed` before anything is sent, when
- * it does not fit. An interruption waits until the write is done.
+ * it does not fit. Of such a value, fields that are undefined are left out, with and without a schema; in filters and updates
+ * undefined is refused, as `MongoError` (`EncodingFailed`) whose hint has the path. An interruption waits until the write is done.
  *
  * @since 0.1.0
  * @category models
@@ -112,24 +114,26 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
   const write = <O extends object, X>(
     name: string,
     options: object | undefined,
-    evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>
-  ) => call(of, { name, kind: "write", options }, evaluate)
+    evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>,
+    values: ReadonlyArray<unknown> = []
+  ) => call(of, { name, kind: "write", options, values }, evaluate)
   const modify = (
     name: string,
     options: Decoding.Decoding | undefined,
-    evaluate: (collection: Driver.Collection<I>, options: object) => PromiseLike<Driver.Document | null>
-  ) => Decoding.one(target, options ?? {}, codec, (given) => write(name, given, evaluate))
+    evaluate: (collection: Driver.Collection<I>, options: object) => PromiseLike<Driver.Document | null>,
+    values: ReadonlyArray<unknown>
+  ) => Decoding.one(target, options ?? {}, codec, (given) => write(name, given, evaluate, values))
   return {
     insertOne: (value, options) =>
       Effect.flatMap(
-        encode(of, value),
+        encode(of, value, "insertOne"),
         (document) =>
           write("insertOne", options, (collection, given: Driver.InsertOneOptions) =>
             collection.insertOne(insertable(document), given))
       ),
     insertMany: (values, options) =>
       Effect.flatMap(
-        Effect.forEach(values, (value) => encode(of, value)),
+        Effect.forEach(values, (value) => encode(of, value, "insertMany")),
         (documents) =>
           write("insertMany", options, (collection, given: Driver.BulkWriteOptions) =>
             collection.insertMany(documents.map(insertable), given))
@@ -138,24 +142,27 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
       write(
         "updateOne",
         options,
-        (collection, given: Driver.UpdateOptions) => collection.updateOne(filterOf(filter), mutable(update), given)
+        (collection, given: Driver.UpdateOptions) => collection.updateOne(filterOf(filter), mutable(update), given),
+        [filter, update]
       ),
     updateMany: (filter, update, options) =>
       write(
         "updateMany",
         options,
-        (collection, given: Driver.UpdateOptions) => collection.updateMany(filterOf(filter), mutable(update), given)
+        (collection, given: Driver.UpdateOptions) => collection.updateMany(filterOf(filter), mutable(update), given),
+        [filter, update]
       ),
     replaceOne: (filter, replacement, options) =>
       Effect.flatMap(
-        encode(of, replacement),
+        encode(of, replacement, "replaceOne"),
         (document) =>
           Effect.map(
             // Version 6 of the driver gives the result the type of any document.
             write<Driver.ReplaceOptions, Driver.Document>(
               "replaceOne",
               options,
-              (collection, given) => collection.replaceOne(filterOf(filter), document, given)
+              (collection, given) => collection.replaceOne(filterOf(filter), document, given),
+              [filter]
             ),
             (result) => result as Driver.UpdateResult<I>
           )
@@ -164,39 +171,43 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
       write(
         "deleteOne",
         options,
-        (collection, given: Driver.DeleteOptions) => collection.deleteOne(filterOf(filter), given)
+        (collection, given: Driver.DeleteOptions) => collection.deleteOne(filterOf(filter), given),
+        [filter]
       ),
     deleteMany: (filter, options) =>
       write(
         "deleteMany",
         options,
-        (collection, given: Driver.DeleteOptions) => collection.deleteMany(filterOf(filter), given)
+        (collection, given: Driver.DeleteOptions) => collection.deleteMany(filterOf(filter), given),
+        [filter]
       ),
     findOneAndUpdate: ((filter: Filter<I>, update: Update<I>, options?: Decoding.Decoding) =>
       modify(
         "findOneAndUpdate",
         options,
-        (collection, given) => collection.findOneAndUpdate(filterOf(filter), mutable(update), given)
+        (collection, given) => collection.findOneAndUpdate(filterOf(filter), mutable(update), given),
+        [filter, update]
       )) as Writes<A, I, R, C>["findOneAndUpdate"],
     findOneAndReplace: ((filter: Filter<I>, replacement: A, options?: Decoding.Decoding) =>
       Effect.flatMap(
-        encode(of, replacement),
+        encode(of, replacement, "findOneAndReplace"),
         (document) =>
           modify("findOneAndReplace", options, (collection, given) =>
-            collection.findOneAndReplace(filterOf(filter), document, given))
+            collection.findOneAndReplace(filterOf(filter), document, given), [filter])
       )) as Writes<A, I, R, C>["findOneAndReplace"],
     findOneAndDelete: ((filter: Filter<I>, options?: Decoding.Decoding) =>
       modify(
         "findOneAndDelete",
         options,
-        (collection, given) => collection.findOneAndDelete(filterOf(filter), given)
+        (collection, given) => collection.findOneAndDelete(filterOf(filter), given),
+        [filter]
       )) as Writes<A, I, R, C>["findOneAndDelete"],
     bulkWrite: (operations, options) =>
       Effect.flatMap(
         Effect.forEach(operations, (one) => encodeWrite(of, one)),
         (encoded) =>
           write("bulkWrite", options, (collection, given: Driver.BulkWriteOptions) =>
-            collection.bulkWrite(encoded, given))
+            collection.bulkWrite(encoded, given), [operations.map(rawOf)])
       )
   }
 }
@@ -204,18 +215,26 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
 const encodeWrite = <A, I extends Driver.Document, R, C>(
   of: Of<A, I, R, C>,
   operation: BulkWrite<A, I>
-): Effect.Effect<Driver.AnyBulkWriteOperation<I>, DecodeFailed, R | C> => {
+): Effect.Effect<Driver.AnyBulkWriteOperation<I>, DecodeFailed | MongoError, R | C> => {
   if ("insertOne" in operation) {
-    return Effect.map(encode(of, operation.insertOne.document), (document) => ({
+    return Effect.map(encode(of, operation.insertOne.document, "bulkWrite"), (document) => ({
       insertOne: { document: insertable(document) as Driver.OptionalId<I> }
     }))
   }
   if ("replaceOne" in operation) {
-    return Effect.map(encode(of, operation.replaceOne.replacement), (replacement) => ({
+    return Effect.map(encode(of, operation.replaceOne.replacement, "bulkWrite"), (replacement) => ({
       replaceOne: { ...operation.replaceOne, replacement } as Driver.ReplaceOneModel<I>
     }))
   }
   return Effect.succeed(operation as Driver.AnyBulkWriteOperation<I>)
+}
+
+// What of a write no schema has seen.
+const rawOf = <A, I extends Driver.Document>(operation: BulkWrite<A, I>): unknown => {
+  if ("insertOne" in operation) return {}
+  if ("replaceOne" in operation) return { filter: operation.replaceOne.filter }
+  const [model]: ReadonlyArray<{ filter: unknown; update?: unknown; arrayFilters?: unknown }> = Object.values(operation)
+  return { filter: model?.filter, update: model?.update ?? {}, arrayFilters: model?.arrayFilters ?? [] }
 }
 
 // The driver's typings cannot see whether a type that is not known yet has an `_id`.

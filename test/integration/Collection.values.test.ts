@@ -1,0 +1,100 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Collection from "../../src/Collection.js"
+import { on, things } from "../support/data.js"
+import * as Monitor from "../support/monitor.js"
+import * as TestServer from "../support/TestServer.js"
+
+const Person = Schema.Struct({
+  _id: Schema.Number,
+  nick: Schema.optional(Schema.String),
+  inner: Schema.optional(Schema.Struct({ deep: Schema.optional(Schema.String) })),
+  list: Schema.optional(Schema.Array(Schema.Struct({ deep: Schema.UndefinedOr(Schema.String) })))
+})
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  for (const ignoreUndefined of [false, true]) {
+    describe(`with ignoreUndefined: ${ignoreUndefined}`, () => {
+      const test = <A, E, R>(body: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
+        Monitor.withClient({ driver: { ignoreUndefined } }, (watched) => on(watched)(body(watched)))
+
+      it.effect("stores no field that is undefined, with a schema", () =>
+        test((watched) =>
+          Effect.gen(function*() {
+            const { Things, database } = yield* things(watched, 0)
+            const People = Collection.make(Things.name, { schema: Person, database })
+            yield* People.insertOne({ _id: 1, nick: undefined, inner: { deep: undefined } })
+            yield* People.insertMany([{ _id: 2, nick: undefined }])
+            yield* People.replaceOne({ _id: 2 }, { _id: 2, inner: { deep: undefined } })
+            yield* People.bulkWrite([{ insertOne: { document: { _id: 3, nick: undefined } } }])
+            const raw = Collection.make(Things.name, { database })
+            const stored = Array.from(yield* Stream.runCollect(raw.find({}, { sort: { _id: 1 } })))
+            expect(stored).toEqual([{ _id: 1, inner: {} }, { _id: 2, inner: {} }, { _id: 3 }])
+            expect(stored.every((one) => !("nick" in one))).toBe(true)
+            expect(Array.from(yield* Stream.runCollect(People.find()))).toHaveLength(3)
+          })
+        ))
+
+      it.effect("refuses undefined wherever it would change what is asked for, and sends nothing", () =>
+        test((watched) =>
+          Effect.gen(function*() {
+            const { Things, database } = yield* things(watched, 3)
+            const Raw = Collection.make(Things.name, { database })
+            const absent = { age: undefined }
+            const set = { $set: { a: { b: undefined } } }
+            const refused = {
+              find: [Stream.runDrain(Raw.find(absent)), "age"],
+              findOne: [Raw.findOne({ $or: [absent] }), "$or.0.age"],
+              countDocuments: [Raw.countDocuments(absent), "age"],
+              distinct: [Raw.distinct("a", absent), "age"],
+              aggregate: [Stream.runDrain(Raw.aggregate([{ $match: absent }])), "0.$match.age"],
+              updateOne: [Raw.updateOne({}, set), "$set.a.b"],
+              updateMany: [Raw.updateMany(absent, { $set: { a: 1 } }), "age"],
+              pipeline: [Raw.updateOne({}, [set]), "0.$set.a.b"],
+              arrayFilters: [Raw.updateOne({}, { $set: { a: 1 } }, { arrayFilters: [absent] }), "0.age"],
+              replaceOne: [Raw.replaceOne(absent, {}), "age"],
+              deleteOne: [Raw.deleteOne(absent), "age"],
+              deleteMany: [Raw.deleteMany(absent), "age"],
+              findOneAndUpdate: [Raw.findOneAndUpdate({}, set), "$set.a.b"],
+              findOneAndReplace: [Raw.findOneAndReplace(absent, {}), "age"],
+              findOneAndDelete: [Raw.findOneAndDelete(absent), "age"],
+              bulkWrite: [Raw.bulkWrite([{ deleteMany: { filter: absent } }]), "0.filter.age"],
+              inArray: [Raw.insertOne({ tags: ["a", undefined] }), "tags.1"],
+              bigint: [Raw.insertOne({ count: 2n ** 64n + 7n }), "count"],
+              date: [Raw.insertOne({ at: new Date(Number.NaN) }), "at"]
+            } as const
+            for (const [name, [effect, path]] of Object.entries(refused)) {
+              const failure = yield* Effect.flip(effect as Effect.Effect<unknown, unknown>)
+              expect(failure, name).toMatchObject({ _tag: "MongoError", reason: "EncodingFailed" })
+              expect((failure as { hint: string }).hint, name).toContain(`\`${path}\` is`)
+            }
+            expect(yield* Raw.countDocuments()).toBe(3)
+          })
+        ))
+
+      it.effect("leaves fields out without a schema, and asks a class how it is stored", () =>
+        test((watched) =>
+          Effect.gen(function*() {
+            const { Things, database } = yield* things(watched, 0)
+            const Raw = Collection.make(Things.name, { database })
+            class Money {
+              readonly #cents = 5
+              toBSON() {
+                return { _id: 2, cents: this.#cents }
+              }
+            }
+            const given = { _id: 1, nick: undefined, inner: { deep: undefined, at: new Date(5) } }
+            yield* Raw.insertOne(given)
+            yield* Raw.insertOne(new Money())
+            expect(Object.keys(given)).toEqual(["_id", "nick", "inner"])
+            expect(Array.from(yield* Stream.runCollect(Raw.find({}, { sort: { _id: 1 } })))).toEqual([
+              { _id: 1, inner: { at: new Date(5) } },
+              { _id: 2, cents: 5 }
+            ])
+          })
+        ))
+    })
+  }
+})
