@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
+import type * as MongoClient from "../../src/MongoClient.js"
 import { on, things } from "../support/data.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
@@ -13,6 +14,9 @@ const Person = Schema.Struct({
   inner: Schema.optional(Schema.Struct({ deep: Schema.optional(Schema.String) })),
   list: Schema.optional(Schema.Array(Schema.Struct({ deep: Schema.UndefinedOr(Schema.String) })))
 })
+
+/** What is refused, and the path that its error names. */
+type Refusal = readonly [Effect.Effect<unknown, { readonly _tag: string }, MongoClient.MongoClient>, string]
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   for (const ignoreUndefined of [false, true]) {
@@ -44,7 +48,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             const Raw = Collection.make(Things.name, { database })
             const absent = { age: undefined }
             const set = { $set: { a: { b: undefined } } }
-            const refused = {
+            const refused: Record<string, Refusal> = {
               find: [Stream.runDrain(Raw.find(absent)), "age"],
               findOne: [Raw.findOne({ $or: [absent] }), "$or.0.age"],
               countDocuments: [Raw.countDocuments(absent), "age"],
@@ -64,11 +68,14 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               inArray: [Raw.insertOne({ tags: ["a", undefined] }), "tags.1"],
               bigint: [Raw.insertOne({ count: 2n ** 64n + 7n }), "count"],
               date: [Raw.insertOne({ at: new Date(Number.NaN) }), "at"]
-            } as const
+            }
             for (const [name, [effect, path]] of Object.entries(refused)) {
-              const failure = yield* Effect.flip(effect as Effect.Effect<unknown, unknown>)
-              expect(failure, name).toMatchObject({ _tag: "MongoError", reason: "EncodingFailed" })
-              expect((failure as { hint: string }).hint, name).toContain(`\`${path}\` is`)
+              const failure = yield* Effect.flip(effect)
+              expect(failure, name).toMatchObject({
+                _tag: "MongoError",
+                reason: "EncodingFailed",
+                hint: expect.stringContaining(`\`${path}\` is`)
+              })
             }
             expect(yield* Raw.countDocuments()).toBe(3)
           })
