@@ -33,14 +33,16 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       const { spans } = yield* spansOf(({ Things }, watched) =>
         Effect.gen(function*() {
           yield* Effect.exit(Things.insertOne({ _id: 1, n: 1 }))
-          yield* Effect.exit(Things.findOne(Object.defineProperty({}, "n", { enumerable: true, get: broken })))
+          yield* Effect.exit(
+            Things.use(broken, { operation: "bulk" })
+          )
           yield* Monitor.fail(watched, { failCommands: ["find"], errorCode: 13 })
           yield* Effect.exit(Transaction.run(Things.findOne()))
         })
       )
       expect(spans.map(({ attributes, name, status }) => [name, status, attributes["error.type"]])).toEqual([
         ["insertOne things", "error", "DuplicateKey"],
-        ["findOne things", "error", "TypeError"],
+        ["bulk things", "error", "TypeError"],
         ["transaction", "error", undefined],
         ["findOne things", "error", "Unauthorized"],
         ["abortTransaction admin", "ok", undefined]

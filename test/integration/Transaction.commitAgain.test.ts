@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import * as Collection from "../../src/Collection.js"
 import { Label } from "../../src/MongoError.js"
@@ -25,8 +24,6 @@ const insert = Collection.make("things", { database: "test" }).insertOne({ n: 1 
 
 /** Says nothing of whether it happened. */
 const lost = { writeConcernError: { code: 64, codeName: "WriteConcernTimeout", errmsg: "waiting timed out" } }
-
-const expired = { ok: 0, code: 50, codeName: "MaxTimeMSExpired", errmsg: "operation exceeded time limit" }
 
 const refused = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" }
 
@@ -82,15 +79,17 @@ describe("a commit whose answer is lost each time", () => {
 })
 
 describe("a commit that nobody knows the result of", () => {
-  it.scoped("is given up when it was aborted for good and no attempt is left; verifyCommit is not asked", () =>
+  it.scoped("is given up when the time is out by which verifyCommit says that it did not happen", () =>
     Effect.gen(function*() {
+      const expired = { ok: 0, code: 50, codeName: "MaxTimeMSExpired", errmsg: "operation exceeded time limit" }
       const { client, server } = yield* connected({ handlers: { commitTransaction: expired } }, { keepAlive: false })
       const { hooks, register } = witness()
-      const error = yield* Transaction.run(Effect.zipRight(register, insert), {
-        verifyCommit: Effect.succeed(true),
-        retry: Schedule.stop
-      }).pipe(on({ client }), Effect.flip)
+      let asked = 0
+      const verifyCommit = Effect.zipRight(TestClock.adjust("2 seconds"), Effect.sync(() => asked++ > 0))
+      const error = yield* Transaction.run(Effect.zipRight(register, insert), { verifyCommit, timeout: "2 seconds" })
+        .pipe(on({ client }), Effect.flip)
       expect(error).toMatchObject({ _tag: "TransactionAborted", attempts: 1, last: { code: 50 } })
+      expect(asked).toBe(1)
       expect(toLines(yield* server.commands)).toEqual([
         "1 insert start",
         "1 commitTransaction",

@@ -27,18 +27,6 @@ const third = ["3 insert start", "3 abortTransaction"]
 const twice = [...once, "2 insert start", "2 commitTransaction"]
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  describe("a body that has aborted its transaction by hand", () => {
-    it.effect("has its operations refused: they would take effect at once", () =>
-      inPlace(({ count, insert, stored }) =>
-        Effect.gen(function*() {
-          const late = Effect.all([Effect.flip(insert(2)), Effect.flip(count)])
-          const seen = yield* Transaction.run(Effect.zipRight(insert(1), Effect.zipRight(Transaction.abort, late)))
-          expect(seen).toMatchObject([{ _tag: "TransactionEnded" }, { _tag: "TransactionEnded" }])
-          expect(yield* stored).toEqual([])
-        })
-      ))
-  })
-
   describe("a body that fails", () => {
     it.effect("with an error of its own is rolled back, though the abort was lost with its connection", () =>
       inPlace(({ closeConnectionOn, insert, items, wire }) =>

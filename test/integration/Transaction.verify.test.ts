@@ -11,10 +11,6 @@ import { inPlace, noDeadlock, type Place, witness } from "../support/transaction
 
 const begun = ["1 insert start", "1 commitTransaction"]
 
-/** No commit is executed, each says that its time ran out, and so does each abort: the server tells nothing. */
-const silent = ({ failing }: Place) =>
-  failing({ failCommands: ["commitTransaction", "abortTransaction"], mode: "alwaysOn", errorCode: 50 })
-
 /** The next commit is not executed, and says that its time ran out: it may have been, for all that the client knows. */
 const expired = ({ failing }: Place) => failing({ failCommands: ["commitTransaction"], errorCode: 50 })
 
@@ -40,15 +36,15 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("is aborted by session and number, with majority, and the body runs again; verifyCommit is not asked", () =>
+    it.effect("that verifyCommit says did not happen is aborted by session and number before the body runs again", () =>
       inPlace((place) =>
         Effect.gen(function*() {
           const { insert, monitor, stored, wire } = place
           yield* expired(place)
-          const { asked, verifyCommit } = answer(true)
+          const { asked, verifyCommit } = answer(false)
           const { hooks, register } = witness()
           yield* Transaction.run(Effect.zipRight(register, insert(1)), { verifyCommit })
-          expect(asked.times).toBe(0)
+          expect(asked.times).toBe(1)
           expect(yield* stored).toEqual([1])
           expect(yield* wire).toEqual([
             ...begun,
@@ -77,11 +73,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ))
 
     it.effect("that can neither be verified to have happened nor be aborted is CommitUnknown", () =>
-      inPlace((place) =>
+      inPlace(({ failing, insert, wire }) =>
         logged((entries) =>
           Effect.gen(function*() {
-            const { insert, wire } = place
-            yield* silent(place)
+            yield* failing({ failCommands: ["commitTransaction", "abortTransaction"], mode: "alwaysOn", errorCode: 50 })
             const { hooks, register } = witness()
             const run = Transaction.run(Effect.zipRight(register, insert(1)), { verifyCommit: Effect.succeed(false) })
             expect(yield* Effect.flip(run)).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { code: 50 } })
@@ -92,14 +87,26 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         )
       ))
 
-    it.effect("that was aborted for good is given up when the schedule has no more attempts", () =>
+    it.effect("is asked for by an abort, which tells that nothing was committed: the body runs again, unasked", () =>
+      inPlace(({ failing, insert, stored, wire }) =>
+        Effect.gen(function*() {
+          yield* failing({ failCommands: ["commitTransaction"], mode: { times: 2 }, closeConnection: true })
+          const { asked, verifyCommit } = answer(true)
+          yield* Transaction.run(insert(1), { verifyCommit, timeout: "3 seconds", retry: Schedule.recurs(3) })
+          expect(asked.times).toBe(0)
+          expect(yield* stored).toEqual([1])
+          expect((yield* wire).slice(0, 2)).toEqual(begun)
+        })
+      ))
+
+    it.effect("that verifyCommit says did not happen is given up when the schedule has no more attempts", () =>
       inPlace((place) =>
         Effect.gen(function*() {
           const { insert, stored, wire } = place
           yield* expired(place)
           const { hooks, register } = witness()
           const run = Transaction.run(Effect.zipRight(register, insert(1)), {
-            verifyCommit: Effect.succeed(true),
+            verifyCommit: Effect.succeed(false),
             retry: Schedule.stop
           })
           expect(yield* Effect.flip(run)).toMatchObject({ _tag: "TransactionAborted", attempts: 1, last: { code: 50 } })
@@ -121,13 +128,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           logged((entries) =>
             Effect.gen(function*() {
               const { insert, wire } = place
-              yield* silent(place)
+              yield* expired(place)
               const { hooks, register } = witness()
               const run = Transaction.run(Effect.zipRight(register, insert(1)), { verifyCommit })
               expect(yield* Effect.flip(run)).toMatchObject({ _tag: "CommitUnknown", attempts: 1, last: { code: 50 } })
-              expect(yield* wire).toEqual([...begun, "1 abortTransaction w:majority"])
+              expect(yield* wire).toEqual(begun)
               expect(entries.map(({ message }) => message)).toEqual([
-                "a transaction could not be aborted",
                 "it could not be verified whether a transaction was committed"
               ])
               expect(hooks).toEqual([])
@@ -140,7 +146,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       inPlace((place) =>
         noDeadlock(Effect.gen(function*() {
           const { insert, items, monitor } = place
-          yield* silent(place)
+          yield* expired(place)
           const kept = yield* Deferred.make<Session.Service>()
           const seen: Array<unknown> = []
           const verifyCommit = Effect.gen(function*() {
@@ -157,7 +163,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Effect.flatMap(Session.Session, (session) => Deferred.succeed(kept, session)),
             insert(1)
           )
-          expect(yield* Effect.flip(Transaction.run(body, { verifyCommit }))).toMatchObject({ _tag: "CommitUnknown" })
+          yield* Transaction.run(body, { verifyCommit })
           expect(seen).toEqual([Option.none(), Option.none(), "SessionBusy"])
           expect(yield* monitor.named("find")).toEqual([])
         }))

@@ -31,7 +31,7 @@ export const explained = <A>(
         // Where others have used it while this one waited for its turn, it was alive.
         let isSo = false
         const noteTurn = ({ serverSession }: Driver.ClientSession): void => {
-          isSo = serverSession.lastUse === lastUse
+          isSo = Math.ceil(serverSession.lastUse) === lastUse
         }
         return Effect.catchIf(read(noteTurn), isLost, (error) =>
           Effect.flatMap(Effect.zip(Idleness.now, client.sessionTimeout), ([now, timeout]) => {
@@ -45,7 +45,8 @@ const heard = (session: Session.Service): Effect.Effect<Heard> =>
   Effect.map(Effect.zip(Idleness.now, session.idle), ([now, idle]) => ({
     // An operation in flight, whose use is noted when it is over.
     at: Lane.isBusy(session[key].lane) ? now : Idleness.before(now, Duration.toMillis(idle)),
-    lastUse: session[key].session().serverSession.lastUse
+    // While an operation is in flight of which nothing was sent, it is a fraction less.
+    lastUse: Math.ceil(session[key].session().serverSession.lastUse)
   }))
 
 const isLost = (error: OperationError): error is MongoError =>

@@ -16,22 +16,24 @@ class Refused {
 
 /**
  * The document that is stored: a new one, for the driver adds an `_id` to what it is given. Fields that are undefined are
- * left out, at every depth: the driver stores them as null, which is another value. Fails where a value has no BSON.
+ * left out, at every depth: the driver stores them as null, which is another value. What says itself how it is stored, by
+ * `toBSON`, goes as it is. Fails where a value has no BSON.
  */
 export const storable = <I extends Driver.Document>(
   document: I,
   operation: string,
   namespace: string
 ): I | MongoError => {
-  const own: unknown = hasToBson(document)
-    ? document.toBSON()
-    : document instanceof Map
-    ? Object.fromEntries(document)
-    : document
-  const found = walk(own, "", 0, true)
-  if (found instanceof Refused) return error(found, operation, namespace)
-  // Of another prototype by now there is only what BSON has a type for.
-  return (found === own ? { ...(found as I) } : found as I)
+  try {
+    const given: unknown = hasToBson(document) ? document.toBSON() : document
+    const own: unknown = given instanceof Map ? Object.fromEntries(given) : given
+    const found = walk(own, "", 0, true)
+    if (found instanceof Refused) return error(found, operation, namespace)
+    // Of another prototype by now there is only what BSON has a type for.
+    return (found === own ? { ...(found as I) } : found as I)
+  } catch (cause) {
+    return new MongoError({ reason: "EncodingFailed", operation, namespace, labels: [], cause })
+  }
 }
 
 /** What is wrong with filters, updates and pipelines: in them nothing is left out, for that would change what they say. */
@@ -40,11 +42,16 @@ export const refusal = (
   operation: string,
   namespace: string
 ): MongoError | undefined => {
-  for (const value of values) {
-    const found = value === undefined ? undefined : walk(value, "", 0, false)
-    if (found instanceof Refused) return error(found, operation, namespace)
+  try {
+    for (const value of values) {
+      const found = value === undefined ? undefined : walk(value, "", 0, false)
+      if (found instanceof Refused) return error(found, operation, namespace)
+    }
+    return undefined
+  } catch (cause) {
+    // A getter of the caller's has thrown, as it would when the value is encoded.
+    return new MongoError({ reason: "EncodingFailed", operation, namespace, labels: [], cause })
   }
-  return undefined
 }
 
 const error = ({ path, why }: Refused, operation: string, namespace: string): MongoError =>
@@ -69,8 +76,9 @@ const walk = (value: unknown, path: string, depth: number, doesOmit: boolean): u
   if (isAsItIs(value)) return value
   if (Array.isArray(value)) return walkArray(value, path, depth, doesOmit)
   if (value instanceof Map) {
-    const found = walkFields(Object.fromEntries(value), path, depth, false)
-    return found instanceof Refused ? found : value
+    const fields = Object.fromEntries(value)
+    const found = walkFields(fields, path, depth, doesOmit)
+    return found === fields ? value : found
   }
   return walkFields(value, path, depth, doesOmit)
 }

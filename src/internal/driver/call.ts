@@ -116,7 +116,7 @@ export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
     (value) => call.done(Exit.succeed(value)),
     (error: unknown) => {
       if (isAborted) call.onAborted?.()
-      call.done(Exit.failCause(toCause(call, error)))
+      call.done(failed(call, error))
     }
   )
   return Effect.suspend(() => {
@@ -130,6 +130,15 @@ export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
   })
 }
 
+// An error of somebody else's may throw when it is looked at.
+const failed = <A>(call: Call<A>, error: unknown): Exit.Exit<A, MongoError> => {
+  try {
+    return Exit.failCause(toCause(call, error))
+  } catch (defect) {
+    return Exit.die(defect)
+  }
+}
+
 // A function that throws instead of rejecting is treated alike.
 const start = <A>(evaluate: Call<A>["evaluate"], controller: Signal.Signalled): Promise<A> => {
   try {
@@ -141,9 +150,9 @@ const start = <A>(evaluate: Call<A>["evaluate"], controller: Signal.Signalled): 
 
 const isSent = <A>(call: Call<A>): boolean => call.isSent === undefined || call.isSent()
 
-// What was never sent cannot be unsettled: the driver looks for a server, and gives up by itself.
-const settle = <A>(call: Call<A>, settled: Promise<void>): Effect.Effect<void> =>
+// What was not sent has as long again: the driver may be about to give up looking for a server.
+const settle = <A>(call: Call<A>, settled: Promise<void>, isLast = false): Effect.Effect<void> =>
   Effect.flatMap(within(call.settleTimeout, Effect.promise(() => settled)), (inTime) => {
     if (inTime) return Effect.void
-    return isSent(call) ? call.onUnsettled(call) : settle(call, settled)
+    return isLast || isSent(call) ? call.onUnsettled(call) : settle(call, settled, true)
   })

@@ -124,7 +124,8 @@ export class OpenSession implements Gate, Member, Ending {
 
   touch(at: Idleness.Instant): void {
     this.#usage.heard(at)
-    this.client[inner].pool.touch(this.#session)
+    // An operation that waits to be sent looks at what is noted here.
+    if (this.#inFlight === 0) this.client[inner].pool.touch(this.#session)
   }
 
   noteLapse(): boolean {

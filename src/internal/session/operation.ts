@@ -135,7 +135,7 @@ export const enter = (
  * any more. One that was sent and does not settle in time breaks the session.
  */
 export const giveBack = (gate: Gate, held: Lane.Waiter): Effect.Effect<void> => {
-  if (!gate.isInFlight()) {
+  if (!gate.isInFlight() || gate.isBroken()) {
     Lane.leave(held)
     return Effect.void
   }

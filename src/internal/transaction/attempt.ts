@@ -44,7 +44,7 @@ export interface Past {
 export class Run {
   /** When all is to be over, retries included; none where there is no limit, and under manual control. */
   readonly deadline: Deadline | undefined
-  /** How long the end of the transaction may take that comes after its deadline, or has none; absent: no limit. */
+  /** How long the abort may take, and the commit under manual control; absent: as long as any operation has to settle. */
   readonly timeout: Duration.Duration | undefined
   #isOver = false
 

@@ -115,6 +115,8 @@ class Attempts<A, E, R, VR, OR> {
   readonly #around: Context.Context<never>
   // Fibers of the body are this one and those with greater numbers.
   readonly #since = FiberId.unsafeMake().id
+  // Whether the last attempt has begun a transaction of the driver.
+  #isStarted = false
   // What the last attempt was given up for.
   #previous: MongoError | undefined
 
@@ -142,7 +144,7 @@ class Attempts<A, E, R, VR, OR> {
   loop(number: number, rest?: Effect.Effect<void>): Effect.Effect<Finished<A, E | RunError>, never, R | VR | OR> {
     return Effect.flatMap(this.#attempt(number), (result) => {
       // Of an attempt that has sent nothing the server does not know: it has ended nothing.
-      const isUnsent = DriverTransaction.isUnsent(this.#gate.session())
+      const isUnsent = !this.#isStarted || DriverTransaction.isUnsent(this.#gate.session())
       if (result._tag === "Finished") {
         return rest !== undefined && isUnsent
           ? Effect.map(rest, () => this.#over(result))
@@ -165,12 +167,14 @@ class Attempts<A, E, R, VR, OR> {
     const { isSandbox, options, outer } = this.#plan
     const { lane: sessionLane } = this.#gate
     const lane = Lane.make()
+    this.#isStarted = false
     const part = new Part(new Attempt({ number, options, sessionLane, lane, outer, isSandbox, run: this.#run }))
     return match(this.#gate.ready("transaction", this.#fiber), {
       onFailure: (cause) => Effect.succeed(finished<A, E | RunError>(part, Exit.failCause(cause), "aborted")),
       onSuccess: (): Effect.Effect<Result<A, E>, never, R | VR | OR> => {
         const started = DriverTransaction.start(this.#gate.session(), options)
         if (Exit.isFailure(started)) return Effect.succeed(finished(part, Exit.failCause(started.cause), "aborted"))
+        this.#isStarted = true
         part.of.watch(this.#fiber)
         return Effect.map(this.#runBody(part), (result) => {
           part.of.unwatch(result._tag === "Finished" ? result.outcome : "retried")
@@ -372,5 +376,6 @@ const drain = (gate: Gate, attempt: Attempt): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (!Lane.isBusy(attempt.lane)) return Effect.void
     const quiet = Lane.withPermit(attempt.lane, "end of the transaction", Effect.void)
-    return Effect.flatMap(within(gate.settleTimeout, quiet), (inTime) => inTime ? Effect.void : gate.breakUp)
+    return Effect.flatMap(within(gate.settleTimeout, quiet), (inTime) =>
+      inTime ? Effect.void : gate.isInFlight() && !gate.isSent() ? drain(gate, attempt) : gate.breakUp)
   })

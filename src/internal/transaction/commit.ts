@@ -19,7 +19,7 @@ import type { Restore } from "../time/fiber.js"
 import * as Backoff from "./backoff.js"
 import * as Outcome from "./outcome.js"
 import { behind, type Part } from "./part.js"
-import { abortByName, abortInBackground, send } from "./send.js"
+import { abort, abortByName, abortInBackground, send } from "./send.js"
 import { isCommitAnswered, isCommitUnknown, isTransient, isWritten } from "./transient.js"
 
 /** What becomes of a transaction that was committed. */
@@ -95,7 +95,10 @@ const failed = <VR, OR>(
       case "giveUp":
         return again(error, delay)
       case "fail":
-        return { _tag: "Refused", error }
+        if (!of.gate.session().inTransaction()) return { _tag: "Refused", error }
+        // The time was over before it was sent.
+        yield* Effect.flatten(abort(of.gate, of.client, () => of.deadline?.timeout))
+        return { _tag: "GivenUp", error }
       case "commitAgain":
         yield* Effect.onError(
           told(of, of.onRetry(error, wait)),
@@ -109,7 +112,8 @@ const failed = <VR, OR>(
     }
   })
 
-// The server is asked first. A write concern that can't be met is no question: it was written.
+// The server is asked first, but for what it has answered already: that the commit's own time ran out, or that its write
+// concern can't be met, which means that it was written.
 const verify = <VR, OR>(
   of: Commit<VR, OR>,
   error: MongoError,
@@ -117,7 +121,7 @@ const verify = <VR, OR>(
 ): Effect.Effect<Committed, never, VR> =>
   Effect.gen(function*() {
     const { client, gate } = of
-    const said = isWritten(error) ? yield* ask(of) : undefined
+    const said = isCommitAnswered(error) ? yield* ask(of) : undefined
     const asks = said === undefined || said === "notCommitted"
     // Whoever has set a time limit, or was interrupted, does not wait for much longer.
     const isHurried = of.isInterrupted() || of.deadline !== undefined
@@ -129,7 +133,7 @@ const verify = <VR, OR>(
       case "committed":
         return { _tag: "Committed" }
       case "unknown":
-        if (asks) yield* abortInBackground(gate, client, name)
+        if (answer !== "committed" && !isWritten(error)) yield* abortInBackground(gate, client, name)
         if (of.isInterrupted()) yield* Log.commitUnknown(error.reason)
         return { _tag: "Unknown", error }
       case "retry":

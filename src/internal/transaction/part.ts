@@ -92,8 +92,9 @@ export class Part extends Turn implements Service {
     return this.of.isOver || this.hasFailed
   }
 
+  // Elsewhere they take effect at once, as the specification has it.
   get isUndone(): boolean {
-    return this.of.ended === "aborted"
+    return this.of.isSandbox && this.of.ended === "aborted"
   }
 
   begin(): void {

@@ -7,13 +7,16 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { Label, MongoError } from "../../MongoError.js"
 import * as Call from "../driver/call.js"
 import { during, late, timedOut } from "../driver/deadline.js"
+import * as Pool from "../driver/pool.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import { inner, type Service } from "../session/client.js"
 import type { Gate } from "../session/gate.js"
+import * as Lane from "../session/lane.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
 import { after, grace, within } from "../time/bounded.js"
@@ -201,7 +204,7 @@ const abortForGood = (
  *
  * An abort that is done, or that the server refuses because it knows no such transaction, is for good. One that it refuses
  * because the transaction is committed says that of one member only: the commit is sent once more, which waits for a
- * majority. See `docs/transactions.md` for why each answer can be believed.
+ * majority. See `docs/commits.md` for why each answer can be believed.
  */
 export const abortByName = (
   gate: Gate,
@@ -214,22 +217,35 @@ export const abortByName = (
     (error) => Effect.as(Log.abortFailed(error.reason), "unknown" as const)
   )
 
-/** Goes on with {@link abortByName} in the background until it is answered, for as long as the server keeps transactions. */
+/**
+ * Goes on with {@link abortByName} in the background until it is answered, for as long as the server keeps transactions.
+ *
+ * In the turn of the session as long as that is open. Its server session is not lent to another one afterwards, so that then
+ * nobody else uses it.
+ */
 export const abortInBackground = (
   gate: Gate,
   client: Service,
   name: DriverTransaction.Name
 ): Effect.Effect<void> => {
-  const again = Effect.suspend(() =>
-    client[inner].isClosed() ? Effect.void : ended(gate, client, name, gate.settleTimeout)
-  )
-  return Effect.retry(again, { schedule: Schedule.spaced(pauseBetween) }).pipe(
-    Effect.delay(pauseBetween),
-    Effect.timeoutOption(lifetime),
-    Effect.ignore,
-    Effect.forkDaemon,
-    Effect.asVoid
-  )
+  const once = Effect.suspend(() => {
+    // A transaction that was begun since has ended this one.
+    const isLast = DriverTransaction.nameOf(gate.session()).txnNumber === name.txnNumber
+    return client[inner].isClosed() || !isLast ? Effect.void : ended(gate, client, name, gate.settleTimeout)
+  })
+  return Effect.suspend(() => {
+    Pool.markDirty(gate.session())
+    return Effect.retry(Lane.withPermit(gate.lane, "abortTransaction", once), {
+      schedule: Schedule.spaced(pauseBetween),
+      while: ({ reason }) => reason !== "TransactionTooOld"
+    }).pipe(
+      Effect.delay(pauseBetween),
+      Effect.timeoutOption(lifetime),
+      Effect.ignore,
+      Effect.forkDaemon,
+      Effect.asVoid
+    )
+  })
 }
 
 const pauseBetween = Duration.seconds(1)
@@ -245,11 +261,17 @@ const ended = (
 ): Effect.Effect<"aborted" | "committed", MongoError> =>
   Effect.catchAll(Effect.as(sendByName(gate, client, "abortTransaction", name, time), "aborted" as const), (error) => {
     // Without the label, a majority has not confirmed that nobody knows of it.
-    if (error.reason === "NoSuchTransaction" && isTransient(error)) return Effect.succeed("aborted" as const)
+    if (error.reason === "NoSuchTransaction" && isTransient(error) && isReplicaSet(client)) {
+      return Effect.succeed("aborted" as const)
+    }
     return error.reason === "TransactionCommitted"
       ? Effect.as(sendByName(gate, client, "commitTransaction", name, time), "committed" as const)
       : Effect.fail(error)
   })
+
+// A router answers for what it has seen itself, which may be nothing of the transaction.
+const isReplicaSet = (client: Service): boolean =>
+  Option.exists(client[inner].knownDeployment(), ({ kind }) => kind === "replicaSet")
 
 const sendByName = (
   gate: Gate,
