@@ -326,7 +326,8 @@ class Attempts<A, E, R, VR, OR> {
 
   // Aborts what another attempt supersedes, and gives what is left to be done where there is none.
   get #abortSuperseded(): Effect.Effect<Effect.Effect<void>> {
-    return abort(this.#gate, this.#client, () => this.#isInterrupted ? grace : this.#run.timeout)
+    const timeout = () => this.#isInterrupted ? grace : this.#run.timeout
+    return abort(this.#gate, this.#client, timeout, this.#restore)
   }
 
   // How long to wait before another attempt; none when schedule or time have run out.

@@ -97,7 +97,7 @@ const failed = <VR, OR>(
       case "fail":
         if (!of.gate.session().inTransaction()) return { _tag: "Refused", error }
         // The time was over before it was sent.
-        yield* Effect.flatten(abort(of.gate, of.client, () => of.deadline?.timeout))
+        yield* Effect.flatten(abort(of.gate, of.client, () => of.deadline?.timeout, of.restore))
         return { _tag: "GivenUp", error }
       case "commitAgain":
         yield* Effect.onError(

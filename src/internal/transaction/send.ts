@@ -73,13 +73,15 @@ export const send = (
 export const sendWithin = (
   gate: Gate,
   operation: Command,
-  timeout: Duration.Duration | undefined
+  timeout: Duration.Duration | undefined,
+  restore?: Restore
 ): Effect.Effect<void, MongoError> =>
   Effect.withFiberRuntime((fiber) =>
     send(
       gate,
       operation,
-      timeout === undefined ? { atMost: gate.settleTimeout } : { deadline: start(fiber, timeout) }
+      timeout === undefined ? { atMost: gate.settleTimeout } : { deadline: start(fiber, timeout) },
+      restore
     )
   )
 
@@ -167,7 +169,8 @@ const unknown = (error: MongoError): MongoError => {
 export const abort = (
   gate: Gate,
   client: Service,
-  timeout: () => Duration.Duration | undefined
+  timeout: () => Duration.Duration | undefined,
+  restore: Restore
 ): Effect.Effect<Effect.Effect<void>> =>
   Effect.suspend(() => {
     const session = gate.session()
@@ -176,7 +179,8 @@ export const abort = (
     // However late it is, it has all its time.
     const sent = gate.isBroken() || !session.inTransaction()
       ? Effect.void
-      : Effect.catchAll(sendWithin(gate, "abortTransaction", timeout()), (error) => Log.abortFailed(error.reason))
+      : Effect.catchAll(sendWithin(gate, "abortTransaction", timeout(), restore), (error) =>
+        Log.abortFailed(error.reason))
     return Effect.map(
       sent,
       () =>
