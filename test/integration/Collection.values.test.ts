@@ -70,7 +70,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               date: [Raw.insertOne({ at: new Date(Number.NaN) }), "at"]
             }
             for (const [name, [effect, path]] of Object.entries(refused)) {
-              const failure = yield* Effect.flip(effect)
+              const failure = yield* Effect.flip(Effect.asVoid(effect))
               expect(failure, name).toMatchObject({
                 _tag: "MongoError",
                 reason: "EncodingFailed",
