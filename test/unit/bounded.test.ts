@@ -1,8 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
-import { after } from "../../src/internal/time/bounded.js"
+import { after, patiently } from "../../src/internal/time/bounded.js"
 
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
 
@@ -52,5 +55,35 @@ describe("a function that is called after so long", () => {
       expect([count(), forEver.count()]).toEqual([0, 0])
       stop()
       forEver.stop()
+    }))
+})
+
+describe("what a caller has given", () => {
+  it.effect("is waited for no longer than its time, also where the caller cannot be interrupted", () =>
+    Effect.gen(function*() {
+      const waiting = yield* Effect.fork(
+        Effect.uninterruptibleMask((restore) => patiently(Effect.never, Duration.seconds(30), restore)).pipe(
+          Effect.uninterruptible
+        )
+      )
+      yield* TestClock.adjust("29 seconds")
+      expect(yield* Fiber.poll(waiting)).toEqual(Option.none())
+      yield* TestClock.adjust("1 second")
+      expect(yield* Fiber.join(waiting)).toEqual(Option.none())
+    }))
+
+  it.effect("has 5 seconds more after an interruption, and what it comes to is not lost", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      const run = (effect: Effect.Effect<number>) =>
+        Effect.fork(Effect.uninterruptibleMask((restore) =>
+          Effect.map(patiently(effect, Duration.seconds(30), restore), (end) => void seen.push(end))
+        ))
+      const quick = yield* run(Effect.delay(Effect.succeed(1), "4 seconds"))
+      const slow = yield* run(Effect.delay(Effect.succeed(2), "6 seconds"))
+      yield* Effect.yieldNow()
+      yield* Effect.forkAll([Fiber.interrupt(quick), Fiber.interrupt(slow)])
+      yield* TestClock.adjust("5 seconds")
+      expect(seen).toEqual([Option.some(Exit.succeed(1)), Option.none()])
     }))
 })

@@ -7,7 +7,7 @@ import * as DefaultServices from "effect/DefaultServices"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { constVoid } from "effect/Function"
@@ -49,17 +49,25 @@ export const patiently = <A, E, R>(
   time: Duration.Duration,
   restore: Restore
 ): Effect.Effect<Option.Option<Exit.Exit<A, E>>, never, R> =>
-  Effect.flatMap(Effect.forkDaemon(Effect.interruptible(effect)), (running) => {
-    const over = Fiber.await(running)
-    const late = Effect.as(Fiber.interruptFork(running), Option.none<Exit.Exit<A, E>>())
-    return Effect.matchCauseEffect(restore(Effect.timeoutOption(over, time)), {
-      onSuccess: Option.match({ onNone: () => late, onSome: (exit) => Effect.succeedSome(exit) }),
-      onFailure: () =>
-        Effect.flatMap(
-          within(Duration.min(grace, time), over),
-          (inTime) => inTime ? Effect.map(over, Option.some) : late
-        )
-    })
+  Effect.gen(function*() {
+    const outcome = yield* Deferred.make<Option.Option<Exit.Exit<A, E>>>()
+    const late = Deferred.succeed(outcome, Option.none())
+    const settling = Effect.flatMap(Effect.exit(Effect.interruptible(effect)), (exit) =>
+      Deferred.succeed(outcome, Option.some(exit)))
+    const running = yield* Effect.forkDaemon(settling)
+    // Not by a time-out of the wait, which could not end it where the caller cannot be interrupted either.
+    const limit = yield* Effect.forkDaemon(Effect.interruptible(Effect.delay(late, time)))
+    const over = Deferred.await(outcome)
+    const waited = yield* Effect.exit(restore(over))
+    if (Exit.isFailure(waited) && !(yield* within(Duration.min(grace, time), over))) {
+      yield* late
+    }
+    yield* Fiber.interruptFork(limit)
+    const end = yield* over
+    if (Option.isNone(end)) {
+      yield* Fiber.interruptFork(running)
+    }
+    return end
   })
 
 /**
