@@ -69,6 +69,7 @@ export type UseError =
   | SessionBusy
   | UnacknowledgedWrite
   | TransactionEnded
+  | TransactionDoomed
   | MongoError
 
 /**

@@ -193,6 +193,9 @@ const runWith = <A, E, R, Client, VR, OR>(
  * repeated, or belong into {@link onCommit}. Its own failures roll back and are passed on as they are. An
  * interruption waits for the running operation, and rolls back.
  *
+ * A failed operation has ended the transaction on the server. What follows it in the same attempt is refused without being
+ * sent: with `TransactionDoomed`, or with the failure itself where the whole is run again for it.
+ *
  * Operations of the body run one at a time, from however many fibers; operations of others in the session wait until the
  * transaction is over. A fiber that is still running after the body has ended finds the transaction closed
  * (`TransactionEnded`).

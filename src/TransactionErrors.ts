@@ -6,7 +6,7 @@
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import { render } from "./internal/values/render.js"
-import { MongoError } from "./MongoError.js"
+import { MongoError, type Reason } from "./MongoError.js"
 
 /**
  * The transaction was given up: attempts or time ran out. Nothing was committed.
@@ -21,6 +21,8 @@ export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
   readonly elapsed: Duration.Duration
   /** The failure for which the last attempt was to be run again. */
   readonly last: unknown
+  /** The reasons for which attempts were given up, the last one included, and how often each was. Default: not known. */
+  readonly reasons?: ReadonlyArray<{ readonly reason: Reason; readonly count: number }> | undefined
   /** Whether it ran inside another transaction (`propagation: "requiresNew"`). Default `false`. */
   readonly nested?: boolean | undefined
 }> {
@@ -32,10 +34,22 @@ export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
   get labels(): ReadonlyArray<string> {
     return this.last instanceof MongoError ? this.last.labels : []
   }
+  /** The operation that has failed last. */
+  get operation(): string | undefined {
+    return this.last instanceof MongoError ? this.last.operation : undefined
+  }
+  /** What that operation worked on. */
+  get namespace(): string | undefined {
+    return this.last instanceof MongoError ? this.last.namespace : undefined
+  }
   override get message(): string {
-    return `the transaction was given up after ${tried(this)}: ${describe(this.last)}`
+    return `the transaction was given up after ${tried(this)}${counted(this.reasons)}: ${describe(this.last)}`
   }
   get hint(): string {
+    if (isEndedBefore(this.last)) {
+      return "The server had ended the transaction before its commit. If the body swallows the failure of an operation " +
+        "in the promise of a `use`, let it reject: a failed operation ends the transaction."
+    }
     const hint = "Nothing was committed, so it may be run again; shorten the body, or raise `timeout` or `retry`."
     return this.nested === true
       ? `${hint} If the transaction around it had written the same documents, it could never have succeeded: that one ` +
@@ -43,7 +57,12 @@ export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
       : hint
   }
   override toJSON(): object {
-    return render(this, { attempts: this.attempts, elapsed: this.elapsed, last: describe(this.last) })
+    return render(this, {
+      attempts: this.attempts,
+      elapsed: this.elapsed,
+      reasons: this.reasons,
+      last: describe(this.last)
+    })
   }
 }
 
@@ -254,6 +273,12 @@ const tried = (error: { readonly attempts: number; readonly elapsed: Duration.Du
   `${error.attempts} attempt${error.attempts === 1 ? "" : "s"} in ${
     Duration.format(Duration.millis(Math.round(Duration.toMillis(error.elapsed))))
   }`
+
+const counted = (reasons: TransactionAborted["reasons"] = []): string =>
+  reasons.length < 2 ? "" : ` (${reasons.map(({ count, reason }) => `${reason} ${count}`).join(", ")})`
+
+const isEndedBefore = (last: unknown): boolean =>
+  last instanceof MongoError && last.reason === "NoSuchTransaction" && last.operation === "commitTransaction"
 
 // a failure of the program's own may hold anything, so only what it is called is told
 const describe = (failure: unknown): string => {

@@ -52,6 +52,6 @@ export const duplicate = new MongoError({ reason: "DuplicateKey", operation: "in
 /** Runs an operation of a part, which sees what it fails with. */
 export const operate = <A, E, R>(part: Part, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
-    part.begin()
+    part.begin({ operation: "test" })
     return Effect.tapErrorCause(effect, (cause) => Effect.sync(() => part.observe(cause)))
   })

@@ -110,10 +110,15 @@ export const make = (workflow: Workflow, interruptAt: number) => {
   ): End => {
     if (isInterrupted()) return { _tag: "Interrupted" }
     const { transaction } = place
-    for (let part = place.part; part !== undefined; part = part.within) part.operations++
     const failures = spent.get(path) ?? 0
     const kind = fault !== undefined && failures < fault.times ? fault.kind : undefined
     if (kind !== undefined) spent.set(path, failures + 1)
+    // After a failure nothing more is sent.
+    if (transaction?.ended === "no" && (transaction.transient || transaction.failedOperation)) {
+      if (place.isCalm) vague = true
+      return transaction.transient ? fail("MongoError", { transient: true }) : fail("TransactionDoomed")
+    }
+    for (let part = place.part; part !== undefined; part = part.within) part.operations++
 
     const failed = (transient: boolean, gone = false): End => {
       if (place.isCalm) vague = true

@@ -159,13 +159,20 @@ expectTypeOf(useError).toEqualTypeOf<
   | SessionErrors.SessionBusy
   | SessionErrors.UnacknowledgedWrite
   | SessionErrors.TransactionEnded
+  | SessionErrors.TransactionDoomed
   | MongoError.MongoError
 >()
 expectTypeOf<Tag<SessionErrors.AcquireError>>().toEqualTypeOf<
   "SessionMisconfigured" | "CryptoUnavailable" | "SessionsUnsupported" | "UnacknowledgedWrite" | "MongoError"
 >()
 expectTypeOf<Tag<SessionErrors.UseError>>().toEqualTypeOf<
-  "SessionEnded" | "SessionLapsed" | "SessionBusy" | "UnacknowledgedWrite" | "TransactionEnded" | "MongoError"
+  | "SessionEnded"
+  | "SessionLapsed"
+  | "SessionBusy"
+  | "UnacknowledgedWrite"
+  | "TransactionEnded"
+  | "TransactionDoomed"
+  | "MongoError"
 >()
 // what can't happen is not in the type
 type Place = "SessionMisconfigured" | "ForeignSession" | "TransactionEnded"
@@ -283,6 +290,9 @@ expectTypeOf<Fields<typeof SessionErrors.TransactionAborted>>().toEqualTypeOf<
     readonly attempts: number
     readonly elapsed: Duration.Duration
     readonly last: unknown
+    readonly reasons?:
+      | ReadonlyArray<{ readonly reason: MongoError.Reason; readonly count: number }>
+      | undefined
     readonly nested?: boolean | undefined
   }
 >()

@@ -143,11 +143,12 @@ describe("an operation of a part", () => {
   it.effect("that was given up half-way dooms the attempt, unless it was doomed before", () =>
     Effect.gen(function*() {
       const { of } = attempt()
-      of.giveUp()
-      expect(of.doom !== undefined && Cause.isInterruptedOnly(of.doom)).toBe(true)
+      of.giveUp({ operation: "find", namespace: "shop.users" })
+      const given = { reason: "Interrupted", operation: "find", namespace: "shop.users" }
+      expect(Cause.squash(of.doom ?? Cause.empty)).toMatchObject(given)
       expect(of.transient).toBeUndefined()
       const doomed = yield* seenAfter(Cause.fail(duplicate))
-      doomed.giveUp()
+      doomed.giveUp({ operation: "find" })
       expect(doomed.doom).toEqual(Cause.fail(duplicate))
     }))
 })

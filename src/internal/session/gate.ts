@@ -22,6 +22,8 @@ export interface Name {
   readonly namespace?: string | undefined
   /** Whether it waits for what may never come, so that no time is too long. */
   readonly isEndless?: boolean | undefined
+  /** Whether it is the caller's own code, which may swallow what the server answers. */
+  readonly isOpaque?: boolean | undefined
 }
 
 /** An operation of the driver. */
@@ -48,7 +50,7 @@ export interface Gate {
     name: Name,
     evaluate: Evaluate<A>,
     done: (exit: Exit.Exit<A, MongoError>) => void,
-    onAborted?: () => void
+    onAborted?: (isSent: boolean) => void
   ) => Effect.Effect<void>
   /** Whether a command of the operation that was begun last has been sent. */
   readonly isSent: () => boolean

@@ -163,7 +163,7 @@ export class OpenSession implements Gate, Member, Ending {
     { namespace, operation }: Name,
     evaluate: Evaluate<A>,
     done: (exit: Exit.Exit<A, MongoError>) => void,
-    onAborted?: () => void
+    onAborted?: (isSent: boolean) => void
   ): Effect.Effect<void> {
     const session = this.#session
     const { serverSession } = session
@@ -185,8 +185,9 @@ export class OpenSession implements Gate, Member, Ending {
         done(exit)
       },
       onAborted: () => {
-        this.#mayHoldCursor = true
-        onAborted?.()
+        const isSent = serverSession.lastUse !== mark
+        this.#mayHoldCursor ||= isSent
+        onAborted?.(isSent)
       },
       onUnsettled: (call) => Effect.zipRight(Log.unsettled(call), this.breakUp)
     })

@@ -59,10 +59,8 @@ export const perform = <A, E>(
         return match(gate.ready(name.operation, fiber), {
           onFailure: (cause) => over(Exit.failCause(cause)),
           onSuccess: () => {
-            // It would take effect at once, and whatever becomes of the rest.
-            if (place.turn?.isUndone === true) {
-              return over(Exit.fail(new TransactionEnded({ operation: name.operation })))
-            }
+            const refusal = place.turn?.refusal(name.operation)
+            if (refusal !== undefined) return over(Exit.fail(refusal))
             try {
               const evaluate = prepare(gate.session())
               return Either.isLeft(evaluate)
@@ -196,7 +194,7 @@ const begin = <A>(
   done: (exit: Exit.Exit<A, UnacknowledgedWrite | MongoError>) => void
 ): Effect.Effect<void> => {
   let isGivenUp = false
-  turn?.begin()
+  turn?.begin(name)
   return gate.begin(
     fiber,
     name,
@@ -206,9 +204,9 @@ const begin = <A>(
       if (!isGivenUp) turn?.observe(exit.cause)
       done(refined(name, exit))
     },
-    () => {
+    (isSent) => {
       isGivenUp = true
-      turn?.giveUp()
+      if (isSent) turn?.giveUp(name)
     }
   )
 }

@@ -81,7 +81,8 @@ class Usable {
     // Functions of its own, for programs may take them out of it.
     this.use = (evaluate, { namespace, operation = "use" } = {}) => {
       const prepared = Either.right(signalled(evaluate))
-      return Effect.withFiberRuntime((fiber) => perform(fiber, session, { operation, namespace }, () => prepared))
+      const name = { operation, namespace, isOpaque: true }
+      return Effect.withFiberRuntime((fiber) => perform(fiber, session, name, () => prepared))
     }
     this.advanceTo = (token) =>
       Effect.zipRight(

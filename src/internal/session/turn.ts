@@ -7,8 +7,10 @@ import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { MongoError } from "../../MongoError.js"
+import type { TransactionDoomed, TransactionEnded } from "../../SessionErrors.js"
 import type { Deadline } from "../time/deadline.js"
 import type { RunningFiber } from "../time/fiber.js"
+import type { Name } from "./gate.js"
 import type * as Lane from "./lane.js"
 
 /** The key under which the context of a fiber holds its turn: that of the tag of transactions. */
@@ -26,16 +28,16 @@ export abstract class Turn {
   abstract readonly deadline: Deadline | undefined
   /** Whether no operation may belong to it any more. */
   abstract readonly isOver: boolean
-  /** Whether it takes no operation until it begins anew: what belongs to it is undone. */
-  abstract readonly isUndone: boolean
   /** Whether nobody else comes to the session's lane before it ends. */
   abstract readonly holdsSession: boolean
+  /** Why it takes no operation any more, though it is not over; none where it does. */
+  abstract refusal(operation: string): TransactionDoomed | TransactionEnded | MongoError | undefined
   /** An operation begins. */
-  abstract begin(): void
+  abstract begin(name: Name): void
   /** An operation has failed. */
   abstract observe(cause: Cause.Cause<unknown>): void
   /** An operation was given up half-way: what it did is not known. */
-  abstract giveUp(): void
+  abstract giveUp(name: Name): void
   /** An operation was not over in time: what it did is not known. */
   abstract expire(error: MongoError): void
 }

@@ -5,10 +5,11 @@ import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
 import { MongoError } from "../../MongoError.js"
+import { TransactionDoomed } from "../../SessionErrors.js"
 import type { TransactionOutcome } from "../../Telemetry.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
+import type { Name } from "../session/gate.js"
 import type * as Lane from "../session/lane.js"
 import type { Turn } from "../session/turn.js"
 import { Watch } from "../telemetry/transactions.js"
@@ -90,6 +91,7 @@ export class Attempt {
   #ended: Ended = "no"
   #isRollbackOnly = false
   #isLate = false
+  #isOpaque = false
   #transient: MongoError | undefined
   #doom: Cause.Cause<unknown> | undefined
   #halfDone: Cause.Cause<unknown> | undefined
@@ -109,7 +111,7 @@ export class Attempt {
     this.run = run
   }
 
-  /** Whether the body has come to its end: nothing may use the attempt any more. */
+  /** Whether the body has ended: nothing may use the attempt any more. */
   get isOver(): boolean {
     return this.#isOver
   }
@@ -148,13 +150,28 @@ export class Attempt {
     return this.#past
   }
 
+  /** The failure for which no further operation of it can succeed. */
+  get failure(): MongoError | TransactionDoomed | undefined {
+    if (this.#transient !== undefined) return this.#transient
+    return this.#doom && new TransactionDoomed({ first: Cause.squash(this.#doom) })
+  }
+
+  /** Whether the caller's own code was run in it, which may have swallowed a failure of the server. */
+  get isOpaque(): boolean {
+    return this.#isOpaque
+  }
+
+  beOpaque(): void {
+    this.#isOpaque = true
+  }
+
   /** Whether it would be committed if it ended now. */
   get mayCommit(): boolean {
     return this.#ended === "no" && !this.#isRollbackOnly && this.#transient === undefined && this.#doom === undefined &&
       this.#halfDone === undefined
   }
 
-  /** What is known of it when the body has come to its end. */
+  /** What is known of it when the body has ended. */
   facts(body: AttemptFacts["body"], transient: boolean, mayRetry: boolean): AttemptFacts {
     const doomed = this.#doom !== undefined || this.#halfDone !== undefined
     return { body, ended: this.#ended, transient, doomed, rollbackOnly: this.#isRollbackOnly, mayRetry }
@@ -168,8 +185,8 @@ export class Attempt {
   }
 
   /** Notes that an operation was given up half-way: what it did to the transaction is not known. */
-  giveUp(): void {
-    this.#doom ??= Cause.interrupt(FiberId.none)
+  giveUp({ namespace, operation }: Name): void {
+    this.#doom ??= Cause.fail(new MongoError({ reason: "Interrupted", operation, namespace, labels: [] }))
   }
 
   /** Notes that an operation was not over in time: what it did to the transaction is not known either. */
@@ -208,7 +225,7 @@ export class Attempt {
     this.#watch?.over(outcome)
   }
 
-  /** The body has come to its end. */
+  /** The body has ended. */
   close(): void {
     this.#isOver = true
   }
@@ -230,6 +247,7 @@ export class Attempt {
     this.#isRollbackOnly = false
     this.#transient = undefined
     this.#isLate = false
+    this.#isOpaque = false
     this.#doom = undefined
     this.#halfDone = undefined
     this.#hooks = []

@@ -13,7 +13,7 @@ import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
-import type { MongoError } from "../../MongoError.js"
+import type { MongoError, Reason } from "../../MongoError.js"
 import {
   CommitUnknown,
   type SessionEnded,
@@ -119,6 +119,10 @@ class Attempts<A, E, R, VR, OR> {
   #isStarted = false
   // What the last attempt was given up for.
   #previous: MongoError | undefined
+  // What attempts were given up for, and how often.
+  readonly #reasons = new Map<Reason, number>()
+  // How many attempts in a row the server had ended unnoticed before their commit.
+  #unnoticed = 0
 
   constructor(
     fiber: RunningFiber,
@@ -276,7 +280,7 @@ class Attempts<A, E, R, VR, OR> {
           part,
           deadline,
           timeLeft: () => Duration.subtract(this.#plan.options.timeout, this.#elapsed()),
-          pause: (failure) => this.#pause(failure),
+          pause: (failure) => this.#isHidden(part, failure) ? Effect.succeedNone : this.#pause(failure),
           verifyCommit: this.#plan.verifyCommit,
           restore: this.#restore,
           isInterrupted: () => this.#isInterrupted,
@@ -315,7 +319,9 @@ class Attempts<A, E, R, VR, OR> {
   }
 
   #givenUp(part: Part, last: MongoError): Result<A, E> {
-    const facts = { attempts: part.attempt, elapsed: this.#elapsed(), last, nested: this.#plan.outer !== undefined }
+    const reasons = Array.from(this.#reasons, ([reason, count]) => ({ reason, count }))
+    const nested = this.#plan.outer !== undefined
+    const facts = { attempts: part.attempt, elapsed: this.#elapsed(), last, reasons, nested }
     return finished(part, Exit.fail(new TransactionAborted(facts)), "aborted", "aborted")
   }
 
@@ -330,8 +336,22 @@ class Attempts<A, E, R, VR, OR> {
     return abort(this.#gate, this.#client, timeout, this.#restore)
   }
 
+  // What has ended the transaction may be a failure that the caller's own code has swallowed: then each attempt ends so.
+  #isHidden(part: Part, failure: MongoError): boolean {
+    const isUnnoticed = part.of.isOpaque && failure.reason === "NoSuchTransaction"
+    this.#unnoticed = isUnnoticed ? this.#unnoticed + 1 : 0
+    if (this.#unnoticed < mostUnnoticed) return false
+    this.#note(failure)
+    return true
+  }
+
+  #note({ reason }: MongoError): void {
+    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1)
+  }
+
   // How long to wait before another attempt; none when schedule or time have run out.
   #pause(failure: MongoError): Effect.Effect<Option.Option<Duration.Duration>> {
+    this.#note(failure)
     return Effect.map(this.#backoff.next(failure), (delay) => {
       const spent = this.#elapsed()
       return Option.filter(delay, (time) => Duration.lessThan(Duration.sum(spent, time), this.#plan.options.timeout))
@@ -364,6 +384,9 @@ class Attempts<A, E, R, VR, OR> {
   readonly #isInner = ({ id }: FiberId.Runtime): boolean =>
     id > this.#since || [...FiberId.ids(this.#fiber.id())].includes(id)
 }
+
+// A lost primary ends one attempt so, seldom two.
+const mostUnnoticed = 3
 
 const finished = <A, E>(
   { of }: Part,

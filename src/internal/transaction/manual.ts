@@ -40,6 +40,11 @@ class Manual extends Part implements Standing {
     )
   }
 
+  // A program that ends a transaction by hand sees the server's own answers, as the specification has it.
+  override refusal(): undefined {
+    return undefined
+  }
+
   get abandon(): Effect.Effect<void> {
     return Effect.suspend(() => this.of.isOver ? Effect.void : Effect.flatMap(finish(this.of, "aborted"), Hooks.run))
   }

@@ -5,8 +5,9 @@ import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { MongoError } from "../../MongoError.js"
-import { TransactionEnded } from "../../TransactionErrors.js"
+import { type TransactionDoomed, TransactionEnded } from "../../TransactionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
+import type { Name } from "../session/gate.js"
 import type * as Lane from "../session/lane.js"
 import { key, placeOf, stepOut, Turn, turnOf } from "../session/turn.js"
 import type { Deadline } from "../time/deadline.js"
@@ -92,22 +93,26 @@ export class Part extends Turn implements Service {
     return this.of.isOver || this.hasFailed
   }
 
-  // Elsewhere they take effect at once, as the specification has it.
-  get isUndone(): boolean {
-    return this.of.isSandbox && this.of.ended === "aborted"
+  /** After a failure of the server, the first one that there was: a later one would only be its consequence. */
+  refusal(operation: string): TransactionDoomed | TransactionEnded | MongoError | undefined {
+    const { ended, failure, isSandbox } = this.of
+    if (ended === "no") return failure
+    // Elsewhere they take effect at once, as the specification has it.
+    return isSandbox && ended === "aborted" ? new TransactionEnded({ operation }) : undefined
   }
 
-  begin(): void {
+  begin(name: Name): void {
     this.#operations++
-    this.within?.begin()
+    if (name.isOpaque === true) this.of.beOpaque()
+    this.within?.begin(name)
   }
 
   observe(cause: Cause.Cause<unknown>): void {
     this.of.observe(cause)
   }
 
-  giveUp(): void {
-    this.of.giveUp()
+  giveUp(name: Name): void {
+    this.of.giveUp(name)
   }
 
   expire(error: MongoError): void {
