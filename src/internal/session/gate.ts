@@ -11,20 +11,10 @@ import type { Signalled } from "../driver/signal.js"
 import type * as Operations from "../telemetry/operations.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type * as Lane from "./lane.js"
-import type { Standing } from "./turn.js"
+import type { Name, Standing } from "./turn.js"
 
 /** The key under which a session keeps its gate. */
 export const key: unique symbol = Symbol.for("effect-mongo-session/Session/Gate")
-
-/** What errors call an operation, and what it works on. */
-export interface Name {
-  readonly operation: string
-  readonly namespace?: string | undefined
-  /** Whether it waits for what may never come, so that no time is too long. */
-  readonly isEndless?: boolean | undefined
-  /** Whether it is the caller's own code, which may swallow what the server answers. */
-  readonly isOpaque?: boolean | undefined
-}
 
 /** An operation of the driver. */
 export type Evaluate<A> = (session: Driver.ClientSession, controller: Signalled) => PromiseLike<A>

@@ -22,11 +22,11 @@ import * as Idleness from "../time/idleness.js"
 import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import { closeCursors, Closing, type Ending } from "./closing.js"
-import type { Evaluate, Gate, Name } from "./gate.js"
+import type { Evaluate, Gate } from "./gate.js"
 import * as Lane from "./lane.js"
 import { Usage } from "./lapse.js"
 import { inTurn } from "./operation.js"
-import type { Standing } from "./turn.js"
+import type { Name, Standing } from "./turn.js"
 
 /**
  * What a session is doing.

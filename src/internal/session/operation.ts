@@ -23,9 +23,9 @@ import { isUnacknowledgedWrite } from "../driver/errors.js"
 import { within } from "../time/bounded.js"
 import * as Deadline from "../time/deadline.js"
 import { andThen, match, type Restore, type RunningFiber } from "../time/fiber.js"
-import type { Evaluate, Gate, Name } from "./gate.js"
+import type { Evaluate, Gate } from "./gate.js"
 import * as Lane from "./lane.js"
-import { type Place, placeOf, type Turn } from "./turn.js"
+import { type Name, type Place, placeOf, type Turn } from "./turn.js"
 
 /**
  * Runs an operation of a fiber in its turn. What it is to do is decided then by `prepare`, when nothing else can change the

@@ -10,11 +10,20 @@ import type { MongoError } from "../../MongoError.js"
 import type { TransactionDoomed, TransactionEnded } from "../../SessionErrors.js"
 import type { Deadline } from "../time/deadline.js"
 import type { RunningFiber } from "../time/fiber.js"
-import type { Name } from "./gate.js"
 import type * as Lane from "./lane.js"
 
 /** The key under which the context of a fiber holds its turn: that of the tag of transactions. */
 export const key = "effect-mongo-session/Transaction"
+
+/** What errors call an operation, and what it works on. */
+export interface Name {
+  readonly operation: string
+  readonly namespace?: string | undefined
+  /** Whether it waits for what may never come, so that no time is too long. */
+  readonly isEndless?: boolean | undefined
+  /** Whether it is the caller's own code, which may swallow what the server answers. */
+  readonly isOpaque?: boolean | undefined
+}
 
 /** A share of a session, for as long as somebody has the session for more than one operation. */
 export abstract class Turn {
