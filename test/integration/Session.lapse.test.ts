@@ -10,8 +10,9 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type * as Driver from "mongodb"
 import { Long, Timestamp } from "mongodb"
-import type * as Session from "../../src/Session.js"
+import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
+import * as Transaction from "../../src/Transaction.js"
 import { connected, find, logged, ping, serverSessionOf } from "../support/connected.js"
 import * as Responder from "../support/Responder.js"
 
@@ -188,7 +189,7 @@ describe("a session that lapsed, with onLapse: \"renew\"", () => {
     Effect.gen(function*() {
       const { client, server, session } = yield* unkept({ onLapse: "renew" })
       const insert = session.use((one) => client.driver.db("test").collection("things").insertOne({}, { session: one }))
-      yield* session.use(async (one) => one.startTransaction())
+      yield* Session.provide(Transaction.start(), session)
       yield* insert
       const { id } = session
       yield* server.clear

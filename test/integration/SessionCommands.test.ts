@@ -12,10 +12,12 @@ import { Long, UUID } from "mongodb"
 import { createHash, randomBytes } from "node:crypto"
 import * as MongoClient from "../../src/MongoClient.js"
 import type { MongoError } from "../../src/MongoError.js"
+import * as Session from "../../src/Session.js"
 import * as SessionCommands from "../../src/SessionCommands.js"
 import type { DecodeFailed } from "../../src/SessionErrors.js"
 import { SessionId } from "../../src/SessionId.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
+import * as Transaction from "../../src/Transaction.js"
 import { connected } from "../support/connected.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
@@ -154,14 +156,12 @@ it.layer(TestServer.own())("SessionCommands", (it) => {
         const listed = run(Stream.runCollect(SessionCommands.currentTransactions({ allUsers: true }))).pipe(
           Effect.map(Chunk.filter(({ lsid }) => Equal.equals(lsid.id, session.id)))
         )
-        yield* session.use(async (driverSession) => {
-          driverSession.startTransaction({ readConcern: { level: "snapshot" } })
-          await db.collection("rows").insertOne({ n: 1 }, { session: driverSession })
-        })
+        yield* Session.provide(Transaction.start({ readConcern: { level: "snapshot" } }), session)
+        yield* session.use((driverSession) => db.collection("rows").insertOne({ n: 1 }, { session: driverSession }))
         expect(Chunk.toReadonlyArray(yield* listed)).toMatchObject([
           { active: false, autocommit: false, readConcern: Option.some("snapshot") }
         ])
-        yield* session.use((driverSession) => driverSession.abortTransaction())
+        yield* Session.provide(Transaction.abort, session)
         expect(yield* listed).toEqual(Chunk.empty())
       }))
     ))

@@ -2,6 +2,7 @@
  * The driver's open cursors: which there are, and how they are closed in their turn.
  */
 import type * as Driver from "mongodb"
+import * as Lent from "./lent.js"
 import type { Controller } from "./signal.js"
 
 // What the driver's clients and cursors have, but its typings keep to themselves.
@@ -32,28 +33,29 @@ export const abort = (controller: Controller, cursors: ReadonlyArray<Pick<Cursor
 /** Closes cursors, one after the other: each may be a command of the same session. */
 export const closeAll = async (cursors: ReadonlyArray<Cursor>): Promise<void> => {
   for (const cursor of cursors) {
-    await cursor.close()
+    await Lent.once(cursor.session, () => cursor.close())
   }
 }
 
 /** Whether cursors that were opened in a session are open still. */
 export const hasOpen = (session: Driver.ClientSession, client: Driver.MongoClient): boolean => {
   for (const cursor of openOf(client)) {
-    if (cursor.session === session) return true
+    if (Lent.own(cursor.session) === session) return true
   }
   return false
 }
 
 /** Closes the cursors that were opened in a session and are open still. */
 export const closeOf = (session: Driver.ClientSession, client: Driver.MongoClient): Promise<void> =>
-  closeAll(cursorsOf(client, (cursor) => cursor.session === session))
+  closeAll(cursorsOf(client, (cursor) => Lent.own(cursor.session) === session))
 
 const cursorsOf = (
   client: Driver.MongoClient | undefined,
   isMeant: (cursor: Cursor) => boolean
 ): ReadonlyArray<Cursor> => [...openOf(client)].filter(isMeant)
 
-const openOf = (client: Driver.MongoClient | undefined): Iterable<Cursor> => {
+/** The cursors of a client that are open. */
+export const openOf = (client: Driver.MongoClient | undefined): Iterable<Cursor> => {
   const known = client as
     | Driver.MongoClient & { readonly s?: { readonly activeCursors?: Iterable<Cursor> } }
     | undefined

@@ -11,6 +11,9 @@ interface Failed {
   readonly namespace?: string | undefined
 }
 
+/** The key under which an error of this library's own, told by the driver's class, keeps its hint. */
+export const hint: unique symbol = Symbol("hint")
+
 /** A MongoError for a failure of the driver or server; a defect for everything else. */
 export const toCause = (
   options: Failed,
@@ -46,7 +49,8 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
     code,
     codeName,
     labels,
-    cause: error
+    cause: error,
+    hint: hint in error && typeof error[hint] === "string" ? error[hint] : undefined
   })
 }
 

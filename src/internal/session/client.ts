@@ -35,6 +35,8 @@ export interface Inner {
   readonly db: (name: string | undefined) => Driver.Db
   /** Who is told of this client's operations. */
   readonly observer: Operations.Observer
+  /** Warns of a `use` that has not passed its session on, once for each name. */
+  readonly unused: (operation: string, fiber: RunningFiber) => void
   /** Runs a command on the `admin` database without any session. */
   readonly adminCommand: (command: Driver.Document) => Effect.Effect<Driver.Document, MongoError>
 }

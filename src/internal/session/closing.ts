@@ -29,8 +29,8 @@ export interface Ending {
   readonly session: () => Driver.ClientSession
   readonly lastUsed: () => Idleness.Instant
   readonly isBroken: () => boolean
-  /** Whether its server session is to be ended on the server, too. */
-  readonly endsOnServer: () => boolean
+  /** Whether its server session is to be ended on the server, too; and what is left of it killed there, at once. */
+  readonly endsOnServer: () => "no" | "end" | "kill"
   readonly standing: () => Standing | undefined
   /** Forgets the session. */
   readonly left: () => void
@@ -74,7 +74,7 @@ export class Closing {
 const endAtOnce = (of: Ending): boolean => {
   const session = of.session()
   const waits = Lane.isBusy(of.lane) || DriverCursor.hasOpen(session, of.client.driver) || of.standing() !== undefined
-  if (waits || of.endsOnServer() || of.isBroken() || !Pool.canEndAtOnce(session)) return false
+  if (waits || of.endsOnServer() !== "no" || of.isBroken() || !Pool.canEndAtOnce(session)) return false
   of.client[inner].pool.note(session, of.lastUsed())
   Pool.endAtOnce(session)
   return true
@@ -93,14 +93,20 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
     const lsid = session.serverSession.id
     // Where somebody else has ended the driver session, its server session is in the pool already, or in use again.
     const isOurs = !session.hasEnded
-    const endOnServer = isOurs && of.endsOnServer()
-    if (endOnServer) Pool.markDirty(session)
+    const endsOnServer = isOurs ? of.endsOnServer() : "no"
+    if (endsOnServer !== "no") Pool.markDirty(session)
     if (isOurs) client[inner].pool.note(session, of.lastUsed())
     yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
-    if (endOnServer) {
-      // Only now: an id that were still in the pool could be in use again, and this would kill its cursors.
-      const command = client[inner].adminCommand({ endSessions: [lsid] })
-      yield* closingStep("endSessions", client.closeTimeout, command, (error) => error.reason)
+    // Only now: an id that were still in the pool could be in use again, and this would kill its cursors. The server ends a
+    // session when it comes to it.
+    const commands = endsOnServer === "no"
+      ? []
+      : endsOnServer === "end"
+      ? ["endSessions"]
+      : ["killSessions", "endSessions"]
+    for (const name of commands) {
+      const command = client[inner].adminCommand({ [name]: [lsid] })
+      yield* closingStep(name, client.closeTimeout, command, (error) => error.reason)
     }
     yield* of.standing()?.abandon ?? Effect.void
   })

@@ -42,6 +42,8 @@ export interface Gate {
     done: (exit: Exit.Exit<A, MongoError>) => void,
     onAborted?: (isSent: boolean) => void
   ) => Effect.Effect<void>
+  /** Whether the caller's own code is being called at this moment, by whom everything in the session must wait. */
+  readonly isCalling: () => boolean
   /** Whether a command of the operation that was begun last has been sent. */
   readonly isSent: () => boolean
   /** Whether an operation is in flight, in its turn or after somebody has stopped waiting for it. */

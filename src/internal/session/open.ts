@@ -3,7 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
@@ -11,12 +11,14 @@ import { SessionEnded, SessionLapsed } from "../../SessionErrors.js"
 import type { Member } from "../../SessionKeeper.js"
 import type * as SessionOptions from "../../SessionOptions.js"
 import * as Call from "../driver/call.js"
+import * as DriverCursor from "../driver/cursor.js"
 import * as Pool from "../driver/pool.js"
 import * as DriverSession from "../driver/session.js"
 import * as Signal from "../driver/signal.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import * as Log from "../telemetry/log.js"
 import type * as Operations from "../telemetry/operations.js"
+import { grace, within } from "../time/bounded.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Idleness from "../time/idleness.js"
 import { inner } from "./client.js"
@@ -66,10 +68,12 @@ export class OpenSession implements Gate, Member, Ending {
   #mark = 0
   #inFlight = 0
   #wake: (() => void) | undefined
+  #isCalling = false
   #isEnding = false
   #isBroken = false
   // A find that was given up may have left a cursor on the server whose id nobody knows. It lives as long as its session.
-  #mayHoldCursor = false
+  // When that is killed at once, the session is ended on the server all the same.
+  #left: "nothing" | "cursor" | "killed" = "nothing"
 
   constructor(client: MongoClient.Service, options: SessionOptions.Decoded, opener: RunningFiber) {
     this.client = client
@@ -171,7 +175,7 @@ export class OpenSession implements Gate, Member, Ending {
     const mark = this.#mark = Math.ceil(serverSession.lastUse) - 0.25
     serverSession.lastUse = mark
     this.#inFlight++
-    return Call.begin({
+    const interrupt = Call.begin({
       operation,
       namespace,
       settleTimeout: this.settleTimeout,
@@ -186,11 +190,54 @@ export class OpenSession implements Gate, Member, Ending {
       },
       onAborted: () => {
         const isSent = serverSession.lastUse !== mark
-        this.#mayHoldCursor ||= isSent
+        if (isSent) this.maybeHoldsCursor()
         onAborted?.(isSent)
       },
       onUnsettled: (call) => Effect.zipRight(Log.unsettled(call), this.breakUp)
     })
+    return Effect.zipRight(interrupt, this.#killCursors)
+  }
+
+  // In the turn of what was interrupted: it kills all that the server has of the session.
+  get #killCursors(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const session = this.#session
+      const { driver } = this.client
+      const isAlone = !this.#isBroken && !session.inTransaction() && !DriverCursor.hasOpen(session, driver)
+      if (this.#left !== "cursor" || !isAlone) return Effect.void
+      return Effect.asVoid(within(
+        grace,
+        Effect.flatMap(Effect.exit(this.killOnServer), (exit) =>
+          Effect.sync(() => {
+            // What failed is done when the session is closed.
+            if (Exit.isSuccess(exit)) this.#left = "killed"
+          }))
+      ))
+    })
+  }
+
+  /** Ends on the server at once all that is left of the session there. */
+  get killOnServer(): Effect.Effect<void, MongoError> {
+    return Effect.asVoid(this.client[inner].adminCommand({ killSessions: [this.lsid()] }))
+  }
+
+  /** Notes that there may be a cursor of it on the server whose id nobody knows. */
+  maybeHoldsCursor(): void {
+    this.#left = "cursor"
+  }
+
+  /** Calls the caller's own code. */
+  calling<A>(call: () => A): A {
+    this.#isCalling = true
+    try {
+      return call()
+    } finally {
+      this.#isCalling = false
+    }
+  }
+
+  isCalling(): boolean {
+    return this.#isCalling
   }
 
   isInFlight(): boolean {
@@ -237,8 +284,9 @@ export class OpenSession implements Gate, Member, Ending {
     return this.#usage.last
   }
 
-  endsOnServer(): boolean {
-    return this.#mayHoldCursor || this.options.release === "end"
+  endsOnServer(): "no" | "end" | "kill" {
+    if (this.#left === "cursor") return "kill"
+    return this.#left === "killed" || this.options.release === "end" ? "end" : "no"
   }
 
   left(): void {
@@ -269,7 +317,7 @@ export class OpenSession implements Gate, Member, Ending {
       this.#usage.renew(lastUsed)
       this.#session = session
       DriverSession.carryOver(old, session)
-      this.#mayHoldCursor = false
+      this.#left = "nothing"
       Pool.discard(old)
     }))
   }

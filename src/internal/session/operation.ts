@@ -111,6 +111,8 @@ export const enter = (
   restore: Restore,
   fiber: RunningFiber
 ): Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy | TransactionEnded> => {
+  // It would wait for what waits for it.
+  if (gate.isCalling()) return Effect.fail(new SessionBusy({ operation, holder: "the use that it is called in" }))
   if (turn !== undefined) {
     return andThen(Lane.enter(turn.lane, operation, restore, fiber, gate.onBusy), (held) => {
       if (!turn.isOver) return Effect.succeed(held)

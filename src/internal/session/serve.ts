@@ -22,6 +22,7 @@ import { watchPools } from "../telemetry/connections.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
 import * as Spans from "../telemetry/spans.js"
+import { runAs, type RunningFiber } from "../time/fiber.js"
 import { inner, type Service } from "./client.js"
 import type { Settings } from "./clientSettings.js"
 
@@ -128,6 +129,7 @@ const serve = (
         pool: makePool(driver),
         db: databases(driver, settings.database),
         observer,
+        unused: once(Log.unused),
         adminCommand
       }
     }
@@ -139,6 +141,18 @@ const leak = (member: SessionKeeper.Member): Log.Leak => {
     id: SessionId.fromBytes(member.lsid().id.buffer).uuid,
     ...(openedIn?._tag === "Span" ? { span: openedIn.name } : {}),
     ...(openedIn === undefined ? {} : { traceId: openedIn.traceId, spanId: openedIn.spanId })
+  }
+}
+
+const mostNames = 1000
+
+// Of so many names at most: a program that makes them up would fill the memory otherwise.
+const once = (warn: (name: string) => Effect.Effect<void>) => {
+  const known = new Set<string>()
+  return (name: string, fiber: RunningFiber): void => {
+    if (known.has(name) || known.size >= mostNames) return
+    known.add(name)
+    Effect.runFork(runAs(fiber.getFiberRefs(), warn(name)))
   }
 }
 

@@ -13,6 +13,8 @@ import type { CausalToken } from "../../CausalToken.js"
 import type { SessionEnded, UseError } from "../../SessionErrors.js"
 import type { SessionId } from "../../SessionId.js"
 import type * as SessionOptions from "../../SessionOptions.js"
+import * as DriverCursor from "../driver/cursor.js"
+import * as Lent from "../driver/lent.js"
 import * as DriverSession from "../driver/session.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Idleness from "../time/idleness.js"
@@ -21,6 +23,7 @@ import type * as MongoClient from "./client.js"
 import { type Evaluate, key } from "./gate.js"
 import { OpenSession, type State } from "./open.js"
 import { perform } from "./operation.js"
+import type { Name } from "./turn.js"
 
 export type { State }
 
@@ -64,10 +67,20 @@ export const open = (client: MongoClient.Service, options: SessionOptions.Decode
 export type Use<A> = (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
 
 // No signal is made for a function that does not take one; what has no parameters in writing may take them all.
-const signalled = <A>(evaluate: Use<A>): Evaluate<A> => {
-  if (evaluate.length !== 1) return (session, { signal }) => evaluate(session, signal)
+const lent = <A>(evaluate: Use<A>, open: OpenSession, { operation }: Name, fiber: RunningFiber): Evaluate<A> => {
+  const { length } = evaluate
   const withoutSignal = evaluate as (session: Driver.ClientSession) => PromiseLike<A>
-  return (session) => withoutSignal(session)
+  const unused = () => open.client[inner].unused(operation, fiber)
+  return (session, controller) => {
+    const use = (lent: Driver.ClientSession) => length === 1 ? withoutSignal(lent) : evaluate(lent, controller.signal)
+    return Lent.lend({
+      session,
+      evaluate: (lent) => open.calling(() => use(lent)),
+      cursors: () => DriverCursor.openOf(open.client.driver),
+      unused,
+      refused: () => open.maybeHoldsCursor()
+    })
+  }
 }
 
 /** An open session, as programs see it. */
@@ -80,9 +93,10 @@ class Usable {
     this[key] = session
     // Functions of its own, for programs may take them out of it.
     this.use = (evaluate, { namespace, operation = "use" } = {}) => {
-      const prepared = Either.right(signalled(evaluate))
       const name = { operation, namespace, isOpaque: true }
-      return Effect.withFiberRuntime((fiber) => perform(fiber, session, name, () => prepared))
+      return Effect.withFiberRuntime((fiber) =>
+        perform(fiber, session, name, () => Either.right(lent(evaluate, session, name, fiber)))
+      )
     }
     this.advanceTo = (token) =>
       Effect.zipRight(

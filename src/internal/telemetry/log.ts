@@ -87,6 +87,14 @@ export const leaked = (open: ReadonlyArray<Leak>): Effect.Effect<void> =>
 export const closingFailed = (step: string, problem: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning(Telemetry.messages.closingFailed), { step, problem })
 
+/** Logs that a `use` has never looked at the session that it was given. */
+export const unused = (operation: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(Telemetry.messages.unused), {
+    operation,
+    hint: "Pass the session to the driver's operation, as in `(session) => users.insertOne(user, { session })`; " +
+      "without it, the operation is not in the session, nor in its transaction."
+  })
+
 /** The outcome that each end of a transaction counts as. */
 export const outcomeOf = {
   committed: "committed",

@@ -1,0 +1,159 @@
+/**
+ * The driver session that a `use` is lent: it can be used until the promise of the `use` has settled, and no longer.
+ *
+ * Otherwise what a promise leaves behind would go on in the session, and be committed with whatever is next there. The
+ * session itself stays as it is; what is lent is a proxy of it.
+ */
+import type * as Driver from "mongodb"
+import { MongoExpiredSessionError, MongoTransactionError } from "mongodb"
+import { hint } from "./errors.js"
+
+type Session = Driver.ClientSession
+
+/** A transaction of a session was begun, committed or aborted by the driver session of a `use`. */
+class Misuse extends MongoTransactionError {
+  readonly [hint] =
+    "Begin, commit and abort transactions by `Transaction.run`, or by hand with `Transaction.start`, `commit` and `abort`."
+}
+
+/** Something was to be sent with the driver session of a `use` after that had settled. */
+class Late extends MongoExpiredSessionError {
+  readonly [hint] =
+    "Wait for everything that a `use` begins before its promise settles: `Promise.all` rejects with the " +
+    "first failure, and leaves the others behind; `Promise.allSettled` waits for all."
+}
+
+const endings: ReadonlySet<PropertyKey> = new Set([
+  "startTransaction",
+  "commitTransaction",
+  "abortTransaction",
+  "withTransaction"
+])
+
+// What the driver looks at, in this order, when an operation begins; and what it looks at when one ends.
+const beginning = ["snapshotEnabled", "client", "inTransaction", "isPinned"] as const
+const end = "owner"
+
+const loans = new WeakMap<object, Loan>()
+
+class Loan implements ProxyHandler<Session> {
+  readonly session: Session
+  isTouched = false
+  /** Whether nothing may be sent any more. */
+  isOver = false
+  misuse: Misuse | undefined
+  readonly of: Session
+  // How many operations of the driver are in flight, and how much of a beginning was seen.
+  #inFlight = 0
+  #seen = 0
+  #wake: (() => void) | undefined
+
+  readonly #refused: () => void
+
+  constructor(session: Session, refused: () => void) {
+    this.of = session
+    this.#refused = refused
+    this.session = new Proxy(session, this)
+    loans.set(this.session, this)
+  }
+
+  get(of: Session, name: PropertyKey): unknown {
+    this.isTouched = true
+    this.#follow(name)
+    if (endings.has(name)) return () => this.#refuse(String(name))
+    const value: unknown = Reflect.get(of, name, of)
+    return typeof value === "function" && name !== "constructor" ? value.bind(of) : value
+  }
+
+  set(of: Session, name: PropertyKey, value: unknown): boolean {
+    return Reflect.set(of, name, value, of)
+  }
+
+  /** Waits until none of the driver's operations is in flight. */
+  async quiet(): Promise<void> {
+    while (this.#inFlight > 0) await new Promise<void>((resolve) => this.#wake = resolve)
+  }
+
+  get isQuiet(): boolean {
+    return this.#inFlight === 0
+  }
+
+  #follow(name: PropertyKey): void {
+    if (name === end) {
+      // Also looked at when a cursor is closed, by which time its operation has ended.
+      if (this.#inFlight > 0 && --this.#inFlight === 0) this.#wake?.()
+    } else if (name === beginning[this.#seen]) {
+      if (this.#seen > 0 && this.isOver) {
+        this.#refused()
+        throw new Late("the use that the session was lent to is over")
+      }
+      if (++this.#seen < beginning.length) return
+      this.#inFlight++
+    }
+    this.#seen = 0
+  }
+
+  #refuse(name: string): never {
+    throw this.misuse ??= new Misuse(`${name} was called on the driver session of a use`)
+  }
+}
+
+/** What lends a session. */
+export interface Lender<A> {
+  readonly session: Session
+  readonly evaluate: (session: Session) => PromiseLike<A>
+  /** The cursors that are open. */
+  readonly cursors: () => Iterable<{ readonly session?: object | null | undefined }>
+  /** Called if the function never looked at the session. */
+  readonly unused: () => void
+  /** Called when something was to be sent too late; if that was a cursor's, the cursor is open on the server still. */
+  readonly refused: () => void
+}
+
+/**
+ * Runs a function with a driver session that it has until its promise has settled. Gives that promise, settled when nothing
+ * that was sent with the session is in flight any more, and rejected if the function ended a transaction, or began one.
+ */
+export const lend = async <A>({ cursors, evaluate, refused, session, unused }: Lender<A>): Promise<A> => {
+  const loan = new Loan(session, refused)
+  const open = [loan, ...again(session, cursors)]
+  for (const one of open) one.isOver = false
+  const [settled] = await Promise.allSettled([called(() => evaluate(loan.session))])
+  for (const one of open) one.isOver = true
+  for (const one of open) if (!one.isQuiet) await one.quiet()
+  // However the function has gone on after it.
+  if (loan.misuse !== undefined) throw loan.misuse
+  if (settled.status === "rejected") throw settled.reason
+  // A cursor that was made, and not asked for anything yet, has not looked at it either.
+  if (!open.some(({ isTouched }) => isTouched) && !again(session, cursors).includes(loan)) unused()
+  return settled.value
+}
+
+// What throws instead of rejecting is treated alike.
+const called = async <A>(f: () => PromiseLike<A>): Promise<A> => f()
+
+// A cursor that an earlier loan has made, and that is open still, goes on in this one.
+const again = (session: Session, cursors: Lender<unknown>["cursors"]): ReadonlyArray<Loan> => {
+  const found = new Set<Loan>()
+  for (const cursor of cursors()) {
+    const loan = cursor.session === null || cursor.session === undefined ? undefined : loans.get(cursor.session)
+    if (loan?.of === session) found.add(loan)
+  }
+  return [...found]
+}
+
+/** The driver session behind one that was lent. */
+export const own = <S extends object | null | undefined>(session: S): S | Session =>
+  session === null || session === undefined ? session : loans.get(session)?.of ?? session
+
+/** Sends something with a session that was lent, though the loan is over: what closes a cursor. */
+export const once = async (session: object | null | undefined, send: () => Promise<void>): Promise<void> => {
+  const loan = session === null || session === undefined ? undefined : loans.get(session)
+  if (loan === undefined || !loan.isOver) return send()
+  loan.isOver = false
+  try {
+    await send()
+  } finally {
+    loan.isOver = true
+  }
+}
