@@ -90,9 +90,12 @@ export type Propagation = "required" | "requiresNew" | "mandatory" | "never"
 /**
  * How to run a transaction.
  *
- * A part that joins a transaction takes that one's options as they are. Those of the five of `TransactionOptions` that
- * the part sets must be the same, else it fails with `IncompatibleJoin`; its `retry`, `onRetry`, `verifyCommit` and
- * `session` mean nothing.
+ * A part that joins a transaction takes that one's options, and says by its own what it needs: concerns that are at least
+ * as strong as its own, the same `readPreference` and `maxCommitTime`; else it fails with `IncompatibleJoin`, which tells
+ * both values. `snapshot` is stronger than `majority`, and that than `local`; a write concern `majority` than a number of
+ * members. A transaction without a write concern is committed with that of its first part that has one; in a sandbox it
+ * does not matter. The `timeout` of a part holds for its own operations, as far as the transaction has as much time left.
+ * Its `retry`, `onRetry`, `verifyCommit` and `session` mean nothing.
  *
  * @since 0.1.0
  * @category options
@@ -167,9 +170,13 @@ const runWith = <A, E, R, Client, VR, OR>(
     }
     // In a sandbox nothing is ever committed, so that what would be a transaction of its own must join, with any options.
     if (within !== undefined && (propagation !== "requiresNew" || within.part.of.isSandbox)) {
+      const { part, session } = within
       return andThen(
-        propagation === "requiresNew" ? Effect.void : Joining.ensureSame(decoded.right, within.part),
-        () => Joining.join((part) => inside(effect, within.session, part), within.part)
+        propagation === "requiresNew" ? Effect.void : Joining.ensureMet(decoded.right, part),
+        () => {
+          Joining.strengthen(decoded.right, part, session[key])
+          return Joining.join((joined) => inside(effect, session, joined), part, decoded.right.timeout)
+        }
       )
     }
     return inSession(within === undefined ? session : Option.none(), options, (service) =>

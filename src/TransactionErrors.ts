@@ -169,23 +169,33 @@ export class TransactionForbidden extends Data.TaggedError("TransactionForbidden
 }
 
 /**
- * A part would join the transaction around it with options that differ from those it was started with.
+ * A part would join the transaction around it, and that does not give what the part asks for by its options.
  *
  * @since 0.1.0
  * @category errors
  */
 export class IncompatibleJoin extends Data.TaggedError("IncompatibleJoin")<{
-  /** The names of the options that differ. */
+  /** The names of the options that the transaction does not meet. */
   readonly options: ReadonlyArray<string>
+  /** What the part asks for by each of them, and what the transaction has; absent: it was not set. */
+  readonly conflicts?:
+    | ReadonlyArray<{ readonly option: string; readonly wanted: unknown; readonly found?: unknown }>
+    | undefined
 }> {
   override get message(): string {
-    return `cannot join the running transaction: it was started with other values of ${this.options.join(", ")}`
+    const values = this.conflicts?.map(({ found, option, wanted }) =>
+      `${option} (${shown(found)}, where the part asks for ${shown(wanted)})`
+    )
+    return `cannot join the running transaction: it was started with other values of ${
+      (values ?? this.options).join(", ")
+    }`
   }
   get hint(): string {
-    return "Leave these options to the outermost transaction, or use the propagation \"requiresNew\"."
+    return "Give the outermost transaction at least what its parts ask for, leave the options to it, or use the " +
+      "propagation \"requiresNew\"."
   }
   override toJSON(): object {
-    return render(this, { options: this.options })
+    return render(this, { options: this.options, conflicts: this.conflicts })
   }
 }
 
@@ -261,6 +271,17 @@ export class TransactionEnded extends Data.TaggedError("TransactionEnded")<{
     return render(this, { operation: this.operation })
   }
 }
+
+const shown = (value: unknown): string =>
+  value === undefined
+    ? "none"
+    : Duration.isDuration(value)
+    ? Duration.format(value)
+    : typeof value === "object" && value !== null
+    ? `{ ${
+      Object.entries(value).flatMap(([key, one]) => one === undefined ? [] : [`${key}: ${shown(one)}`]).join(", ")
+    } }`
+    : JSON.stringify(value)
 
 // In the words of the specification "Transactions".
 const refusals: ReadonlyMap<string, string> = new Map([

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Session from "../../src/Session.js"
+import type { UseError } from "../../src/SessionErrors.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import type { TransactionOptions } from "../../src/TransactionOptions.js"
@@ -29,10 +30,9 @@ const started: TransactionOptions = {
 
 const others: ReadonlyArray<readonly [name: keyof TransactionOptions, other: TransactionOptions]> = [
   ["readConcern", { readConcern: "snapshot" }],
-  ["writeConcern", { writeConcern: "majority" }],
+  ["writeConcern", { writeConcern: "twoRegions" }],
   ["readPreference", { readPreference: "nearest" }],
-  ["maxCommitTime", { maxCommitTime: "3 minutes" }],
-  ["timeout", { timeout: "1 hour" }]
+  ["maxCommitTime", { maxCommitTime: "3 minutes" }]
 ]
 
 const equals: ReadonlyArray<readonly [what: string, options: TransactionOptions]> = [
@@ -55,7 +55,7 @@ const withUrl = (parameters: string) =>
   })
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  describe("a part that joins with options that differ is refused, and names them", () => {
+  describe("a part that asks for more than the transaction gives is refused, and names it", () => {
     for (const [name, options] of others) {
       it.effect(`${name}; nothing is sent, and the transaction goes on`, () =>
         inPlace((place) =>
@@ -79,17 +79,15 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("those that the transaction has from its session, or leaves at their defaults", () =>
       inPlace(() =>
         Effect.gen(function*() {
-          const defaults: TransactionOptions = { readConcern: "snapshot", maxCommitTime: "2 seconds" }
+          const defaults: TransactionOptions = { readConcern: "majority", maxCommitTime: "2 seconds" }
           const looks = Effect.all([
-            joins({ readConcern: "local" }),
+            joins({ readConcern: "snapshot" }),
             joins({ maxCommitTime: "1 second" }),
-            joins({ timeout: "119 seconds" }),
             joins({ readPreference: "secondary" })
           ])
           expect(yield* Session.scoped(Transaction.run(looks), { defaultTransactionOptions: defaults })).toEqual([
             ["readConcern"],
             ["maxCommitTime"],
-            ["timeout"],
             ["readPreference"]
           ])
         })
@@ -97,13 +95,53 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 
     it.effect("those that it has from the client", () =>
       Effect.flatMap(
-        withUrl("w=majority&readConcernLevel=majority"),
+        withUrl("w=1&readConcernLevel=majority"),
         (options) =>
           inPlace(() =>
             Effect.gen(function*() {
-              const looks = Effect.all([joins({ writeConcern: 1 }), joins({ readConcern: "local" })])
+              const looks = Effect.all([joins({ writeConcern: "majority" }), joins({ readConcern: "snapshot" })])
               expect(yield* Transaction.run(looks)).toEqual([["writeConcern"], ["readConcern"]])
             }), options)
+      ))
+  })
+
+  describe("services that are written apart", () => {
+    const service = (insert: Effect.Effect<void, UseError, Session.Session>) =>
+      Transaction.run(insert, { timeout: "5 seconds", writeConcern: "majority" })
+
+    it.effect("compose: in a plain transaction, which takes on the write concern of its part", () =>
+      inPlace(({ insert, monitor, stored }) =>
+        Effect.gen(function*() {
+          yield* Transaction.run(Effect.zipRight(service(insert(1)), insert(2)))
+          const [commit] = yield* monitor.named("commitTransaction")
+          expect(commit?.command["writeConcern"]).toMatchObject({ w: "majority" })
+          expect(yield* stored).toEqual([1, 2])
+        })
+      ))
+
+    it.effect("compose: in one with another time limit, and in a sandbox", () =>
+      inPlace(({ insert, stored }) =>
+        Effect.gen(function*() {
+          yield* Transaction.run(service(insert(1)), { timeout: "30 seconds" })
+          yield* Transaction.sandbox(service(insert(2)))
+          yield* Transaction.sandbox(service(insert(3)), { writeConcern: 1 })
+          expect(yield* stored).toEqual([1])
+        })
+      ))
+
+    it.effect("keep to their own time limit, and to what the transaction has left", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          const { insert } = place
+          yield* Monitor.block(place, ["insert"], "2 seconds")
+          for (const [part, whole] of [["200 millis", "1 minute"], ["1 minute", "200 millis"]] as const) {
+            const [time, error] = yield* Effect.timed(
+              Effect.flip(Transaction.run(Transaction.run(insert(1), { timeout: part }), { timeout: whole }))
+            )
+            expect(error).toMatchObject({ _tag: "MongoError", reason: "TimedOut" })
+            expect(Duration.toMillis(time)).toBeLessThan(1900)
+          }
+        })
       ))
   })
 

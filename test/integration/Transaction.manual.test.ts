@@ -234,7 +234,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Transaction.start({ readConcern: "majority" })
           const never = Transaction.run(place.insert(1), { propagation: "never" })
           expect(yield* Effect.flip(never)).toMatchObject({ _tag: "TransactionForbidden" })
-          const other = Transaction.run(place.insert(1), { readConcern: "local" })
+          const other = Transaction.run(place.insert(1), { readConcern: "snapshot" })
           expect(yield* Effect.flip(other)).toMatchObject({ _tag: "IncompatibleJoin", options: ["readConcern"] })
         }))
       ))

@@ -304,7 +304,7 @@ expectTypeOf<SessionErrors.CommitUnknown["labels"]>().toEqualTypeOf<ReadonlyArra
 expectTypeOf<Fields<typeof SessionErrors.TransactionDoomed>>().toEqualTypeOf<{ readonly first: unknown }>()
 expectTypeOf<Fields<typeof SessionErrors.TransactionRequired>>().toEqualTypeOf<{ readonly operation: string }>()
 expectTypeOf<Fields<typeof SessionErrors.TransactionForbidden>>().toEqualTypeOf<{ readonly operation: string }>()
-expectTypeOf<Fields<typeof SessionErrors.IncompatibleJoin>>().toEqualTypeOf<
+expectTypeOf<Omit<Fields<typeof SessionErrors.IncompatibleJoin>, "conflicts">>().toEqualTypeOf<
   { readonly options: ReadonlyArray<string> }
 >()
 expectTypeOf<Fields<typeof SessionErrors.InvalidInTransaction>>().toEqualTypeOf<

@@ -26,11 +26,11 @@ const client = (options: Driver.MongoClientOptions = {}) => new Driver.MongoClie
 
 const decode = (options: Options) => Either.getOrThrow(TransactionOptions.decode(options))
 
-/** The options for which a part may not join a transaction that was started with others. */
-const differing = (part: Options, transaction: Options, driver: Driver.MongoClient = client(), session?: Options) => {
+/** The options of a part that a transaction does not meet. */
+const unmet = (part: Options, transaction: Options, driver: Driver.MongoClient = client(), session?: Options) => {
   const own = TransactionOptions.merge(decode(transaction), session && decode(session))
   const options = withClientDefaults(own, driver)
-  return Effect.runSync(Effect.match(Joining.ensureSame(decode(part), attempt({ options })), {
+  return Effect.runSync(Effect.match(Joining.ensureMet(decode(part), attempt({ options })), {
     onFailure: (error) => error.options,
     onSuccess: () => []
   }))
@@ -51,9 +51,9 @@ describe("the options of a part that joins", () => {
   it.each<readonly [string, Options]>([
     ["readConcern", { readConcern: "snapshot" }],
     ["writeConcern", { writeConcern: "majority" }],
+    ["writeConcern", { writeConcern: 3 }],
+    ["writeConcern", { writeConcern: "twoRegions" }],
     ["writeConcern", { writeConcern: { w: 2, journal: true, wtimeout: "11 seconds" } }],
-    ["writeConcern", { writeConcern: { w: 2, journal: false, wtimeout: "10 seconds" } }],
-    ["writeConcern", { writeConcern: { w: 2 } }],
     ["readPreference", { readPreference: "nearest" }],
     ["readPreference", { readPreference: { mode: "nearest", tags: [{ region: "south" }], maxStalenessSeconds: 90 } }],
     ["readPreference", { readPreference: { mode: "nearest", tags: [{ region: "north" }], maxStalenessSeconds: 91 } }],
@@ -62,23 +62,62 @@ describe("the options of a part that joins", () => {
     }],
     ["readPreference", { readPreference: { mode: "nearest", tags: [{}], maxStalenessSeconds: 90 } }],
     ["readPreference", { readPreference: { mode: "nearest", tags: [], maxStalenessSeconds: 90 } }],
-    ["maxCommitTime", { maxCommitTime: "6 seconds" }],
-    ["timeout", { timeout: "61 seconds" }]
-  ])("may not differ in its %s: %j", (name, part) => {
-    expect(differing(part, one)).toEqual([name])
+    ["maxCommitTime", { maxCommitTime: "6 seconds" }]
+  ])("may not ask for more than it gives in its %s: %j", (name, part) => {
+    expect(unmet(part, one)).toEqual([name])
   })
 
-  it("are told all, and no others, where several differ", () => {
-    const part: Options = { ...one, timeout: "2 minutes", readConcern: "local", maxCommitTime: "1 second" }
-    expect(differing(part, one)).toEqual(["readConcern", "maxCommitTime", "timeout"])
+  it.each<readonly [Options, Options]>([
+    [{ readConcern: "local" }, { readConcern: "majority" }],
+    [{ readConcern: "majority" }, { readConcern: "snapshot" }],
+    [{ readConcern: "local" }, {}],
+    [{ writeConcern: 3 }, { writeConcern: "majority" }],
+    [{ writeConcern: 2 }, { writeConcern: { w: 3, journal: true } }],
+    [{ writeConcern: { journal: false } }, { writeConcern: { w: 1, journal: true } }],
+    [{ writeConcern: { wtimeout: 5 } }, { writeConcern: { w: 1, wtimeout: 6 } }],
+    [{ writeConcern: { w: "majority", wtimeout: 5 } }, { writeConcern: "majority" }],
+    [{ writeConcern: "majority" }, {}],
+    [{ timeout: "1 hour" }, { timeout: "1 minute" }],
+    [{ timeout: "1 second" }, { timeout: "1 minute" }]
+  ])("may ask for %j of a transaction with %j", (part, transaction) => {
+    expect(unmet(part, transaction)).toEqual([])
   })
 
-  it("may not ask for what the transaction has left to the server", () => {
-    expect(differing({ readConcern: "local", writeConcern: 1, maxCommitTime: "1 second" }, {})).toEqual([
-      "readConcern",
-      "writeConcern",
-      "maxCommitTime"
+  it.each<readonly [Options, Options]>([
+    [{ readConcern: "majority" }, { readConcern: "local" }],
+    [{ readConcern: "majority" }, {}],
+    [{ readConcern: "snapshot" }, { readConcern: "majority" }],
+    [{ writeConcern: "majority" }, { writeConcern: 3 }],
+    [{ writeConcern: { journal: true } }, { writeConcern: "majority" }],
+    [{ writeConcern: 1 }, { writeConcern: "twoRegions" }],
+    [{ writeConcern: 1 }, { writeConcern: { journal: true } }]
+  ])("may not ask for %j of a transaction with %j", (part, transaction) => {
+    expect(unmet(part, transaction)).toHaveLength(1)
+  })
+
+  it("are told all, and no others, where several are not met, with both values", () => {
+    const part: Options = { ...one, timeout: "2 minutes", readConcern: "snapshot", maxCommitTime: "1 second" }
+    expect(unmet(part, one)).toEqual(["readConcern", "maxCommitTime"])
+    const whole = attempt({ options: withClientDefaults(TransactionOptions.merge(decode(one), undefined), client()) })
+    const error = Effect.runSync(Effect.flip(Joining.ensureMet(decode(part), whole)))
+    expect(error.conflicts).toEqual([
+      { option: "readConcern", wanted: { level: "snapshot" }, found: { level: "majority" } },
+      { option: "maxCommitTime", wanted: Duration.seconds(1), found: Duration.seconds(5) }
     ])
+    expect(error.message).toBe(
+      "cannot join the running transaction: it was started with other values of readConcern ({ level: \"majority\" }, " +
+        "where the part asks for { level: \"snapshot\" }), maxCommitTime (5s, where the part asks for 1s)"
+    )
+  })
+
+  it("may ask for any write concern in a sandbox", () => {
+    const options = withClientDefaults(TransactionOptions.merge(decode({ writeConcern: 1 }), undefined), client())
+    const sandbox = attempt({ options, isSandbox: true })
+    expect(Effect.runSync(Joining.ensureMet(decode({ writeConcern: "majority" }), sandbox))).toBeUndefined()
+  })
+
+  it("may not ask for a limit of the commit that the transaction has left to the server", () => {
+    expect(unmet({ readConcern: "local", writeConcern: 1, maxCommitTime: "1 second" }, {})).toEqual(["maxCommitTime"])
   })
 
   it.each<readonly [Options, Options]>([
@@ -90,19 +129,18 @@ describe("the options of a part that joins", () => {
     [{ maxCommitTime: Duration.seconds(1) }, { maxCommitTime: "1000 millis" }],
     [{ writeConcern: { wtimeout: 1_000 } }, { writeConcern: { wtimeout: "1 second" } }]
   ])("are the same in whatever form: %j and %j", (left, right) => {
-    expect([differing(left, right), differing(right, left)]).toEqual([[], []])
+    expect([unmet(left, right), unmet(right, left)]).toEqual([[], []])
   })
 
   it("are compared with what the transaction has from its session and by default", () => {
     const session: Options = { readConcern: "snapshot", writeConcern: "majority", maxCommitTime: "1 second" }
-    expect(differing({ ...session, timeout: "120 seconds", readPreference: "primary" }, {}, client(), session)).toEqual(
+    expect(unmet({ ...session, timeout: "120 seconds", readPreference: "primary" }, {}, client(), session)).toEqual(
       []
     )
-    expect(differing({ readConcern: "local", timeout: "2 seconds" }, {}, client(), session)).toEqual([
-      "readConcern",
-      "timeout"
+    expect(unmet({ readConcern: "local", maxCommitTime: "2 seconds" }, {}, client(), session)).toEqual([
+      "maxCommitTime"
     ])
-    expect(differing({ readConcern: "snapshot" }, { readConcern: "local" }, client(), session)).toEqual(["readConcern"])
+    expect(unmet({ readConcern: "snapshot" }, { readConcern: "local" }, client(), session)).toEqual(["readConcern"])
   })
 
   it("are compared with what the transaction has from its client", () => {
@@ -116,13 +154,13 @@ describe("the options of a part that joins", () => {
       readPreference: "secondaryPreferred",
       writeConcern: { w: 2, journal: true, wtimeout: "3 seconds" }
     }
-    expect(differing(same, {}, driver)).toEqual([])
-    expect(differing({ readConcern: "local", readPreference: "primary", writeConcern: 2 }, {}, driver)).toEqual([
+    expect(unmet(same, {}, driver)).toEqual([])
+    expect(unmet({ readConcern: "snapshot", readPreference: "primary", writeConcern: 3 }, {}, driver)).toEqual([
       "readConcern",
       "writeConcern",
       "readPreference"
     ])
-    expect(differing(same, { readConcern: "local" }, driver)).toEqual(["readConcern"])
+    expect(unmet(same, { readConcern: "local" }, driver)).toEqual(["readConcern"])
   })
 
   it("may be those of the transaction, or any of them, or none", () => {
@@ -150,7 +188,7 @@ describe("the options of a part that joins", () => {
       FastCheck.subarray([...names]),
       (transaction, kept) => {
         const part = Object.fromEntries(kept.map((name) => [name, structuredClone(transaction[name])]))
-        expect(differing(part, transaction, driver)).toEqual([])
+        expect(unmet(part, transaction, driver)).toEqual([])
       }
     ))
   })

@@ -33,7 +33,8 @@ export const transactionOptions = (options: TransactionOptions.Decoded): Driver.
   }
 }
 
-const toWriteConcern = (
+/** A write concern as the driver has it. */
+export const toWriteConcern = (
   { journal, w, wtimeout }: NonNullable<TransactionOptions.Decoded["writeConcern"]>
 ): Driver.WriteConcern =>
   // The typings know no custom write concerns, which have names.

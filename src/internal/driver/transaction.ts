@@ -147,6 +147,15 @@ export const start = (
   }
 }
 
+/** Sets the write concern of a transaction that was started without one. */
+export const setWriteConcern = (
+  session: Driver.ClientSession,
+  writeConcern: NonNullable<TransactionOptions.Decoded["writeConcern"]>
+): void => {
+  const options = hidden(session).transaction?.options
+  if (options !== undefined) options.writeConcern = DriverSession.toWriteConcern(writeConcern)
+}
+
 /** Commits the transaction of a driver session, with the write concern that it was started with. */
 export const commit = (session: Driver.ClientSession): Promise<void> =>
   // Where the commit is repeated, the driver's time limit is the specification's.

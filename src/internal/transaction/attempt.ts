@@ -81,12 +81,12 @@ export interface Options {
 /** An attempt: the operations of the body tell it what they see. */
 export class Attempt {
   readonly number: number
-  readonly options: TransactionOptions.Resolved
   readonly sessionLane: Lane.Lane
   readonly lane: Lane.Lane
   readonly outer: Share | undefined
   readonly isSandbox: boolean
   readonly run: Run
+  #options: TransactionOptions.Resolved
   #isOver = false
   #ended: Ended = "no"
   #isRollbackOnly = false
@@ -103,12 +103,22 @@ export class Attempt {
 
   constructor({ isSandbox, lane, number, options, outer, run, sessionLane }: Options) {
     this.number = number
-    this.options = options
+    this.#options = options
     this.sessionLane = sessionLane
     this.lane = lane
     this.outer = outer
     this.isSandbox = isSandbox
     this.run = run
+  }
+
+  /** What it was started with, and the write concern that it has taken on. */
+  get options(): TransactionOptions.Resolved {
+    return this.#options
+  }
+
+  /** Takes on a write concern where it has none. */
+  strengthen(writeConcern: NonNullable<TransactionOptions.Resolved["writeConcern"]>): void {
+    this.#options = { ...this.#options, writeConcern }
   }
 
   /** Whether the body has ended: nothing may use the attempt any more. */
@@ -189,9 +199,12 @@ export class Attempt {
     this.#doom ??= Cause.fail(new MongoError({ reason: "Interrupted", operation, namespace, labels: [] }))
   }
 
-  /** Notes that an operation was not over in time: what it did to the transaction is not known either. */
-  expire(error: MongoError): void {
-    this.#isLate = true
+  /**
+   * Notes that an operation was not over in time, be it that of a part or that of all: what it did to the transaction is not
+   * known either.
+   */
+  expire(error: MongoError, isOfAll: boolean): void {
+    if (isOfAll) this.#isLate = true
     this.#doom ??= Cause.fail(error)
   }
 

@@ -1,19 +1,48 @@
 /**
- * How a part joins the transaction that it is run in.
+ * How a part joins the transaction that it is run in, and which options it may ask for there.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import { IncompatibleJoin } from "../../TransactionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
+import * as DriverTransaction from "../driver/transaction.js"
+import type { Gate } from "../session/gate.js"
+import * as Deadline from "../time/deadline.js"
 import { Part } from "./part.js"
 
-const names = ["readConcern", "writeConcern", "readPreference", "maxCommitTime", "timeout"] as const
+type Options = TransactionOptions.Decoded
 
-/** The options of a part that differ from those of the transaction; what a part leaves out it takes as it is. */
-const differing = (
-  part: TransactionOptions.Decoded,
-  transaction: TransactionOptions.Resolved
-): ReadonlyArray<string> => names.filter((name) => part[name] !== undefined && !isSame(part[name], transaction[name]))
+// What a part asks for and the transaction must give. Of its time, a part gets no more than is left.
+const rules: {
+  readonly [Name in "readConcern" | "writeConcern" | "readPreference" | "maxCommitTime"]: (
+    wanted: NonNullable<Options[Name]>,
+    found: Options[Name]
+  ) => boolean
+} = {
+  readConcern: (wanted, found) => levels.indexOf(found?.level ?? "local") >= levels.indexOf(wanted.level),
+  // What has none takes on that of its first part.
+  writeConcern: (wanted, found) => found === undefined || isAsStrong(wanted, found),
+  readPreference: (wanted, found) => isSame(wanted, found),
+  maxCommitTime: (wanted, found) => isSame(wanted, found)
+}
+
+const names = ["readConcern", "writeConcern", "readPreference", "maxCommitTime"] as const
+
+const levels: ReadonlyArray<TransactionOptions.ReadConcernLevel> = ["local", "majority", "snapshot"]
+
+type Concern = NonNullable<Options["writeConcern"]>
+
+const isAsStrong = (wanted: Concern, found: Concern): boolean =>
+  (wanted.w === undefined || reaches(found.w, wanted.w)) &&
+  (wanted.journal !== true || found.journal === true) &&
+  (wanted.wtimeout === undefined || found.wtimeout === undefined ||
+    Duration.greaterThanOrEqualTo(found.wtimeout, wanted.wtimeout))
+
+// The name of a write concern says nothing of how strong it is.
+const reaches = (found: Concern["w"], wanted: number | string): boolean =>
+  found === wanted ||
+  typeof wanted === "number" && (found === "majority" || typeof found === "number" && found >= wanted)
 
 const isSame = (one: unknown, other: unknown): boolean =>
   isObject(one) && isObject(other) && !Equal.isEqual(one)
@@ -23,22 +52,40 @@ const isSame = (one: unknown, other: unknown): boolean =>
 const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
   typeof value === "object" && value !== null
 
+const isMet = <Name extends typeof names[number]>(name: Name, part: Options, transaction: Options): boolean => {
+  const wanted = part[name]
+  return wanted === undefined || rules[name](wanted, transaction[name])
+}
+
 /**
- * Runs an effect as a part of a transaction.
+ * Runs an effect as a part of a transaction, for its own time limit at most.
  *
  * MongoDB has no savepoints: when a part fails after it has begun to write, the whole can't be committed any more.
  */
-export const join = <A, E, R>(body: (part: Part) => Effect.Effect<A, E, R>, within: Part): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => {
-    const part = new Part(within.of, within)
+export const join = <A, E, R>(
+  body: (part: Part) => Effect.Effect<A, E, R>,
+  within: Part,
+  timeout?: Duration.Duration
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime((fiber) => {
+    const part = new Part(within.of, within, timeout && Deadline.start(fiber, timeout))
     return Effect.onError(body(part), (cause) => Effect.sync(() => part.fail(cause)))
   })
 
-/** Fails where the options of a part are not those of the transaction. */
-export const ensureSame = (
-  decoded: TransactionOptions.Decoded,
-  within: Part
-): Effect.Effect<void, IncompatibleJoin> => {
-  const options = differing(decoded, within.options)
-  return options.length === 0 ? Effect.void : Effect.fail(new IncompatibleJoin({ options }))
+/** Fails where a transaction does not give what a part asks for. In a sandbox nothing is ever written for good. */
+export const ensureMet = (part: Options, within: Part): Effect.Effect<void, IncompatibleJoin> =>
+  Effect.suspend(() => {
+    const { of: { isSandbox }, options } = within
+    const conflicts = names.filter((name) => !isMet(name, part, options) && !(isSandbox && name === "writeConcern"))
+      .map((option) => ({ option, wanted: part[option], found: options[option] }))
+    return conflicts.length === 0
+      ? Effect.void
+      : Effect.fail(new IncompatibleJoin({ options: conflicts.map(({ option }) => option), conflicts }))
+  })
+
+/** Has a transaction without a write concern committed with that of a part, before anything is committed. */
+export const strengthen = ({ writeConcern }: Options, { of }: Part, gate: Gate): void => {
+  if (writeConcern === undefined || of.options.writeConcern !== undefined || of.isSandbox) return
+  of.strengthen(writeConcern)
+  DriverTransaction.setWriteConcern(gate.session(), writeConcern)
 }

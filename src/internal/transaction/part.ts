@@ -43,10 +43,17 @@ export class Part extends Turn implements Service {
   #operations = 0
   #hasFailed = false
 
-  constructor(of: Attempt, within?: Part) {
+  // A part's own, where it ends before that of all.
+  readonly #deadline: Deadline | undefined
+
+  constructor(of: Attempt, within?: Part, deadline?: Deadline) {
     super()
     this.of = of
     this.within = within
+    const around = within === undefined ? of.run.deadline : within.deadline
+    this.#deadline = deadline === undefined || around !== undefined && around.left() <= deadline.left()
+      ? around
+      : deadline
   }
 
   get attempt(): number {
@@ -70,7 +77,7 @@ export class Part extends Turn implements Service {
   }
 
   get deadline(): Deadline | undefined {
-    return this.of.run.deadline
+    return this.#deadline
   }
 
   // One that was started by hand queues with all others of the session.
@@ -116,7 +123,7 @@ export class Part extends Turn implements Service {
   }
 
   expire(error: MongoError): void {
-    this.of.expire(error)
+    this.of.expire(error, this.#deadline === this.of.run.deadline)
   }
 
   /** Notes that it has failed. MongoDB has no savepoints: what it has written can't be undone by itself. */
