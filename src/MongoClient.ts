@@ -16,6 +16,7 @@ import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
 import { type Given, operation, place, withoutOwn } from "./internal/data/operation.js"
+import * as Privates from "./internal/driver/privates.js"
 import { type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
 import { decode } from "./internal/session/clientSettings.js"
 import { own, theirs } from "./internal/session/serve.js"
@@ -142,8 +143,9 @@ export const Tag = <const Name extends string>(
  *
  * Fails with `MongoError`: `InvalidUrl`, `InvalidArgument` or `InvalidOptions` before any IO (what is wrong with this
  * library's own options, misspelled ones too, is all in its message and in the `issues` of its cause),
- * `AuthenticationFailed`, `Incompatible`, or `ServerSelectionFailed` when no server answers within the driver's
- * `serverSelectionTimeoutMS` (30 seconds by default).
+ * `AuthenticationFailed`, `Incompatible` (also before any IO, when the driver lacks something of its own that this library
+ * uses: the message names it, and the driver's version), or `ServerSelectionFailed` when no server answers within the
+ * driver's `serverSelectionTimeoutMS` (30 seconds by default).
  *
  * @since 0.1.0
  * @category constructors
@@ -166,6 +168,8 @@ export const makeConfig = (
  * Uses the caller's own client of the driver, given as the effect that acquires it: whoever made the client closes it.
  * This library's sessions on it are ended when the scope closes.
  *
+ * Fails with `MongoError` as {@link make} does before any IO: `InvalidOptions`, or `Incompatible` with the driver.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -173,7 +177,11 @@ export const fromDriver = <E, R>(
   acquire: Effect.Effect<Driver.MongoClient, E, R>,
   options: CommonOptions = {}
 ): Effect.Effect<Service, E | MongoError, R | Scope.Scope> =>
-  Effect.flatMap(decode(options, "driver"), (settings) => Effect.flatMap(acquire, (driver) => theirs(driver, settings)))
+  Effect.flatMap(decode(options, "driver"), (settings) =>
+    Effect.flatMap(
+      Effect.tap(acquire, Privates.check),
+      (driver) => theirs(driver, settings)
+    ))
 
 /**
  * {@link make} as a layer.

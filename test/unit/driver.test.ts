@@ -4,13 +4,13 @@ import * as Option from "effect/Option"
 import { MongoClient, ReadPreference, WriteConcern } from "mongodb"
 import { vi } from "vitest"
 import { CausalToken } from "../../src/CausalToken.js"
-import * as DriverClient from "../../src/internal/driver/client.js"
+import { secureRandom } from "../../src/internal/driver/random.js"
 import * as DriverSession from "../../src/internal/driver/session.js"
 import * as SessionOptions from "../../src/SessionOptions.js"
 
 describe("the random source", () => {
   it("is tried where it is another one than before", () => {
-    const isSecure = DriverClient.secureRandom()
+    const isSecure = secureRandom()
     expect(isSecure()).toBe(true)
     for (
       const broken of [undefined, () => new Uint8Array(0), () => {
@@ -23,7 +23,7 @@ describe("the random source", () => {
       expect(isSecure()).toBe(true)
     }
     vi.stubGlobal("crypto", { getRandomValues: undefined })
-    expect(DriverClient.secureRandom()()).toBe(false)
+    expect(secureRandom()()).toBe(false)
     vi.unstubAllGlobals()
   })
 })

@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import type * as Driver from "mongodb"
 import type { Added, Target } from "../data/operation.js"
 import { isDriverFailure, toMongoError } from "../driver/errors.js"
+import { type ChangeStream, ofChangeStream } from "../driver/privates.js"
 import type { Service as Client } from "../session/client.js"
 import { type Answer, opened, type Position } from "./position.js"
 
@@ -33,17 +34,6 @@ export interface Orphan {
   readonly namespace: { readonly db: string; readonly collection?: string | undefined }
 }
 
-// What the driver's change streams and cursors have, but its typings keep to themselves.
-interface Hidden {
-  readonly cursor: Driver.AbstractCursor<Driver.Document> & {
-    readonly cursorOptions: { maxAwaitTimeMS?: number | undefined }
-    readonly cursorNamespace?: Orphan["namespace"] | undefined
-    /** Version 6 gives it the size of the batch. */
-    getMore: (...args: ReadonlyArray<unknown>) => Promise<unknown>
-    isKilled: boolean
-  }
-}
-
 /** Makes a cursor that begins at a position, and notes where it stands; nothing is sent. */
 export const make = (
   { client, maxAwaitTime, options, pipeline, target }: Watched,
@@ -55,7 +45,7 @@ export const make = (
 ): Driver.AbstractCursor<Driver.Document> => {
   const given: Driver.ChangeStreamOptions = { ...options, ...at, ...added, raw: false }
   const stream = parentOf(target, db, client).watch([...pipeline], given)
-  const { cursor } = hidden(stream)
+  const { cursor } = ofChangeStream(stream)
   // The first batch is asked for together with the cursor. It must not make the stream's beginning wait.
   cursor.cursorOptions.maxAwaitTimeMS = 1
   cursor.on("init", (answer: Answer) => {
@@ -72,16 +62,16 @@ export const make = (
 
 // The driver would kill the cursor of a broken connection, and wait for its server until that is back, or selection timed
 // out, though the stream may go on with another one in the meantime.
-const leaveWhenLost = (cursor: Hidden["cursor"], standing: Standing): void => {
+const leaveWhenLost = (cursor: ChangeStream["cursor"], standing: Standing): void => {
   const getMore = cursor.getMore.bind(cursor)
   cursor.getMore = async (...args) => {
     try {
       return await getMore(...args)
     } catch (error) {
-      const { cursorNamespace: namespace, id } = cursor
+      const { id, namespace } = cursor
       if (isDriverFailure(error) && toMongoError({ operation: "getMore" }, error).reason === "NetworkError") {
         cursor.isKilled = true
-        if (id !== undefined && namespace !== undefined) standing.orphan = { id, namespace }
+        if (id !== undefined) standing.orphan = { id, namespace }
       }
       throw error
     }
@@ -98,8 +88,6 @@ export const kill = (
     { killCursors: namespace.collection, cursors: [id] },
     { ...(session && { session }), ...(signal && { signal }) }
   )
-
-const hidden = (stream: object): Hidden => stream as Hidden
 
 const parentOf = ({ collection, database }: Watched["target"], db: Driver.Db, { driver }: Client) =>
   collection !== undefined ? db.collection(collection) : database !== undefined ? db : driver

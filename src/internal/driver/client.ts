@@ -7,9 +7,10 @@ import * as Redacted from "effect/Redacted"
 import * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { isDriverFailure, toCause, toMongoError } from "./errors.js"
+import * as Privates from "./privates.js"
 
 /**
- * Builds a client, without connecting it. Whatever the driver has against its URL or options becomes a MongoError: the
+ * Builds a client, without connecting it, and checks that its driver has what this library needs of it. Whatever the driver has against its URL or options becomes a MongoError: the
  * constructor also throws errors of the URL parsers below it, and says the same of an option as of a URL.
  */
 export const makeClient = (
@@ -23,7 +24,7 @@ export const makeClient = (
       new MongoError({ reason, operation: "connect", labels: [], cause })
     const built = build(options)
     if (Either.isRight(built)) {
-      return Effect.succeed(built.right)
+      return Effect.as(Privates.check(built.right), built.right)
     }
     const cause = built.left
     if (Either.isRight(build({}))) {
@@ -77,22 +78,3 @@ export const connect = (
     )
     return Effect.asVoid(Effect.forkDaemon(Effect.zipRight(Effect.promise(() => settled), late)))
   })
-
-/**
- * Whether the driver can make session ids from a secure random source; bson would silently use `Math.random`. A source that
- * was found is not tried again, only another one in its place: to try it takes as long as to open a session.
- */
-export const secureRandom = (): () => boolean => {
-  let found: unknown
-  return () => {
-    try {
-      const source: unknown = Reflect.get(globalThis.crypto, "getRandomValues")
-      if (source === found && found !== undefined) return true
-      if (globalThis.crypto.getRandomValues(new Uint8Array(16)).length !== 16) return false
-      found = source
-      return true
-    } catch {
-      return false
-    }
-  }
-}

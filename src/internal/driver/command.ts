@@ -2,6 +2,7 @@
  * Commands that the library itself sends to the database `admin`.
  */
 import type * as Driver from "mongodb"
+import { endImplicit, openImplicit } from "./privates.js"
 
 // However the client is set up, this library reads replies in this form; `ignoreUndefined` leaves the `lsid` out.
 const replyOptions = {
@@ -26,16 +27,13 @@ export const adminCommand = async (
   signal: AbortSignal,
   of?: { readonly lsid: Driver.ServerSessionId; readonly txnNumber: number }
 ): Promise<Driver.Document> => {
-  const implicit: Driver.ClientSessionOptions & { readonly explicit: boolean } = { explicit: false }
-  const session = client.startSession(implicit)
+  const session = openImplicit(client)
   Object.defineProperty(session, "serverSession", {
     value: { id: of?.lsid, lastUse: 0, txnNumber: of?.txnNumber ?? 0, isDirty: true }
   })
   try {
     return await client.db("admin").command(command, { ...replyOptions, session, signal })
   } finally {
-    // Not `endSession`: it would give the stand-in to the pool.
-    session.hasEnded = true
-    session.emit("ended", session)
+    endImplicit(session)
   }
 }

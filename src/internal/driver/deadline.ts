@@ -2,9 +2,8 @@
  * The deadline of an operation: what the server is told of it, and what ends the waiting for the driver when it is over.
  *
  * See the specification "Client Side Operations Timeout". The driver has given up its own `timeoutMS`: a session still
- * keeps a deadline for its operations, but no option sets one any more. A driver session keeps it in a field that the
- * typings keep to themselves. A driver whose sessions have no such field is left alone: then only the waiting for it has an
- * end.
+ * keeps a deadline for its operations, but no option sets one any more. A driver session keeps it in a field that its
+ * typings leave out.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,6 +13,7 @@ import { MongoError } from "../../MongoError.js"
 import { after } from "../time/bounded.js"
 import type { Deadline } from "../time/deadline.js"
 import type { RunningFiber } from "../time/fiber.js"
+import { ofSession } from "./privates.js"
 
 /** What errors call that which takes its time. */
 interface Name {
@@ -108,12 +108,6 @@ interface TimeoutContext {
   readonly refreshed: () => TimeoutContext
 }
 
-// What the driver's sessions have, but its typings keep to itself.
-interface Hidden {
-  timeoutContext?: TimeoutContext | null
-  readonly client: Driver.MongoClient
-}
-
 /** Runs an operation of a session that nothing else runs in meanwhile, with a deadline. */
 export const during = async <A>(
   session: Driver.ClientSession,
@@ -121,15 +115,14 @@ export const during = async <A>(
   fiber: RunningFiber,
   evaluate: () => PromiseLike<A>
 ): Promise<A> => {
-  const hidden = session as Driver.ClientSession & Hidden
-  if (hidden.timeoutContext === undefined) return evaluate()
-  const { serverSelectionTimeoutMS, waitQueueTimeoutMS } = hidden.client.options
+  const own = ofSession(session)
+  const { serverSelectionTimeoutMS, waitQueueTimeoutMS } = own.client.options
   const context = make(deadline, fiber, serverSelectionTimeoutMS, waitQueueTimeoutMS)
-  hidden.timeoutContext = context
+  own.timeoutContext = context
   try {
     return await evaluate()
   } finally {
-    if (hidden.timeoutContext === context) hidden.timeoutContext = null
+    if (own.timeoutContext === context) own.timeoutContext = null
   }
 }
 

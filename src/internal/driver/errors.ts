@@ -2,6 +2,7 @@
  * What failures of the driver become.
  */
 import * as Cause from "effect/Cause"
+import * as Driver from "mongodb"
 import { classify, MongoError } from "../../MongoError.js"
 import { reasonOfClass } from "../values/reasons.js"
 
@@ -34,7 +35,7 @@ const isMongoError = (error: Error): boolean =>
 
 /** Whether an error is that of a BSON library: a value could not be encoded, or a reply not decoded. */
 export const isBsonError = (error: unknown): boolean =>
-  error instanceof Error && "bsonError" in error && error.bsonError === true
+  error instanceof Error && Driver.BSON.BSONError.isBSONError(error)
 
 /** The MongoError for an error of the driver. */
 export const toMongoError = (options: Failed, error: Error): MongoError => {

@@ -102,8 +102,8 @@ class Loan implements ProxyHandler<Session> {
 export interface Lender<A> {
   readonly session: Session
   readonly evaluate: (session: Session) => PromiseLike<A>
-  /** The cursors that are open. */
-  readonly cursors: () => Iterable<{ readonly session?: object | null | undefined }>
+  /** The sessions of the cursors that are open. */
+  readonly cursors: () => Iterable<Session | null>
   /** Called if the function never looked at the session. */
   readonly unused: () => void
   /** Called when something was to be sent too late; if that was a cursor's, the cursor is open on the server still. */
@@ -135,20 +135,20 @@ const called = async <A>(f: () => PromiseLike<A>): Promise<A> => f()
 // A cursor that an earlier loan has made, and that is open still, goes on in this one.
 const again = (session: Session, cursors: Lender<unknown>["cursors"]): ReadonlyArray<Loan> => {
   const found = new Set<Loan>()
-  for (const cursor of cursors()) {
-    const loan = cursor.session === null || cursor.session === undefined ? undefined : loans.get(cursor.session)
+  for (const of of cursors()) {
+    const loan = of === null ? undefined : loans.get(of)
     if (loan?.of === session) found.add(loan)
   }
   return [...found]
 }
 
 /** The driver session behind one that was lent. */
-export const own = <S extends object | null | undefined>(session: S): S | Session =>
-  session === null || session === undefined ? session : loans.get(session)?.of ?? session
+export const own = (session: Session | null): Session | null =>
+  session === null ? session : loans.get(session)?.of ?? session
 
 /** Sends something with a session that was lent, though the loan is over: what closes a cursor. */
-export const once = async (session: object | null | undefined, send: () => Promise<void>): Promise<void> => {
-  const loan = session === null || session === undefined ? undefined : loans.get(session)
+export const once = async (session: Session | null, send: () => Promise<void>): Promise<void> => {
+  const loan = session === null ? undefined : loans.get(session)
   if (loan === undefined || !loan.isOver) return send()
   loan.isOver = false
   try {

@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import * as Idleness from "../time/idleness.js"
+import { ofServerSession } from "./privates.js"
 
 /** A driver session whose server session has at least a minute to live, and when the server last heard of that. */
 export interface Taken {
@@ -105,5 +106,4 @@ export const endAtOnce = (session: Driver.ClientSession): void => {
  * The present by the driver's own clock: since the process started, or since the machine did, depending on its version. A
  * server session that was made just now tells which.
  */
-const driverNow = (server: Driver.ServerSession): number =>
-  new (server.constructor as new() => Driver.ServerSession)().lastUse
+const driverNow = (server: Driver.ServerSession): number => new (ofServerSession(server).constructor)().lastUse

@@ -8,6 +8,7 @@ import { CausalToken } from "../../CausalToken.js"
 import { SessionId } from "../../SessionId.js"
 import type * as SessionOptions from "../../SessionOptions.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
+import { ofSession } from "./privates.js"
 
 /** Session options as `startSession` takes them. */
 export const sessionOptions = (options: SessionOptions.Decoded): Driver.ClientSessionOptions => {
@@ -88,19 +89,17 @@ export const carryOver = (from: Driver.ClientSession, to: Driver.ClientSession):
 const kept: unique symbol = Symbol("operationTime")
 const known: unique symbol = Symbol("id")
 
-// What the driver's sessions have, but its typings keep to itself; and what this library keeps in them.
-interface Hidden {
-  snapshotTime?: Driver.Timestamp | undefined
+// What this library keeps in the driver's sessions.
+interface Notes {
   [kept]?: Driver.Timestamp | undefined
   [known]?: { readonly of: Driver.ClientSession["serverSession"]; readonly id: SessionId } | undefined
-  readonly transaction?: { readonly server?: { readonly description: { readonly address: string } } }
 }
 
-const hidden = (session: Driver.ClientSession): Hidden => session as Driver.ClientSession & Hidden
+const notes = (session: Driver.ClientSession): Notes => session as Driver.ClientSession & Notes
 
 /** The id of a driver session. */
 export const idOf = (session: Driver.ClientSession): SessionId => {
-  const it = hidden(session)
+  const it = notes(session)
   const { serverSession } = session
   // Every span needs it, and to write it out takes as long as to make the span.
   if (it[known]?.of !== serverSession) {
@@ -111,23 +110,23 @@ export const idOf = (session: Driver.ClientSession): SessionId => {
 
 /** The time whose data a snapshot session reads, once known. */
 export const snapshotTimeOf = (session: Driver.ClientSession): Option.Option<Driver.Timestamp> =>
-  Option.fromNullable(hidden(session).snapshotTime)
+  Option.fromNullable(ofSession(session).snapshotTime)
 
 /** Makes a snapshot session read as of the given time; it must not have read yet. */
 export const setSnapshotTime = (session: Driver.ClientSession, time: Driver.Timestamp): void => {
-  hidden(session).snapshotTime = time
+  ofSession(session).snapshotTime = time
 }
 
 /** The time of the last operation, once there was one. */
 export const operationTimeOf = (session: Driver.ClientSession): Option.Option<Driver.Timestamp> =>
-  Option.fromNullable(hidden(session)[kept] ?? session.operationTime)
+  Option.fromNullable(notes(session)[kept] ?? session.operationTime)
 
 /**
  * Has a driver session that is not causally consistent keep the time of its last operation nevertheless, as the specification
  * "Causal Consistency" asks for. The driver keeps it only where it also reads as of it: so it is let keep it, but finds none.
  */
 export const keepOperationTime = (session: Driver.ClientSession): void => {
-  const it = hidden(session)
+  const it = notes(session)
   session.supports.causalConsistency = true
   Object.defineProperty(session, "operationTime", {
     get: () => undefined,
@@ -139,7 +138,7 @@ export const keepOperationTime = (session: Driver.ClientSession): void => {
 
 /** The address of the mongos that a sharded transaction is pinned to. */
 export const pinnedAddressOf = (session: Driver.ClientSession): Option.Option<string> =>
-  Option.fromNullable(hidden(session).transaction?.server?.description.address)
+  Option.fromNullable(ofSession(session).transaction.server?.description.address)
 
 const toBigInt = (timestamp: Driver.Timestamp): bigint => BigInt.asUintN(64, timestamp.toBigInt())
 

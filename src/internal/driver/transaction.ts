@@ -9,6 +9,7 @@ import type { MongoError } from "../../MongoError.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as Command from "./command.js"
 import { isBsonError, toCause } from "./errors.js"
+import { ofSession, type Transaction } from "./privates.js"
 import * as DriverSession from "./session.js"
 
 /**
@@ -33,43 +34,27 @@ const states: Readonly<Record<string, State>> = {
   TRANSACTION_ABORTED: "aborted"
 }
 
-// What the driver's sessions have, but its typings keep to itself.
-interface Hidden {
-  readonly transaction?: {
-    state?: string
-    transition?: (state: string) => void
-    readonly options?: {
-      writeConcern?: Driver.WriteConcern
-      readonly readPreference?: Driver.ReadPreferenceLike | undefined
-    }
-  }
-  readonly txnNumberIncrement?: number
-  readonly timeoutContext?: unknown
-}
-
-const hidden = (session: Driver.ClientSession): Hidden => session as Driver.ClientSession & Hidden
-
 /** The state of a driver session's transaction. */
 export const stateOf = (session: Driver.ClientSession): State =>
-  states[hidden(session).transaction?.state ?? ""] ?? (session.inTransaction() ? "inProgress" : "none")
+  states[ofSession(session).transaction.state] ?? (session.inTransaction() ? "inProgress" : "none")
 
 /** The read preference of a driver session's transaction: its own, else the session's, else the client's. */
 export const readPreferenceOf = (session: Driver.ClientSession): Driver.ReadPreferenceLike | undefined =>
-  hidden(session).transaction?.options?.readPreference
+  ofSession(session).transaction.options.readPreference
 
 /**
  * Whether the server may have a transaction of which the driver thinks that it was never begun: its first command was
  * sent, and not answered.
  */
 export const mayBeBegun = (session: Driver.ClientSession): boolean =>
-  stateOf(session) === "starting" && hidden(session).txnNumberIncrement === 0
+  stateOf(session) === "starting" && ofSession(session).txnNumberIncrement === 0
 
 /** Whether nothing was sent of the last transaction that was started, so that the server knows only those before. */
-export const isUnsent = (session: Driver.ClientSession): boolean => (hidden(session).txnNumberIncrement ?? 0) > 0
+export const isUnsent = (session: Driver.ClientSession): boolean => ofSession(session).txnNumberIncrement > 0
 
 /** The number of a driver session's transaction, also where nothing of it was sent yet. */
 export const transactionNumberOf = (session: Driver.ClientSession): number =>
-  session.serverSession.txnNumber + (hidden(session).txnNumberIncrement ?? 0)
+  session.serverSession.txnNumber + ofSession(session).txnNumberIncrement
 
 /** Whether the driver keeps the end of the last transaction that was started to itself: nothing was sent of it. */
 export const sendsNothing = (session: Driver.ClientSession): boolean =>
@@ -87,7 +72,7 @@ export const keepStarting = <A, X>(
   evaluate: (session: Driver.ClientSession, x: X) => PromiseLike<A>,
   x: X
 ): PromiseLike<A> =>
-  hidden(session).transaction?.state === "STARTING_TRANSACTION" ? watched(session, evaluate, x) : evaluate(session, x)
+  ofSession(session).transaction.state === "STARTING_TRANSACTION" ? watched(session, evaluate, x) : evaluate(session, x)
 
 const watched = async <A, X>(
   session: Driver.ClientSession,
@@ -95,7 +80,7 @@ const watched = async <A, X>(
   x: X
 ): Promise<A> => {
   const server = session.serverSession
-  const { transaction } = hidden(session)
+  const { transaction } = ofSession(session)
   // Each command that gets the session's id notes the time in whole milliseconds; this stays until the second does.
   let mark: number | undefined
   onceBegun(transaction, () => mark = server.lastUse -= 0.5)
@@ -113,7 +98,7 @@ const watched = async <A, X>(
     return await evaluate(session, x)
   } catch (error) {
     if (
-      transaction !== undefined && mark === server.lastUse && stateOf(session) === "inProgress" && !isAnswered &&
+      mark === server.lastUse && stateOf(session) === "inProgress" && !isAnswered &&
       isBsonError(error)
     ) {
       transaction.state = "STARTING_TRANSACTION"
@@ -125,12 +110,11 @@ const watched = async <A, X>(
 }
 
 // The driver takes the transaction for begun when its first command was answered, or has failed.
-const onceBegun = (transaction: Hidden["transaction"], listener: () => void): void => {
-  if (transaction?.transition === undefined) return
+const onceBegun = (transaction: Transaction, listener: () => void): void => {
   transaction.transition = (state) => {
     listener()
     Reflect.deleteProperty(transaction, "transition")
-    transaction.transition?.(state)
+    transaction.transition(state)
   }
 }
 
@@ -152,8 +136,7 @@ export const setWriteConcern = (
   session: Driver.ClientSession,
   writeConcern: NonNullable<TransactionOptions.Decoded["writeConcern"]>
 ): void => {
-  const options = hidden(session).transaction?.options
-  if (options !== undefined) options.writeConcern = DriverSession.toWriteConcern(writeConcern)
+  ofSession(session).transaction.options.writeConcern = DriverSession.toWriteConcern(writeConcern)
 }
 
 /** Commits the transaction of a driver session, with the write concern that it was started with. */
@@ -167,18 +150,15 @@ export const commit = (session: Driver.ClientSession): Promise<void> =>
 export const abort = (session: Driver.ClientSession): Promise<void> =>
   asStarted(session, () => session.abortTransaction())
 
-const hasDeadline = (session: Driver.ClientSession): boolean => {
-  const { timeoutContext } = hidden(session)
-  return timeoutContext !== undefined && timeoutContext !== null
-}
+const hasDeadline = (session: Driver.ClientSession): boolean => ofSession(session).timeoutContext !== null
 
 // To a write concern without them the driver adds `w: "majority"` and a time limit of 10 s, but not to fields that are there
 // and undefined. It makes the first command at once; that of its own second try, where the limit is the specification's,
 // later. With a deadline, that is the only limit, and the driver leaves a repeated commit to say `majority` to its concern.
 const asStarted = <A>(session: Driver.ClientSession, send: () => Promise<A>): Promise<A> => {
-  const options = hidden(session).transaction?.options
-  const concern = options?.writeConcern
-  if (options === undefined || concern === undefined) return send()
+  const { options } = ofSession(session).transaction
+  const concern = options.writeConcern
+  if (concern === undefined) return send()
   const isLimited = hasDeadline(session)
   const once: { w: unknown; wtimeoutMS?: number | undefined } = {
     ...concern,

@@ -16,6 +16,7 @@ import * as Call from "../driver/call.js"
 import * as DriverClient from "../driver/client.js"
 import * as Command from "../driver/command.js"
 import { make as makePool } from "../driver/pool.js"
+import { secureRandom } from "../driver/random.js"
 import { type Deployment, type TopologyWatch, watchTopology } from "../driver/topology.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import { watchPools } from "../telemetry/connections.js"
@@ -123,7 +124,7 @@ const serve = (
       [inner]: {
         knownDeployment: topology.known,
         knownTimeout,
-        hasSecureRandom: DriverClient.secureRandom(),
+        hasSecureRandom: secureRandom(),
         isClosed: () => closed,
         keeper,
         pool: makePool(driver),

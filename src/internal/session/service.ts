@@ -76,7 +76,7 @@ const lent = <A>(evaluate: Use<A>, open: OpenSession, { operation }: Name, fiber
     return Lent.lend({
       session,
       evaluate: (lent) => open.calling(() => use(lent)),
-      cursors: () => DriverCursor.openOf(open.client.driver),
+      cursors: () => DriverCursor.sessionsOf(open.client.driver),
       unused,
       refused: () => open.maybeHoldsCursor()
     })

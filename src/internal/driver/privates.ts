@@ -1,0 +1,269 @@
+/**
+ * The names that the driver keeps to itself and this library uses: one table, which is checked before a client connects.
+ */
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type * as Driver from "mongodb"
+import { MongoError } from "../../MongoError.js"
+import { toCause } from "./errors.js"
+import { secureRandom } from "./random.js"
+
+/** What the typings of the driver's client leave out. */
+export interface Client {
+  /** The state of the client. */
+  readonly s: ClientState
+}
+
+/** The state of a client. */
+export interface ClientState {
+  /** The cursors that are open. */
+  readonly activeCursors: Iterable<Driver.AbstractCursor<unknown>>
+}
+
+/** What the typings of `ClientSessionOptions` leave out. */
+export interface SessionOptions {
+  /** With `false`, the session takes no server session from the pool until something asks for one. */
+  readonly explicit: boolean
+}
+
+/** What the typings of the driver's session leave out. */
+export interface Session {
+  readonly client: Driver.MongoClient
+  /** What limits the operations of the session in time. */
+  timeoutContext: object | null
+  readonly transaction: Transaction
+  /** 1 from the start of a transaction until its first command is sent. */
+  readonly txnNumberIncrement: number
+}
+
+/** What the driver gives a session only when a server has answered, so that nobody can look for it before. */
+export interface AnsweredSession {
+  /** The time that a snapshot session reads as of. */
+  snapshotTime?: Driver.Timestamp | undefined
+}
+
+/** The transaction of a session, which the typings leave out altogether. */
+export interface Transaction {
+  state: string
+  readonly options: {
+    writeConcern?: Driver.WriteConcern
+    readonly readPreference?: Driver.ReadPreferenceLike | undefined
+  }
+  /** The mongos that a sharded transaction is pinned to. */
+  readonly server: { readonly description: { readonly address: string } } | undefined
+  transition: (state: string) => void
+}
+
+/** What the typings of the driver's server session leave out. */
+export interface ServerSession {
+  /** Makes a server session of the driver's pool. */
+  readonly constructor: new() => Driver.ServerSession
+}
+
+/** What the typings of the driver's cursor leave out. */
+export interface Cursor {
+  readonly client: Driver.MongoClient
+  readonly session: Driver.ClientSession | null
+  readonly signal: AbortSignal | undefined
+  readonly cursorOptions: {
+    readonly tailable?: boolean
+    readonly awaitData?: boolean
+    maxAwaitTimeMS?: number | undefined
+    signal?: AbortSignal
+  }
+  deserializationOptions: object
+  /** What `map` has given it. */
+  readonly transform?: (document: unknown) => unknown
+}
+
+/** What the typings of the driver's change stream leave out. */
+export interface ChangeStream {
+  readonly cursor: Driver.AbstractCursor<Driver.Document> & Cursor & ChangeCursor
+}
+
+/** What the typings of a cursor leave out, where the cursor of a change stream needs it. */
+export interface ChangeCursor {
+  /** Version 6 gives it the size of the batch. */
+  getMore: (...args: ReadonlyArray<unknown>) => Promise<unknown>
+  /** Whether `killCursors` was sent, so that the driver sends none. */
+  isKilled: boolean
+}
+
+/** A client with what its typings leave out. */
+export const ofClient = (client: Driver.MongoClient): Client => client as unknown as Client
+
+/** A session with what its typings leave out. */
+export const ofSession = (session: Driver.ClientSession): Session & AnsweredSession =>
+  session as Driver.ClientSession & Session & AnsweredSession
+
+/** A server session with what its typings leave out. */
+export const ofServerSession = (server: Driver.ServerSession): ServerSession =>
+  server as Driver.ServerSession & ServerSession
+
+/** A cursor with what its typings leave out. */
+export const ofCursor = (cursor: Driver.AbstractCursor<unknown>): Cursor =>
+  cursor as Driver.AbstractCursor<unknown> & Cursor
+
+/** A change stream with what its typings leave out. */
+export const ofChangeStream = (stream: object): ChangeStream => stream as ChangeStream
+
+/** Opens a session that takes no server session from the pool. Whoever opens it ends it by {@link endImplicit}. */
+export const openImplicit = (client: Driver.MongoClient): Driver.ClientSession => {
+  const options: Driver.ClientSessionOptions & SessionOptions = { explicit: false }
+  return client.startSession(options)
+}
+
+/** Ends a session that has no server session. `endSession` would take one from the pool, or give the pool a stand-in. */
+export const endImplicit = (session: Driver.ClientSession): void => {
+  session.hasEnded = true
+  session.emit("ended", session)
+}
+
+/** Has a field of each kind of thing, by the name of the kind. */
+interface Kinds {
+  readonly MongoClient: Client
+  readonly "MongoClient.s": ClientState
+  readonly ClientSessionOptions: SessionOptions
+  readonly ClientSession: Session
+  readonly "ClientSession.transaction": Transaction
+  readonly ServerSession: ServerSession
+  readonly AbstractCursor: Cursor
+  readonly ChangeStream: ChangeStream
+  readonly ChangeStreamCursor: ChangeCursor
+}
+
+type Table = { readonly [K in keyof Kinds]: { readonly [F in keyof Kinds[K]]-?: (value: unknown) => boolean } }
+
+const isObject = Predicate.isRecord
+const isMissingOr = (isValue: (value: unknown) => boolean) => (value: unknown): boolean =>
+  value === undefined || isValue(value)
+
+const makesServerSessions = (constructor: unknown): boolean =>
+  Option.exists(
+    Option.liftThrowable(() => new (constructor as ServerSession["constructor"])())(),
+    ({ lastUse }) => Predicate.isNumber(lastUse)
+  )
+
+// How the driver has each field in the samples.
+const table: Table = {
+  MongoClient: { s: isObject },
+  "MongoClient.s": { activeCursors: (cursors) => isObject(cursors) && Predicate.isIterable(cursors) },
+  ClientSessionOptions: { explicit: (explicit) => explicit === false },
+  ClientSession: {
+    client: isObject,
+    timeoutContext: (context) => context === null,
+    transaction: isObject,
+    txnNumberIncrement: (increment) => increment === 0
+  },
+  "ClientSession.transaction": {
+    state: (state) => state === "NO_TRANSACTION",
+    options: isObject,
+    server: isMissingOr(isObject),
+    transition: Predicate.isFunction
+  },
+  ServerSession: { constructor: makesServerSessions },
+  AbstractCursor: {
+    client: isObject,
+    session: isObject,
+    signal: (signal) => signal instanceof AbortSignal,
+    cursorOptions: (options) => isObject(options) && options["tailable"] === true && options["awaitData"] === true,
+    deserializationOptions: isObject,
+    transform: Predicate.isFunction
+  },
+  ChangeStream: { cursor: isObject },
+  ChangeStreamCursor: {
+    getMore: Predicate.isFunction,
+    isKilled: (isKilled) => isKilled === false
+  }
+}
+
+/** A thing of each kind that the table knows, as a driver makes them; what is not there is `undefined`. */
+export type Samples = { readonly [K in keyof Kinds]: unknown }
+
+/** The names of all that the table has. */
+export const names: ReadonlyArray<string> = Object.entries(table).flatMap(([kind, fields]) =>
+  Object.keys(fields).map((field) => `${kind}.${field}`)
+)
+
+/** The names in the table that a driver's things do not have, or have otherwise. */
+export const missing = (samples: Samples): ReadonlyArray<string> =>
+  Object.entries<Readonly<Record<string, (value: unknown) => boolean>>>(table).flatMap(([kind, fields]) => {
+    const sample = samples[kind as keyof Kinds]
+    if (sample === unseen) return []
+    return Object.entries(fields).flatMap(([field, isAsExpected]) =>
+      Predicate.hasProperty(sample, field) && isAsExpected(sample[field]) ? [] : [`${kind}.${field}`]
+    )
+  })
+
+/**
+ * Makes one of everything on a client, has it looked at, and gives it back. Nothing is sent, and nothing stays in the pool.
+ * Without a source of random numbers the driver makes no server session; whoever opens a session is then refused.
+ */
+export const sampled = async <A>(client: Driver.MongoClient, look: (samples: Samples) => A): Promise<A> => {
+  const session = openImplicit(client)
+  const { signal } = new AbortController()
+  const options = { session, signal, tailable: true, awaitData: true }
+  const cursor = client.db("admin").collection("samples").find({}, options).map(identity)
+  const stream = client.watch([], { session })
+  try {
+    return look({
+      MongoClient: client,
+      "MongoClient.s": fieldOf(client, "s"),
+      ClientSessionOptions: session,
+      ClientSession: session,
+      "ClientSession.transaction": fieldOf(session, "transaction"),
+      ServerSession: secureRandom()() ? session.serverSession : unseen,
+      AbstractCursor: cursor,
+      ChangeStream: stream,
+      ChangeStreamCursor: fieldOf(stream, "cursor")
+    })
+  } finally {
+    await cursor.close()
+    await stream.close()
+    endImplicit(session)
+  }
+}
+
+// In place of a sample that cannot be made.
+const unseen: unique symbol = Symbol("unseen")
+
+const fieldOf = (owner: unknown, field: string): unknown =>
+  Predicate.hasProperty(owner, field) ? owner[field] : undefined
+
+/**
+ * Refuses a client whose driver has not all that this library needs of it, with `Incompatible`: the message names the
+ * driver's version and what is missing.
+ */
+export const check = (client: Driver.MongoClient): Effect.Effect<void, MongoError> =>
+  Effect.flatMap(
+    Effect.catchAll(
+      Effect.tryPromise({ try: () => sampled(client, missing), catch: (error) => toCause({ operation }, error) }),
+      Effect.failCause
+    ),
+    (lacking) =>
+      lacking.length === 0 ? Effect.void : Effect.flatMap(versionOf(client), (version) => refuse(version, lacking))
+  )
+
+const operation = "MongoClient"
+
+const refuse = (version: string, lacking: ReadonlyArray<string>): MongoError =>
+  new MongoError({
+    reason: "Incompatible",
+    operation: `${operation} (mongodb ${version} has no ${lacking.join(", ")} as this library needs it)`,
+    labels: [],
+    hint:
+      "Install a version of mongodb that this version of the library was tested with, or a newer version of the library."
+  })
+
+// As the driver tells it to servers.
+const versionOf = (client: Driver.MongoClient): Effect.Effect<string> =>
+  Effect.map(
+    // A promise in version 7.
+    Effect.option(Effect.tryPromise(() => Promise.resolve(fieldOf(client.options, "metadata")))),
+    (metadata) => {
+      const version = fieldOf(fieldOf(Option.getOrUndefined(metadata), "driver"), "version")
+      return typeof version === "string" ? version : "of an unknown version"
+    }
+  )
