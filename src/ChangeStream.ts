@@ -56,6 +56,11 @@ export const TypeId: unique symbol = Symbol.for("effect-mongo-session/ChangeStre
 /**
  * A stream of changes, of which each batch of the server is a chunk. It is lazy, and begins anew each time that it is run.
  *
+ * It runs in a session of its own, for as long as it is run. In an ambient session it begins after what that one has seen,
+ * if that is causally consistent, and fails with `SessionEnded` when that has ended. So a stream that waits makes nothing
+ * else wait, except for its connection: each wait of the server, of `maxAwaitTime`, keeps one. With `maxPoolSize: 1` every
+ * other operation of the client waits for it; give a client a connection for each of its streams, and more.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -135,9 +140,10 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
       startAfter: startAfter?.document,
       startAtOperationTime
     }),
-    steps: (at, leading) =>
+    steps: (at, leading, session) =>
       Watching.steps({
         target,
+        session,
         options: withoutOwn<Driver.ChangeStreamOptions>({ ...rest, readPreference: target.readPreference }),
         maxAwaitTime: maxAwaitTime === undefined ? undefined : Duration.decode(maxAwaitTime),
         pipeline: [...leading, ...pipeline],

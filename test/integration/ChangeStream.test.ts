@@ -13,7 +13,7 @@ import * as ResumeToken from "../../src/ResumeToken.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { changing, follow, told } from "../support/changes.js"
-import { numbers, on, sent } from "../support/data.js"
+import { on, sent } from "../support/data.js"
 import * as Monitor from "../support/monitor.js"
 import * as TestServer from "../support/TestServer.js"
 
@@ -174,28 +174,70 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("in a session leaves it free between its batches, and never two commands in flight", () =>
+    it.effect("does not make the ambient session wait, while it waits itself", () =>
       onClient((watched) =>
         Effect.gen(function*() {
           const { collection, target } = yield* changing(watched)
           const session = yield* Monitor.session(watched)
-          const changes = ChangeStream.watch(target, raw, [], { maxAwaitTime: "20 millis" })
+          const changes = ChangeStream.watch(target, raw, [], { maxAwaitTime: "20 seconds" })
           const { until } = yield* follow(watched, changes).pipe(Session.provide(session))
-          yield* Effect.forEach(numbers(20), (_id) =>
-            session.use((driverSession) => collection.insertOne({ _id }, { session: driverSession })), {
-            concurrency: 4,
-            discard: true
-          })
-          expect((yield* until(20)).length).toBe(20)
-          const commands = yield* watched.monitor.commands
-          expect(
-            new Set(commands.map(({ lsid }) =>
-              lsid
-            ))
-          ).toEqual(new Set([session.id.hex]))
+          yield* watched.monitor.awaitStarted("getMore", 2)
+          const [time] = yield* Effect.timed(
+            session.use((driverSession) => collection.findOne({}, { session: driverSession }))
+          )
+          expect(Duration.toMillis(time)).toBeLessThan(3000)
+          yield* session.use((driverSession) => collection.insertOne({ _id: 1 }, { session: driverSession }))
+          expect(told(yield* until(1))).toEqual(["insert 1"])
           expect(yield* watched.monitor.overlaps).toEqual([])
         })
       ))
+
+    it.effect("begins after what the ambient session has seen, if that is causally consistent", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, collection } = yield* changing(watched)
+          for (const causalConsistency of [true, false]) {
+            const session = yield* Monitor.session(watched, { causalConsistency })
+            yield* session.use((driverSession) =>
+              collection.insertOne({ _id: Number(causalConsistency) }, { session: driverSession })
+            )
+            const seen = Option.getOrThrow(yield* session.operationTime)
+            yield* watched.monitor.clear
+            yield* follow(watched, changes).pipe(Session.provide(session))
+            const [opening] = yield* watched.monitor.named("aggregate")
+            expect(opening?.command["readConcern"]).toEqual({
+              level: "majority",
+              ...(causalConsistency && { afterClusterTime: seen })
+            })
+            expect(opening?.lsid).not.toBe(session.id.hex)
+          }
+        })
+      ))
+
+    it.effect("fails with SessionEnded when the session ends in which it is followed", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { target } = yield* changing(watched)
+          const changes = ChangeStream.watch(target, raw, [], { maxAwaitTime: "20 millis" })
+          const fiber = yield* Effect.scoped(Effect.gen(function*() {
+            const session = yield* Monitor.session(watched)
+            const fiber = yield* Effect.forkDaemon(Session.provide(Stream.runDrain(changes), session))
+            yield* watched.monitor.awaitStarted("getMore", 2)
+            return fiber
+          }))
+          expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({ _tag: "SessionEnded" })
+        })
+      ))
+
+    it.effect("asks for the majority's data, whatever the client or the collection prefers", () =>
+      Monitor.withClient({ driver: { readConcernLevel: "local" } }, (watched) =>
+        on(watched)(Effect.gen(function*() {
+          const { changes, put, target } = yield* changing(watched)
+          const own = ChangeStream.watch({ ...target, readConcern: "available" }, raw)
+          const streams = [yield* follow(watched, changes), yield* follow(watched, own)]
+          yield* put(1)
+          for (const { until } of streams) expect(told(yield* until(1))).toEqual(["insert 1"])
+        }))))
 
     it.effect("tells which transaction a change was part of", () =>
       onClient((watched) =>

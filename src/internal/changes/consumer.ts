@@ -26,6 +26,7 @@ import type { Inside } from "../transaction/start.js"
 import { below, decoder, duration } from "../values/options.js"
 import * as Checkpoints from "./checkpoint.js"
 import type { Step } from "./follow.js"
+import { openApart } from "./place.js"
 import { isPlace, type Position } from "./position.js"
 
 /** What a change stream is made of. */
@@ -35,8 +36,12 @@ export interface Source<A, E, R> {
   readonly watched: Pick<Target, "database" | "collection">
   /** Where it begins. */
   readonly at: Position
-  /** Its steps from a position on, with some stages put before its own. */
-  readonly steps: (at: Position, leading: ReadonlyArray<Driver.Document>) => Stream.Stream<Step<A>, E, R>
+  /** Its steps from a position on, with some stages put before its own, in a session of its own or in the given one. */
+  readonly steps: (
+    at: Position,
+    leading: ReadonlyArray<Driver.Document>,
+    session?: Session.Service
+  ) => Stream.Stream<Step<A>, E, R>
 }
 
 /**
@@ -119,11 +124,11 @@ const handled = <A, E, R, X, E2, R2>(
 ) =>
   Stream.unwrapScoped(Effect.gen(function*() {
     const ambient = yield* Session.current({ client: Held })
-    // Its id is never lent to anybody else, so that whoever comes after a crash may kill what it has left.
-    const session = Option.isSome(ambient) ? ambient.value : yield* Session.make({ client: Held, release: "end" })
-    const own = Option.isSome(ambient) ? undefined : session.id
     const target = { client: Held, database: database ?? source.watched.database, collection }
-    const { checkpoint, stored } = yield* Session.provide(Checkpoints.claim(target, name, own), session)
+    // Nothing else is done in it. So while the stream waits, it keeps nothing waiting.
+    const own = yield* openApart(target, { name: "watch", kind: "read", inTransaction: false })
+    const session = Option.getOrElse(ambient, () => own)
+    const { checkpoint, stored } = yield* Session.provide(Checkpoints.claim(target, name, own.id), session)
     const place = yield* Checkpoints.positionOf(stored, `checkpoint of ${name}`)
     let isPlaced = place !== undefined
     let storedAt = yield* Clock.currentTimeMillis
@@ -162,8 +167,7 @@ const handled = <A, E, R, X, E2, R2>(
       })
 
     const leading = source.watched.collection === undefined ? [notOf(yield* nameOf(target), collection)] : []
-    return source.steps(place ?? source.at, leading).pipe(
-      Stream.provideService(Session.Session, session),
+    return source.steps(place ?? source.at, leading, own).pipe(
       Stream.catchAll((error) => Stream.fromEffect(explained(checkpoint, error))),
       Stream.map((step) => Effect.catchAll(handle(step), (error) => explained(checkpoint, error)))
     )

@@ -14,11 +14,11 @@ import type { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
 import type { DecodeFailed, OperationError } from "../../SessionErrors.js"
 import type { Request, Target } from "../data/operation.js"
-import { placeStream } from "../data/streams.js"
 import * as Log from "../telemetry/log.js"
 import * as Backoff from "../transaction/backoff.js"
 import * as ChangeCursor from "./cursor.js"
 import { decode, type Decoder } from "./events.js"
+import { placeApart } from "./place.js"
 import { advanced, after, isResumable, type Position } from "./position.js"
 
 /** What one answer of the server has brought; often nothing, for it answers at intervals also when nothing happens. */
@@ -36,6 +36,8 @@ export interface Options<A, R, C> extends Pick<ChangeCursor.Watched, "options" |
   readonly decoder: (source: string) => Decoder<A, R>
   /** When to resume. */
   readonly resume: Schedule.Schedule<unknown, MongoError>
+  /** The session that it runs in. Default: one of its own. */
+  readonly session?: Session.Service | undefined
 }
 
 /** The steps of a stream from a position on. */
@@ -44,10 +46,12 @@ export const steps = <A, R, C>(
   start: Position
 ): Stream.Stream<Step<A>, OperationError | DecodeFailed, R | C> =>
   Stream.unwrapScoped(Effect.gen(function*() {
-    const { maxAwaitTime, options, pipeline, resume, target } = followed
+    const { maxAwaitTime, options, pipeline, resume } = followed
+    // The server has no change streams with another one, whatever the client or the collection prefers.
+    const target: Target<C> = { ...followed.target, readConcern: "majority" }
     const { client: _, ...where } = target
     const request: Request = { name: "watch", kind: "read", inTransaction: false, isEndless: true, options, pipeline }
-    const { client, namespace, run, session } = yield* placeStream(target, request)
+    const { client, ensureOpen, namespace, run, session } = yield* placeApart(target, request, followed.session)
     const watched = { client, target: where, pipeline, options, maxAwaitTime }
     const decoder = followed.decoder(namespace)
     let backoff = Backoff.make(resume)
@@ -71,18 +75,21 @@ export const steps = <A, R, C>(
       const raw = batches(target, request, (db, added) => ChangeCursor.make(watched, at, standing, db, added))
 
       const step = (batch: Chunk.Chunk<Driver.Document>) =>
-        Effect.map(Effect.zipRight(killOrphan, decodeAll(batch, decoder)), ({ events, failure }) => {
-          backoff = Backoff.make(resume)
-          const before = isFirst ? standing.start ?? at : at
-          const last = events.at(-1)
-          isFirst = false
-          at = failure === undefined
-            ? advanced(before, standing.latest, Option.getOrUndefined(Chunk.last(batch)))
-            : last === undefined
-            ? before
-            : after(last.resumeToken)
-          return { step: { events, from: before, position: at }, failure }
-        })
+        Effect.map(
+          Effect.zipRight(Effect.zipRight(ensureOpen, killOrphan), decodeAll(batch, decoder)),
+          ({ events, failure }) => {
+            backoff = Backoff.make(resume)
+            const before = isFirst ? standing.start ?? at : at
+            const last = events.at(-1)
+            isFirst = false
+            at = failure === undefined
+              ? advanced(before, standing.latest, Option.getOrUndefined(Chunk.last(batch)))
+              : last === undefined
+              ? before
+              : after(last.resumeToken)
+            return { step: { events, from: before, position: at }, failure }
+          }
+        )
 
       const onFailure = (error: OperationError | DecodeFailed) =>
         Effect.suspend(() => {

@@ -1,0 +1,88 @@
+/**
+ * The session that a change stream runs in: one of its own, for what waits for changes would make all else in its session
+ * wait.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Session from "../../Session.js"
+import {
+  type AcquireError,
+  InvalidInTransaction,
+  type OperationError,
+  type SessionEnded,
+  type UseError
+} from "../../SessionErrors.js"
+import { place, type Placed, type Request, type Target } from "../data/operation.js"
+import { placeStream } from "../data/streams.js"
+import { key } from "../session/gate.js"
+import { perform } from "../session/operation.js"
+
+/** Where a change stream runs. */
+export interface Apart extends Placed {
+  /** Fails when the session has ended in which the program follows the stream. */
+  readonly ensureOpen: Effect.Effect<void, SessionEnded>
+}
+
+/** Finds out where a change stream runs: in the session that it was given, or in one of its own. */
+export const placeApart = <C>(
+  target: Target<C>,
+  request: Request,
+  given: Session.Service | undefined
+): Effect.Effect<Apart, OperationError, C | Scope.Scope> => {
+  const placing = place(target, request)
+  if (given !== undefined) {
+    return Effect.map(Session.provide(placing, given), (placed) => ({ ...placed, ensureOpen: Effect.void }))
+  }
+  return Effect.flatMap(placing, (placed): Effect.Effect<Apart, OperationError, C | Scope.Scope> => {
+    if (Option.isNone(placed.session)) {
+      return Effect.map(placeStream(target, request), (alone) => ({ ...alone, ensureOpen: Effect.void }))
+    }
+    const ambient = placed.session.value
+    const ensureOpen = Effect.suspend(() => ambient[key].ensureOpen("getMore"))
+    const opening = Effect.option(Session.make({
+      client: target.client,
+      causalConsistency: ambient.options.causalConsistency
+    }))
+    return Effect.gen(function*() {
+      yield* ensureOutside(ambient, request.name, placed.namespace)
+      const opened = yield* opening
+      if (Option.isNone(opened)) return { ...placed, ensureOpen }
+      yield* follow(ambient, opened.value)
+      return { ...yield* Session.provide(placing, opened.value), ensureOpen }
+    })
+  })
+}
+
+/** Opens a session for what the library does by itself. It sees what the ambient session has seen. */
+export const openApart = <C>(
+  target: Target<C>,
+  request: Request
+): Effect.Effect<Session.Service, OperationError | AcquireError, C | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { namespace, session } = yield* place(target, request)
+    if (Option.isSome(session)) yield* ensureOutside(session.value, request.name, namespace)
+    // Its id is never lent to anybody else, so that whoever comes after a crash may kill what it has left.
+    const opened = yield* Session.make({ client: target.client, release: "end" })
+    if (Option.isSome(session)) yield* follow(session.value, opened)
+    return opened
+  })
+
+const follow = (ambient: Session.Service, opened: Session.Service): Effect.Effect<void, SessionEnded> =>
+  ambient.options.causalConsistency
+    ? Effect.flatMap(ambient.causalToken, (token) => opened.advanceTo(token))
+    : Effect.void
+
+// In its turn, for what is in flight there comes before the stream. Nothing is sent.
+const ensureOutside = (
+  session: Session.Service,
+  operation: string,
+  namespace: string
+): Effect.Effect<void, UseError | InvalidInTransaction> =>
+  Effect.withFiberRuntime((fiber) =>
+    perform(fiber, session[key], { operation, namespace }, (driverSession) =>
+      driverSession.inTransaction()
+        ? Either.left(new InvalidInTransaction({ operation, option: operation }))
+        : Either.right(() => Promise.resolve()))
+  )
