@@ -14,21 +14,15 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
-import { isTooOldServer } from "./internal/driver/errors.js"
-import { type Deployment, unsupported } from "./internal/driver/topology.js"
+import { acquire } from "./internal/session/acquire.js"
 import { type Service, Session, sessionIn } from "./internal/session/ambient.js"
 import * as MongoClient from "./internal/session/client.js"
-import { open, type State, type UseOptions } from "./internal/session/service.js"
+import { key } from "./internal/session/gate.js"
+import type { State, UseOptions } from "./internal/session/service.js"
+import { inLane, isInSandbox, placeOf, type Transaction } from "./internal/session/turn.js"
+import * as Log from "./internal/telemetry/log.js"
 import type { RunningFiber } from "./internal/time/fiber.js"
-import { MongoError } from "./MongoError.js"
-import {
-  type AcquireError,
-  CryptoUnavailable,
-  ForeignSession,
-  SessionsUnsupported,
-  UnacknowledgedWrite,
-  type UseError
-} from "./SessionErrors.js"
+import { type AcquireError, ForeignSession, type UseError } from "./SessionErrors.js"
 import * as SessionOptions from "./SessionOptions.js"
 
 export {
@@ -57,6 +51,28 @@ export interface Options<Client = MongoClient.MongoClient>
 {}
 
 /**
+ * What an effect that must run inside a transaction needs when it is run in another session: a transaction of that one.
+ * Nothing provides it, so that such a program does not compile. Run the effect in the session of the transaction, or in a
+ * transaction of its own (`Transaction.run`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TransactionOfThatSession {
+  readonly TransactionOfThatSession: "the effect needs the transaction of another session than the one it is given"
+}
+
+/**
+ * What an effect needs when it is run in a session that is given to it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type InSession<R> =
+  | Exclude<R, Session | Transaction>
+  | (Transaction extends R ? TransactionOfThatSession : never)
+
+/**
  * Opens a session, and ends it when the scope closes: new uses are refused, the running operation is waited for, an open
  * transaction is aborted, and the server session goes back to the driver's pool, or is ended on the server with
  * `release: "end"`. Use a session within a minute of opening it.
@@ -73,13 +89,8 @@ export interface Options<Client = MongoClient.MongoClient>
  */
 export const make = <Client = MongoClient.MongoClient>(
   options?: Options<Client>
-): Effect.Effect<Service, AcquireError, NoInfer<Client> | Scope.Scope> =>
-  Effect.withFiberRuntime((fiber): Effect.Effect<Service, AcquireError, NoInfer<Client> | Scope.Scope> => {
-    const { client: _, ...rest } = options ?? {}
-    const decoded = SessionOptions.decode(rest)
-    if (Either.isLeft(decoded)) return decoded.left
-    return openOn(MongoClient.clientIn(fiber, options), decoded.right, fiber)
-  })
+): Effect.Effect<Service, AcquireError, MongoClient.AsGiven<Client> | Scope.Scope> =>
+  acquire(options) as Effect.Effect<Service, AcquireError, MongoClient.AsGiven<Client> | Scope.Scope>
 
 /**
  * {@link make} as a layer: everything built on it shares one session.
@@ -89,10 +100,13 @@ export const make = <Client = MongoClient.MongoClient>(
  */
 export const layer = <Client = MongoClient.MongoClient>(
   options?: Options<Client>
-): Layer.Layer<Session, AcquireError, NoInfer<Client>> => Layer.scoped(Session, make(options))
+): Layer.Layer<Session, AcquireError, MongoClient.AsGiven<Client>> => Layer.scoped(Session, make(options))
 
 /**
- * Opens a session around an effect and makes it the ambient one.
+ * Opens a session around an effect and makes it the ambient one, also where there is one already: {@link ensure} uses that.
+ *
+ * Inside a transaction the effect is outside of it, which is logged as a warning where the client is the same; an effect that
+ * needs the transaction does not type-check. In a sandbox, it stays in the sandbox.
  *
  * @since 0.1.0
  * @category combinators
@@ -103,58 +117,124 @@ export const scoped: {
   <A, E, R>(
     effect: Effect.Effect<A, E, R>,
     options?: Options
-  ): Effect.Effect<A, E | AcquireError, MongoClient.MongoClient | Exclude<R, Session>>
+  ): Effect.Effect<A, E | AcquireError, MongoClient.MongoClient | InSession<R>>
   <A, E, R, Client = MongoClient.MongoClient>(
     effect: Effect.Effect<A, E, R>,
     options?: Options<Client>
-  ): Effect.Effect<A, E | AcquireError, MongoClient.AsGiven<Client> | Exclude<R, Session>>
+  ): Effect.Effect<A, E | AcquireError, MongoClient.AsGiven<Client> | InSession<R>>
   (options?: Options): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | AcquireError, MongoClient.MongoClient | Exclude<R, Session>>
+  ) => Effect.Effect<A, E | AcquireError, MongoClient.MongoClient | InSession<R>>
   <Client = MongoClient.MongoClient>(
     options?: Options<Client>
   ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | AcquireError, MongoClient.AsGiven<Client> | Exclude<R, Session>>
+  ) => Effect.Effect<A, E | AcquireError, MongoClient.AsGiven<Client> | InSession<R>>
 } = dual(
   (args) => Effect.isEffect(args[0]),
   <A, E, R, Client = MongoClient.MongoClient>(
     effect: Effect.Effect<A, E, R>,
     options?: Options<Client>
-  ): Effect.Effect<A, E | AcquireError, Client | Exclude<R, Session>> =>
-    // Not by the layer, which is made for more than one.
-    Effect.scopedWith((scope) =>
-      Effect.flatMap(Scope.extend(make(options), scope), (session) => provide(effect, session))
-    )
+  ): Effect.Effect<A, E | AcquireError, Client | InSession<R>> =>
+    Effect.withFiberRuntime((fiber) => {
+      // Not by the layer, which is made for more than one.
+      const opened = Effect.scopedWith((scope) =>
+        Effect.flatMap(Scope.extend(acquire(options), scope), (session) => provide(effect, session))
+      )
+      const leaves = leavesTransaction(fiber, MongoClient.clientIn(fiber, options))
+      return leaves ? Effect.zipRight(Log.leftTransaction("Session.scoped"), opened) : opened
+    })
 )
 
 /**
- * Runs an effect with the given session as the ambient one.
+ * Runs an effect in the ambient session, and opens one around it where there is none: for the methods of services, which
+ * run by themselves, and join the session and the transaction of whoever calls them.
+ *
+ * Fails with `ForeignSession` when the ambient session belongs to another client, and as {@link make} does where it opens
+ * one. The options are those of a session that it opens; they are checked in any case.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const ensure: {
+  <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    options?: Options
+  ): Effect.Effect<A, E | AcquireError | ForeignSession, MongoClient.MongoClient | Exclude<R, Session>>
+  <A, E, R, Client = MongoClient.MongoClient>(
+    effect: Effect.Effect<A, E, R>,
+    options?: Options<Client>
+  ): Effect.Effect<A, E | AcquireError | ForeignSession, MongoClient.AsGiven<Client> | Exclude<R, Session>>
+  (options?: Options): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | AcquireError | ForeignSession, MongoClient.MongoClient | Exclude<R, Session>>
+  <Client = MongoClient.MongoClient>(
+    options?: Options<Client>
+  ): <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | AcquireError | ForeignSession, MongoClient.AsGiven<Client> | Exclude<R, Session>>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  <A, E, R, Client = MongoClient.MongoClient>(
+    effect: Effect.Effect<A, E, R>,
+    options?: Options<Client>
+  ): Effect.Effect<A, E | AcquireError | ForeignSession, Client | Exclude<R, Session>> =>
+    Effect.withFiberRuntime((fiber) => {
+      const { client: _, ...rest } = options ?? {}
+      const decoded = SessionOptions.decode(rest)
+      if (Either.isLeft(decoded)) return decoded.left
+      const ambient = sessionIn(fiber, MongoClient.clientIn(fiber, options))
+      if (ambient === "foreign") return new ForeignSession({ operation: "Session.ensure" })
+      return Option.isSome(ambient)
+        ? Effect.provideService(effect, Session, ambient.value)
+        : Effect.scopedWith((scope) =>
+          Effect.flatMap(
+            Scope.extend(acquire(options), scope),
+            (session) => Effect.provideService(effect, Session, session)
+          )
+        )
+    })
+)
+
+/**
+ * Runs an effect with the given session as the ambient one. An effect that needs a transaction does not type-check: whether
+ * the transaction is one of that session the compiler can't know.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const provide: {
-  (session: Service): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, Session>>
-  <A, E, R>(effect: Effect.Effect<A, E, R>, session: Service): Effect.Effect<A, E, Exclude<R, Session>>
+  (session: Service): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, InSession<R>>
+  <A, E, R>(effect: Effect.Effect<A, E, R>, session: Service): Effect.Effect<A, E, InSession<R>>
 } = dual(
   2,
-  <A, E, R>(effect: Effect.Effect<A, E, R>, session: Service): Effect.Effect<A, E, Exclude<R, Session>> =>
-    Effect.provideService(effect, Session, session)
+  <A, E, R>(effect: Effect.Effect<A, E, R>, session: Service): Effect.Effect<A, E, InSession<R>> =>
+    Effect.mapInputContext(
+      effect,
+      (context: Context.Context<InSession<R>>) =>
+        inLane(Context.add(context, Session, session), session[key].lane) as Context.Context<never> as Context.Context<
+          R
+        >
+    )
 )
 
 /**
- * Runs an effect with no ambient session: its operations use sessions of the driver's own, or another client's.
+ * Runs an effect with no ambient session: its operations use sessions of the driver's own, or another client's. In a sandbox,
+ * those on its client stay in the sandbox.
  *
- * An effect that needs a session can't be detached from it, so it does not type-check.
+ * An effect that needs a session, or a transaction, can't be detached from it, so it does not type-check.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const detached = <A, E, R>(
-  effect: [Session] extends [R] ? never : Effect.Effect<A, E, R>
+  effect: [Extract<R, Session | Transaction>] extends [never] ? Effect.Effect<A, E, R> : never
 ): Effect.Effect<A, E, R> =>
-  Effect.locallyWith(effect, FiberRef.currentContext, (context) => Context.omit(Session)(context))
+  Effect.locallyWith(
+    effect,
+    FiberRef.currentContext,
+    (context) => inLane(Context.omit(Session)(context as Context.Context<Session>), undefined)
+  )
 
 /**
  * The ambient session, if there is one, for an operation on the given client.
@@ -166,7 +246,7 @@ export const detached = <A, E, R>(
  */
 export const current = <Client = MongoClient.MongoClient>(
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<Option.Option<Service>, ForeignSession, NoInfer<Client>> =>
+): Effect.Effect<Option.Option<Service>, ForeignSession, MongoClient.AsGiven<Client>> =>
   Effect.withFiberRuntime((fiber) => {
     const session = sessionIn(fiber, MongoClient.clientIn(fiber, options))
     return session === "foreign"
@@ -195,9 +275,11 @@ export const use = <A>(
   evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
   options?: UseOptions
 ): Effect.Effect<A, UseError, Session> =>
-  Effect.withFiberRuntime(({ currentContext }) =>
-    Context.get(currentContext as Context.Context<Session>, Session).use(evaluate, options)
-  )
+  Effect.withFiberRuntime((fiber) => {
+    const session = Context.get(fiber.currentContext as Context.Context<Session>, Session)
+    const ambient = sessionIn(fiber, session.client)
+    return (ambient !== "foreign" && Option.isSome(ambient) ? ambient.value : session).use(evaluate, options)
+  })
 
 /**
  * Checks options of unknown origin; `SessionMisconfigured` lists everything that is wrong with them.
@@ -215,38 +297,10 @@ export const decodeOptions = SessionOptions.decode
  */
 export const config: (prefix?: string) => Config.Config<SessionOptions.SessionOptions> = SessionOptions.config
 
-const openOn = (
-  client: MongoClient.Service,
-  options: SessionOptions.Decoded,
-  fiber: RunningFiber
-): Effect.Effect<Service, AcquireError, Scope.Scope> => {
-  if (!client[MongoClient.inner].hasSecureRandom()) return new CryptoUnavailable()
-  if (client.driver.options.writeConcern?.w === 0) {
-    return new UnacknowledgedWrite({ operation: "Session.make", source: "client" })
-  }
-  if (client[MongoClient.inner].isClosed()) return closed
-  const known = client[MongoClient.inner].knownDeployment()
-  return Option.isSome(known)
-    ? openWhere(known.value, client, options, fiber)
-    : Effect.flatMap(asked(client), (deployment) => openWhere(deployment, client, options, fiber))
+// Whether an effect that is given another session is no longer in the transaction that it is in.
+const leavesTransaction = (fiber: RunningFiber, client: MongoClient.Service): boolean => {
+  const { currentContext } = fiber
+  const session = Context.getOption(currentContext, Session)
+  return Option.isSome(session) && session.value.client.driver === client.driver && !isInSandbox(currentContext) &&
+    placeOf(fiber, session.value[key].lane).turn !== undefined
 }
-
-const asked = (client: MongoClient.Service) =>
-  Effect.catchIf(client.deployment, isTooOldServer, () => new SessionsUnsupported({ reason: "WireVersion" }))
-
-const openWhere = (
-  deployment: Deployment,
-  client: MongoClient.Service,
-  options: SessionOptions.Decoded,
-  fiber: RunningFiber
-): Effect.Effect<Service, AcquireError, Scope.Scope> => {
-  const lacking = unsupported(deployment, options)
-  if (Option.isSome(lacking)) return lacking.value
-  // It may have closed while it was asked.
-  return client[MongoClient.inner].isClosed() ? closed : open(client, options, fiber)
-}
-
-// The driver would connect a closed client again.
-const closed = Effect.suspend(() =>
-  new MongoError({ reason: "ConnectionClosed", operation: "Session.make", labels: [] })
-)

@@ -265,6 +265,7 @@ export const messages = {
   refreshFailed: "sessions could not be refreshed",
   leaked: "sessions were still open when their client closed",
   closingFailed: "a step of closing did not succeed",
+  leftTransaction: "a session is opened inside a transaction: what runs in it is not part of the transaction",
   unused: "a `use` has not used its session",
   waiting: "waited more than 10s for the session",
   retried: "a transaction is run again",

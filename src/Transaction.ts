@@ -12,7 +12,7 @@ import * as DriverTransaction from "./internal/driver/transaction.js"
 import type * as MongoClient from "./internal/session/client.js"
 import type { AsGiven } from "./internal/session/client.js"
 import { key } from "./internal/session/gate.js"
-import { stepOut } from "./internal/session/turn.js"
+import { stepOut, Transaction } from "./internal/session/turn.js"
 import { andThen } from "./internal/time/fiber.js"
 import type * as Attempt from "./internal/transaction/attempt.js"
 import * as Backoff from "./internal/transaction/backoff.js"
@@ -64,11 +64,11 @@ export {
    * @category tags
    */
   Transaction
-} from "./internal/transaction/part.js"
+} from "./internal/session/turn.js"
 export type {
   /** The transaction that an effect runs in. @since 0.1.0 @category models */
   Service
-} from "./internal/transaction/part.js"
+} from "./internal/session/turn.js"
 export type {
   /** What manual control of a transaction can fail with, whatever it does. @since 0.1.0 @category errors */
   ManualError
@@ -358,7 +358,7 @@ export interface SandboxOptions<Client = MongoClient.MongoClient, OR = never>
  */
 export const beforeCommit = <A, E, R>(
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<void, TransactionEnded, Parts.Transaction | R> =>
+): Effect.Effect<void, TransactionEnded, Transaction | R> =>
   Effect.flatMap(part, (part) => Hooks.register(part, "beforeCommit", effect))
 
 /**
@@ -374,8 +374,8 @@ export const beforeCommit = <A, E, R>(
  * @category combinators
  */
 export const onCommit = <A, E, R>(
-  effect: [Parts.Transaction] extends [R] ? never : Effect.Effect<A, E, R>
-): Effect.Effect<void, TransactionEnded, Parts.Transaction | R> =>
+  effect: [Transaction] extends [R] ? never : Effect.Effect<A, E, R>
+): Effect.Effect<void, TransactionEnded, Transaction | R> =>
   Effect.flatMap(part, (part) => Hooks.register<A, E, R>(part, "onCommit", effect))
 
 /**
@@ -386,8 +386,8 @@ export const onCommit = <A, E, R>(
  * @category combinators
  */
 export const onRollback = <A, E, R>(
-  effect: [Parts.Transaction] extends [R] ? never : Effect.Effect<A, E, R>
-): Effect.Effect<void, TransactionEnded, Parts.Transaction | R> =>
+  effect: [Transaction] extends [R] ? never : Effect.Effect<A, E, R>
+): Effect.Effect<void, TransactionEnded, Transaction | R> =>
   Effect.flatMap(part, (part) => Hooks.register<A, E, R>(part, "onRollback", effect))
 
 /**
@@ -397,7 +397,7 @@ export const onRollback = <A, E, R>(
  * @since 0.1.0
  * @category combinators
  */
-export const rollbackOnly: Effect.Effect<void, TransactionEnded, Parts.Transaction> = Effect.suspend(() =>
+export const rollbackOnly: Effect.Effect<void, TransactionEnded, Transaction> = Effect.suspend(() =>
   Effect.flatMap(part, (part) =>
     Effect.zipRight(
       Parts.ensureOpen(part, "Transaction.rollbackOnly"),
@@ -416,7 +416,7 @@ export const rollbackOnly: Effect.Effect<void, TransactionEnded, Parts.Transacti
  * @category combinators
  */
 export const outside = <A, E, R>(
-  effect: [Extract<R, Session.Session | Parts.Transaction>] extends [never] ? Effect.Effect<A, E, R> : never
+  effect: [Extract<R, Session.Session | Transaction>] extends [never] ? Effect.Effect<A, E, R> : never
 ): Effect.Effect<A, E, R> =>
   Effect.flatMap(Effect.serviceOption(Session.Session), (session) => {
     const gate = Option.getOrUndefined(session)?.[key]
@@ -589,8 +589,8 @@ const planOf = <VR, OR>({ onRetry, retry = backoff, verifyCommit }: Pick<
   verifyCommit: verifyCommit && Effect.exit(verifyCommit)
 })
 
-const part: Effect.Effect<Parts.Part, never, Parts.Transaction> = Effect.flatMap(
-  Parts.Transaction,
+const part: Effect.Effect<Parts.Part, never, Transaction> = Effect.flatMap(
+  Transaction,
   (service) =>
     service instanceof Parts.Part
       ? Effect.succeed(service)

@@ -28,7 +28,7 @@ export class Orders extends Effect.Service<Orders>()("demo/Orders", {
       exists: (_id: string) =>
         Session.use((session) => orders.findOne({ _id }, { session, readConcern: { level: "majority" } })).pipe(
           Effect.map((order) => order !== null),
-          Session.scoped()
+          Session.ensure()
         )
     }
   })

@@ -3,8 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Lane from "../../src/internal/session/lane.js"
+import { contextOf, type Transaction } from "../../src/internal/session/turn.js"
 import { Attempt, type Options, Run } from "../../src/internal/transaction/attempt.js"
-import { Part, Transaction } from "../../src/internal/transaction/part.js"
+import { Part } from "../../src/internal/transaction/part.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as TransactionOptions from "../../src/TransactionOptions.js"
 
@@ -36,7 +37,7 @@ export const attempt = (options: Partial<Options> = {}): Part =>
 export const inside = <A, E, R>(
   part: Part,
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, Exclude<R, Transaction>> => Effect.provideService(effect, Transaction, part)
+): Effect.Effect<A, E, Exclude<R, Transaction>> => Effect.provide(effect, contextOf(part))
 
 /** A failure that may go away when the whole is run again. */
 export const conflict = new MongoError({

@@ -1,6 +1,6 @@
 import type * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import { pipe } from "effect/Function"
 import type * as Layer from "effect/Layer"
@@ -24,6 +24,7 @@ import type {
 } from "../../src/SessionErrors.js"
 import type { SessionId } from "../../src/SessionId.js"
 import type * as SessionOptions from "../../src/SessionOptions.js"
+import * as Transaction from "../../src/Transaction.js"
 
 class Analytics extends MongoClient.Tag("Analytics")<Analytics>() {}
 
@@ -32,6 +33,7 @@ interface Settings {
 }
 
 declare const session: Session.Service
+declare const everything: Layer.Layer<MongoClient.MongoClient | Settings>
 declare const work: Effect.Effect<number, "broken", Settings | Session.Session>
 declare const free: Effect.Effect<number, "broken", Settings>
 declare const maybe: Effect.Effect<number, "broken", Settings | MongoClient.MongoClient>
@@ -97,6 +99,40 @@ expectTypeOf(Session.provide(work, session)).toEqualTypeOf<Effect.Effect<number,
 expectTypeOf(pipe(work, Session.provide(session))).toEqualTypeOf<Effect.Effect<number, "broken", Settings>>()
 expectTypeOf(Session.provide(free, session)).toEqualTypeOf<Effect.Effect<number, "broken", Settings>>()
 
+// what needs a transaction is not run in another session than the transaction's
+
+declare const placing: Effect.Effect<number, "broken", Settings | Session.Session | Transaction.Transaction>
+type Escapes = Settings | Session.TransactionOfThatSession
+expectTypeOf(Session.provide(placing, session)).toEqualTypeOf<Effect.Effect<number, "broken", Escapes>>()
+expectTypeOf(Session.scoped(placing)).toEqualTypeOf<
+  Effect.Effect<number, "broken" | AcquireError, Escapes | MongoClient.MongoClient>
+>()
+expectTypeOf(pipe(placing, Session.scoped(), Transaction.run())).toExtend<
+  Effect.Effect<number, unknown, Escapes | MongoClient.MongoClient>
+>()
+// @ts-expect-error nothing provides the transaction of that session
+void Effect.runPromise(Transaction.run(Session.provide(placing, session)).pipe(Effect.provide(everything)))
+void Effect.runPromise(Transaction.run(Session.ensure(placing)).pipe(Effect.provide(everything)))
+declare const placingAlone: Effect.Effect<number, "broken", Settings | Transaction.Transaction>
+// @ts-expect-error it needs the transaction that it would be detached from
+void Session.detached(placingAlone)
+
+// ensure: as scoped, but the session may be another client's; and the transaction may be that of the session
+
+expectTypeOf(Session.ensure(work)).toEqualTypeOf<
+  Effect.Effect<number, "broken" | AcquireError | ForeignSession, Settings | MongoClient.MongoClient>
+>()
+expectTypeOf(pipe(work, Session.ensure(further))).toEqualTypeOf<
+  Effect.Effect<number, "broken" | AcquireError | ForeignSession, Settings | Analytics>
+>()
+expectTypeOf(Session.ensure(placing)).toEqualTypeOf<
+  Effect.Effect<
+    number,
+    "broken" | AcquireError | ForeignSession,
+    Settings | MongoClient.MongoClient | Transaction.Transaction
+  >
+>()
+
 // detached: what needs a session cannot be detached from it
 
 expectTypeOf(Session.detached(free)).toEqualTypeOf<Effect.Effect<number, "broken", Settings>>()
@@ -142,6 +178,7 @@ expectTypeOf<keyof typeof Session>().toEqualTypeOf<
   | "current"
   | "decodeOptions"
   | "detached"
+  | "ensure"
   | "layer"
   | "make"
   | "provide"

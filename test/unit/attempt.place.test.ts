@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Lane from "../../src/internal/session/lane.js"
-import { type Place, placeOf, stepOut } from "../../src/internal/session/turn.js"
+import { type Place, placeOf, stepOut, Transaction } from "../../src/internal/session/turn.js"
 import * as Parts from "../../src/internal/transaction/part.js"
 import { attempt, defaults, inside } from "../support/attempts.js"
 
@@ -62,7 +62,7 @@ describe("the place of a fiber in a session", () => {
     Effect.gen(function*() {
       const forged = { attempt: 1, options: defaults }
       const places = Effect.zip(placeIn(Lane.make()), innermost)
-      expect(yield* Effect.provideService(places, Parts.Transaction, forged)).toEqual([nowhere, undefined])
+      expect(yield* Effect.provideService(places, Transaction, forged)).toEqual([nowhere, undefined])
     }))
 
   it.effect("innermostOf tells the transaction of the fiber, whatever its session", () =>
@@ -88,7 +88,7 @@ describe("who steps out of a transaction", () => {
   it.effect("does not find the transaction", () =>
     Effect.gen(function*() {
       const part = attempt()
-      const found = Effect.serviceOption(Parts.Transaction)
+      const found = Effect.serviceOption(Transaction)
       expect(Option.isSome(yield* inside(part, found))).toBe(true)
       expect(Option.isNone(yield* inside(part, steppedOut(found)))).toBe(true)
       expect(Option.isNone(yield* inside(part, Parts.behind(found, part)))).toBe(true)

@@ -7,7 +7,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import { type Place, placeOf } from "../../src/internal/session/turn.js"
+import { type Place, placeOf, Transaction } from "../../src/internal/session/turn.js"
 import * as Hooks from "../../src/internal/transaction/hooks.js"
 import * as Parts from "../../src/internal/transaction/part.js"
 import { MongoError } from "../../src/MongoError.js"
@@ -251,7 +251,7 @@ describe("what is put off", () => {
       const found: Array<readonly [string, boolean, boolean]> = []
       for (const moment of moments) {
         const look = Effect.zipWith(
-          Effect.serviceOption(Parts.Transaction),
+          Effect.serviceOption(Transaction),
           Effect.withFiberRuntime<Place>((fiber) => Effect.succeed(placeOf(fiber, part.of.sessionLane))),
           (service, place) => void found.push([moment, Option.isSome(service), place.isLocked])
         )

@@ -149,7 +149,7 @@ const handled = <A, E, R, X, E2, R2>(
           ...transaction,
           client: Held,
           verifyCommit: Checkpoints.isStored(checkpoint, step)
-        }).pipe(Session.provide(session))
+        }).pipe(Effect.provideService(Session.Session, session))
         storedAt = yield* Clock.currentTimeMillis
       })
 

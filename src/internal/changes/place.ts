@@ -16,6 +16,7 @@ import {
 } from "../../SessionErrors.js"
 import { place, type Placed, type Request, type Target } from "../data/operation.js"
 import { placeStream } from "../data/streams.js"
+import { acquire } from "../session/acquire.js"
 import { key } from "../session/gate.js"
 import { perform } from "../session/operation.js"
 
@@ -33,7 +34,10 @@ export const placeApart = <C>(
 ): Effect.Effect<Apart, OperationError, C | Scope.Scope> => {
   const placing = place(target, request)
   if (given !== undefined) {
-    return Effect.map(Session.provide(placing, given), (placed) => ({ ...placed, ensureOpen: Effect.void }))
+    return Effect.map(
+      Effect.provideService(placing, Session.Session, given),
+      (placed) => ({ ...placed, ensureOpen: Effect.void })
+    )
   }
   return Effect.flatMap(placing, (placed): Effect.Effect<Apart, OperationError, C | Scope.Scope> => {
     if (Option.isNone(placed.session)) {
@@ -41,7 +45,7 @@ export const placeApart = <C>(
     }
     const ambient = placed.session.value
     const ensureOpen = Effect.suspend(() => ambient[key].ensureOpen("getMore"))
-    const opening = Effect.option(Session.make({
+    const opening = Effect.option(acquire({
       client: target.client,
       causalConsistency: ambient.options.causalConsistency
     }))
@@ -50,7 +54,7 @@ export const placeApart = <C>(
       const opened = yield* opening
       if (Option.isNone(opened)) return { ...placed, ensureOpen }
       yield* follow(ambient, opened.value)
-      return { ...yield* Session.provide(placing, opened.value), ensureOpen }
+      return { ...yield* Effect.provideService(placing, Session.Session, opened.value), ensureOpen }
     })
   })
 }
@@ -64,7 +68,7 @@ export const openApart = <C>(
     const { namespace, session } = yield* place(target, request)
     if (Option.isSome(session)) yield* ensureOutside(session.value, request.name, namespace)
     // Its id is never lent to anybody else, so that whoever comes after a crash may kill what it has left.
-    const opened = yield* Session.make({ client: target.client, release: "end" })
+    const opened = yield* acquire({ client: target.client, release: "end" })
     if (Option.isSome(session)) yield* follow(session.value, opened)
     return opened
   })

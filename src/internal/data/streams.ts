@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Session from "../../Session.js"
 import type { OperationError } from "../../SessionErrors.js"
+import { acquire } from "../session/acquire.js"
 import { place, type Placed, type Request, type Target } from "./operation.js"
 
 /**
@@ -22,6 +23,6 @@ export const placeStream = <Client>(
     const placing = place(target, request)
     const placed = yield* placing
     if (Option.isSome(placed.session) || request.kind === "write") return placed
-    const opened = yield* Effect.option(Session.make({ client: target.client, causalConsistency: false }))
-    return Option.isSome(opened) ? yield* Session.provide(placing, opened.value) : placed
+    const opened = yield* Effect.option(acquire({ client: target.client, causalConsistency: false }))
+    return Option.isSome(opened) ? yield* Effect.provideService(placing, Session.Session, opened.value) : placed
   })

@@ -16,6 +16,7 @@ import type { RunningFiber } from "../time/fiber.js"
 import type * as MongoClient from "./client.js"
 import type { Gate, key } from "./gate.js"
 import type { State, UseOptions } from "./service.js"
+import { Sandbox } from "./turn.js"
 
 /**
  * An open session.
@@ -75,6 +76,9 @@ export const sessionIn = (
   { currentContext }: RunningFiber,
   client: MongoClient.Service
 ): Option.Option<Service> | "foreign" => {
+  // In a sandbox nothing is kept, whatever session an effect was given.
+  const sandbox: Service | undefined = currentContext.unsafeMap.get(Sandbox.key)
+  if (sandbox?.client.driver === client.driver) return Option.some(sandbox)
   const session = Context.getOption(currentContext, Session)
   return Option.isSome(session) && session.value.client.driver !== client.driver ? "foreign" : session
 }

@@ -8,12 +8,35 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { MongoError } from "../../MongoError.js"
 import type { TransactionDoomed, TransactionEnded } from "../../SessionErrors.js"
+import type * as TransactionOptions from "../../TransactionOptions.js"
 import type { Deadline } from "../time/deadline.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type * as Lane from "./lane.js"
 
-/** The key under which the context of a fiber holds its turn: that of the tag of transactions. */
-export const key = "effect-mongo-session/Transaction"
+/**
+ * The transaction that an effect runs in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** Which attempt this is, counted from 1. */
+  readonly attempt: number
+  /** What the transaction was started with. */
+  readonly options: TransactionOptions.Resolved
+}
+
+/**
+ * The transaction that an effect runs in: in the requirements of an effect, it must run inside one, which the compiler
+ * checks.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Transaction extends Context.Tag("effect-mongo-session/Transaction")<Transaction, Service>() {}
+
+// The turn of a fiber, whatever session is the ambient one: the transaction of another one does not end by that.
+class Innermost extends Context.Tag("effect-mongo-session/Transaction/Turn")<Innermost, Turn>() {}
 
 /** What errors call an operation, and what it works on. */
 export interface Name {
@@ -26,7 +49,9 @@ export interface Name {
 }
 
 /** A share of a session, for as long as somebody has the session for more than one operation. */
-export abstract class Turn {
+export abstract class Turn implements Service {
+  abstract readonly attempt: number
+  abstract readonly options: TransactionOptions.Resolved
   /** The lane of the session: which session it is. */
   abstract readonly sessionLane: Lane.Lane
   /** The queue of the operations that belong to the turn. */
@@ -66,6 +91,12 @@ export interface Place {
   readonly isLocked: boolean
 }
 
+/** The session of the sandbox that an effect runs in: whatever is done there is done in it. */
+export class Sandbox extends Context.Tag("effect-mongo-session/Transaction/Sandbox")<Sandbox, object>() {}
+
+/** Whether an effect with this context runs in a sandbox. */
+export const isInSandbox = <R>({ unsafeMap }: Context.Context<R>): boolean => unsafeMap.has(Sandbox.key)
+
 // What an effect that has stepped out of a turn has stepped out of.
 class Around extends Context.Tag("effect-mongo-session/Transaction/Around")<Around, Turn>() {}
 
@@ -77,15 +108,28 @@ export const placeOf = ({ currentContext }: RunningFiber, lane: Lane.Lane): Plac
 }
 
 /** The innermost turn in a context, in whichever session. */
-export const turnOf = <R>({ unsafeMap }: Context.Context<R>): Turn | undefined => {
-  const found: unknown = unsafeMap.get(key)
-  return found instanceof Turn ? found : undefined
+export const turnOf = <R>({ unsafeMap }: Context.Context<R>): Turn | undefined => unsafeMap.get(Innermost.key)
+
+/** What the context of an effect has of its turn. */
+export const contextOf = (turn: Turn): Context.Context<Transaction> =>
+  Context.make(Transaction, turn).pipe(Context.add(Innermost, turn))
+
+/** The context of an effect in whose session another has its turn, or the same: the transaction there, if there is one. */
+export const inLane = <R>(context: Context.Context<R>, lane: Lane.Lane | undefined): Context.Context<R> => {
+  const { unsafeMap } = context
+  const innermost = turnOf(context)
+  const turn = lane === undefined ? undefined : outwards(innermost, lane)
+  if (unsafeMap.get(Transaction.key) === turn) return context
+  const services = new Map(unsafeMap)
+  if (turn === undefined) services.delete(Transaction.key)
+  else services.set(Transaction.key, turn)
+  return Context.unsafeMake(services)
 }
 
 /** The context of an effect that steps out of a turn: of the given one, or of the one that it is in. */
 export const stepOut = <R>(context: Context.Context<R>, turn = turnOf(context)): Context.Context<R> => {
   const services = new Map(context.unsafeMap)
-  services.delete(key)
+  for (const key of [Transaction.key, Innermost.key, Sandbox.key]) services.delete(key)
   if (turn !== undefined) services.set(Around.key, turn)
   return Context.unsafeMake(services)
 }

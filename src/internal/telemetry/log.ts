@@ -87,6 +87,15 @@ export const leaked = (open: ReadonlyArray<Leak>): Effect.Effect<void> =>
 export const closingFailed = (step: string, problem: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning(Telemetry.messages.closingFailed), { step, problem })
 
+/** Logs that an effect opens a session of its own inside a transaction. */
+export const leftTransaction = (operation: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(Telemetry.messages.leftTransaction), {
+    operation,
+    hint:
+      "What runs in that session takes effect by itself, whatever becomes of the transaction. Use `Session.ensure`, " +
+      "which runs in the ambient session; or say that it is meant, by `Transaction.outside` around it."
+  })
+
 /** Logs that a `use` has never looked at the session that it was given. */
 export const unused = (operation: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning(Telemetry.messages.unused), {

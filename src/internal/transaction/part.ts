@@ -2,42 +2,20 @@
  * What an effect in a transaction belongs to: the whole of an attempt, or a part that has joined it.
  */
 import type * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { MongoError } from "../../MongoError.js"
 import { type TransactionDoomed, TransactionEnded } from "../../TransactionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Lane from "../session/lane.js"
 import type { Name } from "../session/turn.js"
-import { key, placeOf, stepOut, Turn, turnOf } from "../session/turn.js"
+import { placeOf, stepOut, Turn, turnOf } from "../session/turn.js"
 import type { Deadline } from "../time/deadline.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { Attempt, Share } from "./attempt.js"
 
-/**
- * The transaction that an effect runs in.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Service {
-  /** Which attempt this is, counted from 1. */
-  readonly attempt: number
-  /** What the transaction was started with. */
-  readonly options: TransactionOptions.Resolved
-}
-
-/**
- * The transaction that an effect runs in: in the requirements of an effect, it must run inside one, which the compiler
- * checks.
- *
- * @since 0.1.0
- * @category tags
- */
-export class Transaction extends Context.Tag(key)<Transaction, Service>() {}
-
 /** The whole of an attempt, or a part of it: an effect that has joined it. */
-export class Part extends Turn implements Service {
+export class Part extends Turn {
   readonly of: Attempt
   readonly within: Part | undefined
   #operations = 0

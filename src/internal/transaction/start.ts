@@ -21,19 +21,21 @@ import type * as SessionOptions from "../../SessionOptions.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
+import { acquire } from "../session/acquire.js"
 import { sessionIn } from "../session/ambient.js"
 import * as MongoClient from "../session/client.js"
 import { type Gate, key } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
 import { enter, giveBack } from "../session/operation.js"
-import { placeOf, stepOut } from "../session/turn.js"
+import type { Transaction as Tag } from "../session/turn.js"
+import { contextOf, placeOf, Sandbox, stepOut } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import * as Spans from "../telemetry/spans.js"
 import { andThen, type RunningFiber } from "../time/fiber.js"
 import type { Hook } from "./attempt.js"
 import * as Attempts from "./attempts.js"
 import * as Manual from "./manual.js"
-import { innermostOf, type Part, partOf, Transaction as Tag } from "./part.js"
+import { innermostOf, type Part, partOf } from "./part.js"
 
 /** What an effect still needs when it is run in a transaction. */
 export type Inside<R> = Exclude<R, Session.Session | Tag>
@@ -74,7 +76,7 @@ export const inSession = <A, E, R, Client>(
     // Not `Effect.scoped`, which would make its scope that of the body, too.
     : Effect.acquireUseRelease(
       Scope.make(),
-      (scope) => Effect.flatMap(Scope.extend(Session.make({ ...options.session, client: options.client }), scope), f),
+      (scope) => Effect.flatMap(Scope.extend(acquire({ ...options.session, client: options.client }), scope), f),
       (scope, exit) => Scope.close(scope, exit)
     )
 
@@ -85,9 +87,11 @@ export const inside = <A, E, R>(effect: Effect.Effect<A, E, R>, session: Session
     (context: Context.Context<Inside<R>>) => contextIn(part, session, context) as Context.Context<R>
   )
 
-// Both at once: to add a service copies the context.
-const contextIn = <R>(part: Part, session: Session.Service, around: Context.Context<R>) =>
-  Context.merge(around, Context.make(Session.Session, session).pipe(Context.add(Tag, part)))
+// All at once: to add a service copies the context.
+const contextIn = <R>(part: Part, session: Session.Service, around: Context.Context<R>) => {
+  const inside = Context.add(contextOf(part), Session.Session, session)
+  return Context.merge(around, part.of.isSandbox ? Context.add(inside, Sandbox, session) : inside)
+}
 
 /**
  * An effect as it runs without a transaction. That it needs none is in the type of `run`, which does not exclude it from
