@@ -25,6 +25,30 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("keeps what the body has left behind from writing while it runs; it may write itself, and join", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          const running = yield* Deferred.make<void>()
+          const written = yield* Deferred.make<Exit.Exit<void, unknown>>()
+          const behind = Deferred.await(running).pipe(
+            Effect.zipRight(Effect.exit(place.insert(2))),
+            Effect.flatMap((exit) => Deferred.succeed(written, exit))
+          )
+          const hook = Effect.all([
+            Deferred.succeed(running, undefined),
+            Deferred.await(written),
+            place.insert(3),
+            Transaction.run(place.insert(4))
+          ])
+          yield* Transaction.run(
+            Effect.all([place.insert(1), Transaction.beforeCommit(hook), Effect.forkDaemon(behind)])
+          )
+          const exit = yield* Deferred.await(written)
+          expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toMatchObject({ _tag: "TransactionEnded" })
+          expect(yield* place.stored).toEqual([1, 3, 4])
+        })
+      ))
+
     it.effect("may register further hooks, which run in their turn", () =>
       inPlace((place) =>
         Effect.gen(function*() {

@@ -5,6 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { notebook } from "../support/notebook.js"
 import * as TestServer from "../support/TestServer.js"
@@ -51,6 +53,27 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Deferred.await(begun)
           yield* Fiber.interrupt(fiber)
           expect(lines).toEqual(["onRollback"])
+        })
+      ))
+
+    it.effect("it runs when the next attempt is refused, for its session has ended meanwhile", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          const { hooks, lines } = notebook()
+          const scope = yield* Scope.make()
+          const session = yield* Scope.extend(Session.make(), scope)
+          yield* place.transientOn(["insert"])
+          const closed = yield* Deferred.make<void>()
+          const close = Effect.forkDaemon(
+            Effect.ensuring(Scope.close(scope, Exit.void), Deferred.succeed(closed, undefined))
+          )
+          const run = Transaction.run(Effect.zipRight(hooks(), place.insert(1)), {
+            onRetry: () => Effect.asVoid(close)
+          })
+          const error = yield* Effect.flip(Session.provide(run, session))
+          expect(error).toMatchObject({ _tag: "SessionEnded", reason: "released" })
+          expect(lines).toEqual(["onRollback"])
+          yield* Deferred.await(closed)
         })
       ))
 

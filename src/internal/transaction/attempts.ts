@@ -117,6 +117,8 @@ class Attempts<A, E, R, VR, OR> {
   readonly #since = FiberId.unsafeMake().id
   // Whether the last attempt has begun a transaction of the driver.
   #isStarted = false
+  // The last attempt, where it was rolled back: what it has put off is due if no other follows.
+  #rolledBack: Part | undefined
   // What the last attempt was given up for.
   #previous: MongoError | undefined
   // What attempts were given up for, and how often.
@@ -155,6 +157,7 @@ class Attempts<A, E, R, VR, OR> {
           : Effect.succeed(this.#over(result))
       }
       const { delay, failure, part } = result
+      this.#rolledBack = part
       const remaining = isUnsent ? rest ?? Effect.void : result.rest
       this.#previous = failure
       const wait = Effect.zipRight(this.#tellRetry(part, "body", failure, delay), Effect.sleep(delay))
@@ -174,10 +177,10 @@ class Attempts<A, E, R, VR, OR> {
     this.#isStarted = false
     const part = new Part(new Attempt({ number, options, sessionLane, lane, outer, isSandbox, run: this.#run }))
     return match(this.#gate.ready("transaction", this.#fiber), {
-      onFailure: (cause) => Effect.succeed(finished<A, E | RunError>(part, Exit.failCause(cause), "aborted")),
+      onFailure: (cause) => Effect.succeed(this.#refused(part, cause)),
       onSuccess: (): Effect.Effect<Result<A, E>, never, R | VR | OR> => {
         const started = DriverTransaction.start(this.#gate.session(), options)
-        if (Exit.isFailure(started)) return Effect.succeed(finished(part, Exit.failCause(started.cause), "aborted"))
+        if (Exit.isFailure(started)) return Effect.succeed(this.#refused(part, started.cause))
         this.#isStarted = true
         part.of.watch(this.#fiber)
         return Effect.map(this.#runBody(part), (result) => {
@@ -188,18 +191,25 @@ class Attempts<A, E, R, VR, OR> {
     })
   }
 
+  // An attempt that cannot begin: the one before was the last.
+  #refused(part: Part, cause: Cause.Cause<RunError>): Result<A, E> {
+    return finished(this.#rolledBack ?? part, Exit.failCause(cause), "aborted")
+  }
+
   #runBody(part: Part): Effect.Effect<Result<A, E>, never, R | VR | OR> {
     const { contextOf, effect } = this.#body
     const body = Effect.zipRight(FiberRef.set(FiberRef.currentContext, contextOf(part, this.#around)), effect)
     return Effect.matchCauseEffect(this.#restore(body), {
       onFailure: (cause) => this.#end(part, Exit.failCause(cause)),
-      onSuccess: (value) =>
-        part.of.hooks.length === 0
-          ? this.#end(part, Exit.succeed(value))
-          : Effect.flatMap(
-            Effect.exit(this.#restore(Effect.as(Hooks.beforeCommit(part), value))),
-            (exit) => this.#end(part, exit)
-          )
+      onSuccess: (value) => {
+        if (part.of.hooks.length === 0) return this.#end(part, Exit.succeed(value))
+        // A fiber that the body has left behind writes nothing more.
+        part.close()
+        return Effect.flatMap(
+          Effect.exit(this.#restore(Effect.as(Hooks.beforeCommit(part), value))),
+          (exit) => this.#end(part, exit)
+        )
+      }
     })
   }
 

@@ -2,15 +2,16 @@
  * What the body of a transaction has put off until the fate of the transaction is decided.
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import type { TransactionEnded } from "../../TransactionErrors.js"
-import { stepOut } from "../session/turn.js"
+import { contextOf, stepOut } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import type { Attempt, Hook, Moment, Share } from "./attempt.js"
 import type { Ended } from "./outcome.js"
-import { ensureOpen, type Part } from "./part.js"
+import { ensureOpen, Part } from "./part.js"
 
 /** Keeps an effect for a later moment, with its context and the annotations of its log. */
 export const register = <A, E, R>(
@@ -21,8 +22,11 @@ export const register = <A, E, R>(
   Effect.zipRight(
     ensureOpen(part, moment),
     Effect.map(Effect.zip(Effect.context<R>(), Effect.logAnnotations), ([context, annotations]) => {
+      // By then the body has ended, and nothing belongs to that any more.
+      const own = new Part(part.of)
       const exit = Effect.exit(effect).pipe(
-        Effect.provide(moment === "beforeCommit" ? context : stepOut(context)),
+        Effect.ensuring(Effect.sync(() => own.close())),
+        Effect.provide(moment === "beforeCommit" ? Context.merge(context, contextOf(own)) : stepOut(context)),
         Effect.locally(FiberRef.currentLogAnnotations, annotations)
       )
       part.of.putOff({ moment, part, exit })

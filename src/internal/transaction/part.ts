@@ -20,6 +20,7 @@ export class Part extends Turn {
   readonly within: Part | undefined
   #operations = 0
   #hasFailed = false
+  #isClosed = false
 
   // A part's own, where it ends before that of all.
   readonly #deadline: Deadline | undefined
@@ -75,7 +76,12 @@ export class Part extends Turn {
 
   /** Whether nothing may use it any more. */
   get isOver(): boolean {
-    return this.of.isOver || this.hasFailed
+    return this.#isClosed || this.hasFailed || (this.within === undefined ? this.of.isOver : this.within.isOver)
+  }
+
+  /** What it was made for has ended: nothing more belongs to it, though the attempt may go on. */
+  close(): void {
+    this.#isClosed = true
   }
 
   /** After a failure of the server, the first one that there was: a later one would only be its consequence. */
