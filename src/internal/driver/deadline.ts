@@ -116,6 +116,8 @@ export const during = async <A>(
   evaluate: () => PromiseLike<A>
 ): Promise<A> => {
   const own = ofSession(session)
+  // Where the driver keeps no deadline, only the waiting for it has an end.
+  if (own.timeoutContext === undefined) return evaluate()
   const { serverSelectionTimeoutMS, waitQueueTimeoutMS } = own.client.options
   const context = make(deadline, fiber, serverSelectionTimeoutMS, waitQueueTimeoutMS)
   own.timeoutContext = context

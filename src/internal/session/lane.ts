@@ -151,9 +151,7 @@ const complain = (waiter: Waiter): Effect.Effect<void> =>
         {
           operation: waiter.claim.operation,
           holder: holder?.operation ?? "none",
-          holderSpan: holder?.span?._tag === "Span" ? holder.span.name : "none",
-          hint: "An operation that runs inside the promise of a `use` of the same session waits for itself: " +
-            "pass the driver session of the `use` on instead."
+          holderSpan: holder?.span?._tag === "Span" ? holder.span.name : "none"
         }
       )
     }),

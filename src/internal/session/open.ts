@@ -11,6 +11,7 @@ import { SessionEnded, SessionLapsed } from "../../SessionErrors.js"
 import type { Member } from "../../SessionKeeper.js"
 import type * as SessionOptions from "../../SessionOptions.js"
 import * as Call from "../driver/call.js"
+import * as Command from "../driver/command.js"
 import * as DriverCursor from "../driver/cursor.js"
 import * as Pool from "../driver/pool.js"
 import * as DriverSession from "../driver/session.js"
@@ -207,7 +208,7 @@ export class OpenSession implements Gate, Member, Ending {
       if (this.#left !== "cursor" || !isAlone) return Effect.void
       return Effect.asVoid(within(
         grace,
-        Effect.flatMap(Effect.exit(this.killOnServer), (exit) =>
+        Effect.flatMap(Effect.exit(this.#kill), (exit) =>
           Effect.sync(() => {
             // What failed is done when the session is closed.
             if (Exit.isSuccess(exit)) this.#left = "killed"
@@ -216,14 +217,19 @@ export class OpenSession implements Gate, Member, Ending {
     })
   }
 
-  /** Ends on the server at once all that is left of the session there. */
-  get killOnServer(): Effect.Effect<void, MongoError> {
-    return Effect.asVoid(this.client[inner].adminCommand({ killSessions: [this.lsid()] }))
+  // Not told to anybody: it belongs to the operation that was interrupted.
+  get #kill(): Effect.Effect<unknown, MongoError> {
+    const call = { operation: "killSessions", settleTimeout: this.settleTimeout, onUnsettled: Log.unsettled }
+    return Call.call(
+      call,
+      ({ signal }) => Command.adminCommand(this.client.driver, { killSessions: [this.lsid()] }, signal)
+    )
   }
 
   /** Notes that there may be a cursor of it on the server whose id nobody knows. */
   maybeHoldsCursor(): void {
-    this.#left = "cursor"
+    // The abort of a transaction kills those that were opened in it.
+    if (this.#left !== "cursor") this.#left = this.#session.inTransaction() ? "killed" : "cursor"
   }
 
   /** Calls the caller's own code. */

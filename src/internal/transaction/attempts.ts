@@ -37,6 +37,7 @@ import * as Backoff from "./backoff.js"
 import { commit } from "./commit.js"
 import * as Hooks from "./hooks.js"
 import * as Outcome from "./outcome.js"
+import * as Overload from "./overload.js"
 import { behind, Part } from "./part.js"
 import { abort } from "./send.js"
 
@@ -123,6 +124,8 @@ class Attempts<A, E, R, VR, OR> {
   #previous: MongoError | undefined
   // What attempts were given up for, and how often.
   readonly #reasons = new Map<Reason, number>()
+  // How many attempts an overloaded server has refused.
+  #overloads = 0
   // How many attempts in a row the server had ended unnoticed before their commit.
   #unnoticed = 0
 
@@ -362,10 +365,25 @@ class Attempts<A, E, R, VR, OR> {
   // How long to wait before another attempt; none when schedule or time have run out.
   #pause(failure: MongoError): Effect.Effect<Option.Option<Duration.Duration>> {
     this.#note(failure)
-    return Effect.map(this.#backoff.next(failure), (delay) => {
+    const next = this.#backoff.next(failure)
+    return Effect.map(Overload.isOverload(failure) ? this.#spare(failure, next) : next, (delay) => {
       const spent = this.#elapsed()
       return Option.filter(delay, (time) => Duration.lessThan(Duration.sum(spent, time), this.#plan.options.timeout))
     })
+  }
+
+  // A server that is overloaded is given more time, and asked less often.
+  #spare(
+    failure: MongoError,
+    next: Effect.Effect<Option.Option<Duration.Duration>>
+  ): Effect.Effect<Option.Option<Duration.Duration>> {
+    const retry = ++this.#overloads
+    if (retry > Overload.limitOf(this.#client.driver)) return Effect.succeedNone
+    return Effect.zipWith(
+      next,
+      Overload.delayBefore(failure, retry),
+      (delay, least) => Option.map(delay, (time) => Duration.max(time, least))
+    )
   }
 
   #tellRetry(

@@ -95,7 +95,7 @@ const failed = <VR, OR>(
       case "giveUp":
         return again(error, delay)
       case "fail":
-        if (!of.gate.session().inTransaction()) return { _tag: "Refused", error }
+        if (!of.gate.session().inTransaction()) return yield* refused(of, error, name)
         // The time was over before it was sent.
         yield* Effect.flatten(abort(of.gate, of.client, () => of.deadline?.timeout, of.restore))
         return { _tag: "GivenUp", error }
@@ -111,6 +111,30 @@ const failed = <VR, OR>(
         })
     }
   })
+
+// A commit that was refused as a command has left the transaction open on the server, with its locks.
+const refused = <VR, OR>(
+  { client, deadline, gate }: Commit<VR, OR>,
+  error: MongoError,
+  name: DriverTransaction.Name
+): Effect.Effect<Committed> => {
+  if (hasEnded.has(error.reason) || gate.isBroken()) return Effect.succeed({ _tag: "Refused", error })
+  const time = deadline === undefined ? gate.settleTimeout : Duration.min(grace, gate.settleTimeout)
+  return Effect.flatMap(abortByName(gate, client, name, time), (late): Effect.Effect<Committed> =>
+    late === "committed"
+      ? Effect.succeed({ _tag: "Committed" })
+      : Effect.as(
+        late === "unknown" ? abortInBackground(gate, client, name) : Effect.void,
+        { _tag: "Refused", error }
+      ))
+}
+
+const hasEnded: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
+  "NoSuchTransaction",
+  "TransactionTooOld",
+  "TransactionTooLarge",
+  "TransactionExpired"
+])
 
 // The server is asked first, but for what it has answered already: that the commit's own time ran out, or that its write
 // concern can't be met, which means that it was written.
