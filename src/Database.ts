@@ -10,7 +10,7 @@ import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
 import * as Collection from "./Collection.js"
-import { batches } from "./Cursor.js"
+import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
 import {
   type Added,

@@ -8,9 +8,9 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { type Codec, fromSchema, raw } from "../../Codec.js"
-import { batches } from "../../Cursor.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import type { DocumentSchema } from "./collection.js"
+import { batches } from "./cursor.js"
 import {
   type Added,
   type Given,

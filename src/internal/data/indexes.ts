@@ -4,9 +4,9 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
-import { batches } from "../../Cursor.js"
 import { MongoError } from "../../MongoError.js"
 import { call, type Of } from "./collection.js"
+import { batches } from "./cursor.js"
 import { collectionOf, type Given, operation, type OperationError, withoutOwn } from "./operation.js"
 
 /**

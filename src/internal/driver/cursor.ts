@@ -1,5 +1,5 @@
 /**
- * The driver's open cursors: which there are, and how they are closed in their turn.
+ * The driver's cursors: which are open, how one is read and how it is closed in its turn.
  */
 import type * as Driver from "mongodb"
 import * as Lent from "./lent.js"
@@ -57,3 +57,61 @@ const openOf = (client: Driver.MongoClient | undefined): Iterable<Cursor> =>
 /** The sessions of the cursors of a client that are open. */
 export const sessionsOf = (client: Driver.MongoClient): ReadonlyArray<Driver.ClientSession | null> =>
   Array.from(openOf(client), (cursor) => ofCursor(cursor).session)
+
+/** Whether a cursor is one of a client. */
+export const isOf = (cursor: Driver.AbstractCursor<unknown>, client: Driver.MongoClient): boolean =>
+  ofCursor(cursor).client === client
+
+/** Gives a cursor a signal for all its commands, and makes it decode documents no slower than it must. */
+export const tuned = <T>(cursor: Driver.AbstractCursor<T>, signal: AbortSignal): Driver.AbstractCursor<T> => {
+  const own = ofCursor(cursor)
+  // The driver's getMore knows of no signal, so that it could only be waited for, however long the server waits for data.
+  own.cursorOptions.signal = signal
+  // The driver copies all options of the cursor, twice, for each document: that takes as long as to decode a small one.
+  own.deserializationOptions = Object.fromEntries(
+    Object.entries(own.deserializationOptions).filter(([name, value]) => value !== undefined && !notOfBson.has(name))
+  )
+  return cursor
+}
+
+// Of the cursor, or of writing. What is not known stays, for it may be an option of a later BSON.
+const notOfBson: ReadonlySet<string> = new Set([
+  "awaitData",
+  "batchSize",
+  "comment",
+  "enableUtf8Validation",
+  "ignoreUndefined",
+  "maxAwaitTimeMS",
+  "maxTimeMS",
+  "readConcern",
+  "readPreference",
+  "serializeFunctions",
+  "tailable"
+])
+
+/** Whether the server, asked for more, waits until there is more. It does so of cursors that are not tailable, too. */
+export const waitsForData = (cursor: Driver.AbstractCursor<unknown>): boolean => {
+  const { awaitData, tailable } = ofCursor(cursor).cursorOptions
+  return tailable !== true || awaitData === true
+}
+
+/** Whether a cursor has given all, and the server has it no more. */
+export const isExhausted = (cursor: Driver.AbstractCursor<unknown>): boolean =>
+  cursor.bufferedCount() === 0 && (cursor.closed || cursor.killed || cursor.id?.isZero() === true)
+
+/** The next batch. One command at most: `hasNext` and `next` would ask again and again while batches are empty. */
+export const nextBatch = async <T>(cursor: Driver.AbstractCursor<T>): Promise<Array<T>> => {
+  const first = await cursor.tryNext()
+  if (first === null) return []
+  const batch: Array<T> = [first]
+  // What `map` does is not done to what is read from the buffer at once.
+  if (typeof ofCursor(cursor).transform === "function") {
+    while (cursor.bufferedCount() > 0) {
+      const next = await cursor.next()
+      if (next !== null) batch.push(next)
+    }
+    return batch
+  }
+  for (const document of cursor.readBufferedDocuments()) batch.push(document)
+  return batch
+}

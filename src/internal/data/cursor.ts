@@ -1,0 +1,141 @@
+/**
+ * A cursor of the driver as a stream: read batch by batch, each in its session's turn, and closed before the session.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Driver from "mongodb"
+import { ForeignSession, SessionBusy } from "../../SessionErrors.js"
+import * as DriverCursor from "../driver/cursor.js"
+import type { MongoClient } from "../session/client.js"
+import { key } from "../session/gate.js"
+import { untilFree } from "../session/operation.js"
+import { closingStep } from "../telemetry/closing.js"
+import * as CursorLoss from "./cursorLoss.js"
+import type { Added, OperationError, Placed, Request, Target } from "./operation.js"
+import { placeStream } from "./streams.js"
+
+/** The documents of a cursor that is made when the stream is run, one chunk for each batch of the server. */
+export const batches = <T, Client = MongoClient>(
+  target: Target<Client>,
+  request: Request,
+  open: (db: Driver.Db, added: Added) => Driver.AbstractCursor<T>
+): Stream.Stream<T, OperationError, Client> =>
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const placed = yield* placeStream(target, request)
+    const cursor = yield* acquire(placed, (added) => open(placed.db, added))
+    return Stream.repeatEffectChunkOption(pull(placed, cursor, request.name))
+  }))
+
+// A cursor that is opened by the first pull.
+interface Lazy<T> {
+  /** Gives the cursor. None, if the session in which it was opened is gone. */
+  readonly use: (added: Added) => Driver.AbstractCursor<T> | undefined
+  readonly isOpen: () => boolean
+  /** Fires the signal of the cursor: each operation has one of its own, but the driver's cursor one for all its life. */
+  readonly abort: () => void
+}
+
+const acquire = <T>(
+  { client, run, session }: Placed,
+  open: (added: Added) => Driver.AbstractCursor<T>
+): Effect.Effect<Lazy<T>, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const controller = new AbortController()
+        const state: { cursor: Driver.AbstractCursor<T> | undefined; session: Added["session"] } = {
+          cursor: undefined,
+          session: undefined
+        }
+        return { controller, state }
+      }),
+      ({ state }) =>
+        Effect.suspend(() => {
+          const { cursor } = state
+          if (cursor === undefined || DriverCursor.isExhausted(cursor)) return Effect.void
+          // What has ended its session, or its transaction, has ended the cursor, too.
+          const close = Effect.catchTags(whenFree(session, run(() => cursor.close(), "killCursors")), {
+            SessionEnded: () => Effect.void,
+            SessionLapsed: () => Effect.void,
+            TransactionEnded: () => Effect.void
+          })
+          return closingStep("cursor", client.closeTimeout, close, (error) => error._tag)
+        })
+    ),
+    ({ controller, state }): Lazy<T> => ({
+      isOpen: () => state.cursor !== undefined,
+      use: (added) => {
+        if (state.cursor !== undefined && state.session !== added.session) return undefined
+        state.session = added.session
+        return state.cursor ??= DriverCursor.tuned(open({ ...added, signal: controller.signal }), controller.signal)
+      },
+      abort: () => {
+        if (state.cursor !== undefined) DriverCursor.abort(controller, [state.cursor])
+      }
+    })
+  )
+
+// A session that makes nothing wait must not keep its cursors for that: closing them waits where anything else would fail.
+const whenFree = <A, E>(
+  session: Placed["session"],
+  close: Effect.Effect<A, E | SessionBusy>
+): Effect.Effect<A, E | SessionBusy> =>
+  Effect.retry(close, {
+    while: (error) =>
+      error instanceof SessionBusy && Option.isSome(session)
+        ? untilFree(session.value[key], "killCursors")
+        : Effect.succeed(false)
+  })
+
+const pull = <T>(
+  placed: Placed,
+  cursor: Lazy<T>,
+  name: string
+): Effect.Effect<Chunk.Chunk<T>, Option.Option<OperationError>> => {
+  const { client, namespace, run } = placed
+  let isOver = false
+  let isPolled = false
+  const read = (operation: string, noteTurn: (session: Driver.ClientSession) => void) => {
+    let problem: OperationError | undefined
+    const batch = run(async (added) => {
+      if (added.session !== undefined) noteTurn(added.session)
+      const opened = cursor.use(added)
+      if (opened === undefined) {
+        problem = CursorLoss.renewed(operation, namespace)
+        return []
+      }
+      if (!DriverCursor.isOf(opened, client.driver)) {
+        problem = new ForeignSession({ operation })
+        return []
+      }
+      added.signal?.addEventListener("abort", cursor.abort, { once: true })
+      const batch = await DriverCursor.nextBatch(opened).finally(() =>
+        added.signal?.removeEventListener("abort", cursor.abort)
+      )
+      isOver = DriverCursor.isExhausted(opened)
+      isPolled = !isOver && batch.length === 0 && !DriverCursor.waitsForData(opened)
+      return batch
+    }, operation)
+    return Effect.flatMap(
+      batch,
+      (documents) => problem === undefined ? Effect.succeed(documents) : Effect.fail(problem)
+    )
+  }
+  const next = Effect.suspend(() =>
+    cursor.isOpen()
+      ? CursorLoss.explained(placed, (noteTurn) => read("getMore", noteTurn))
+      : read(name, () => undefined)
+  )
+  return Effect.suspend(() =>
+    isOver ? Effect.fail(Option.none()) : Effect.mapBoth(
+      isPolled ? Effect.delay(next, pollInterval) : next,
+      { onFailure: Option.some, onSuccess: Chunk.unsafeFromArray }
+    )
+  )
+}
+
+// A tailable cursor without `awaitData` answers at once that there is nothing; asking at once again would never end.
+const pollInterval = "100 millis"
