@@ -11,24 +11,22 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "@effect/schema/Schema"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import type * as Driver from "mongodb"
-import { list, type ListOptions, type TransactionListOptions } from "./internal/commands/list.js"
+import type * as Stream from "effect/Stream"
+import * as Lists from "./internal/commands/list.js"
+import type { ListOptions, TransactionListOptions } from "./internal/commands/list.js"
 import * as Patterns from "./internal/commands/patterns.js"
 import type { Pattern, Role, User } from "./internal/commands/patterns.js"
 import * as Replies from "./internal/commands/replies.js"
 import type { CurrentTransaction, ListedSession, Lsid, StartedSession } from "./internal/commands/replies.js"
+import * as Send from "./internal/commands/send.js"
 import * as DriverSession from "./internal/driver/session.js"
 import * as MongoClient from "./internal/session/client.js"
-import { closingStep } from "./internal/telemetry/closing.js"
 import type { MongoError } from "./MongoError.js"
-import { DecodeFailed, SessionMisconfigured } from "./SessionErrors.js"
+import { type DecodeFailed, SessionMisconfigured } from "./SessionErrors.js"
 import type { SessionId } from "./SessionId.js"
-import * as SessionKeeper from "./SessionKeeper.js"
 
 export type {
   /** A transaction that is open on a server. @since 0.1.0 @category models */
@@ -60,7 +58,7 @@ export type {
  * @category constructors
  */
 export const startSession: Effect.Effect<StartedSession, MongoError | DecodeFailed, MongoClient.MongoClient> = Effect
-  .flatMap(MongoClient.MongoClient, (client) => start(client))
+  .flatMap(MongoClient.MongoClient, Send.start)
 
 /**
  * {@link startSession} as a resource: the session is ended on the server when the scope closes, within the client's
@@ -78,7 +76,7 @@ export const scoped: Effect.Effect<
 > = Effect.uninterruptibleMask((restore) =>
   Effect.flatMap(
     MongoClient.MongoClient,
-    (client) => Effect.tap(restore(start(client)), ({ id }) => Effect.addFinalizer(() => release(client, id)))
+    (client) => Effect.tap(restore(Send.start(client)), ({ id }) => Effect.addFinalizer(() => Send.release(client, id)))
   )
 )
 
@@ -96,8 +94,8 @@ export const scoped: Effect.Effect<
 export const refreshSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
-  sendList("refreshSessions", Array.from(ids, DriverSession.toLsid), options)
+): Effect.Effect<void, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Send.sendList("refreshSessions", Array.from(ids, DriverSession.toLsid), options)
 
 /**
  * Tells the server that these sessions will not be used again. It closes what they have open at its next refresh of
@@ -112,8 +110,8 @@ export const refreshSessions = <Client = MongoClient.MongoClient>(
 export const endSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
-  sendList("endSessions", Array.from(ids, DriverSession.toLsid), options)
+): Effect.Effect<void, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Send.sendList("endSessions", Array.from(ids, DriverSession.toLsid), options)
 
 /**
  * Kills the running operations, the open cursors and the transactions of these sessions at once. The ids stay usable. All
@@ -125,8 +123,8 @@ export const endSessions = <Client = MongoClient.MongoClient>(
 export const killSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
-  sendList("killSessions", Array.from(ids, DriverSession.toLsid), options)
+): Effect.Effect<void, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Send.sendList("killSessions", Array.from(ids, DriverSession.toLsid), options)
 
 /**
  * Kills what all sessions of these users have open. Needs the privilege `killAnySession`.
@@ -137,8 +135,8 @@ export const killSessions = <Client = MongoClient.MongoClient>(
 export const killAllSessions = <Client = MongoClient.MongoClient>(
   users: Iterable<User>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
-  sendList("killAllSessions", Array.from(users, Patterns.toUser), options)
+): Effect.Effect<void, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Send.sendList("killAllSessions", Array.from(users, Patterns.toUser), options)
 
 /**
  * Kills what the sessions that match one of the patterns have open. Needs the privilege `killAnySession`.
@@ -153,11 +151,11 @@ export const killAllSessions = <Client = MongoClient.MongoClient>(
 export const killAllSessionsByPattern = <Client = MongoClient.MongoClient>(
   patterns: Iterable<Pattern>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, NoInfer<Client>> => {
+): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.AsGiven<Client>> => {
   const given = Array.from(patterns)
   const issues = given.flatMap((pattern, index) => Patterns.issuesOf(pattern, String(index)))
   return issues.length === 0
-    ? sendList("killAllSessionsByPattern", given.map(Patterns.toDocument), options)
+    ? Send.sendList("killAllSessionsByPattern", given.map(Patterns.toDocument), options)
     : Effect.fail(new SessionMisconfigured({ issues }))
 }
 
@@ -170,7 +168,7 @@ export const killAllSessionsByPattern = <Client = MongoClient.MongoClient>(
  */
 export const killMySessions: Effect.Effect<void, MongoError | DecodeFailed, MongoClient.MongoClient> = Effect.flatMap(
   MongoClient.MongoClient,
-  (client) => send(client, { killSessions: [] }, Replies.acknowledged)
+  (client) => Send.send(client, { killSessions: [] }, Replies.acknowledged)
 )
 
 /**
@@ -181,7 +179,7 @@ export const killMySessions: Effect.Effect<void, MongoError | DecodeFailed, Mong
  */
 export const killEverySession: Effect.Effect<void, MongoError | DecodeFailed, MongoClient.MongoClient> = Effect.flatMap(
   MongoClient.MongoClient,
-  (client) => send(client, { killAllSessions: [] }, Replies.acknowledged)
+  (client) => Send.send(client, { killAllSessions: [] }, Replies.acknowledged)
 )
 
 /**
@@ -199,8 +197,8 @@ export const killEverySession: Effect.Effect<void, MongoError | DecodeFailed, Mo
  */
 export const listSessions = <Client = MongoClient.MongoClient>(
   options?: ListOptions<Client>
-): Stream.Stream<ListedSession, MongoError | DecodeFailed, NoInfer<Client>> =>
-  sessions("listSessions", { database: "config", collection: "system.sessions" }, options)
+): Stream.Stream<ListedSession, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Lists.sessions("listSessions", { database: "config", collection: "system.sessions" }, options)
 
 /**
  * The sessions that one server has in its memory: the server that the client's read preference leads to. Otherwise like
@@ -213,8 +211,8 @@ export const listSessions = <Client = MongoClient.MongoClient>(
  */
 export const listLocalSessions = <Client = MongoClient.MongoClient>(
   options?: ListOptions<Client>
-): Stream.Stream<ListedSession, MongoError | DecodeFailed, NoInfer<Client>> =>
-  sessions("listLocalSessions", { database: "admin" }, options)
+): Stream.Stream<ListedSession, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Lists.sessions("listLocalSessions", { database: "admin" }, options)
 
 /**
  * The transactions over several documents that are open on the server that the client's read preference leads to; those of
@@ -225,21 +223,8 @@ export const listLocalSessions = <Client = MongoClient.MongoClient>(
  */
 export const currentTransactions = <Client = MongoClient.MongoClient>(
   options?: TransactionListOptions<Client>
-): Stream.Stream<CurrentTransaction, MongoError | DecodeFailed, NoInfer<Client>> =>
-  Stream.unwrap(Effect.map(MongoClient.clientOf(options), (client) =>
-    Stream.map(
-      list(client, {
-        name: "currentTransactions",
-        database: "admin",
-        pipeline: [
-          { $currentOp: { allUsers: options?.allUsers ?? false, idleSessions: true } },
-          // A retryable write has a transaction number as well, but no autocommit.
-          { $match: { "transaction.parameters.autocommit": { $exists: true } } }
-        ],
-        entry: Replies.operation
-      }),
-      Replies.toCurrentTransaction
-    )))
+): Stream.Stream<CurrentTransaction, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Lists.transactions(options)
 
 /**
  * Runs an effect with a further client in the place of the program's: for the commands that take no options.
@@ -260,62 +245,5 @@ export const currentTransactions = <Client = MongoClient.MongoClient>(
 export const on = <Client>(client: Context.Tag<Client, MongoClient.Service>) =>
 <A, E, R>(
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, NoInfer<Client> | Exclude<R, MongoClient.MongoClient>> =>
+): Effect.Effect<A, E, Client | Exclude<R, MongoClient.MongoClient>> =>
   Effect.provideServiceEffect(effect, MongoClient.MongoClient, client)
-
-const send = <A, I>(
-  client: MongoClient.Service,
-  command: Driver.Document,
-  reply: Schema.Schema<A, I>
-): Effect.Effect<A, MongoError | DecodeFailed> =>
-  Effect.flatMap(client[MongoClient.inner].adminCommand(command), (document) =>
-    Effect.mapError(
-      Schema.decodeUnknown(reply)(document),
-      (error) => DecodeFailed.fromParseError(`reply of ${Object.keys(command)[0]}`, error)
-    ))
-
-// The one way for lists, which an empty one does not get through.
-const sendList = <Client>(
-  command: string,
-  items: ReadonlyArray<Driver.Document>,
-  options: MongoClient.ClientOption<Client> | undefined
-): Effect.Effect<void, MongoError | DecodeFailed, NoInfer<Client>> =>
-  Effect.flatMap(MongoClient.clientOf(options), (client) =>
-    Effect.mapError(
-      Effect.validateAll(
-        SessionKeeper.batches(items),
-        (batch) => send(client, { [command]: batch }, Replies.acknowledged),
-        { discard: true }
-      ),
-      ([first]) => first
-    ))
-
-const start = (client: MongoClient.Service): Effect.Effect<StartedSession, MongoError | DecodeFailed> =>
-  Effect.map(
-    send(client, { startSession: 1 }, Replies.started),
-    ({ id, timeoutMinutes }) => ({ id: id.id, timeout: timeoutMinutes })
-  )
-
-const release = (client: MongoClient.Service, id: SessionId): Effect.Effect<void> =>
-  closingStep(
-    "session started by command",
-    client.closeTimeout,
-    send(client, { endSessions: [DriverSession.toLsid(id)] }, Replies.acknowledged),
-    (error) => error._tag === "MongoError" ? error.reason : error._tag
-  )
-
-const sessions = <Client>(
-  name: "listSessions" | "listLocalSessions",
-  place: { readonly database: string; readonly collection?: string },
-  options: ListOptions<Client> | undefined
-): Stream.Stream<ListedSession, MongoError | DecodeFailed, NoInfer<Client>> => {
-  const users = options?.users && Array.from(options.users, Patterns.toUser)
-  // The server would list one's own for an empty list of users.
-  if (users?.length === 0) return Stream.empty
-  const whose = users === undefined ? options?.allUsers === true ? { allUsers: true } : {} : { users }
-  return Stream.unwrap(Effect.map(MongoClient.clientOf(options), (client) =>
-    Stream.map(
-      list(client, { name, ...place, pipeline: [{ [`$${name}`]: whose }], entry: Replies.listedSession }),
-      Replies.toListedSession
-    )))
-}

@@ -9,10 +9,12 @@ import type * as Driver from "mongodb"
 import { ConsumerReplaced } from "../../ChangeStreamErrors.js"
 import type { MongoError } from "../../MongoError.js"
 import * as ResumeToken from "../../ResumeToken.js"
-import * as SessionCommands from "../../SessionCommands.js"
 import { DecodeFailed, type OperationError } from "../../SessionErrors.js"
 import { SessionId } from "../../SessionId.js"
+import { sendAll } from "../commands/send.js"
 import { operation, type Request, type Target } from "../data/operation.js"
+import { toLsid } from "../driver/session.js"
+import { clientOf } from "../session/client.js"
 import { isResumable, type Position } from "./position.js"
 
 /** Where the checkpoint of a consumer is kept, and as whom it was claimed. */
@@ -63,7 +65,10 @@ const killSessionOf = <C>(target: Target<C>, name: string): Effect.Effect<void, 
     (found) => {
       const id = Either.flatMap(Either.fromNullable(found?.["session"], () => undefined), SessionId.fromString)
       return Either.isRight(id)
-        ? Effect.ignoreLogged(SessionCommands.killSessions([id.right], target))
+        ? Effect.flatMap(
+          clientOf(target),
+          (client) => Effect.ignoreLogged(sendAll(client, "killSessions", [toLsid(id.right)]))
+        )
         : Effect.void
     }
   )

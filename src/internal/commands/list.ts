@@ -14,10 +14,12 @@ import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { DecodeFailed } from "../../SessionErrors.js"
 import { call } from "../driver/call.js"
-import type { ClientOption, MongoClient, Service } from "../session/client.js"
+import type { AsGiven, ClientOption, MongoClient, Service } from "../session/client.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
-import type { User } from "./patterns.js"
+import { toUser, type User } from "./patterns.js"
+import * as Replies from "./replies.js"
+import { clientOf } from "./send.js"
 
 /**
  * Whose sessions to list. Default: those of the authenticated user; everybody's where access control is off.
@@ -66,7 +68,7 @@ export interface Listing<A, I> {
  * The cursor gets no AbortSignal, and an interruption waits for the batch in flight: at an abort, the driver would send
  * `killCursors` beside a `getMore` that is still running in the same session.
  */
-export const list = <A, I>(client: Service, listing: Listing<A, I>): Stream.Stream<A, MongoError | DecodeFailed> =>
+const list = <A, I>(client: Service, listing: Listing<A, I>): Stream.Stream<A, MongoError | DecodeFailed> =>
   Stream.acquireRelease(
     Effect.sync(() => open(client.driver, listing)),
     (cursor) =>
@@ -124,3 +126,39 @@ const takes = <A>(
     onSome: ({ left }) => Chunk.make(good, Take.fail(DecodeFailed.fromParseError(`reply of ${name}`, left)))
   })
 }
+
+/** The sessions that a stage of this name lists. */
+export const sessions = <Client>(
+  name: "listSessions" | "listLocalSessions",
+  place: { readonly database: string; readonly collection?: string },
+  options: ListOptions<Client> | undefined
+): Stream.Stream<Replies.ListedSession, MongoError | DecodeFailed, AsGiven<Client>> => {
+  const users = options?.users && Array.from(options.users, toUser)
+  // The server would list one's own for an empty list of users.
+  if (users?.length === 0) return Stream.empty
+  const whose = users === undefined ? options?.allUsers === true ? { allUsers: true } : {} : { users }
+  return Stream.unwrap(Effect.map(clientOf(options), (client) =>
+    Stream.map(
+      list(client, { name, ...place, pipeline: [{ [`$${name}`]: whose }], entry: Replies.listedSession }),
+      Replies.toListedSession
+    )))
+}
+
+/** The transactions that are open. */
+export const transactions = <Client>(
+  options: TransactionListOptions<Client> | undefined
+): Stream.Stream<Replies.CurrentTransaction, MongoError | DecodeFailed, AsGiven<Client>> =>
+  Stream.unwrap(Effect.map(clientOf(options), (client) =>
+    Stream.map(
+      list(client, {
+        name: "currentTransactions",
+        database: "admin",
+        pipeline: [
+          { $currentOp: { allUsers: options?.allUsers ?? false, idleSessions: true } },
+          // A retryable write has a transaction number as well, but no autocommit.
+          { $match: { "transaction.parameters.autocommit": { $exists: true } } }
+        ],
+        entry: Replies.operation
+      }),
+      Replies.toCurrentTransaction
+    )))

@@ -1,0 +1,71 @@
+/**
+ * How session commands are sent, one or a list of them, and their replies decoded.
+ */
+import * as Schema from "@effect/schema/Schema"
+import * as Effect from "effect/Effect"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
+import { DecodeFailed } from "../../SessionErrors.js"
+import type { SessionId } from "../../SessionId.js"
+import * as SessionKeeper from "../../SessionKeeper.js"
+import * as DriverSession from "../driver/session.js"
+import { type AsGiven, clientIn, type ClientOption, inner, type Service } from "../session/client.js"
+import { closingStep } from "../telemetry/closing.js"
+import * as Replies from "./replies.js"
+
+/** The client that an option names, never one that is inferred from where a command is used. */
+export const clientOf = <Client>(
+  options: ClientOption<Client> | undefined
+): Effect.Effect<Service, never, AsGiven<Client>> =>
+  Effect.withFiberRuntime((fiber) => Effect.succeed(clientIn(fiber, options)))
+
+/** Sends a command, and decodes its reply. */
+export const send = <A, I>(
+  client: Service,
+  command: Driver.Document,
+  reply: Schema.Schema<A, I>
+): Effect.Effect<A, MongoError | DecodeFailed> =>
+  Effect.flatMap(client[inner].adminCommand(command), (document) =>
+    Effect.mapError(
+      Schema.decodeUnknown(reply)(document),
+      (error) => DecodeFailed.fromParseError(`reply of ${Object.keys(command)[0]}`, error)
+    ))
+
+/** Sends a command for each batch of a list to a client; for an empty list, none. */
+export const sendAll = (
+  client: Service,
+  command: string,
+  items: ReadonlyArray<Driver.Document>
+): Effect.Effect<void, MongoError | DecodeFailed> =>
+  Effect.mapError(
+    Effect.validateAll(
+      SessionKeeper.batches(items),
+      (batch) => send(client, { [command]: batch }, Replies.acknowledged),
+      { discard: true }
+    ),
+    ([first]) => first
+  )
+
+/** {@link sendAll} to the client that an option names. */
+export const sendList = <Client>(
+  command: string,
+  items: ReadonlyArray<Driver.Document>,
+  options: ClientOption<Client> | undefined
+): Effect.Effect<void, MongoError | DecodeFailed, AsGiven<Client>> =>
+  Effect.flatMap(clientOf(options), (client) => sendAll(client, command, items))
+
+/** Starts a session on the server. */
+export const start = (client: Service): Effect.Effect<Replies.StartedSession, MongoError | DecodeFailed> =>
+  Effect.map(
+    send(client, { startSession: 1 }, Replies.started),
+    ({ id, timeoutMinutes }) => ({ id: id.id, timeout: timeoutMinutes })
+  )
+
+/** Ends a session that was started so. What fails is logged. */
+export const release = (client: Service, id: SessionId): Effect.Effect<void> =>
+  closingStep(
+    "session started by command",
+    client.closeTimeout,
+    send(client, { endSessions: [DriverSession.toLsid(id)] }, Replies.acknowledged),
+    (error) => error._tag === "MongoError" ? error.reason : error._tag
+  )
