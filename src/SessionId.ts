@@ -6,6 +6,7 @@
 import * as ParseResult from "@effect/schema/ParseResult"
 import * as Schema from "@effect/schema/Schema"
 import * as Either from "effect/Either"
+import * as Encoding from "effect/Encoding"
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
 import { DecodeFailed } from "./SessionErrors.js"
@@ -30,8 +31,7 @@ export class SessionId implements Equal.Equal {
   /** The id with these 16 bytes, in network order. Throws a RangeError if there are not 16. */
   static fromBytes(bytes: Uint8Array): SessionId {
     if (bytes.length !== 16) throw new RangeError("a session id has 16 bytes")
-    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
-    return new SessionId(hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"))
+    return new SessionId(Encoding.encodeHex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"))
   }
 
   /** The id with this UUID of 36 characters in either case; fails with `DecodeFailed` on anything else. */
@@ -48,7 +48,7 @@ export class SessionId implements Equal.Equal {
 
   /** The 16 bytes, in network order; a copy of the caller's own. */
   get bytes(): Uint8Array {
-    return Uint8Array.from({ length: 16 }, (_, index) => parseInt(this.hex.slice(2 * index, 2 * index + 2), 16))
+    return Either.getOrThrow(Encoding.decodeHex(this.hex))
   }
 
   /** The canonical UUID. */

@@ -5,6 +5,7 @@ import * as Equal from "effect/Equal"
 import * as fc from "effect/FastCheck"
 import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
+import { crc32 } from "node:zlib"
 import * as CausalToken from "../../src/CausalToken.js"
 
 const u64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
@@ -253,12 +254,3 @@ const plain = (value: CausalToken.CausalToken) => ({
 
 // worked out with other tools from the layout: flags, operation time, cluster time, key id, length, hash, CRC-32
 const pinned = "ct1.A2VOz1KsWgABZU7PUqxaAAJj64naTtAAAwAAABQACxYhLDdCTVhjbnmEj5qlsLvG0QaXhHQ"
-
-const crc32 = (bytes: Uint8Array): number => {
-  let crc = 0xffffffff
-  for (const byte of bytes) {
-    crc ^= byte
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1
-  }
-  return (crc ^ 0xffffffff) >>> 0
-}

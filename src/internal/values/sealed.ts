@@ -3,6 +3,7 @@
  */
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
+import { crc32 } from "node:zlib"
 import { DecodeFailed } from "../../SessionErrors.js"
 
 /** What a text is of. */
@@ -21,7 +22,7 @@ export interface Kind {
 export const seal = ({ prefix }: Kind, bytes: Uint8Array): string => {
   const sealed = new Uint8Array(bytes.length + checksumLength)
   sealed.set(bytes)
-  new DataView(sealed.buffer).setUint32(bytes.length, checksum(bytes))
+  new DataView(sealed.buffer).setUint32(bytes.length, crc32(bytes))
   return prefix + Encoding.encodeBase64Url(sealed)
 }
 
@@ -35,24 +36,15 @@ export const unseal = (kind: Kind, text: string): Either.Either<Uint8Array, Deco
   const view = new DataView(sealed.buffer, sealed.byteOffset, sealed.byteLength)
   if (kind.lengthOf(view) !== length) return refuse(kind, "has the wrong length")
   const bytes = sealed.subarray(0, length)
-  return view.getUint32(length) === checksum(bytes) ? Either.right(bytes) : refuse(kind, "has the wrong checksum")
+  return view.getUint32(length) === crc32(bytes) ? Either.right(bytes) : refuse(kind, "has the wrong checksum")
 }
 
 /** The failure to decode such a text. */
 export const refuse = ({ source }: Kind, issue: string): Either.Either<never, DecodeFailed> =>
   Either.left(new DecodeFailed({ source, path: [], issue }))
 
+// CRC-32 finds every change within 32 neighbouring bits, so every change of one or two characters.
 const checksumLength = 4
 
 const decodeBase64Url = (text: string): Uint8Array | undefined =>
   /^[A-Za-z0-9_-]*$/.test(text) ? Either.getOrUndefined(Encoding.decodeBase64Url(text)) : undefined
-
-// CRC-32 (ISO 3309): finds every change within 32 neighbouring bits, so every change of one or two characters
-const checksum = (bytes: Uint8Array): number => {
-  let crc = 0xffffffff
-  for (const byte of bytes) {
-    crc ^= byte
-    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1
-  }
-  return (crc ^ 0xffffffff) >>> 0
-}
