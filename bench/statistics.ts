@@ -1,6 +1,7 @@
 /**
  * What is made of repeated measurements.
  */
+import * as d3 from "d3-array"
 
 /** The middle of a sample, and where its quarters end. */
 export interface Quartiles {
@@ -11,12 +12,9 @@ export interface Quartiles {
 
 /** The value below which the given part of the sample lies, between two of its values by linear interpolation. */
 export const quantile = (sample: ReadonlyArray<number>, part: number): number => {
-  const sorted = [...sample].sort((left, right) => left - right)
-  const place = (sorted.length - 1) * part
-  const below = sorted[Math.floor(place)]
-  const above = sorted[Math.ceil(place)]
-  if (below === undefined || above === undefined) throw new RangeError("a quantile of nothing")
-  return below + (above - below) * (place - Math.floor(place))
+  const value = d3.quantile(sample, part)
+  if (value === undefined) throw new RangeError("a quantile of nothing")
+  return value
 }
 
 export const quartiles = (sample: ReadonlyArray<number>): Quartiles => ({
