@@ -3,9 +3,8 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import { type ChildProcess, spawn } from "node:child_process"
-import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
+import * as Child from "../test/tools/child.js"
 
 /** Something that had to be done could not be. */
 export class Failed extends Data.TaggedError("Failed")<{ readonly message: string }> {}
@@ -16,35 +15,29 @@ export const promised = <A>(make: () => Promise<A>): Effect.Effect<A, Failed> =>
 
 export const root = fileURLToPath(new URL("../", import.meta.url))
 
-/** Starts a program of this folder; gives the process and what it prints. */
-export const start = <A>(
-  program: string,
-  args: ReadonlyArray<string>
-): { readonly child: ChildProcess; readonly printed: Promise<A> } =>
+/** A process, and what it prints. */
+export interface Printing<A> extends Pick<Child.Started, "child"> {
+  readonly printed: Promise<A>
+}
+
+/** Starts a program of this folder. */
+export const start = <A>(program: string, args: ReadonlyArray<string>): Printing<A> =>
   printing(["--import", "tsx", fileURLToPath(new URL(program, import.meta.url)), ...args], root)
 
-/** Starts Node.js; gives the process and what it prints. */
-export const printing = <A>(
-  args: ReadonlyArray<string>,
-  folder: string
-): { readonly child: ChildProcess; readonly printed: Promise<A> } => {
-  const child = spawn(process.execPath, args, { cwd: folder, stdio: ["pipe", "pipe", "inherit"] })
-  const printed = new Promise<A>((resolve, reject) => {
-    createInterface({ input: child.stdout }).once("line", (line) => resolve(JSON.parse(line)))
-    child.once("error", reject)
-    child.once("close", (code, signal) => reject(new Error(`${args.join(" ")} ended with ${signal ?? code}`)))
-  })
-  return { child, printed }
+/** Starts Node.js. */
+export const printing = <A>(args: ReadonlyArray<string>, folder: string): Printing<A> => {
+  const started = Child.start(process.execPath, args, { cwd: folder, stdio: ["pipe", "pipe", "inherit"] })
+  return { child: started.child, printed: answer(started, args) }
+}
+
+const answer = async <A>({ ended, firstLine }: Child.Started, args: ReadonlyArray<string>): Promise<A> => {
+  const line = await firstLine
+  if (line === undefined) throw new Error(`${args.join(" ")} ${await ended ?? "printed nothing"}`)
+  return JSON.parse(line)
 }
 
 /** Runs a command to its end. */
-export const execute = (command: string, args: ReadonlyArray<string>, folder: string): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: folder, stdio: ["ignore", 2, 2] })
-    child.once("error", reject)
-    child.once(
-      "close",
-      (code, signal) =>
-        code === 0 ? resolve() : reject(new Error(`${command} ${args.join(" ")} ended with ${signal ?? code}`))
-    )
-  })
+export const execute = async (command: string, args: ReadonlyArray<string>, folder: string): Promise<void> => {
+  const problem = await Child.start(command, args, { cwd: folder, stdio: ["ignore", 2, 2] }).ended
+  if (problem !== undefined) throw new Error(`${command} ${args.join(" ")} ${problem}`)
+}

@@ -2,6 +2,7 @@
  * Writes the figures of a whole run into the README, so that nobody copies them by hand.
  */
 import { readFileSync, writeFileSync } from "node:fs"
+import { markdown } from "../test/tools/table.js"
 import { draw } from "./picture.js"
 import { root } from "./processes.js"
 import { namesInUnits, type Report, type Result } from "./results.js"
@@ -52,7 +53,7 @@ export const section = ({ environment, results }: Report): string => {
     "",
     "Ratios to the driver. More is better for rates, and less for CPU time and p99:",
     "",
-    ...markdown(["", "this library", "bare Effect", "effect-mongodb", "driver again"], ratios, withoutUnit, [
+    ...figures(["", "this library", "bare Effect", "effect-mongodb", "driver again"], ratios, withoutUnit, [
       ({ ratio }) => ratio.toFixed(2),
       ({ bare }) => bare?.ratio.toFixed(2),
       ({ effectMongodbAgainstRaw }) => effectMongodbAgainstRaw?.ratio.toFixed(2),
@@ -61,7 +62,7 @@ export const section = ({ environment, results }: Report): string => {
     "",
     "Amounts:",
     "",
-    ...markdown(
+    ...figures(
       ["", "driver", "this library", "bare Effect", "effect-mongodb (its driver)"],
       amounts,
       ({ metric }) => metric,
@@ -85,20 +86,17 @@ const withoutUnit = ({ metric }: Result): string => metric.split(" ", 1).join()
 const rowsOf = (results: ReadonlyArray<Result>): ReadonlyArray<ReadonlyArray<Result>> =>
   [...new Set(results.map(({ name }) => name))].map((name) => results.filter((result) => result.name === name))
 
-const markdown = (
+const figures = (
   heads: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<Result>>,
   metricOf: (result: Result) => string,
   cells: ReadonlyArray<Cell>
-): ReadonlyArray<string> => [
-  line(heads),
-  line(heads.map((_, column) => column === 0 ? "---" : "--:")),
-  ...rows.map((row) =>
-    line([
+): ReadonlyArray<string> =>
+  markdown(
+    heads,
+    rows.map((row) => [
       `${row[0]?.name}: ${row.map(metricOf).join(", ")}`,
       ...cells.map((cell) => row.flatMap((result) => cell(result) ?? []).join("; "))
-    ])
+    ]),
+    1
   )
-]
-
-const line = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`

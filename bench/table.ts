@@ -1,6 +1,7 @@
 /**
  * Results for people.
  */
+import { aligned } from "../test/tools/table.js"
 import type { Result } from "./results.js"
 
 const columns = [
@@ -18,18 +19,7 @@ const columns = [
 ]
 
 /** The results as a table: figures are medians, ratios those of ours to raw, round by round. */
-export const table = (results: ReadonlyArray<Result>): string => {
-  const lines = [columns, ...results.map(cells)]
-  const widths = columns.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
-}
+export const table = (results: ReadonlyArray<Result>): string => aligned([columns, ...results.map(cells)], 2).join("\n")
 
 const cells = (result: Result): ReadonlyArray<string> => {
   const { bare, control, effectMongodbAgainstRaw: theirs, goal, metric, name, number, ours, q25, q75, ratio, raw } =

@@ -1,6 +1,7 @@
 /**
  * What came of all tests: with the waivers applied, as a table and as data.
  */
+import { aligned } from "../tools/table.js"
 import type { Outcome } from "./runner.js"
 import type { Waiver } from "./waivers.js"
 
@@ -43,16 +44,14 @@ const results = ["passed", "failed", "waived", "skipped"] as const
 /** The counts per file, and after that what failed or was waived, with the reason. */
 export const table = (report: Report): string => {
   const files = [...new Set(report.tests.map(({ file }) => file))]
-  const rows = files.map((file) => [file, make(report.tests.filter((one) => one.file === file))] as const)
-  const width = Math.max(4, ...files.map(({ length }) => length))
-  const line = (name: string, cells: ReadonlyArray<string | number>) =>
-    name.padEnd(width) + cells.map((cell) => String(cell).padStart(9)).join("")
-  const numbers = (counts: Report) => results.map((result) => counts[result])
+  const numbers = (counts: Report) => results.map((result) => String(counts[result]))
   const notable = report.tests.filter(({ result }) => result === "failed" || result === "waived")
   return [
-    line("file", results),
-    ...rows.map(([file, counts]) => line(file, numbers(counts))),
-    line("all", numbers(report)),
+    ...aligned([
+      ["file", ...results],
+      ...files.map((file) => [file, ...numbers(make(report.tests.filter((one) => one.file === file)))]),
+      ["all", ...numbers(report)]
+    ]),
     ...notable.flatMap(({ file, reason, result, test }) => ["", `${result}: ${file} > ${test}`, `  ${reason}`])
   ].join("\n")
 }

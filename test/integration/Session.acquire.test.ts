@@ -8,15 +8,14 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import { MongoClient as Raw } from "mongodb"
-import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import * as MongoClient from "../../src/MongoClient.js"
 import type * as Session from "../../src/Session.js"
 import * as Connected from "../support/connected.js"
 import { needsDriver7 } from "../support/driverVersion.js"
 import { until } from "../support/monitor.js"
 import * as Responder from "../support/Responder.js"
+import * as Child from "../tools/child.js"
 
 /** A client that is not there: the least look at it is a defect. */
 const untouchable = new Proxy({}, {
@@ -44,8 +43,11 @@ const withoutSecureRandom = Effect.promise(async () => {
     ? [flag]
     : ["--import", "data:text/javascript,delete globalThis.crypto"]
   const fixture = fileURLToPath(new URL("../support/fixtures/no-secure-random.ts", import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, [...without, "--import", "tsx", fixture])
-  return JSON.parse(stdout)
+  const { ended, firstLine } = Child.start(process.execPath, [...without, "--import", "tsx", fixture], {
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  expect(await ended).toBeUndefined()
+  return JSON.parse(await firstLine ?? "")
 })
 
 describe("opening a session with invalid options", () => {

@@ -1,7 +1,6 @@
 /**
  * Programs of this project run in processes of their own, and what they leave behind.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -9,9 +8,9 @@ import * as ChildProcess from "node:child_process"
 import * as FileSystem from "node:fs"
 import * as OperatingSystem from "node:os"
 import * as Path from "node:path"
-import * as Readline from "node:readline"
 import { fileURLToPath } from "node:url"
 import { live } from "../../src/testing/internal/live.js"
+import * as Child from "../tools/child.js"
 
 /** A folder for temporary files that only this test uses, so that it sees whatever is left in it. */
 export const temporaryFolder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
@@ -26,7 +25,7 @@ export interface Program {
   /** What it has written to its standard error so far. */
   readonly errors: Effect.Effect<ReadonlyArray<string>>
   readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
-  readonly ended: Effect.Effect<void>
+  readonly ended: Effect.Effect<unknown>
 }
 
 /** Starts a TypeScript program; the scope kills it. */
@@ -35,35 +34,33 @@ export const start = (
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string | undefined>> = {}
 ): Effect.Effect<Program, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const child = yield* Effect.acquireRelease(
+  Effect.map(
+    Effect.acquireRelease(
       Effect.sync(() =>
-        ChildProcess.spawn(
-          process.execPath,
-          ["--import", "tsx", fileURLToPath(program), ...args],
-          { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] }
-        )
+        Child.startProgram(fileURLToPath(program), args, {
+          env: { ...process.env, ...env },
+          stdio: ["ignore", "pipe", "pipe"]
+        })
       ),
-      (child) => Effect.sync(() => child.kill("SIGKILL"))
-    )
-    const firstLine = yield* Deferred.make<string>()
-    const ended = yield* Deferred.make<void>()
-    const errors: Array<string> = []
-    Readline.createInterface({ input: child.stdout }).on("line", (line) => {
-      Deferred.unsafeDone(firstLine, Effect.succeed(line))
-    })
-    Readline.createInterface({ input: child.stderr }).on("line", (line) => errors.push(line))
-    child.once("close", () => {
-      Deferred.unsafeDone(firstLine, Effect.die(new Error(`ended without a word: ${errors.join("\n")}`)))
-      Deferred.unsafeDone(ended, Effect.void)
-    })
-    return {
-      firstLine: Deferred.await(firstLine),
-      errors: Effect.sync(() => errors.slice()),
-      kill: (signal) => Effect.sync(() => child.kill(signal)),
-      ended: Deferred.await(ended)
+      ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+    ),
+    ({ child, ended, firstLine }) => {
+      const errors: Array<string> = []
+      Child.onLine(child.stderr, (line) => errors.push(line))
+      return {
+        firstLine: Effect.flatMap(
+          Effect.promise(() => firstLine),
+          (line) =>
+            line === undefined
+              ? Effect.die(new Error(`ended without a word: ${errors.join("\n")}`))
+              : Effect.succeed(line)
+        ),
+        errors: Effect.sync(() => errors.slice()),
+        kill: (signal) => Effect.sync(() => child.kill(signal)),
+        ended: Effect.promise(() => ended)
+      }
     }
-  })
+  )
 
 /** The processes that have the text in their command line, one line each. */
 export const processesWith = (text: string): Effect.Effect<ReadonlyArray<string>> =>

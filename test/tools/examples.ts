@@ -1,36 +1,28 @@
 // Runs every program in examples/ to its end, and holds the README to what the project really contains.
 // `npm run test:examples -- --skip <file> <reason>` leaves one out.
-import { spawn } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { onLine, startProgram } from "./child.js"
 import * as Counts from "./counts.js"
 
 // The first program to run may have to install the test server.
 const timeLimit = 180_000
 
 /** Resolves to what went wrong, or to undefined. */
-const runProgram = (file: string): Promise<string | undefined> =>
-  new Promise((resolve) => {
-    const child = spawn(process.execPath, ["--import", "tsx", file], { stdio: ["ignore", "pipe", "pipe"] })
-    const output: Array<string> = []
-    const collect = (chunk: Buffer) => {
-      output.push(chunk.toString())
-    }
-    child.stdout.on("data", collect)
-    child.stderr.on("data", collect)
-    let late = false
-    const timer = setTimeout(() => {
-      late = true
-      child.kill("SIGTERM")
-      setTimeout(() => child.kill("SIGKILL"), 10_000).unref()
-    }, timeLimit)
-    const done = (problem: string | undefined) => {
-      clearTimeout(timer)
-      const what = late ? `still running after ${timeLimit / 1000} s` : problem
-      resolve(what === undefined ? undefined : `${what}\n${output.join("")}`)
-    }
-    child.on("error", (error) => done(error.message))
-    child.on("close", (code, signal) => done(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`))
-  })
+const runProgram = async (file: string): Promise<string | undefined> => {
+  const { child, ended } = startProgram(file, [], { stdio: ["ignore", "pipe", "pipe"] })
+  const output: Array<string> = []
+  for (const stream of [child.stdout, child.stderr]) onLine(stream, (line) => output.push(line))
+  let late = false
+  const timer = setTimeout(() => {
+    late = true
+    child.kill("SIGTERM")
+    setTimeout(() => child.kill("SIGKILL"), 10_000).unref()
+  }, timeLimit)
+  const problem = await ended
+  clearTimeout(timer)
+  const what = late ? `still running after ${timeLimit / 1000} s` : problem
+  return what === undefined ? undefined : [what, ...output].join("\n")
+}
 
 const programs = (): ReadonlyArray<string> =>
   existsSync("examples")

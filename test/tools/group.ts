@@ -1,6 +1,7 @@
 // Commands in process groups of their own: a signal to this program, or a time limit, ends all that they have started.
-import { spawn, type StdioOptions } from "node:child_process"
+import type { StdioOptions } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
+import { start } from "./child.js"
 
 let stopped = false
 const running = new Set<number>()
@@ -32,15 +33,11 @@ export const execute = async (
 ): Promise<string | undefined> => {
   const { output = "inherit" } = options
   const stdio: StdioOptions = output === "quiet" ? "ignore" : ["ignore", output, output]
-  const child = spawn(command, args, {
+  const { child, ended } = start(command, args, {
     stdio,
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     detached: true
-  })
-  const ended = new Promise<string | undefined>((resolve) => {
-    child.on("error", (error) => resolve(error.message))
-    child.on("close", (code, signal) => resolve(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`))
   })
   if (child.pid !== undefined) running.add(child.pid)
   let late: string | undefined

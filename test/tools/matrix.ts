@@ -8,6 +8,7 @@ import type { End } from "./ends/end.js"
 import { lowestEnds } from "./ends/lowest.js"
 import { servers } from "./ends/servers.js"
 import * as Group from "./group.js"
+import { aligned } from "./table.js"
 
 interface Result {
   readonly end: End
@@ -54,11 +55,12 @@ if (isLock) {
     results.push({ end, versions, counts, minutes: (performance.now() - started) / 60_000 })
   }
   console.log("\n══ all ends")
-  for (const { counts, end, minutes, versions } of results) {
+  const lines = aligned(results.map(({ end, minutes }) => [end.name, `${minutes.toFixed(1)} min`]))
+  for (const [index, { counts, versions }] of results.entries()) {
     const { failed, passed, skipped } = counts
     const mark = isSkipped(counts) ? "skipped" : isFailed(counts) ? "FAILED " : "ok     "
     const numbers = `${passed} passed, ${failed.length} failed, ${skipped.length} skipped`
-    console.log(`${mark}  ${end.name.padEnd(14)} ${minutes.toFixed(1).padStart(5)} min  ${numbers}  (${versions})`)
+    console.log(`${mark}  ${lines[index]}  ${numbers}  (${versions})`)
   }
   for (const { counts, end } of results) {
     for (const { reason, test } of isSkipped(counts) ? counts.skipped : []) {

@@ -6,6 +6,7 @@ import { join } from "node:path"
 import * as Counts from "./counts.js"
 import * as Group from "./group.js"
 import { heart, spared } from "./heart.js"
+import { aligned } from "./table.js"
 
 interface Stage {
   readonly name: string
@@ -127,13 +128,14 @@ try {
 }
 
 console.log(colour(1, "\n── results " + "─".repeat(69)))
-for (const { counts, problem, seconds, stage } of outcomes) {
+const lines = aligned(outcomes.map(({ seconds, stage }) => [stage.name, `${seconds.toFixed(1)} s`]))
+for (const [index, { counts, problem, stage }] of outcomes.entries()) {
   const mark = problem === undefined ? colour(32, "ok    ") : colour(31, "FAILED")
   const numbers = stage.runner
     ? `  ${counts.passed} passed, ${counts.failed.length} failed, ${counts.skipped.length} skipped`
     : ""
   const why = problem === undefined ? "" : `  ${problem}`
-  console.log(`${mark}  ${stage.name.padEnd(12)} ${seconds.toFixed(1).padStart(6)} s${numbers}${why}`)
+  console.log(`${mark}  ${lines[index]}${numbers}${why}`)
 }
 const skipped = outcomes.flatMap(({ counts }) => counts.skipped)
 if (skipped.length > 0) console.log("\nskipped")

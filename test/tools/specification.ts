@@ -6,6 +6,7 @@ import ts from "typescript"
 import { find } from "../conformance/files.js"
 import { specifications } from "../conformance/folder.js"
 import { type Evidence, type Point, sections } from "../conformance/specification.js"
+import { markdown } from "./table.js"
 
 const page = "docs/specification.md"
 
@@ -52,10 +53,9 @@ const shown = (evidence: Evidence): string =>
     ? `MongoDB's \`${evidence.conformance}\``
     : `[${evidence.file.replace(/^.*\//, "").replace(/\.test\.ts$/, "")}](../test/${evidence.file}): ${evidence.test}`
 
-const row = ({ asks, met, note, shownBy }: Point): string => {
-  const cells = [asks, note === undefined ? met : `${met}: ${note}`, shownBy.map(shown).join("<br>")]
-  return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
-}
+const row = (
+  { asks, met, note, shownBy }: Point
+) => [asks, note === undefined ? met : `${met}: ${note}`, shownBy.map(shown).join("<br>")]
 
 const points = sections.flatMap((section) => section.points)
 const count = (met: Point["met"]): number => points.filter((point) => point.met === met).length
@@ -78,9 +78,7 @@ const text = [
     "",
     `## ${title}`,
     "",
-    "| What is asked for | Met by | Shown by |",
-    "|---|---|---|",
-    ...points.map(row)
+    ...markdown(["What is asked for", "Met by", "Shown by"], points.map(row))
   ]),
   ""
 ].join("\n")
