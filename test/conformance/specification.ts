@@ -305,13 +305,16 @@ export const sections: ReadonlyArray<Section> = [
     points: [
       driver(
         "Starting, committing and aborting are allowed in some states only, and change them as laid down",
-        integration("Transaction.manual", "the state machine of the specification"),
+        integration("Transaction.manual.states", "the state machine of the specification"),
         conformance("abort"),
         conformance("commit")
       ),
       driver(
         "A transaction without operations sends nothing",
-        integration("Transaction.manual", "an empty transaction sends nothing at all, be it committed or aborted")
+        integration(
+          "Transaction.manual.states",
+          "an empty transaction sends nothing at all, be it committed or aborted"
+        )
       ),
       driver(
         "All commands have the transaction's number, and the first one its beginning",
@@ -430,7 +433,7 @@ export const sections: ReadonlyArray<Section> = [
         "The result of the callback is that of the whole, committed or aborted by itself",
         conformance("callback-commits"),
         conformance("callback-aborts"),
-        integration("Transaction.byHand", "keeps its result; nothing is committed, and onRollback runs")
+        integration("Transaction.manual.bodies", "keeps its result; nothing is committed, and onRollback runs")
       ),
       library(
         "The failure of the callback is passed on",
@@ -459,7 +462,7 @@ export const sections: ReadonlyArray<Section> = [
         "A commit of unknown result is sent again until the time is up, unless its own time was up",
         "with the waits of the specification; the result is `CommitUnknown` then, or what `verifyCommit` finds",
         integration(
-          "Transaction.commitAgain",
+          "Transaction.commit.unknown",
           "is sent again until the time is out; the waits grow as the specification says; no hook runs"
         ),
         conformance("commit-retry"),

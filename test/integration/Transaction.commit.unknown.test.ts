@@ -1,20 +1,23 @@
 /**
- * Commits that are sent again, on a scripted server and by a clock that only the test moves: how many there are does not
- * depend on how fast they are.
+ * Commits of unknown result, on a scripted server. Those that are sent again go by a clock that only the test moves: how
+ * many there are does not depend on how fast they are.
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
 import * as Collection from "../../src/Collection.js"
+import * as MongoClient from "../../src/MongoClient.js"
 import { Label } from "../../src/MongoError.js"
+import * as Session from "../../src/Session.js"
 import type * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected } from "../support/connected.js"
+import { connected, logged, send } from "../support/connected.js"
 import { on } from "../support/data.js"
 import * as Monitor from "../support/monitor.js"
 import type * as Responder from "../support/Responder.js"
@@ -24,6 +27,8 @@ const insert = Collection.make("things", { database: "test" }).insertOne({ n: 1 
 
 /** Says nothing of whether it happened. */
 const lost = { writeConcernError: { code: 64, codeName: "WriteConcernTimeout", errmsg: "waiting timed out" } }
+
+const expired = { ok: 0, code: 50, codeName: "MaxTimeMSExpired", errmsg: "operation exceeded time limit" }
 
 const refused = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" }
 
@@ -81,7 +86,6 @@ describe("a commit whose answer is lost each time", () => {
 describe("a commit that nobody knows the result of", () => {
   it.scoped("is given up when the time is out by which verifyCommit says that it did not happen", () =>
     Effect.gen(function*() {
-      const expired = { ok: 0, code: 50, codeName: "MaxTimeMSExpired", errmsg: "operation exceeded time limit" }
       const { client, server } = yield* connected({ handlers: { commitTransaction: expired } }, { keepAlive: false })
       const { hooks, register } = witness()
       let asked = 0
@@ -148,5 +152,62 @@ describe("a commit that nobody knows the result of", () => {
       expect(errors).toMatchObject([{ code: 64 }, { code: 13 }])
       expect(yield* server.named("commitTransaction")).toHaveLength(2)
       expect(hooks).toEqual([])
+    }))
+})
+
+describe("who no longer waits for a commit of unknown result", () => {
+  /** Interrupts a run in a session of its own as soon as a command was sent, and says how long that took. */
+  const interruptedAt = (
+    command: string,
+    handlers: Responder.Options["handlers"],
+    options: Omit<Transaction.Options, "propagation"> = {}
+  ) =>
+    Effect.gen(function*() {
+      const { client, open, server } = yield* connected({ handlers }, { closeTimeout: "200 millis" })
+      const session = yield* open({ settleTimeout: "300 millis" })
+      const { hooks, register } = witness()
+      const body = Effect.zipRight(register, send(session, { insert: "items", documents: [{}] }))
+      const run = yield* Transaction.run(body, options).pipe(
+        Session.provide(session),
+        Effect.provideService(MongoClient.MongoClient, client),
+        Effect.fork
+      )
+      yield* Monitor.until(server.named(command), (sent) => sent.length > 0)
+      const [time, exit] = yield* Effect.timed(Fiber.interrupt(run))
+      expect(Exit.isInterrupted(exit)).toBe(true)
+      return { hooks, server, session, millis: Duration.toMillis(time) }
+    })
+
+  it.scopedLive("is told soon though the commit is not answered, and nothing stays open on the server", () =>
+    Effect.gen(function*() {
+      const { hooks, millis, server } = yield* interruptedAt("commitTransaction", { commitTransaction: "hang" })
+      expect(millis).toBeLessThan(3000)
+      expect(toLines(yield* server.commands)).toEqual([
+        "1 insert start",
+        "1 commitTransaction",
+        "1 abortTransaction w:majority"
+      ])
+      expect(hooks).toEqual(["onRollback"])
+    }))
+
+  it.scopedLive("is told soon though verifyCommit never ends, and the log says that it is unknown", () =>
+    logged((entries) =>
+      Effect.gen(function*() {
+        const handlers = { commitTransaction: expired, abortTransaction: refused }
+        const { hooks, millis } = yield* interruptedAt("commitTransaction", handlers, { verifyCommit: Effect.never })
+        expect(millis).toBeLessThan(3000)
+        expect(entries.map(({ message }) => message)).toContain(
+          "a transaction was interrupted, and it is not known whether it was committed"
+        )
+        expect(hooks).toEqual([])
+      })
+    ))
+
+  it.scopedLive("is told soon though onRetry never ends", () =>
+    Effect.gen(function*() {
+      const handlers = { commitTransaction: lost }
+      const { hooks, millis } = yield* interruptedAt("commitTransaction", handlers, { onRetry: () => Effect.never })
+      expect(millis).toBeLessThan(3000)
+      expect(hooks).toEqual(["onRollback"])
     }))
 })
