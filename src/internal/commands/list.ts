@@ -1,5 +1,5 @@
 /**
- * What the server lists through a cursor, as a stream of decoded entries.
+ * Streams of what the server lists: sessions and transactions, decoded.
  */
 import type { ParseError } from "@effect/schema/ParseResult"
 import * as Schema from "@effect/schema/Schema"
@@ -127,7 +127,7 @@ const takes = <A>(
   })
 }
 
-/** The sessions that a stage of this name lists. */
+/** The sessions that the stage with this name lists. */
 export const sessions = <Client>(
   name: "listSessions" | "listLocalSessions",
   place: { readonly database: string; readonly collection?: string },

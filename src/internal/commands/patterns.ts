@@ -1,5 +1,5 @@
 /**
- * Patterns of `killAllSessionsByPattern`: which of them the server would take for something else than was meant.
+ * Patterns of `killAllSessionsByPattern`, and the check for those that the server would misread.
  */
 import * as Predicate from "effect/Predicate"
 import type { Document } from "mongodb"
@@ -48,7 +48,7 @@ export type Pattern =
   & { readonly users?: ReadonlyArray<User> | undefined; readonly roles?: ReadonlyArray<Role> | undefined }
 
 /**
- * What is wrong with a pattern. Callers without types are reckoned with, for a slip kills other people's sessions.
+ * What is wrong with a pattern. It also checks what types would exclude, for a slip kills other people's sessions.
  *
  * The server looks at `uid` if it is there, else at `lsid`; without either the pattern matches all sessions (its
  * `SessionKiller::Matcher`).

@@ -1,5 +1,5 @@
 /**
- * How session commands are sent, one or a list of them, and their replies decoded.
+ * Sends session commands, and decodes their replies.
  */
 import * as Schema from "@effect/schema/Schema"
 import * as Effect from "effect/Effect"

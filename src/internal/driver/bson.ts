@@ -1,5 +1,5 @@
 /**
- * Documents as BSON.
+ * Encodes documents as BSON, and marks the failures of encoding.
  */
 import * as Driver from "mongodb"
 import { isDriverFailure } from "./errors.js"
@@ -11,9 +11,9 @@ export const toBson = (document: Driver.Document): Uint8Array => Driver.BSON.ser
 export const fromBson = (bytes: Uint8Array): Driver.Document => Driver.BSON.deserialize(bytes, { promoteValues: false })
 
 /**
- * Runs an operation on the driver's collection. Where it fails with an error that is not the driver's, and one of the values
- * that it was given cannot be encoded, it fails with a BSON error of which that one is the cause: the encoder lets errors of
- * its buffer, of `toBSON` and of getters through as they are.
+ * Runs an operation on the driver's collection. If it fails with a foreign error, and one of its values cannot be encoded,
+ * the error becomes the cause of a BSON error. The encoder throws errors of its buffer, of `toBSON` and of getters without
+ * such a mark.
  */
 export const naming = async <I extends Driver.Document, O, A>(
   collection: Driver.Collection<I>,
@@ -24,7 +24,7 @@ export const naming = async <I extends Driver.Document, O, A>(
     return await evaluate(collection, options)
   } catch (error) {
     const given = () => valuesOf<I>((recorder) => evaluate(recorder, options)).filter((value) => value !== options)
-    // Not the options, among which is the session.
+    // The options are left out: they contain the session.
     if (isDriverFailure(error) || given().every(isEncodable)) throw error
     throw new Driver.BSON.BSONError("a value could not be encoded", { cause: error })
   }

@@ -1,7 +1,8 @@
 /**
- * Promises of the driver as effects. Every one goes through {@link call} or {@link begin}, so that three things hold
- * everywhere: an interruption waits until the driver is done with the operation, a driver's failure becomes a MongoError,
- * and a bug in the user's code stays a defect.
+ * Runs promises of the driver as effects.
+ *
+ * All of them go through {@link call} or {@link begin}. An interruption waits until the driver is done with the operation, a
+ * failure of the driver becomes a MongoError, and a bug in the user's code stays a defect.
  */
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
@@ -44,12 +45,12 @@ export const call = <A>(
     settling(restore, (done) => begin({ ...options, evaluate, done }), (exit) => watcher?.over(exit))
   )
 
-/** Who is told how something has ended. */
+/** Listens to the end of an operation. */
 export interface Watcher {
   readonly over: (exit: Exit.Exit<unknown, unknown>) => void
 }
 
-/** An effect that tells how it has ended, however that is. */
+/** Runs an effect, and tells a watcher its exit. */
 export const telling = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   watcher: Watcher | undefined
@@ -63,7 +64,7 @@ export const telling = <A, E, R>(
  * Begins a call and waits until it has settled, where nothing but the wait can be interrupted. `over` is called when nothing
  * of the call is in flight any more: an interruption may have closed cursors after it.
  *
- * Not by `Effect.async` alone, which begins before it guards: an interruption in between would be nobody's.
+ * `Effect.async` alone is not enough: it begins before it guards, and an interruption in between would be lost.
  */
 export const settling = <A, E>(
   restore: Restore,
@@ -108,7 +109,7 @@ export interface Call<A> extends CallOptions {
   readonly done: (exit: Exit.Exit<A, MongoError>) => void
 }
 
-/** Begins a {@link call}, and gives what an interruption does. */
+/** Begins a {@link call}, and returns the effect that an interruption runs. */
 export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
   const controllers = new Signal.Controllers(call.signals)
   let isAborted = false
@@ -130,7 +131,7 @@ export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
   })
 }
 
-// An error of somebody else's may throw when it is looked at.
+// Reading the fields of a foreign error may throw.
 const failed = <A>(call: Call<A>, error: unknown): Exit.Exit<A, MongoError> => {
   try {
     return Exit.failCause(toCause(call, error))
@@ -150,7 +151,7 @@ const start = <A>(evaluate: Call<A>["evaluate"], controller: Signal.Signalled): 
 
 const isSent = <A>(call: Call<A>): boolean => call.isSent === undefined || call.isSent()
 
-// What was not sent has as long again: the driver may be about to give up looking for a server.
+// An unsent operation is waited for twice as long: the driver may be about to give up the selection of a server.
 const settle = <A>(call: Call<A>, settled: Promise<void>, isLast = false): Effect.Effect<void> =>
   Effect.flatMap(within(call.settleTimeout, Effect.promise(() => settled)), (inTime) => {
     if (inTime) return Effect.void

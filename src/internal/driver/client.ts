@@ -1,5 +1,5 @@
 /**
- * The driver's client: how it is made and connected.
+ * Makes and connects clients of the driver.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -10,8 +10,9 @@ import { isDriverFailure, toCause, toMongoError } from "./errors.js"
 import * as Privates from "./privates.js"
 
 /**
- * Builds a client, without connecting it, and checks that its driver has what this library needs of it. Whatever the driver has against its URL or options becomes a MongoError: the
- * constructor also throws errors of the URL parsers below it, and says the same of an option as of a URL.
+ * Builds a client without connecting it, and checks its driver by {@link Privates.check}. Every error of the driver about URL
+ * or options becomes a MongoError. The constructor also throws errors of the URL parsers below it, and gives the same class
+ * for an option as for a URL.
  */
 export const makeClient = (
   url: Redacted.Redacted<string>,
@@ -38,9 +39,8 @@ export const makeClient = (
   })
 
 /**
- * Connects a client. An interruption does not wait: whoever interrupts closes the client. A client that is closed while
- * the driver still looks its hosts up connects nevertheless; `late` runs when an interrupted connecting has come to its
- * end.
+ * Connects a client. An interruption does not wait; the caller then closes the client. The driver may connect a client that
+ * was closed while its hosts were looked up, so `late` runs when an interrupted attempt to connect is over.
  *
  * Before a server is asked, the driver looks hosts up and reads files; what the system has against it is a failure too.
  * The driver goes on looking for a better server until its time is up when all that there are have an unfit version;

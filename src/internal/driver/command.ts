@@ -4,7 +4,7 @@
 import type * as Driver from "mongodb"
 import { endImplicit, openImplicit } from "./privates.js"
 
-// However the client is set up, this library reads replies in this form; `ignoreUndefined` leaves the `lsid` out.
+// This library reads replies in this form, whatever the client's options. `ignoreUndefined` leaves the `lsid` out.
 const replyOptions = {
   raw: false,
   promoteValues: true,

@@ -1,5 +1,5 @@
 /**
- * The driver's cursors: which are open, how one is read and how it is closed in its turn.
+ * Finds, reads and closes cursors of the driver.
  */
 import type * as Driver from "mongodb"
 import * as Lent from "./lent.js"
@@ -14,8 +14,8 @@ export const withSignal = (client: Driver.MongoClient | undefined, signal: Abort
   cursorsOf(client, (cursor) => ofCursor(cursor).signal === signal)
 
 /**
- * Fires a signal. At it a cursor of the driver sends `killCursors` by itself, next to its `getMore`, and nobody can wait for
- * it. Here it does not; it is closed when the operation has settled, and that is waited for.
+ * Fires a signal without closing cursors. On a signal, a cursor of the driver sends `killCursors` beside its `getMore`, and
+ * nobody can wait for that. Here the caller closes the cursor when the operation has settled.
  */
 export const abort = (controller: Controller, cursors: ReadonlyArray<Pick<Cursor, "close">>): void => {
   for (const cursor of cursors) {
@@ -65,16 +65,16 @@ export const isOf = (cursor: Driver.AbstractCursor<unknown>, client: Driver.Mong
 /** Gives a cursor a signal for all its commands, and makes it decode documents no slower than it must. */
 export const tuned = <T>(cursor: Driver.AbstractCursor<T>, signal: AbortSignal): Driver.AbstractCursor<T> => {
   const own = ofCursor(cursor)
-  // The driver's getMore knows of no signal, so that it could only be waited for, however long the server waits for data.
+  // The driver gives its getMore no signal by itself, so an interruption would wait for as long as the server does.
   own.cursorOptions.signal = signal
-  // The driver copies all options of the cursor, twice, for each document: that takes as long as to decode a small one.
+  // For each document the driver copies all options twice, which takes as long as decoding a small document.
   own.deserializationOptions = Object.fromEntries(
     Object.entries(own.deserializationOptions).filter(([name, value]) => value !== undefined && !notOfBson.has(name))
   )
   return cursor
 }
 
-// Of the cursor, or of writing. What is not known stays, for it may be an option of a later BSON.
+// Options of the cursor or of writing. Unknown ones stay: they may be options of a later BSON.
 const notOfBson: ReadonlySet<string> = new Set([
   "awaitData",
   "batchSize",
@@ -89,13 +89,13 @@ const notOfBson: ReadonlySet<string> = new Set([
   "tailable"
 ])
 
-/** Whether the server, asked for more, waits until there is more. It does so of cursors that are not tailable, too. */
+/** Whether a `getMore` gives documents or ends the cursor. Without `awaitData`, a tailable cursor may give neither. */
 export const waitsForData = (cursor: Driver.AbstractCursor<unknown>): boolean => {
   const { awaitData, tailable } = ofCursor(cursor).cursorOptions
   return tailable !== true || awaitData === true
 }
 
-/** Whether a cursor has given all, and the server has it no more. */
+/** Whether a cursor has no documents left, here or on the server. */
 export const isExhausted = (cursor: Driver.AbstractCursor<unknown>): boolean =>
   cursor.bufferedCount() === 0 && (cursor.closed || cursor.killed || cursor.id?.isZero() === true)
 
@@ -104,7 +104,7 @@ export const nextBatch = async <T>(cursor: Driver.AbstractCursor<T>): Promise<Ar
   const first = await cursor.tryNext()
   if (first === null) return []
   const batch: Array<T> = [first]
-  // What `map` does is not done to what is read from the buffer at once.
+  // `readBufferedDocuments` does not apply the function that `map` was given.
   if (typeof ofCursor(cursor).transform === "function") {
     while (cursor.bufferedCount() > 0) {
       const next = await cursor.next()

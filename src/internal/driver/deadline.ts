@@ -1,5 +1,5 @@
 /**
- * The deadline of an operation: what the server is told of it, and what ends the waiting for the driver when it is over.
+ * Applies the deadline of an operation: as a time limit for the server, and for the wait for the driver.
  *
  * See the specification "Client Side Operations Timeout". The driver has given up its own `timeoutMS`: a session still
  * keeps a deadline for its operations, but no option sets one any more. A driver session keeps it in a field that its
@@ -15,15 +15,15 @@ import type { Deadline } from "../time/deadline.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { ofSession } from "./privates.js"
 
-/** What errors call that which takes its time. */
+/** What errors call the operation. */
 interface Name {
   readonly operation: string
   readonly namespace?: string | undefined
 }
 
 /**
- * What the server is told that it may take, in whole milliseconds: what is left, or less if less is asked for. Never 0,
- * which would be no limit.
+ * The server's time limit in whole milliseconds: the time that is left, or the limit that was asked for if that is shorter.
+ * Never 0, which means no limit.
  */
 export const maxTimeMS = ({ left }: Deadline, asked: unknown): number => {
   const millis = Math.max(1, Math.min(Math.floor(left()), longest))
@@ -33,15 +33,15 @@ export const maxTimeMS = ({ left }: Deadline, asked: unknown): number => {
 // What the server takes: its times are signed 32-bit numbers.
 const longest = 2 ** 31 - 1
 
-// What begins too late is not sent.
+// An operation that begins after its deadline sends nothing.
 const ensureLeft = ({ left }: Deadline, name: Name): Effect.Effect<void, MongoError> =>
   Effect.suspend(() => left() > 0 ? Effect.void : Effect.fail(timedOut(name)))
 
-/** The failure of what was not over in time. */
+/** The failure of an operation that exceeded its deadline. */
 export const timedOut = ({ namespace, operation }: Name, last?: MongoError): MongoError =>
   new MongoError({ reason: "TimedOut", operation, namespace, labels: last?.labels ?? [], cause: last })
 
-/** A failure, seen at its deadline: what the driver waited for in vain until then is a time-out like any other. */
+/** Turns a failed wait of the driver, such as that for a server, into a time-out if the deadline is over. */
 export const late = <E>({ left }: Deadline, name: Name, error: E): E | MongoError =>
   error instanceof MongoError && left() <= 0 && waits.has(error.reason) ? timedOut(name, error) : error
 
@@ -52,8 +52,8 @@ const waits: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
 ])
 
 /**
- * Runs an effect until its deadline. Then it fails at once, and the effect is interrupted, which goes on for as long as
- * that takes: what the effect holds, it holds until then.
+ * Runs an effect until its deadline. At the deadline it fails at once and interrupts the effect. The effect keeps what it
+ * holds until its interruption is complete.
  */
 export const bounded = <A, E, R>(
   deadline: Deadline,
@@ -83,9 +83,9 @@ export const bounded = <A, E, R>(
     )
   )
 
-/** Something that the driver waits for at most so long. */
+/** A time limit in the form that the driver waits for. */
 interface Expiry extends Promise<never> {
-  /** The driver tells it in its messages. */
+  /** In milliseconds, for the messages of the driver. */
   readonly duration: number
   readonly clear: () => void
   readonly throwIfExpired: () => void
@@ -108,7 +108,7 @@ interface TimeoutContext {
   readonly refreshed: () => TimeoutContext
 }
 
-/** Runs an operation of a session that nothing else runs in meanwhile, with a deadline. */
+/** Runs an operation with a deadline. Nothing else may run in its session meanwhile. */
 export const during = async <A>(
   session: Driver.ClientSession,
   deadline: Deadline,

@@ -1,5 +1,5 @@
 /**
- * What failures of the driver become.
+ * Turns failures of the driver into MongoErrors.
  */
 import * as Cause from "effect/Cause"
 import * as Driver from "mongodb"
@@ -22,9 +22,8 @@ export const toCause = (
 ): Cause.Cause<MongoError> => isDriverFailure(error) ? Cause.fail(toMongoError(options, error)) : Cause.die(error)
 
 /**
- * Whether an error is the driver's, or that of its BSON library. By what all errors of theirs have, not by class: the
- * caller's own client may come from another copy of the driver. Nor by name: that of a connection which the driver gives up
- * in use is `PoolClearedOnNetworkError`.
+ * Whether an error comes from the driver or its BSON library. It checks the fields that all of their errors have. Classes
+ * would miss those of another copy of the driver, and names those without `Mongo`, such as `PoolClearedOnNetworkError`.
  */
 export const isDriverFailure = (error: unknown): error is Error =>
   error instanceof Error && (isMongoError(error) || isBsonError(error))
@@ -67,7 +66,7 @@ const innermost = (error: Error): Error | { readonly code?: unknown; readonly na
   return { name: error.name, code }
 }
 
-// A server of an unfit version is never selected; only the cause tells why.
+// The driver never selects a server of an unfit version; only the cause names the reason.
 const nameOf = (error: { readonly name: string; readonly cause?: unknown }): string =>
   isNamed(error.cause, compatibilityError) ? compatibilityError : nearestName(error)
 

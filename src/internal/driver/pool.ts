@@ -1,6 +1,7 @@
 /**
- * The driver's pool of server sessions, without the fault that it takes idle time modulo one hour: what it hands out may
- * have been dropped by the server long ago.
+ * Takes server sessions from the driver's pool, and discards those that the server has dropped.
+ *
+ * The driver takes idle time modulo one hour, so its own check lets stale sessions through.
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -90,8 +91,8 @@ export const discard = (session: Driver.ClientSession): void => {
 }
 
 /**
- * Whether {@link endAtOnce} may end a driver session. The driver waits to abort a transaction; and what listens to a session's
- * end, but for the driver itself, may fail.
+ * Whether {@link endAtOnce} may end a driver session. The driver waits for the abort of a transaction, and
+ * further listeners to a session's end may throw.
  */
 export const canEndAtOnce = (session: Driver.ClientSession): boolean =>
   !session.hasEnded && !session.inTransaction() && session.listenerCount("ended") <= 1

@@ -38,7 +38,7 @@ export interface Session {
   readonly txnNumberIncrement: number
 }
 
-/** What the driver gives a session only when a server has answered, so that nobody can look for it before. */
+/** What the driver adds to a session after the first answer of a server, so that no check can find it earlier. */
 export interface AnsweredSession {
   /** The time that a snapshot session reads as of. */
   snapshotTime?: Driver.Timestamp | undefined
@@ -121,7 +121,7 @@ export const endImplicit = (session: Driver.ClientSession): void => {
   session.emit("ended", session)
 }
 
-/** Has a field of each kind of thing, by the name of the kind. */
+/** The kinds of objects that the table knows. */
 interface Kinds {
   readonly MongoClient: Client
   readonly "MongoClient.s": ClientState
@@ -146,7 +146,7 @@ const makesServerSessions = (constructor: unknown): boolean =>
     ({ lastUse }) => Predicate.isNumber(lastUse)
   )
 
-// How the driver has each field in the samples.
+// What each field is in the samples.
 const table: Table = {
   MongoClient: { s: isObject },
   "MongoClient.s": { activeCursors: (cursors) => isObject(cursors) && Predicate.isIterable(cursors) },
@@ -179,7 +179,7 @@ const table: Table = {
   }
 }
 
-/** A thing of each kind that the table knows, as a driver makes them; what is not there is `undefined`. */
+/** An object of each kind, made by the driver; `undefined` for one that it lacks. */
 export type Samples = { readonly [K in keyof Kinds]: unknown }
 
 /** The names of all that the table has. */
@@ -187,7 +187,7 @@ export const names: ReadonlyArray<string> = Object.entries(table).flatMap(([kind
   Object.keys(fields).map((field) => `${kind}.${field}`)
 )
 
-/** The names in the table that a driver's things do not have, or have otherwise. */
+/** The names of the table that the samples lack, or have with another type. */
 export const missing = (samples: Samples): ReadonlyArray<string> =>
   Object.entries<Readonly<Record<string, (value: unknown) => boolean>>>(table).flatMap(([kind, fields]) => {
     const sample = samples[kind as keyof Kinds]
@@ -198,8 +198,8 @@ export const missing = (samples: Samples): ReadonlyArray<string> =>
   })
 
 /**
- * Makes one of everything on a client, has it looked at, and gives it back. Nothing is sent, and nothing stays in the pool.
- * Without a source of random numbers the driver makes no server session; whoever opens a session is then refused.
+ * Makes one of everything on a client, passes it to a function, and closes it. Nothing is sent, and nothing stays in the
+ * pool. Without a source of random numbers the driver cannot make a server session; opening a session fails later then.
  */
 export const sampled = async <A>(client: Driver.MongoClient, look: (samples: Samples) => A): Promise<A> => {
   const session = openImplicit(client)
@@ -233,8 +233,8 @@ const fieldOf = (owner: unknown, field: string): unknown =>
   Predicate.hasProperty(owner, field) ? owner[field] : undefined
 
 /**
- * Refuses a client whose driver has not all that this library needs of it, with `Incompatible`: the message names the
- * driver's version and what is missing.
+ * Fails with `Incompatible` if the driver of a client lacks a name of the table. The message names the driver's version
+ * and what is missing.
  */
 export const check = (client: Driver.MongoClient): Effect.Effect<void, MongoError> =>
   Effect.flatMap(

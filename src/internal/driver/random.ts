@@ -1,10 +1,10 @@
 /**
- * Whether there is a secure source for the ids of sessions.
+ * Checks for a secure random source, which session ids need.
  */
 
 /**
- * Whether the driver can make session ids from a secure random source; bson would silently use `Math.random`. A source that
- * was found is not tried again, only another one in its place: to try it takes as long as to open a session.
+ * Whether the driver can make session ids from a secure random source. Without one, bson silently uses `Math.random`. The
+ * check runs once for each source, for it takes as long as opening a session.
  */
 export const secureRandom = (): () => boolean => {
   let found: unknown

@@ -1,5 +1,5 @@
 /**
- * The driver's session: its options, its id and its times.
+ * Reads and sets what a driver session has: options, id and causal times.
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -101,7 +101,7 @@ const notes = (session: Driver.ClientSession): Notes => session as Driver.Client
 export const idOf = (session: Driver.ClientSession): SessionId => {
   const it = notes(session)
   const { serverSession } = session
-  // Every span needs it, and to write it out takes as long as to make the span.
+  // Every span needs it, and formatting it takes as long as making the span.
   if (it[known]?.of !== serverSession) {
     it[known] = { of: serverSession, id: SessionId.fromBytes(serverSession.id.id.buffer) }
   }
@@ -122,8 +122,9 @@ export const operationTimeOf = (session: Driver.ClientSession): Option.Option<Dr
   Option.fromNullable(notes(session)[kept] ?? session.operationTime)
 
 /**
- * Has a driver session that is not causally consistent keep the time of its last operation nevertheless, as the specification
- * "Causal Consistency" asks for. The driver keeps it only where it also reads as of it: so it is let keep it, but finds none.
+ * Makes a driver session without causal consistency keep the time of its last operation, as the specification "Causal
+ * Consistency" asks for. The driver keeps that time only if it also sends it with reads. So the session claims causal
+ * consistency, and hides the time from the driver.
  */
 export const keepOperationTime = (session: Driver.ClientSession): void => {
   const it = notes(session)

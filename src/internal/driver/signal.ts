@@ -1,14 +1,14 @@
 /**
- * The signals that operations of the driver are given.
+ * Makes the AbortSignals that operations of the driver receive, and fires them.
  */
 
-/** Where an operation finds its signal. One that it does not ask for is not made. */
+/** The signals of an operation. Each is made when the operation asks for it. */
 export interface Signalled {
   /** A signal of the operation's own, which it may keep. */
   readonly signal: AbortSignal
-  /** A signal that is another operation's next: for those that leave no listener at it when they are over. */
+  /** A signal that the next operation reuses: for operations that remove their listeners when they end. */
   readonly lent: AbortSignal
-  /** One like that, which is fired only as long as nothing was sent: for writes, which can't be called off later. */
+  /** A lent signal that fires only before the first command was sent: for writes, which cannot be cancelled later. */
   readonly unsent: AbortSignal
 }
 
@@ -20,11 +20,11 @@ export interface Controller {
 
 /** Lends a signal to one operation after the other. */
 export interface Lender {
-  /** The signal for the next operation; the last one's, if that has left it as it was. */
+  /** The signal for the next operation: the last one again, if it neither fired nor has listeners. */
   readonly next: () => Controller
 }
 
-/** A lender for operations of which the next one begins when the one before is over. */
+/** A lender for operations that run one after the other. */
 export const lender = (): Lender => {
   let current: Light | undefined
   return {
@@ -59,7 +59,7 @@ export class Controllers implements Signalled {
     return this.lent
   }
 
-  /** Those to fire for an operation of which something was sent, or nothing. */
+  /** The controllers to fire, depending on whether the operation has sent a command. */
   due(isSent: boolean): ReadonlyArray<Controller> {
     return isSent && this.#isWrite ? [] : [this.#own, this.#lent].filter((controller) => controller !== undefined)
   }

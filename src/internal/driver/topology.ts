@@ -1,6 +1,5 @@
 /**
- * What is known of a deployment, and whether it has sessions: pure functions of what servers say of themselves, and the
- * watch that keeps the latest of it.
+ * Watches the topology of a client, and decides from it whether a deployment supports sessions.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -66,7 +65,7 @@ export const fromHello = (hello: Driver.Document): Deployment => ({
   maxWireVersion: typeof hello["maxWireVersion"] === "number" ? hello["maxWireVersion"] : 0
 })
 
-/** Why a session with the given options cannot be had on a deployment; none if it can. */
+/** Why a deployment does not support a session with the given options; none if it does. */
 export const unsupported = (
   deployment: Deployment,
   options: { readonly snapshot: boolean }
@@ -119,7 +118,7 @@ export const serverOf = (servers: ReadonlyArray<Server>, isOnPrimary: boolean): 
   return found && toAddress(found.address)
 }
 
-// A client that was connected before this library got it tells nothing of its servers until something changes.
+// A client that was connected before this library got it emits no event until its topology changes.
 const serversOf = (hello: Driver.Document, driver: Driver.MongoClient): ReadonlyArray<Server> => {
   const hosts: ReadonlyArray<unknown> = Array.isArray(hello["hosts"]) ? hello["hosts"] : driver.options.hosts
   return hosts.map((host) => ({

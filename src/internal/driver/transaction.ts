@@ -1,5 +1,5 @@
 /**
- * The transaction of a driver session: what its typings keep to themselves of it, and what the driver cannot do.
+ * Reads and controls the transaction of a driver session, and works around the driver's faults in it.
  */
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
@@ -43,28 +43,28 @@ export const readPreferenceOf = (session: Driver.ClientSession): Driver.ReadPref
   ofSession(session).transaction.options.readPreference
 
 /**
- * Whether the server may have a transaction of which the driver thinks that it was never begun: its first command was
- * sent, and not answered.
+ * Whether the server may have begun a transaction that the driver considers unsent: its first command was sent, but not
+ * answered.
  */
 export const mayBeBegun = (session: Driver.ClientSession): boolean =>
   stateOf(session) === "starting" && ofSession(session).txnNumberIncrement === 0
 
-/** Whether nothing was sent of the last transaction that was started, so that the server knows only those before. */
+/** Whether the session has sent no command of its latest transaction. */
 export const isUnsent = (session: Driver.ClientSession): boolean => ofSession(session).txnNumberIncrement > 0
 
-/** The number of a driver session's transaction, also where nothing of it was sent yet. */
+/** The number of a driver session's transaction, sent or unsent. */
 export const transactionNumberOf = (session: Driver.ClientSession): number =>
   session.serverSession.txnNumber + ofSession(session).txnNumberIncrement
 
-/** Whether the driver keeps the end of the last transaction that was started to itself: nothing was sent of it. */
+/** Whether a commit or abort sends no command, because the transaction has sent none. */
 export const sendsNothing = (session: Driver.ClientSession): boolean =>
   isUnsent(session) || stateOf(session) === "starting"
 
 /**
- * Runs an operation, and keeps the transaction as it was if that was just started and the operation could not be encoded.
+ * Runs an operation. If it is the first of a transaction and cannot be encoded, the transaction stays unsent.
  *
- * The driver takes a transaction for begun when its first command has failed, even where nothing was sent. The next
- * command then does not begin it, and the server knows no such transaction. A reply that cannot be decoded fails alike, but
+ * The driver marks a transaction as begun when its first command fails, even if nothing was sent. The next command then
+ * does not begin it, and the server knows no such transaction. A reply that cannot be decoded fails with the same error, but
  * then the server has answered.
  */
 export const keepStarting = <A, X>(
@@ -109,7 +109,7 @@ const watched = async <A, X>(
   }
 }
 
-// The driver takes the transaction for begun when its first command was answered, or has failed.
+// The driver calls `transition` when the first command was answered, or failed.
 const onceBegun = (transaction: Transaction, listener: () => void): void => {
   transaction.transition = (state) => {
     listener()
@@ -175,8 +175,8 @@ const asStarted = <A>(session: Driver.ClientSession, send: () => Promise<A>): Pr
 }
 
 /**
- * Options with what they leave to the client filled in, so that two may be compared. Passed to the driver they also keep it
- * from using the client's own read concern, into which it would write the session's causal time.
+ * Fills in the client's defaults, so that two sets of options can be compared. The driver would write the session's causal
+ * time into the client's own read concern; these options keep it from that, too.
  */
 export const withClientDefaults = (
   options: TransactionOptions.Resolved,
@@ -214,7 +214,7 @@ export const nameOf = (session: Driver.ClientSession): Name => ({
   txnNumber: session.serverSession.txnNumber
 })
 
-/** Ends a transaction that the driver has done with, as a majority of the members knows it. */
+/** Commits or aborts a transaction by its name, with majority, after the driver has ended its own record of it. */
 export const endByName = async (
   client: Driver.MongoClient,
   operation: "commitTransaction" | "abortTransaction",

@@ -141,7 +141,7 @@ class Pool {
     metric.unsafeUpdate(value, this.own)
   }
 
-  // A client that was connected before this library got it has connections of which nothing was told.
+  // A client of the caller's may have opened connections before this library listened to its events.
   private connection(id: number | "<monitor>"): Open {
     const known = this.connections.get(id)
     if (known !== undefined) return known

@@ -1,5 +1,5 @@
 /**
- * What is counted, and told the log. None of it can fail, and nothing depends on it.
+ * Log messages and the counters that go with them. None of it can fail, and nothing depends on it.
  */
 import * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
@@ -13,7 +13,7 @@ import * as Telemetry from "../../Telemetry.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Spans from "./spans.js"
 
-/** Tags of a metric. The same object each time: then what it stands for is found at once. */
+/** Tags of a metric. Passing the same object each time avoids a lookup. */
 export type Labels = ReadonlyArray<MetricLabel.MetricLabel>
 
 /** Tags of a metric, to be kept. */
@@ -39,7 +39,7 @@ const count = <Type>(metric: Metric.Metric<Type, number, unknown>, value = 1, ow
     return Effect.void
   })
 
-/** Counts a session that opens, or closes: wherever that is, so that the sum is right. */
+/** Counts a session that opens or closes, wherever it does, so that the sum is right. */
 export const sessionsOpen = (change: 1 | -1): void => void Telemetry.sessionsOpen.unsafeModify(change, none)
 
 /** Counts and logs an operation that had not settled within `settleTimeout` after its interruption. */
@@ -112,7 +112,7 @@ export const outcomeOf = {
   unknown: "unknown"
 } as const
 
-// Of each step there is one label.
+// One label for each step.
 const ofStep = {
   body: labels({ label: "TransientTransactionError", step: "body" }),
   commit: labels({ label: "UnknownTransactionCommitResult", step: "commit" })
@@ -150,15 +150,15 @@ export const hookFailed = (moment: string, cause: Cause.Cause<unknown>): Effect.
     Effect.annotateLogs(Effect.logError(Telemetry.messages.hookFailed, cause), { moment })
   )
 
-/** Logs that it could not be found out whether a commit had happened. */
+/** Logs that nobody could tell whether a commit had happened. */
 export const verificationFailed = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Effect.logError(Telemetry.messages.verificationFailed, cause)
 
-/** Logs that it stays unknown whether a transaction was committed, which its caller does not wait to be told. */
+/** Logs that a commit has an unknown result, for its caller was interrupted and does not learn it. */
 export const commitUnknown = (problem: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logError(Telemetry.messages.commitUnknown), { problem })
 
-/** Logs that a transaction could not be aborted; the server does so by itself, after a minute. */
+/** Logs that an abort failed. The server aborts the transaction by itself, after a minute. */
 export const abortFailed = (problem: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning(Telemetry.messages.abortFailed), { problem })
 

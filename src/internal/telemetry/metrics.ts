@@ -1,5 +1,5 @@
 /**
- * How metrics are made: with a unit, which exporters take from the tag `unit`, and with tags that are made once.
+ * Makes metrics with a unit, which exporters take from the tag `unit`.
  */
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"

@@ -1,5 +1,5 @@
 /**
- * What is told of an operation: how long it took, and its span, if anybody looks at it.
+ * Records operations: the duration of each, and its span if a tracer is installed.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,7 +16,7 @@ import { clockOf, type RunningFiber, secondsSince } from "../time/fiber.js"
 import { type Labels, labels, update } from "./log.js"
 import * as Spans from "./spans.js"
 
-/** Who is told of the operations of one client. */
+/** Records the operations of one client. */
 export interface Observer {
   /** See `TopologyWatch.server`. */
   readonly server: (isOnPrimary: () => boolean) => Address | undefined
@@ -24,9 +24,9 @@ export interface Observer {
   readonly labelsOf: (operation: Spans.Name, errorType?: string) => Labels
 }
 
-/** An observer that keeps the tags of each operation: they are dear to make. */
+/** Makes an observer. It keeps the tags of each operation, for they are expensive to make. */
 export const make = (server: Observer["server"]): Observer => {
-  // By objects that are there anyway: to put them together to one would cost more than to look three times.
+  // Three lookups by existing objects cost less than building one key.
   const known = new Map<string | undefined, Map<string, Map<string, Map<string | undefined, Labels>>>>()
   return {
     server,
@@ -55,7 +55,7 @@ const at = <K, K2, V>(map: Map<K, Map<K2, V>>, key: K): Map<K2, V> => {
   return made
 }
 
-/** An operation while it runs. Where nobody looks, it has no span, and nothing is computed for one. */
+/** An operation while it runs. Without a tracer it has no span, and nothing is computed for one. */
 export class Observed {
   private readonly fiber: RunningFiber
   private readonly observer: Observer
@@ -73,7 +73,7 @@ export class Observed {
     this.began = clockOf(fiber).unsafeCurrentTimeNanos()
   }
 
-  /** Tells what is known when it is its turn: its session, if any, and the server that it goes to. */
+  /** Records the session, if any, and the server of the operation, when its turn begins. */
   begins(session: Driver.ClientSession | undefined, isOnPrimary: () => boolean): void {
     if (this.span === undefined) return
     if (session?.inTransaction() === true) return this.beginsInTransaction(session)
@@ -89,7 +89,7 @@ export class Observed {
     this.goesTo(this.span, this.pinned ?? this.observer.server(constTrue))
   }
 
-  /** Tells how it has ended, and so how long it took. */
+  /** Records how the operation ended, and its duration. */
   over(exit: Exit.Exit<unknown, unknown>): void {
     const errorType = Exit.isFailure(exit) ? Spans.errorTypeOf(exit.cause) : undefined
     if (this.span !== undefined) {

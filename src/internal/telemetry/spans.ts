@@ -1,5 +1,5 @@
 /**
- * Spans and their events. With Effect's default tracer, which keeps nothing, none is made and nothing is computed for one.
+ * Spans and their events. With Effect's default tracer, which keeps nothing, this library makes no spans.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -15,7 +15,7 @@ import { clockOf, type RunningFiber } from "../time/fiber.js"
 
 const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-/** Whether anybody looks at the spans of a fiber: one that nobody looks at costs as much as a command of the driver. */
+/** Whether a tracer keeps the spans of a fiber. An unused span costs as much as a command of the driver. */
 export const isTraced = ({ currentTracer }: RunningFiber): boolean => currentTracer !== defaultTracer
 
 /** The span that a fiber is in, unless it is another process's. */
@@ -43,7 +43,7 @@ const around = <A, E, R>(
   options: Tracer.SpanOptions,
   effect: (span: Tracer.Span) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  // By hand: an effect in a scoped reference in an acquired resource takes longer than what the span is around.
+  // Made by hand: `Effect.withSpan` takes longer than the operation itself.
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Effect.makeSpan(name, { captureStackTrace: false, ...options }), (span) =>
       Effect.withFiberRuntime((fiber) => {
@@ -110,7 +110,7 @@ export const keepAlive = <A, E, R>(sessions: number, effect: Effect.Effect<A, E,
       : effect
   )
 
-/** An effect without the span that it is in: what goes on in the background is no part of what has begun it. */
+/** Runs an effect outside of the current span: background work is no part of the operation that started it. */
 export const apart = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.mapInputContext(
     effect,
@@ -149,7 +149,7 @@ export const operation = <A, E, R>(
 /** What `db.system.name` says. */
 export const system = "mongodb"
 
-/** Why something has failed, in one word of which there are not many. */
+/** The kind of a failure, in one word; there are few of these. */
 export const errorTypeOf = (cause: Cause.Cause<unknown>): string => {
   const failure = Cause.squash(cause)
   if (Cause.isInterruptedOnly(cause)) return "interrupted"
@@ -159,7 +159,7 @@ export const errorTypeOf = (cause: Cause.Cause<unknown>): string => {
   return failure instanceof Error ? failure.name : "_OTHER"
 }
 
-/** Tells a span why what it is around has failed. */
+/** Records in a span why its operation failed. */
 export const failed = (span: Tracer.Span, cause: Cause.Cause<unknown>, errorType = errorTypeOf(cause)): void => {
   span.attribute(attributes.errorType, errorType)
   const failure = Cause.squash(cause)

@@ -1,5 +1,5 @@
 /**
- * How long a transaction is open: told in the end, and in between when it takes so long that the server may give it up.
+ * Measures how long a transaction is open, and warns when it is open for so long that the server may abort it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -34,7 +34,7 @@ export class Watch {
     this.stop = after(fiber, half, () => this.warn())
   }
 
-  /** Notes how it has ended. What was noted before stays so. */
+  /** Records how the transaction ended. Only the first call counts. */
   over(outcome: keyof typeof ofOutcome): void {
     if (this.isOver) return
     this.isOver = true

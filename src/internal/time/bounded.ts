@@ -1,5 +1,5 @@
 /**
- * Waiting that comes to an end, also where nothing can be interrupted.
+ * Waits with a time limit, which also holds where nothing can be interrupted.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -15,8 +15,8 @@ import * as Option from "effect/Option"
 import { clockOf, type Restore, type RunningFiber } from "./fiber.js"
 
 /**
- * Waits for an effect for at most so long, and says whether it came to its end; a further interruption does not cut the
- * wait short.
+ * Waits for an effect until a time limit, and says whether the effect ended. A further interruption does not shorten the
+ * wait.
  */
 export const within = <A, R>(
   time: Duration.Duration,
@@ -25,7 +25,7 @@ export const within = <A, R>(
   Effect.uninterruptible(Effect.gen(function*() {
     const outcome = yield* Deferred.make<boolean>()
     const race = (racer: Effect.Effect<boolean, never, R>) =>
-      // Daemons, for a fiber that is interrupted once more passes that on to its children even in its finalizers.
+      // Daemons: a fiber that is interrupted again interrupts its children, even in its finalizers.
       Effect.forkDaemon(Effect.onExit(Effect.interruptible(racer), (exit) => Deferred.done(outcome, exit)))
     const racers = [
       yield* race(Effect.as(effect, true)),
@@ -37,12 +37,12 @@ export const within = <A, R>(
     return inTime
   }))
 
-/** How long what can't be interrupted goes on after an interruption, at most. */
+/** The time limit, after an interruption, of what cannot be interrupted. */
 export const grace = Duration.seconds(5)
 
 /**
- * Waits where nothing can be interrupted for what a caller has given, for at most so long, and for at most {@link grace}
- * after an interruption. None when it was not over by then; it is interrupted then.
+ * Waits for a caller's effect where nothing can be interrupted, until a time limit, and until {@link grace} after an
+ * interruption. If the effect is not over by then, it is interrupted, and the result is none.
  */
 export const patiently = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
@@ -71,10 +71,10 @@ export const patiently = <A, E, R>(
   })
 
 /**
- * Calls a function after so long, by the clock of a fiber, unless it is told to stop before.
+ * Calls a function after a time, by the clock of a fiber. The returned function cancels the call.
  *
- * Not a fiber that sleeps, where the clock is the real one: it would be made for each commit, to no purpose but once in a
- * lifetime, and cost more than all else that this library does there.
+ * With the real clock it is a timer, not a fiber that sleeps: each commit needs one, it hardly ever fires, and a fiber
+ * costs more than all else that this library does for a commit.
  */
 export const after = (
   fiber: RunningFiber,
@@ -95,5 +95,5 @@ export const after = (
 
 const realClock = Context.get(DefaultServices.liveServices, Clock.Clock)
 
-// What is longer, 24 days and a half, would come to its end at once.
+// The platform fires a longer timer, of 24.8 days and more, at once.
 const longest = 2 ** 31 - 1

@@ -4,15 +4,15 @@
 import * as Duration from "effect/Duration"
 import { clockOf, type RunningFiber } from "./fiber.js"
 
-/** When something is to be over. */
+/** The time by which something must be over. */
 export interface Deadline {
-  /** How much time there was in the beginning. */
+  /** The whole time, from start to deadline. */
   readonly timeout: Duration.Duration
-  /** How many milliseconds are left; none or fewer when the time is over. */
+  /** How many milliseconds are left; zero or negative after the deadline. */
   readonly left: () => number
 }
 
-/** A deadline so far ahead, by the clock of a fiber. */
+/** A deadline that starts now, by the clock of a fiber. */
 export const start = (fiber: RunningFiber, timeout: Duration.Duration): Deadline => {
   const clock = clockOf(fiber)
   const began = clock.unsafeCurrentTimeNanos()

@@ -1,5 +1,5 @@
 /**
- * The fiber that runs an operation, as steps of it that are no effects need it.
+ * The fiber that runs an operation, for those steps of it that are plain functions.
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -13,12 +13,12 @@ import * as FiberRefsPatch from "effect/FiberRefsPatch"
 /** The fiber that runs an operation. */
 export type RunningFiber = Fiber.RuntimeFiber<unknown, unknown>
 
-/** What runs an effect as it would be run outside of a region that nothing interrupts. */
+/** Makes an effect interruptible again inside of a region that is not. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
- * `Effect.flatMap`, but at once where the first effect is a result already. Every step of the runtime costs as much as all that
- * is done in it here, and mostly there is nothing to wait for.
+ * `Effect.flatMap`, but without a step of the runtime where the first effect is a result already, as it mostly is. Such a
+ * step costs as much as the work in it.
  */
 export const andThen = <A, E, B, E2, R2, R = never>(
   first: Effect.Effect<A, E, R>,
@@ -47,7 +47,7 @@ export const clockOf = ({ currentDefaultServices }: RunningFiber): Clock.Clock =
 export const secondsSince = (began: bigint, fiber: RunningFiber): number =>
   Number(clockOf(fiber).unsafeCurrentTimeNanos() - began) / 1_000_000_000
 
-/** Runs an effect with the fiber refs that another fiber had, such as its loggers, as finalizers are. */
+/** Runs an effect with the fiber refs of another fiber, such as its loggers. */
 export const runAs = <A, E, R>(refs: FiberRefs.FiberRefs, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) => {
     const own = fiber.getFiberRefs()

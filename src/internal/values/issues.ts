@@ -1,6 +1,7 @@
 /**
- * Schema failures as paths and expectations. The formatters of the schema libraries quote the values that were
- * refused; these may be documents, tokens or passwords, so nothing here looks at a value.
+ * Formats schema failures as paths and expectations, without the refused values.
+ *
+ * The formatters of the schema libraries quote values, which may be documents, tokens or passwords.
  */
 import type * as AST from "@effect/schema/AST"
 import type * as ParseResult from "@effect/schema/ParseResult"
@@ -46,7 +47,7 @@ const describe = (ast: AnyAst): string => {
   return text.length <= longestDescription ? text : shapes[ast._tag] ?? "another value"
 }
 
-// every optional field is a union with undefined, of which nobody needs to be told
+// an optional field is a union with undefined, which a message need not mention
 const union = (ast: Extract<AnyAst, { readonly _tag: "Union" }>): string => {
   const members: ReadonlyArray<AnyAst> = ast.types
   const told = members.filter((member) => member._tag !== "UndefinedKeyword")

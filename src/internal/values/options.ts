@@ -1,6 +1,5 @@
 /**
- * What the decoders of options have in common: a field for times, the collection of all issues, and reading the same
- * options from `Config`.
+ * The common parts of option decoders: a field for times, a list of all issues, and reading options from `Config`.
  */
 import * as Schema from "@effect/schema/Schema"
 import * as Config from "effect/Config"
@@ -60,7 +59,7 @@ export const decoder = <A, I>(schema: Schema.Schema<A, I>, rules: Rules) => {
   }
 }
 
-/** Whether there are no options at all, as mostly: to decode them each time would take longer than what they are for. */
+/** Whether there are no options at all, which is the usual case. Decoding takes longer than most operations need. */
 export const isNone = (options: unknown): boolean =>
   options === undefined ||
   Predicate.isRecord(options) && Object.getPrototypeOf(options) === Object.prototype &&

@@ -1,5 +1,5 @@
 /**
- * How an error of the library looks as JSON.
+ * Renders the errors of this library as JSON.
  */
 
 /** The error with its message, its hint and the given fields. */
