@@ -44,6 +44,7 @@ const codes: ReadonlyArray<readonly [number, string, MongoError.Reason]> = [
   [189, "PrimarySteppedDown", "NotPrimary"],
   [202, "NetworkInterfaceExceededTimeLimit", "TimedOut"],
   [206, "NoSuchSession", "NoSuchSession"],
+  [211, "KeyNotFound", "KeyNotFound"],
   [225, "TransactionTooOld", "TransactionTooOld"],
   [234, "RetryChangeStream", "CursorLost"],
   [237, "CursorKilled", "CursorLost"],

@@ -27,6 +27,7 @@
  * - `NoSuchSession`: the server does not know the session
  * - `NoSuchTransaction`, `TransactionTooOld`, `TransactionCommitted`, `TransactionTooLarge`,
  *   `TransactionExpired`, `PreparedTransaction`: what the server says about a transaction
+ * - `KeyNotFound`: the server has no key for the signature of a cluster time, as of another deployment
  * - `NotSupported`: the deployment does not offer the operation, or not in this situation
  * - `InvalidOptions`: the options or values are not valid, as the server, or this library, says
  * - `InvalidUrl`: the connection string could not be understood
@@ -71,6 +72,7 @@ export type Reason =
   | "TransactionTooLarge"
   | "TransactionExpired"
   | "PreparedTransaction"
+  | "KeyNotFound"
   | "NotSupported"
   | "InvalidOptions"
   | "InvalidUrl"
@@ -120,6 +122,7 @@ export const reasonOfCode = invert<number>({
   TransactionTooLarge: [257, 388],
   TransactionExpired: [290],
   PreparedTransaction: [267],
+  KeyNotFound: [211],
   NotSupported: [20, 59, 115, 148, 263, 31082, 40324, 40415, 6047401],
   InvalidOptions: [2, 9, 14, 72]
 })
@@ -208,6 +211,7 @@ export const wording: { readonly [R in Reason]: string } = {
   TransactionTooLarge: "the transaction is too large",
   TransactionExpired: "the transaction was open for longer than the server allows",
   PreparedTransaction: "the transaction is prepared, or blocked by one that is",
+  KeyNotFound: "the server has no key for the signature of the cluster time",
   NotSupported: "the deployment does not support it here",
   InvalidOptions: "the options or values are invalid",
   InvalidUrl: "the connection string is malformed",
