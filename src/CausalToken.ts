@@ -11,8 +11,10 @@ import * as Equal from "effect/Equal"
 import { dual } from "effect/Function"
 import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import { type Kind, refuse, seal, unseal } from "./internal/values/sealed.js"
-import type { DecodeFailed } from "./SessionErrors.js"
+import * as Signer from "./internal/values/signed.js"
+import type { DecodeFailed, SessionMisconfigured } from "./SessionErrors.js"
 
 /**
  * A cluster time and the server's signature of it (`$clusterTime`).
@@ -104,8 +106,8 @@ export const merge: {
 /**
  * The token as text of letters, digits, `.`, `-` and `_`: fit for a header, a cookie or a URL. About 75 characters.
  *
- * It is a checksum, not a signature, that guards it: what the server signed stays signed by the server. It says
- * when the session worked, so treat it as internal where that matters.
+ * It is a checksum, not a signature, that guards it. Where strangers can send one, as in a header, use {@link signed}. It
+ * says when the session worked, so treat it as internal where that matters.
  *
  * @since 0.1.0
  * @category accessors
@@ -156,15 +158,56 @@ export const decode = (text: string): Either.Either<CausalToken, DecodeFailed> =
  * @since 0.1.0
  * @category constructors
  */
-export const schema: Schema.Schema<CausalToken, string> = Schema.transformOrFail(
-  Schema.String,
-  Schema.instanceOf(CausalToken, { description: "a causal token" }),
-  {
-    strict: true,
-    decode: (text, _, ast) => Either.mapLeft(decode(text), () => new ParseResult.Type(ast, text)),
-    encode: (token) => ParseResult.succeed(encode(token))
-  }
-).annotations({ identifier: "CausalToken", description: "an encoded causal token" })
+export const schema: Schema.Schema<CausalToken, string> = schemaOf(encode, decode)
+
+/**
+ * The encoded form with a signature, for headers, cookies and whatever else comes back from outside.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Signed {
+  /** The token as text, signed by the first secret. As {@link CausalToken.encode} makes it, and 44 characters more. */
+  readonly encode: (token: CausalToken) => string
+  /** The token of a text that one of the secrets has signed; `DecodeFailed` for any other text. Never throws. */
+  readonly decode: (text: string) => Either.Either<CausalToken, DecodeFailed>
+  /** A codec between the signed text and a token. */
+  readonly schema: Schema.Schema<CausalToken, string>
+}
+
+/**
+ * Tokens that are signed (HMAC-SHA-256), so that nobody outside can make one up. A forged token could move the cluster time
+ * of a server without access control far into the future, and reads would wait for it.
+ *
+ * The first secret signs, and all of them are accepted. To change the secret, put a new one first, and drop the old one when
+ * no token of it is under way. A secret is a text of at least 32 bytes, e.g. of `openssl rand -hex 32`; fails with
+ * `SessionMisconfigured` if one is shorter or there is none. A signature does not expire: an old token never takes a session
+ * back. See RFC 2104.
+ *
+ * @example
+ * ```ts
+ * import { Config, Effect } from "effect"
+ * import { CausalToken, Session } from "effect-mongo-session"
+ *
+ * export const header = Effect.gen(function*() {
+ *   const tokens = yield* CausalToken.signed(yield* Config.redacted("CAUSAL_TOKEN_SECRET"))
+ *   const session = yield* Session.Session
+ *   return tokens.encode(yield* session.causalToken)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const signed = (
+  secrets: Redacted.Redacted | ReadonlyArray<Redacted.Redacted>
+): Either.Either<Signed, SessionMisconfigured> =>
+  Either.map(Signer.make(secrets), ({ sign, verify }) => {
+    const signedOf = (token: CausalToken): string => sign(encode(token))
+    const tokenOf = (text: string): Either.Either<CausalToken, DecodeFailed> =>
+      Either.match(verify(text), { onLeft: (issue) => refuse(kind, issue), onRight: decode })
+    return { encode: signedOf, decode: tokenOf, schema: schemaOf(signedOf, tokenOf) }
+  })
 
 // flags (1), operation time (8), cluster time (8), key id (8), length of the hash (4)
 const fixedLength = 29
@@ -174,6 +217,21 @@ const kind: Kind = {
   source: "CausalToken",
   atLeast: fixedLength,
   lengthOf: (view) => fixedLength + view.getUint32(25)
+}
+
+function schemaOf(
+  encode: (token: CausalToken) => string,
+  decode: (text: string) => Either.Either<CausalToken, DecodeFailed>
+): Schema.Schema<CausalToken, string> {
+  return Schema.transformOrFail(
+    Schema.String,
+    Schema.instanceOf(CausalToken, { description: "a causal token" }),
+    {
+      strict: true,
+      decode: (text, _, ast) => Either.mapLeft(decode(text), () => new ParseResult.Type(ast, text)),
+      encode: (token) => ParseResult.succeed(encode(token))
+    }
+  ).annotations({ identifier: "CausalToken", description: "an encoded causal token" })
 }
 
 const latest = <A>(

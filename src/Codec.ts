@@ -76,17 +76,18 @@ const codec = <A, I, R, Issue>(
   encode: (value: unknown) => Effect.Effect<I, Issue, R>,
   toError: (issue: Issue) => Parameters<typeof DecodeFailed.fromParseError>[1]
 ): Codec<A, I, R> => {
-  const failed = (issue: Issue, source: string, value: unknown) =>
-    DecodeFailed.fromParseError(source, toError(issue), idText(value))
+  const failed = (issue: Issue, source: string, value: unknown, isOwnValue: boolean) =>
+    DecodeFailed.fromParseError(source, toError(issue), idText(value), isOwnValue)
   // A schema that needs nothing answers at once; effects around each document would take longer than all else.
   const named = <B>(
     parsed: Effect.Effect<B, Issue, R>,
     source: string,
-    value: unknown
+    value: unknown,
+    isOwnValue = false
   ): Effect.Effect<B, DecodeFailed, R> | Either.Either<B, DecodeFailed> =>
     isEither(parsed)
-      ? isRight(parsed) ? parsed : Either.mapLeft(parsed, (issue) => failed(issue, source, value))
-      : Effect.mapError(parsed, (issue) => failed(issue, source, value))
+      ? isRight(parsed) ? parsed : Either.mapLeft(parsed, (issue) => failed(issue, source, value, isOwnValue))
+      : Effect.mapError(parsed, (issue) => failed(issue, source, value, isOwnValue))
   const one = (document: unknown, source: string) => named(decode(document), source, document)
   return {
     decode: (document, source) => Effect.suspend(() => one(document, source)),
@@ -104,7 +105,7 @@ const codec = <A, I, R, Issue>(
         }
         return Effect.succeed(decoded)
       }),
-    encode: (value, source) => Effect.suspend(() => named(encode(value), source, value))
+    encode: (value, source) => Effect.suspend(() => named(encode(value), source, value, true))
   }
 }
 

@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import { acquire } from "./internal/session/acquire.js"
+import type { AdvanceOptions } from "./internal/session/advance.js"
 import { type Service, Session, sessionIn } from "./internal/session/ambient.js"
 import * as MongoClient from "./internal/session/client.js"
 import { key } from "./internal/session/gate.js"
@@ -34,6 +35,8 @@ export type {
   Service
 } from "./internal/session/ambient.js"
 export type {
+  /** How a session takes a causal token. @since 0.1.0 @category options */
+  AdvanceOptions,
   /** What a session is doing. @since 0.1.0 @category models */
   State,
   /** How errors and logs call an operation. @since 0.1.0 @category options */

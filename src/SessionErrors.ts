@@ -162,8 +162,8 @@ export type RelayError = OperationError | DecodeFailed | ConsumerReplaced
  * The errors that are mistakes in a program, or in where it was deployed. A correct program never meets them, except
  * where it asked for them: `SessionBusy` with `onBusy: "fail"`, and those of the propagations `mandatory` and `never`.
  *
- * The others are what a correct program meets and acts on: `MongoError`, `DecodeFailed`, `SessionLapsed`,
- * `TransactionAborted`, `CommitUnknown`, `TransactionDoomed` and `ConsumerReplaced`.
+ * The others are what a correct program meets and acts on: `MongoError`, `DecodeFailed`, `CausalTokenRefused`,
+ * `SessionLapsed`, `TransactionAborted`, `CommitUnknown`, `TransactionDoomed` and `ConsumerReplaced`.
  *
  * @since 0.1.0
  * @category errors

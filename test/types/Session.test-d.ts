@@ -14,6 +14,7 @@ import type { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import type {
   AcquireError,
+  CausalTokenRefused,
   ForeignSession,
   SessionBusy,
   SessionEnded,
@@ -201,7 +202,12 @@ expectTypeOf(session.operationTime).toEqualTypeOf<Effect.Effect<Option.Option<Ti
 expectTypeOf(session.clusterTime).toEqualTypeOf<Effect.Effect<Option.Option<ClusterTime>>>()
 expectTypeOf(session.snapshotTime).toEqualTypeOf<Effect.Effect<Option.Option<Timestamp>>>()
 expectTypeOf(session.causalToken).toEqualTypeOf<Effect.Effect<CausalToken>>()
-expectTypeOf(session.advanceTo).toEqualTypeOf<(token: CausalToken) => Effect.Effect<void, SessionEnded>>()
+expectTypeOf(session.advanceTo).toEqualTypeOf<
+  (
+    token: CausalToken,
+    options?: { readonly maxAhead?: Duration.DurationInput | undefined }
+  ) => Effect.Effect<void, SessionEnded | CausalTokenRefused>
+>()
 expectTypeOf(session.isDirty).toEqualTypeOf<Effect.Effect<boolean>>()
 expectTypeOf(session.serverAddress).toEqualTypeOf<Effect.Effect<Option.Option<string>>>()
 expectTypeOf<Session.State>().toEqualTypeOf<"idle" | "busy" | "lapsed" | "broken" | "ended">()

@@ -6,6 +6,7 @@ import type * as Either from "effect/Either"
 import type * as Equal from "effect/Equal"
 import { pipe } from "effect/Function"
 import type * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import type { Timestamp } from "mongodb"
 import { expectTypeOf } from "vitest"
 import * as CausalToken from "../../src/CausalToken.js"
@@ -36,6 +37,13 @@ expectTypeOf(CausalToken.decode).toEqualTypeOf<
 expectTypeOf(CausalToken.merge(token, token)).toEqualTypeOf<CausalToken.CausalToken>()
 expectTypeOf(pipe(token, CausalToken.merge(token))).toEqualTypeOf<CausalToken.CausalToken>()
 expectTypeOf(CausalToken.schema).toEqualTypeOf<Schema.Schema<CausalToken.CausalToken, string>>()
+expectTypeOf(CausalToken.signed).toEqualTypeOf<
+  (
+    secrets: Redacted.Redacted | ReadonlyArray<Redacted.Redacted>
+  ) => Either.Either<CausalToken.Signed, SessionErrors.SessionMisconfigured>
+>()
+// @ts-expect-error a secret is redacted, so that no log shows it
+CausalToken.signed("secret")
 expectTypeOf(token.operationTime).toEqualTypeOf<Option.Option<bigint>>()
 expectTypeOf(token.clusterTime).toEqualTypeOf<Option.Option<CausalToken.ClusterTime>>()
 expectTypeOf(token.toJSON()).toEqualTypeOf<string>()

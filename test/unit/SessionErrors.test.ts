@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as EffectSchema from "effect/Schema"
 import * as Driver from "mongodb"
+import * as Codec from "../../src/Codec.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as Errors from "../../src/SessionErrors.js"
 
@@ -33,6 +34,7 @@ type AnyError =
   | Errors.AcquireError
   | Errors.DecodeFailed
   | Errors.ConsumerReplaced
+  | Errors.CausalTokenRefused
 
 const cases: ReadonlyArray<readonly [AnyError, string]> = [
   [
@@ -91,6 +93,10 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
   [
     new Errors.DecodeFailed({ source: "shop.users", documentId: document._id, path: ["age"], issue: "is missing" }),
     "shop.users: age: is missing"
+  ],
+  [
+    new Errors.CausalTokenRefused({ ahead: Duration.hours(1), maxAhead: Duration.minutes(5) }),
+    "the causal token is 1h ahead of this machine's clock, of 5m allowed"
   ],
   [
     new Errors.TransactionAborted({ ...times, last: mongoError }),
@@ -217,6 +223,7 @@ describe("every error", () => {
 
 describe("misuse", () => {
   const actedOn = [
+    "CausalTokenRefused",
     "CommitUnknown",
     "ConsumerReplaced",
     "DecodeFailed",
@@ -360,5 +367,25 @@ describe("a failed decoding", () => {
       expect(error.documentId).toBe(secret)
       expect(`${error.message} ${JSON.stringify(error)}`).not.toMatch(secrets)
     })
+  })
+})
+
+describe("the hint of what does not decode", () => {
+  const hintOf = (source: string) => new Errors.DecodeFailed({ source, path: [], issue: "is missing" }).hint
+
+  it("speaks of stored data only where it was stored", () => {
+    expect(hintOf("shop.users")).toMatch(/stored data/)
+    expect(hintOf("change event of shop.users")).toMatch(/stored data/)
+    for (const source of ["CausalToken", "ResumeToken", "SessionId", "reply of listSessions"]) {
+      expect(hintOf(source)).not.toMatch(/stored/)
+    }
+    expect(hintOf("ResumeToken")).toMatch(/ResumeToken/)
+  })
+
+  it("speaks of the program's value where that was to be written", async () => {
+    const codec = Codec.fromSchema(Schema.Struct({ name: Schema.NonEmptyString }))
+    const refused = await Effect.runPromise(Effect.flip(codec.encode({ name: "" }, "shop.users")))
+    expect(refused.hint).toMatch(/value/)
+    expect(refused.hint).not.toMatch(/stored/)
   })
 })

@@ -13,6 +13,7 @@ import type { SessionBusy, SessionEnded, SessionLapsed, TransactionEnded, UseErr
 import type { SessionId } from "../../SessionId.js"
 import type * as SessionOptions from "../../SessionOptions.js"
 import type { RunningFiber } from "../time/fiber.js"
+import type { Advance } from "./advance.js"
 import type * as MongoClient from "./client.js"
 import type { Gate, key } from "./gate.js"
 import type { State, UseOptions } from "./service.js"
@@ -53,8 +54,11 @@ export interface Service extends Inspectable.Inspectable {
    * {@link advanceTo} of that one.
    */
   readonly causalToken: Effect.Effect<CausalToken>
-  /** Makes the session see what the token's session has seen. Never goes back. */
-  readonly advanceTo: (token: CausalToken) => Effect.Effect<void, SessionEnded>
+  /**
+   * Makes the session see what the token's session has seen. Never goes back. Fails with `CausalTokenRefused`, before any IO,
+   * for a token that lies further than `maxAhead` (5 minutes) ahead of this machine's clock.
+   */
+  readonly advanceTo: Advance
   /** Whether the server session will not be used again, as after a network error. */
   readonly isDirty: Effect.Effect<boolean>
   /** The address of the server that the session is pinned to; only on sharded clusters, during a transaction. */

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "../../CausalToken.js"
-import type { SessionEnded, UseError } from "../../SessionErrors.js"
+import type { UseError } from "../../SessionErrors.js"
 import type { SessionId } from "../../SessionId.js"
 import type * as SessionOptions from "../../SessionOptions.js"
 import * as DriverCursor from "../driver/cursor.js"
@@ -18,6 +18,7 @@ import * as Lent from "../driver/lent.js"
 import * as DriverSession from "../driver/session.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Idleness from "../time/idleness.js"
+import { type Advance, refuseAhead } from "./advance.js"
 import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import { type Evaluate, key } from "./gate.js"
@@ -87,7 +88,7 @@ const lent = <A>(evaluate: Use<A>, open: OpenSession, { operation }: Name, fiber
 class Usable {
   readonly [key]: OpenSession
   readonly use: <A>(evaluate: Use<A>, options?: UseOptions) => Effect.Effect<A, UseError>
-  readonly advanceTo: (token: CausalToken) => Effect.Effect<void, SessionEnded>
+  readonly advanceTo: Advance
 
   constructor(session: OpenSession) {
     this[key] = session
@@ -98,10 +99,10 @@ class Usable {
         perform(fiber, session, name, () => Either.right(lent(evaluate, session, name, fiber)))
       )
     }
-    this.advanceTo = (token) =>
-      Effect.zipRight(
-        session.ensureOpen("advanceTo"),
-        Effect.sync(() => DriverSession.advance(session.session(), token))
+    this.advanceTo = (token, options) =>
+      session.ensureOpen("advanceTo").pipe(
+        Effect.zipRight(refuseAhead(token, options)),
+        Effect.zipRight(Effect.sync(() => DriverSession.advance(session.session(), token)))
       )
   }
 
