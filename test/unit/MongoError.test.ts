@@ -85,6 +85,7 @@ const codes: ReadonlyArray<readonly [number, string, MongoError.Reason]> = [
   [40324, "Location40324", "NotSupported"],
   // An option that the server does not know.
   [40415, "Location40415", "NotSupported"],
+  [40573, "Location40573", "NotSupported"],
   // The stage $listSearchIndexes outside of Atlas, of 6.0.27 and 7.0.
   [6047401, "Location6047401", "NotSupported"]
 ]

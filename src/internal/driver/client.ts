@@ -73,7 +73,7 @@ export const connect = (
                 cause: error
               })
             )
-            : Effect.failCause(toCause({ operation: "connect" }, error))
+            : Effect.failCause(toCause({ operation: "connect", client }, error))
         )
     )
     return Effect.asVoid(Effect.forkDaemon(Effect.zipRight(Effect.promise(() => settled), late)))

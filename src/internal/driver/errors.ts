@@ -5,15 +5,15 @@ import * as Cause from "effect/Cause"
 import * as Driver from "mongodb"
 import { classify, MongoError } from "../../MongoError.js"
 import { reasonOfClass } from "../values/reasons.js"
+import { hintOf } from "./hints.js"
 
 /** What has failed. */
 interface Failed {
   readonly operation: string
   readonly namespace?: string | undefined
+  /** The client that has failed, to tell what its URL says from what its servers say. Default: unknown. */
+  readonly client?: Driver.MongoClient | undefined
 }
-
-/** The key under which an error of this library's own, told by the driver's class, keeps its hint. */
-export const hint: unique symbol = Symbol("hint")
 
 /** A MongoError for a failure of the driver or server; a defect for everything else. */
 export const toCause = (
@@ -50,7 +50,7 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
     codeName,
     labels,
     cause: error,
-    hint: hint in error && typeof error[hint] === "string" ? error[hint] : undefined
+    hint: hintOf(error, code, options.client)
   })
 }
 

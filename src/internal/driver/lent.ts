@@ -6,7 +6,7 @@
  */
 import type * as Driver from "mongodb"
 import { MongoExpiredSessionError, MongoTransactionError } from "mongodb"
-import { hint } from "./errors.js"
+import { hint } from "./hints.js"
 
 type Session = Driver.ClientSession
 

@@ -123,7 +123,7 @@ export const reasonOfCode = invert<number>({
   TransactionExpired: [290],
   PreparedTransaction: [267],
   KeyNotFound: [211],
-  NotSupported: [20, 59, 115, 148, 263, 31082, 40324, 40415, 6047401],
+  NotSupported: [20, 59, 115, 148, 263, 31082, 40324, 40415, 40573, 6047401],
   InvalidOptions: [2, 9, 14, 72]
 })
 
