@@ -489,7 +489,7 @@ export const sections: ReadonlyArray<Section> = [
     points: [
       library(
         "A time limit bounds an operation, wherever the time goes",
-        "`timeout` of client, session or transaction; the driver's `timeoutMS` does nothing since version 7",
+        "`timeout` of client, session or transaction; the driver's `timeoutMS` does nothing since 7.8 and 6.22",
         integration("Timeout", "an operation that takes longer than its timeout"),
         conformance("sessions-inherit-timeoutMS"),
         conformance("sessions-override-timeoutMS")
