@@ -44,7 +44,7 @@ const program = Effect.gen(function*() {
   yield* place(4, 40)
   yield* Effect.log(`${yield* Mails.pending} messages are waiting`)
 
-  yield* Effect.log(yield* Effect.flip(Stream.runDrain(relay)))
+  yield* Effect.log((yield* Effect.flip(Stream.runDrain(relay))).message)
   isDown = false
   yield* Stream.runDrain(Stream.take(relay, 2))
   yield* Effect.log(`${received.size} different mails have come`)

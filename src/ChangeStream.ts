@@ -140,10 +140,10 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
       startAfter: startAfter?.document,
       startAtOperationTime
     }),
-    steps: (at, leading, session) =>
+    steps: (at, leading, within) =>
       Watching.steps({
         target,
-        session,
+        within,
         options: withoutOwn<Driver.ChangeStreamOptions>({ ...rest, readPreference: target.readPreference }),
         maxAwaitTime: maxAwaitTime === undefined ? undefined : Duration.decode(maxAwaitTime),
         pipeline: [...leading, ...pipeline],

@@ -5,6 +5,7 @@
  */
 import * as Data from "effect/Data"
 import { render } from "./internal/values/render.js"
+import type { DecodeFailed } from "./internal/values/sessionErrors.js"
 
 /**
  * Another consumer of the same name was started, and has taken over; this one has stopped before it did anything that the
@@ -26,5 +27,56 @@ export class ConsumerReplaced extends Data.TaggedError("ConsumerReplaced")<{
   }
   override toJSON(): object {
     return render(this, { consumer: this.consumer })
+  }
+}
+
+/**
+ * A message of an outbox, or an event of a consumer, could not be handled. Nothing that came after it was, so that the order
+ * is kept: whoever is started next begins with it again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class HandlingFailed<E = unknown> extends Data.TaggedError("HandlingFailed")<{
+  /** Whose it is. */
+  readonly kind: "outbox" | "consumer"
+  /** The name of the outbox or of the consumer. */
+  readonly of: string
+  /** The id of the message; the event's resume token, as a text. */
+  readonly id: string
+  /** Its place in the outbox, if that counts its messages. */
+  readonly sequence?: number | undefined
+  /** How often it has failed, in all runs. */
+  readonly attempts: number
+  /** What it has failed with, as {@link error} gives it. */
+  readonly cause: unknown
+}> {
+  /** What it has failed with: the handler's own error, or `DecodeFailed` if it does not fit the schema. */
+  get error(): E | DecodeFailed {
+    return this.cause as E | DecodeFailed
+  }
+  override get message(): string {
+    const { attempts, id, kind, of, sequence } = this
+    // A resume token may hold the _id of a document.
+    const what = kind === "consumer"
+      ? "an event"
+      : sequence === undefined
+      ? `message ${id}`
+      : `message ${id}, number ${sequence},`
+    return `${what} of ${kind} ${of} could not be handled (attempt ${attempts})`
+  }
+  get hint(): string {
+    return "Mend what it has failed with and start again, or say what is to become of it: `retry` tries it again, and " +
+      "`onPoison: \"setAside\"` puts it among the dead letters, `\"skip\"` leaves it out."
+  }
+  override toJSON(): object {
+    const { attempts, id, kind, of, sequence } = this
+    return render(this, {
+      kind,
+      of,
+      ...(kind === "outbox" && { id }),
+      ...(sequence !== undefined && { sequence }),
+      attempts
+    })
   }
 }

@@ -8,28 +8,40 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
+import type { HandlingFailed } from "./ChangeStreamErrors.js"
 import { type AnySchema, ofOptional } from "./Codec.js"
 import * as Checkpoints from "./internal/changes/checkpoint.js"
-import * as Relaying from "./internal/changes/relay.js"
-import { operation, place, type Request } from "./internal/data/operation.js"
+import * as Letters from "./internal/changes/outbox/deadLetters.js"
+import { type Outgoing, Publishing } from "./internal/changes/outbox/publish.js"
+import * as Relaying from "./internal/changes/outbox/relay.js"
+import { type Delivery, pending, type Stored } from "./internal/changes/outbox/store.js"
+import { place } from "./internal/data/operation.js"
 import { storable } from "./internal/data/values.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 import { MongoError } from "./MongoError.js"
 import type { OperationError, PublishError, RelayError } from "./SessionErrors.js"
-import * as Transaction from "./Transaction.js"
+import type * as Transaction from "./Transaction.js"
 
 export type {
-  /** A message on its way. @since 0.1.0 @category models */
-  Delivery,
+  /** A message that was set aside. @since 0.1.0 @category models */
+  DeadLetter,
+  /** The dead letters of an outbox. @since 0.1.0 @category models */
+  DeadLetters
+} from "./internal/changes/outbox/deadLetters.js"
+export type {
   /** How to relay. @since 0.1.0 @category options */
   RelayOptions
-} from "./internal/changes/relay.js"
+} from "./internal/changes/outbox/relay.js"
 export type {
   /** What publishing can fail with. @since 0.1.0 @category errors */
   PublishError,
   /** What relaying fails with by itself. @since 0.1.0 @category errors */
   RelayError
 } from "./SessionErrors.js"
+export type {
+  /** A message on its way. @since 0.1.0 @category models */
+  Delivery
+}
 
 /**
  * An outbox. Immutable.
@@ -43,12 +55,12 @@ export interface Outbox<A, R = never, Client = MongoClient> {
   /**
    * Publishes a message when the transaction is committed, and gives the id with which it is going to be delivered.
    *
-   * The message is written at the end of the transaction, just before the commit, so that those who publish in one outbox
-   * wait for each other for as short a time as can be. When the writing fails, nothing is committed and the transaction
-   * fails with `TransactionDoomed`, or is run again. A message of a joined part that has failed is not published.
+   * All that a transaction publishes is written by one insert at its end, just before the commit. Nobody waits for anybody
+   * else. When the writing fails, nothing is committed and the transaction fails with `TransactionDoomed`, or is run again. A
+   * message of a joined part that has failed is not published.
    *
-   * Fails with `DecodeFailed` when the message does not fit the schema, `MongoError` (`EncodingFailed`) when BSON has no such value, `ForeignSession` when the transaction belongs to
-   * another client, and `TransactionEnded` when it is over.
+   * Fails with `DecodeFailed` when the message does not fit the schema, `MongoError` (`EncodingFailed`) when BSON has no such
+   * value, `ForeignSession` when the transaction belongs to another client, and `TransactionEnded` when it is over.
    */
   readonly publish: (
     message: A
@@ -58,23 +70,31 @@ export interface Outbox<A, R = never, Client = MongoClient> {
     messages: Iterable<A>
   ) => Effect.Effect<ReadonlyArray<string>, PublishError, Transaction.Transaction | Client | R>
   /**
-   * Delivers the messages, one after the other, in the order in which they were committed, and gives each when it was
-   * delivered. It goes on until it fails or is interrupted: `Stream.runDrain` runs it.
+   * Delivers the messages in the order in which they were committed, one after the other unless `concurrency` says otherwise,
+   * and gives each when that is noted. It goes on until it fails or is interrupted: `Stream.runDrain` runs it.
    *
-   * A message is delivered at least once: again after a crash between its delivery and the note of it. It has the same `id`
-   * each time, by which its receiver can tell; no other message is delivered between. What was delivered is deleted.
+   * A message is delivered at least once. It has the same `id` each time, by which its receiver can tell. Delivered messages
+   * are noted and removed in batches (`batch`): those of one batch may be delivered again after a crash, in their order.
+   * `batch: 1` repeats one at most, for which each delivery takes some round trips more. A stream that is ended early, as by
+   * `Stream.take`, has delivered the rest of its batch, too.
    *
-   * Of several relays of one outbox the one that was started last goes on: the others fail with `ConsumerReplaced`. What
-   * one of them was about to deliver at that moment, both may deliver.
+   * It runs in a session of its own. The order is that of a change stream, whose place is noted with the deliveries. If the
+   * server's oplog no longer reaches back to it, what is there is delivered in the order in which it was written.
    *
-   * Fails with what `deliver` fails with, with `DecodeFailed` for a message that no longer fits the schema, and with what
-   * any operation can fail with. It may then be started again, except after `ConsumerReplaced`, and goes on with the
-   * message that was not delivered.
+   * Of several relays of one outbox the one that was started last goes on: the others fail with `ConsumerReplaced` at once,
+   * also while they wait. What one of them was about to deliver at that moment, both may deliver.
+   *
+   * A message that cannot be delivered, or does not fit the schema, fails the relay with `HandlingFailed`, which names the
+   * message and what `deliver` has failed with; or see `retry` and `onPoison`. It may then be started again, except after
+   * `ConsumerReplaced`, and goes on with the messages that were not delivered. It also fails with what any operation can fail
+   * with, and `InvalidInTransaction` in a transaction.
    */
   readonly relay: <X, E2, R2>(
-    deliver: (delivery: Relaying.Delivery<A>) => Effect.Effect<X, E2, R2>,
-    options?: Relaying.RelayOptions
-  ) => Stream.Stream<Relaying.Delivery<A>, E2 | RelayError, R | R2 | Client>
+    deliver: (delivery: Delivery<A>) => Effect.Effect<X, E2, R2>,
+    options?: Relaying.RelayOptions<A>
+  ) => Stream.Stream<Delivery<A>, HandlingFailed<E2> | RelayError, R | R2 | Client>
+  /** The messages that a relay has set aside (`onPoison`). */
+  readonly deadLetters: Letters.DeadLetters<Client>
   /** How many messages there are that were not delivered yet. */
   readonly pending: Effect.Effect<number, OperationError, Client>
 }
@@ -92,6 +112,14 @@ export interface Options<Client = MongoClient> extends ClientOption<Client> {
   readonly collection?: string | undefined
   /** The collection that says, for each outbox, how far it has come. Default `effect_mongo_session.outboxes`. */
   readonly stateCollection?: string | undefined
+  /** The collection of the dead letters of all outboxes. Default `effect_mongo_session.deadLetters`. */
+  readonly deadLetterCollection?: string | undefined
+  /**
+   * Whether each message gets the next number of a sequence without gaps, in the order of the commits. It is a counter that
+   * all transactions change which publish in this outbox, so that they are committed one after the other: of two at the same
+   * moment, one is run again. Default `false`.
+   */
+  readonly sequence?: boolean | undefined
 }
 
 /**
@@ -112,15 +140,8 @@ interface UntypedOptions<Client> extends Options<Client> {
 /**
  * Makes an outbox; nothing is sent. Its messages are typed by the schema, or documents as they are without one.
  *
- * MongoDB does not tell in which order transactions were committed. So each message gets the next number of a sequence,
- * which is a document that the transaction changes: of two transactions that publish in one outbox at the same moment, one
- * is run again after the other. Transactions that publish in one outbox are therefore committed one after the other, and it
- * is best to have an outbox for each thing whose order matters.
- *
- * The number is taken just before the commit. With 8 publishers at once, whose transactions had 20 ms left to run after they
- * had published, that was twice as fast as to take it when the message is published, with half as many repetitions; without
- * any order it would have been three times faster still. A publisher that crashes in these last moments holds up the others
- * until the server gives its transaction up, after a minute at most (`transactionLifetimeLimitSeconds`).
+ * A message is a document that the transaction inserts. MongoDB's change streams tell the order in which transactions were
+ * committed, and the relay follows it. So publishing takes as long as any other insert, however many publish at once.
  *
  * MongoDB 4.4 or later, for the collections are made by the first message.
  *
@@ -152,7 +173,15 @@ export const make: {
   <Client = MongoClient>(name: string, options?: UntypedOptions<Client>): Outbox<Driver.Document, never, Client>
 } = <Client>(
   name: string,
-  { client, collection = `effect_mongo_session.outbox.${name}`, database, schema, stateCollection = defaultState }:
+  {
+    client,
+    collection = `effect_mongo_session.outbox.${name}`,
+    database,
+    deadLetterCollection = "effect_mongo_session.deadLetters",
+    schema,
+    sequence = false,
+    stateCollection = "effect_mongo_session.outboxes"
+  }:
     & Options<Client>
     & { readonly schema?: AnySchema | undefined } = {}
 ) =>
@@ -160,61 +189,41 @@ export const make: {
     name,
     codec: ofOptional(schema),
     messages: { client, database, collection },
-    state: { client, database, collection: stateCollection }
+    state: { client, database, collection: stateCollection },
+    deadLetters: { client, database, collection: deadLetterCollection },
+    isNumbered: sequence
   })
 
-const defaultState = "effect_mongo_session.outboxes"
-
-const of = <A, R, C>(stored: Relaying.Stored<A, R, C>): Outbox<A, R, C> => {
-  const { codec, name, state } = stored
+const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
+  const { codec, messages, name } = stored
+  const publishing = new Publishing(stored)
   const publishAll: Outbox<A, R, C>["publishAll"] = (values) =>
     Effect.gen(function*() {
       // Now, for at the end of the transaction nobody could handle it.
-      yield* place(state, writing("publish"))
+      yield* place(messages, { name: "publish", kind: "write", inTransaction: true })
       const publishedAt = new Date(yield* Clock.currentTimeMillis)
-      const messages = yield* Effect.forEach(values, (value) =>
+      const outgoing = yield* Effect.forEach(values, (value) =>
         Effect.gen(function*() {
           const encoded = yield* codec.encode(value, `message of outbox ${name}`)
           const { message } = yield* readable({ message: encoded }, name)
           return { id: yield* Checkpoints.newId, message, publishedAt }
         }))
-      if (messages.length > 0) yield* Transaction.beforeCommit(write(stored, messages))
-      return messages.map(({ id }) => id)
+      if (outgoing.length > 0) yield* publishing.add(outgoing)
+      return outgoing.map(({ id }) => id)
     })
   return {
     name,
     publish: (message) => Effect.map(publishAll([message]), ([id = ""]) => id),
     publishAll,
     relay: (deliver, options = {}) => Relaying.relay(stored, deliver, options),
-    pending: Relaying.pending(stored)
+    deadLetters: Letters.of(stored),
+    pending: pending(stored)
   }
 }
 
 // What could be read no more would stop the relay for ever.
-const readable = (message: Pick<Relaying.Message, "message">, outbox: string) =>
+const readable = (message: Pick<Outgoing, "message">, outbox: string) =>
   Effect.suspend(() => {
     const document = storable(message, "publish", `message of outbox ${outbox}`)
     return document instanceof MongoError ? Effect.fail(document) : Effect.succeed(document)
   })
-
-// The sequence first, for until the commit nobody else gets a number then.
-const write = <A, R, C>(
-  { messages, name, state }: Relaying.Stored<A, R, C>,
-  written: ReadonlyArray<Pick<Relaying.Message, "id" | "message" | "publishedAt">>
-): Effect.Effect<void, OperationError, C> =>
-  Effect.gen(function*() {
-    const sequence = yield* operation(state, writing("findOneAndUpdate"), (db, added) =>
-      Relaying.stateOf(db, state).findOneAndUpdate(
-        { _id: name },
-        { $inc: { last: written.length } },
-        { ...added, ...Relaying.plain, upsert: true, returnDocument: "after" }
-      ))
-    const first = Relaying.numberOf(sequence?.["last"]) - written.length + 1
-    yield* operation(messages, writing("insertMany"), (db, added) =>
-      Relaying.messagesOf(db, messages).insertMany(
-        written.map((message, index) => ({ _id: first + index, ...message })),
-        { ...added }
-      ))
-  })
-
-const writing = (name: string): Request => ({ name, kind: "write", inTransaction: true })

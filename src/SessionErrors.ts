@@ -151,19 +151,20 @@ export type ConsumeError = OperationError | TransactionError | DecodeFailed | Co
 export type PublishError = DecodeFailed | MongoError | ForeignSession | TransactionEnded
 
 /**
- * What relaying the messages of an outbox can fail with, besides the errors of the delivery.
+ * What relaying the messages of an outbox can fail with, besides `HandlingFailed`, which has the errors of the delivery.
  *
  * @since 0.1.0
  * @category errors
  */
-export type RelayError = OperationError | DecodeFailed | ConsumerReplaced
+export type RelayError = OperationError | TransactionError | DecodeFailed | ConsumerReplaced
 
 /**
  * The errors that are mistakes in a program, or in where it was deployed. A correct program never meets them, except
  * where it asked for them: `SessionBusy` with `onBusy: "fail"`, and those of the propagations `mandatory` and `never`.
  *
  * The others are what a correct program meets and acts on: `MongoError`, `DecodeFailed`, `CausalTokenRefused`,
- * `SessionLapsed`, `TransactionAborted`, `CommitUnknown`, `TransactionDoomed` and `ConsumerReplaced`.
+ * `SessionLapsed`, `TransactionAborted`, `CommitUnknown`, `TransactionDoomed`, `ConsumerReplaced`
+ * and `HandlingFailed`.
  *
  * @since 0.1.0
  * @category errors

@@ -12,7 +12,7 @@ import * as MongoClient from "../../src/MongoClient.js"
 import * as Outbox from "../../src/Outbox.js"
 import type { ResumeToken } from "../../src/ResumeToken.js"
 import type * as Session from "../../src/Session.js"
-import type { ConsumerReplaced, DecodeFailed, TransactionError } from "../../src/SessionErrors.js"
+import type { ConsumerReplaced, DecodeFailed, HandlingFailed, TransactionError } from "../../src/SessionErrors.js"
 import * as Transaction from "../../src/Transaction.js"
 
 class Analytics extends MongoClient.Tag("Analytics")<Analytics>() {}
@@ -114,9 +114,11 @@ expectTypeOf(Transaction.run(Mails.publish(user))).toEqualTypeOf<
 expectTypeOf(Mails.relay((_: Outbox.Delivery<User>) => handler(event))).toEqualTypeOf<
   Stream.Stream<
     Outbox.Delivery<User>,
-    "refused" | Outbox.RelayError,
+    HandlingFailed<"refused"> | Outbox.RelayError,
     "Mailer" | Settings | MongoClient.MongoClient | Session.Session | Transaction.Transaction
   >
 >()
+expectTypeOf<HandlingFailed<"refused">["error"]>().toEqualTypeOf<"refused" | DecodeFailed>()
+void Mails.relay(() => handler(event), { concurrency: 4, orderBy: ({ message }) => message._id })
 // @ts-expect-error what does not fit the schema
 void Mails.publish({ _id: 1 })

@@ -35,6 +35,7 @@ type AnyError =
   | Errors.DecodeFailed
   | Errors.ConsumerReplaced
   | Errors.CausalTokenRefused
+  | Errors.HandlingFailed
 
 const cases: ReadonlyArray<readonly [AnyError, string]> = [
   [
@@ -170,6 +171,19 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
     "find: the attempt of the transaction it belongs to is over"
   ],
   [new Errors.ConsumerReplaced({ consumer: "mailer" }), "another consumer named mailer has taken over"],
+  [
+    new Errors.HandlingFailed({ kind: "outbox", of: "mails", id: "17", sequence: 3, attempts: 2, cause: leaky }),
+    "message 17, number 3, of outbox mails could not be handled (attempt 2)"
+  ],
+  [
+    new Errors.HandlingFailed({ kind: "outbox", of: "mails", id: "17", attempts: 1, cause: taggedUserError }),
+    "message 17 of outbox mails could not be handled (attempt 1)"
+  ],
+  [
+    // A resume token may hold the _id of a document.
+    new Errors.HandlingFailed({ kind: "consumer", of: "mailer", id: document._id, attempts: 1, cause: leaky }),
+    "an event of consumer mailer could not be handled (attempt 1)"
+  ],
   [mongoError, mongoError.message]
 ]
 
@@ -227,6 +241,7 @@ describe("misuse", () => {
     "CommitUnknown",
     "ConsumerReplaced",
     "DecodeFailed",
+    "HandlingFailed",
     "MongoError",
     "SessionLapsed",
     "TransactionAborted",

@@ -3,40 +3,60 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import { Timestamp } from "mongodb"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Outbox from "../../src/Outbox.js"
 import { connected } from "../support/connected.js"
 import type * as Responder from "../support/Responder.js"
 
 const box = Outbox.make("letters", { database: "shop" })
+const operationTime = new Timestamp({ t: 1700000000, i: 3 })
 
 const found = (firstBatch: ReadonlyArray<object>): Responder.Reply => ({
   cursor: { id: 0n, ns: "shop.any", firstBatch }
 })
 
-const waiting = [1, 2].map((n) => ({ _id: n, id: `letter ${n}`, message: { n }, publishedAt: new Date(0) }))
+const stored = (n: number) => `effect_mongo_session/letter ${n}`
+const waiting = [1, 2].map((n) => ({ _id: stored(n), at: operationTime, message: { n }, publishedAt: new Date(0) }))
+const events = [2, 1].map((n) => ({
+  _id: { _data: `8${n}` },
+  operationType: "insert",
+  ns: { db: "shop", coll: "effect_mongo_session.outbox.letters" },
+  documentKey: { _id: stored(n) }
+}))
+const changes = (batch: object): Responder.Reply => ({
+  operationTime,
+  cursor: { id: 7n, ns: "shop.any", postBatchResumeToken: { _data: "89" }, ...batch }
+})
 
 describe("a relay", () => {
-  it.scopedLive("sends no operator with nothing in it, which MongoDB 4.4 refuses", () =>
+  it.scopedLive("delivers in the order of its change stream, and notes it with no operator that MongoDB 4.4 refuses", () =>
     Effect.gen(function*() {
       const { client, server } = yield* connected({
         handlers: {
-          find: (command, { count }) => found(command["sort"] !== undefined && count < 2 ? waiting : []),
-          findAndModify: { value: { _id: "letters/relay" } },
-          update: { n: 1, nModified: 1 },
+          find: (command) => found(command["filter"]?._id?.$in === undefined ? [] : waiting),
+          findAndModify: { value: { _id: "letters/relay" }, operationTime },
+          update: { n: 1, nModified: 1, operationTime },
+          aggregate: changes({ firstBatch: events }),
+          getMore: changes({ nextBatch: [] }),
+          killCursors: { ok: 1 },
           delete: { n: 2 }
         }
       })
       const delivered = yield* Stream.runCollect(box.relay(() => Effect.void, { poll: Schedule.stop })).pipe(
         Effect.provideService(MongoClient.MongoClient, client)
       )
-      expect(Chunk.toReadonlyArray(delivered).map(({ sequence }) => sequence)).toEqual([1, 2])
+      expect(Chunk.toReadonlyArray(delivered).map(({ id }) => id)).toEqual(["letter 2", "letter 1"])
+      const [aggregate] = yield* server.named("aggregate")
+      expect(aggregate?.command["pipeline"][0]).toEqual({ $changeStream: { startAtOperationTime: expect.any(Timestamp) } })
       const updates = (yield* server.named("update")).flatMap(({ command }) => command["updates"])
-      // The claim before anything is delivered, and the note of each delivery.
+      const always = { $currentDate: { updatedAt: true }, $inc: { effect_mongo_session: 1 } }
+      // Who it is, where it begins, the claim before anything is delivered, and the note of both deliveries.
       expect(updates.map(({ u }) => u)).toEqual([
-        { $currentDate: { updatedAt: true } },
-        { $set: { delivered: 1 }, $currentDate: { updatedAt: true } },
-        { $set: { delivered: 2 }, $currentDate: { updatedAt: true } }
+        always,
+        { $set: { time: expect.any(Timestamp) }, $unset: { token: "" }, ...always },
+        always,
+        { $set: { token: expect.stringMatching(/^rt1\./), delivered: [stored(2), stored(1)] }, ...always }
       ])
     }))
 })

@@ -2,19 +2,24 @@
  * How far a consumer has come: a document that is written in the same transaction as what the consumer does, and that
  * says whose turn it is, so that of two consumers of one name only the later one goes on.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
 import { ConsumerReplaced } from "../../ChangeStreamErrors.js"
-import type { MongoError } from "../../MongoError.js"
+import { MongoError } from "../../MongoError.js"
 import * as ResumeToken from "../../ResumeToken.js"
+import * as Session from "../../Session.js"
 import { DecodeFailed, type OperationError } from "../../SessionErrors.js"
 import { SessionId } from "../../SessionId.js"
 import { sendAll } from "../commands/send.js"
 import { operation, type Request, type Target } from "../data/operation.js"
 import { toLsid } from "../driver/session.js"
 import { clientOf } from "../session/client.js"
+import { marking } from "./own.js"
 import { isResumable, type Position } from "./position.js"
 
 /** Where the checkpoint of a consumer is kept, and as whom it was claimed. */
@@ -46,7 +51,11 @@ export const claim = <C>(
       (db, added) =>
         of(db, target).findOneAndUpdate(
           { _id: name },
-          { $set: { owner, session: session?.uuid ?? null }, $currentDate: { claimedAt: true } },
+          {
+            $set: { owner, session: session?.uuid ?? null },
+            $currentDate: { claimedAt: true },
+            $inc: marking
+          },
           { ...added, ...majority, upsert: true, returnDocument: "after" }
         )
     ).pipe(
@@ -94,7 +103,7 @@ export const toStored = ({ resumeAfter, startAfter, startAtOperationTime: time }
     ? { token: new ResumeToken.ResumeToken(token as Driver.Document).toString() }
     : time === undefined
     ? {}
-    : { time }
+    : { time, token: undefined }
 }
 
 /**
@@ -110,14 +119,21 @@ export const store = <C>(
     operation(target, write("updateOne"), (db, added) =>
       of(db, target).updateOne(
         { _id: name, owner },
-        { ...setting(fields), $currentDate: { updatedAt: true } },
+        { ...setting(fields), $currentDate: { updatedAt: true }, $inc: marking },
         { ...added, ...options }
       )),
     ({ matchedCount }) => matchedCount === 0 ? new ConsumerReplaced({ consumer: name }) : Effect.void
   )
 
-// MongoDB before 5.0 refuses an operator with nothing in it.
-const setting = (fields: Driver.Document): Driver.Document => Object.keys(fields).length === 0 ? {} : { $set: fields }
+// What is undefined is removed. MongoDB before 5.0 refuses an operator with nothing in it.
+const setting = (fields: Driver.Document): Driver.Document => {
+  const set = Object.entries(fields).filter(([, value]) => value !== undefined)
+  const unset = Object.entries(fields).filter(([, value]) => value === undefined)
+  return {
+    ...(set.length > 0 && { $set: Object.fromEntries(set) }),
+    ...(unset.length > 0 && { $unset: Object.fromEntries(unset.map(([name]) => [name, ""])) })
+  }
+}
 
 /** {@link store} by itself, again and again while the way to the server is broken. */
 export const storeAlone = <C>(
@@ -139,8 +155,35 @@ export const isStored = <C>(
     (found) => found?.["step"] === step
   ))
 
-/** Whether somebody else has claimed the checkpoint since. */
-export const isReplaced = <C>({ name, owner, target }: Checkpoint<C>): Effect.Effect<boolean, OperationError, C> =>
+/**
+ * What an error of whoever has a checkpoint means. Whatever it was told, it has failed because it was replaced if somebody
+ * else has its checkpoint by now: whoever takes over kills what the other has open.
+ */
+export const explained = <C, E>(checkpoint: Checkpoint<C>, error: E): Effect.Effect<never, E | ConsumerReplaced, C> =>
+  Effect.flatMap(
+    wasReplaced(checkpoint, error),
+    (replaced): Effect.Effect<never, E | ConsumerReplaced> =>
+      replaced ? Effect.fail(new ConsumerReplaced({ consumer: checkpoint.name })) : Effect.fail(error)
+  )
+
+/** Whether somebody else has the checkpoint when something has failed; what keeps it from being found out is no news then. */
+export const wasReplaced = <C>(checkpoint: Checkpoint<C>, error: unknown): Effect.Effect<boolean, never, C> => {
+  // Not in its session, which may be what has failed.
+  const replaced = Effect.filterOrFail(detached(isReplaced(checkpoint)), (is) => is)
+  const found = wasKilled(error) ? Effect.retry(replaced, untilClaimed) : replaced
+  return Effect.map(Effect.option(Effect.timeout(found, "5 seconds")), Option.isSome)
+}
+
+const detached = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.locallyWith(effect, FiberRef.currentContext, (context) => Context.omit(Session.Session)(context))
+
+const wasKilled = (error: unknown): boolean =>
+  error instanceof MongoError && (error.reason === "Interrupted" || error.reason === "CursorLost")
+
+// It is killed first and the checkpoint claimed then, one round trip later.
+const untilClaimed = Schedule.exponential("10 millis").pipe(Schedule.upTo("2 seconds"))
+
+const isReplaced = <C>({ name, owner, target }: Checkpoint<C>): Effect.Effect<boolean, OperationError, C> =>
   Effect.map(
     operation(
       { ...target, readPreference: "primary" },

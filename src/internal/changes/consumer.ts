@@ -3,20 +3,19 @@
  */
 import * as Schema from "@effect/schema/Schema"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
-import { MongoError } from "../../MongoError.js"
+import type { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
-import { type ConsumeError, ConsumerReplaced } from "../../SessionErrors.js"
+import type { ConsumeError } from "../../SessionErrors.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as Transaction from "../../Transaction.js"
 import * as TransactionOptions from "../../TransactionOptions.js"
@@ -25,8 +24,8 @@ import { inner, type Service as Client } from "../session/client.js"
 import type { Inside } from "../transaction/start.js"
 import { below, decoder, duration } from "../values/options.js"
 import * as Checkpoints from "./checkpoint.js"
-import type { Step } from "./follow.js"
-import { openApart } from "./place.js"
+import type { Step, Within } from "./follow.js"
+import { Held, openApart } from "./place.js"
 import { isPlace, type Position } from "./position.js"
 
 /** What a change stream is made of. */
@@ -36,11 +35,11 @@ export interface Source<A, E, R> {
   readonly watched: Pick<Target, "database" | "collection">
   /** Where it begins. */
   readonly at: Position
-  /** Its steps from a position on, with some stages put before its own, in a session of its own or in the given one. */
+  /** Its steps from a position on, with some stages put before its own, in a session of its own or within the given one. */
   readonly steps: (
     at: Position,
     leading: ReadonlyArray<Driver.Document>,
-    session?: Session.Service
+    within?: Within
   ) => Stream.Stream<Step<A>, E, R>
 }
 
@@ -75,9 +74,6 @@ export interface ConsumeTransaction extends TransactionOptions.TransactionOption
   /** See `Transaction.Options`. */
   readonly onRetry?: ((retry: Telemetry.Retry) => Effect.Effect<void>) | undefined
 }
-
-// The client of the stream, whatever its tag: of that the type of a stream says only that it needs it.
-class Held extends Context.Tag("effect-mongo-session/ChangeStream/Client")<Held, Client>() {}
 
 /** Consumes a stream until it ends. */
 export const consume = <A, E, R, X, E2, R2>(
@@ -128,7 +124,11 @@ const handled = <A, E, R, X, E2, R2>(
     // Nothing else is done in it. So while the stream waits, it keeps nothing waiting.
     const own = yield* openApart(target, { name: "watch", kind: "read", inTransaction: false })
     const session = Option.getOrElse(ambient, () => own)
-    const { checkpoint, stored } = yield* Session.provide(Checkpoints.claim(target, name, own.id), session)
+    const { checkpoint, stored } = yield* Effect.provideService(
+      Checkpoints.claim(target, name, own.id),
+      Session.Session,
+      session
+    )
     const place = yield* Checkpoints.positionOf(stored, `checkpoint of ${name}`)
     let isPlaced = place !== undefined
     let storedAt = yield* Clock.currentTimeMillis
@@ -136,7 +136,11 @@ const handled = <A, E, R, X, E2, R2>(
     const store = (position: Position) =>
       Effect.gen(function*() {
         if (!isPlace(position)) return
-        yield* Session.provide(Checkpoints.storeAlone(checkpoint, Checkpoints.toStored(position)), session)
+        yield* Effect.provideService(
+          Checkpoints.storeAlone(checkpoint, Checkpoints.toStored(position)),
+          Session.Session,
+          session
+        )
         isPlaced = true
         storedAt = yield* Clock.currentTimeMillis
       })
@@ -167,30 +171,14 @@ const handled = <A, E, R, X, E2, R2>(
       })
 
     const leading = source.watched.collection === undefined ? [notOf(yield* nameOf(target), collection)] : []
-    return source.steps(place ?? source.at, leading, own).pipe(
-      Stream.catchAll((error) => Stream.fromEffect(explained(checkpoint, error))),
-      Stream.map((step) => Effect.catchAll(handle(step), (error) => explained(checkpoint, error)))
+    const context = yield* Effect.context<Held>()
+    const mayResume = (error: MongoError) =>
+      Effect.provide(Effect.negate(Checkpoints.wasReplaced(checkpoint, error)), context)
+    return source.steps(place ?? source.at, leading, { session: own, mayResume }).pipe(
+      Stream.catchAll((error) => Stream.fromEffect(Checkpoints.explained(checkpoint, error))),
+      Stream.map((step) => Effect.catchAll(handle(step), (error) => Checkpoints.explained(checkpoint, error)))
     )
   }))
-
-// Whatever it was told, a consumer has failed because it was replaced if somebody else has its checkpoint: whoever takes
-// over kills what the other has open.
-const explained = <E>(checkpoint: Checkpoints.Checkpoint<Held>, error: E) => {
-  // Not in the consumer's session, which may be what has failed.
-  const replaced = Effect.filterOrFail(Session.detached(Checkpoints.isReplaced(checkpoint)), identity)
-  const found = wasKilled(error) ? Effect.retry(replaced, untilClaimed) : replaced
-  // What keeps it from being found out is no news beside what has failed.
-  return Effect.flatMap(Effect.option(Effect.timeout(found, "5 seconds")), (known): Effect.Effect<
-    never,
-    E | ConsumerReplaced
-  > => Option.isSome(known) ? Effect.fail(new ConsumerReplaced({ consumer: checkpoint.name })) : Effect.fail(error))
-}
-
-const wasKilled = (error: unknown): boolean =>
-  error instanceof MongoError && (error.reason === "Interrupted" || error.reason === "CursorLost")
-
-// It is killed first and the checkpoint claimed then, one round trip later.
-const untilClaimed = Schedule.exponential("10 millis").pipe(Schedule.upTo("2 seconds"))
 
 const nameOf = ({ client, database }: Target<Held>) =>
   Effect.map(client ?? Held, (service) => service[inner].db(database).databaseName)

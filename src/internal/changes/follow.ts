@@ -2,6 +2,7 @@
  * Follows a change stream batch by batch, and resumes it where the last one ended.
  */
 import * as Chunk from "effect/Chunk"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -14,6 +15,7 @@ import * as Session from "../../Session.js"
 import type { DecodeFailed, OperationError } from "../../SessionErrors.js"
 import { batches } from "../data/cursor.js"
 import type { Request, Target } from "../data/operation.js"
+import { closingStep } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
 import * as Backoff from "../transaction/backoff.js"
 import * as ChangeCursor from "./cursor.js"
@@ -36,8 +38,15 @@ export interface Options<A, R, C> extends Pick<ChangeCursor.Watched, "options" |
   readonly decoder: (source: string) => Decoder<A, R>
   /** When to resume. */
   readonly resume: Schedule.Schedule<unknown, MongoError>
-  /** The session that it runs in. Default: one of its own. */
-  readonly session?: Session.Service | undefined
+  readonly within?: Within | undefined
+}
+
+/** What a stream is a part of. */
+export interface Within {
+  /** The session that it runs in, instead of one of its own. */
+  readonly session: Session.Service
+  /** Whether it may be resumed after a failure. */
+  readonly mayResume: (error: MongoError) => Effect.Effect<boolean>
 }
 
 /** The steps of a stream from a position on. */
@@ -51,7 +60,7 @@ export const steps = <A, R, C>(
     const target: Target<C> = { ...followed.target, readConcern: "majority" }
     const { client: _, ...where } = target
     const request: Request = { name: "watch", kind: "read", inTransaction: false, isEndless: true, options, pipeline }
-    const { client, ensureOpen, namespace, run, session } = yield* placeApart(target, request, followed.session)
+    const { client, ensureOpen, namespace, run, session } = yield* placeApart(target, request, followed.within?.session)
     const watched = { client, target: where, pipeline, options, maxAwaitTime }
     const decoder = followed.decoder(namespace)
     let backoff = Backoff.make(resume)
@@ -67,6 +76,9 @@ export const steps = <A, R, C>(
       orphan = undefined
       return Effect.ignore(run((added) => ChangeCursor.kill(lost, client.driver, added), "killCursors"))
     })
+
+    // Nobody else knows of it.
+    yield* Effect.addFinalizer(() => closingStep("cursor", client.closeTimeout, killOrphan, () => "unknown"))
 
     // From where the last one stood, until it ends or fails; whether it is to be resumed is seen when it has.
     const opening = Stream.suspend(() => {
@@ -121,7 +133,10 @@ export const steps = <A, R, C>(
       const error = failure
       failure = undefined
       return Effect.flatMap(
-        backoff.next(error),
+        Effect.flatMap(
+          followed.within?.mayResume(error) ?? Effect.succeed(true),
+          (may): Effect.Effect<Option.Option<Duration.Duration>> => may ? backoff.next(error) : Effect.succeedNone
+        ),
         Option.match({
           onNone: () => Effect.fail(Option.some(error)),
           onSome: (delay) => Effect.zipRight(Log.streamResumed(error.reason, delay), Effect.sleep(delay))

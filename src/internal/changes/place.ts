@@ -2,6 +2,7 @@
  * The session that a change stream runs in: one of its own, for what waits for changes would make all else in its session
  * wait.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -17,8 +18,12 @@ import {
 import { place, type Placed, type Request, type Target } from "../data/operation.js"
 import { placeStream } from "../data/streams.js"
 import { acquire } from "../session/acquire.js"
+import type { Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
 import { perform } from "../session/operation.js"
+
+/** The client, whatever its tag, where of that the type says only that it is needed. */
+export class Held extends Context.Tag("effect-mongo-session/ChangeStream/Client")<Held, Client>() {}
 
 /** Where a change stream runs. */
 export interface Apart extends Placed {

@@ -55,3 +55,6 @@ const isEncodable = (value: unknown): boolean => {
 
 // In bytes: more than the fields of any command of this library take.
 const roomOfCommand = 16_384
+
+/** A time that the server replaces by its own when it inserts a document with it. */
+export const serverTime = (): Driver.Timestamp => new Driver.Timestamp({ t: 0, i: 0 })

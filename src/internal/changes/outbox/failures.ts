@@ -1,0 +1,59 @@
+/**
+ * What becomes of a message that cannot be delivered.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import { HandlingFailed } from "../../../ChangeStreamErrors.js"
+import type { DecodeFailed, OperationError, TransactionError } from "../../../SessionErrors.js"
+import { operation, type Request } from "../../data/operation.js"
+import { patiently } from "../checkpoint.js"
+import { idIn, marking } from "../own.js"
+import * as Poison from "../poison.js"
+import { setAside } from "./deadLetters.js"
+import { type Delivery, type Message, messagesOf, numberOf, sequenceOf, type Stored } from "./store.js"
+
+/** How a message is delivered, and what becomes of it where it cannot be. */
+export const delivering = <A, R, C, X, E2, R2>({ deliver, options, outbox, own }: {
+  readonly outbox: Stored<A, R, C>
+  readonly options: Poison.PoisonOptions
+  readonly deliver: (delivery: Delivery<A>) => Effect.Effect<X, E2, R2>
+  /** Runs an operation in the session of the relay. */
+  readonly own: <B, E, R3>(effect: Effect.Effect<B, E, R3>) => Effect.Effect<B, E, R3>
+}) =>
+(
+  message: Message,
+  delivery: Either.Either<Delivery<A>, DecodeFailed>
+): Effect.Effect<Option.Option<Delivery<A>>, HandlingFailed<E2> | OperationError | TransactionError, R2 | C> =>
+  Poison.handle(
+    Effect.flatMap(delivery, (decoded) => Effect.as(deliver(decoded), decoded)),
+    {
+      ...options,
+      count: (cause) =>
+        Effect.map(own(counted(outbox, message)), (attempts) =>
+          new HandlingFailed<E2>({
+            kind: "outbox",
+            of: outbox.name,
+            id: idIn(message._id),
+            sequence: Option.getOrUndefined(sequenceOf(message.sequence)),
+            attempts,
+            cause: Cause.squash(cause)
+          })),
+      setAside: (failure) => own(setAside(outbox, message, failure))
+    }
+  )
+
+// With the message, so that whoever is started next knows of it.
+const counted = <A, R, C>({ messages }: Stored<A, R, C>, { _id }: Message): Effect.Effect<number, OperationError, C> =>
+  Effect.map(
+    patiently(operation(messages, writing, (db, added) =>
+      messagesOf(db, messages).findOneAndUpdate(
+        { _id },
+        { $inc: { attempts: 1, ...marking } },
+        { ...added, returnDocument: "after", projection: { attempts: 1 } }
+      ))),
+    (found) => numberOf(found?.attempts)
+  )
+
+const writing: Request = { name: "findOneAndUpdate", kind: "write", inTransaction: false }

@@ -1,0 +1,32 @@
+/**
+ * The options of a relay, decoded.
+ */
+import * as Schema from "@effect/schema/Schema"
+import * as Predicate from "effect/Predicate"
+import * as ScheduleModule from "effect/Schedule"
+import { decoder } from "../../values/options.js"
+
+const Count = Schema.optional(
+  Schema.Int.pipe(Schema.between(1, 100_000)).annotations({ description: "a whole number from 1 to 100000" })
+)
+
+const isSchedule = (value: unknown): value is ScheduleModule.Schedule<unknown, never> =>
+  Predicate.hasProperty(value, ScheduleModule.ScheduleTypeId)
+
+const ScheduleField = Schema.optional(Schema.declare(isSchedule, { description: "a Schedule" }))
+
+const OnPoisonField = Schema.optional(Schema.Literal("stop", "skip", "setAside"))
+
+/** Fails where an option of a relay is none. */
+export const ensureValid = decoder(
+  Schema.Struct({
+    batch: Count,
+    concurrency: Count,
+    orderBy: Schema.optional(Schema.declare(Predicate.isFunction, { description: "a function" })),
+    poll: ScheduleField,
+    resume: ScheduleField,
+    retry: ScheduleField,
+    onPoison: OnPoisonField
+  }).annotations({ description: "an object of a relay's options" }),
+  () => []
+)
