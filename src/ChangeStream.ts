@@ -16,6 +16,7 @@ import type { Codec } from "./Codec.js"
 import * as Consuming from "./internal/changes/consumer.js"
 import { type Decoded, decoder, type OnInvalid } from "./internal/changes/events.js"
 import * as Watching from "./internal/changes/follow.js"
+import { withoutOwn as withoutOwnNotes } from "./internal/changes/own.js"
 import { after as positionAfter, backoff as Backoff, type Position } from "./internal/changes/position.js"
 import { type Target, withoutOwn } from "./internal/data/operation.js"
 import { clientOf, type MongoClient } from "./internal/session/client.js"
@@ -93,6 +94,11 @@ export interface Options<M extends OnInvalid = OnInvalid> {
   readonly maxAwaitTime?: Duration.DurationInput | undefined
   /** How many events come in one batch at most. Default: the server's own. */
   readonly batchSize?: number | undefined
+  /**
+   * Whether a stream of a database or of a deployment also tells what this library writes for itself: checkpoints, outboxes,
+   * dead letters, wherever they are. A stream of a collection tells everything. Default `false`.
+   */
+  readonly showOwn?: boolean | undefined
   /** Whether changes of indexes, options and the like are told, too. Default `false`. */
   readonly showExpandedEvents?: boolean | undefined
   /** The rules of comparison for the pipeline. Default: binary. */
@@ -131,7 +137,9 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
   pipeline: ReadonlyArray<Driver.Document> = [],
   options: Options<M> = {}
 ): ChangeStream<Decoded<A, M>, WatchError, R | C> => {
-  const { maxAwaitTime, onInvalid, resume = backoff, resumeAfter, startAfter, startAtOperationTime, ...rest } = options
+  const { maxAwaitTime, onInvalid, resume = backoff, resumeAfter, showOwn, startAfter, startAtOperationTime, ...rest } =
+    options
+  const own = target.collection !== undefined || showOwn === true ? [] : [withoutOwnNotes]
   return make({
     client: clientOf(target),
     watched: target,
@@ -146,7 +154,7 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
         within,
         options: withoutOwn<Driver.ChangeStreamOptions>({ ...rest, readPreference: target.readPreference }),
         maxAwaitTime: maxAwaitTime === undefined ? undefined : Duration.decode(maxAwaitTime),
-        pipeline: [...leading, ...pipeline],
+        pipeline: [...leading, ...own, ...pipeline],
         // Its default is the default of the type parameter.
         decoder: (source) => decoder<A, R, M>(source, codec, onInvalid ?? ("fail" as M)),
         resume

@@ -1,7 +1,9 @@
 import { describe, expect, layer } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as ChangeStream from "../../src/ChangeStream.js"
+import { raw } from "../../src/Codec.js"
 import * as Session from "../../src/Session.js"
 import { consuming, untilEffects } from "../support/consuming.js"
 import { on } from "../support/data.js"
@@ -49,6 +51,26 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             expect(yield* Effect.flip(Fiber.join(replaced))).toMatchObject({ _tag: "ConsumerReplaced" })
           }
           expect(starts).toBe(3)
+        })
+      ))
+
+    it.effect("the other is told so at once while it waits, in whichever session, and does not run on", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { database, target } = yield* consuming(watched)
+          const session = yield* Monitor.session(watched)
+          const changes = ChangeStream.watch(target, raw, [], { maxAwaitTime: "20 seconds" })
+          const consumer = ChangeStream.consume(changes, "waiting", () => Effect.void, { database })
+          for (const first of [consumer, Session.provide(consumer, session)]) {
+            yield* watched.monitor.clear
+            const fiber = yield* Effect.forkScoped(first)
+            // The first answers at once.
+            yield* watched.monitor.awaitStarted("getMore", 2)
+            yield* Effect.forkScoped(consumer)
+            const [time, error] = yield* Effect.timed(Effect.flip(Fiber.join(fiber)))
+            expect(error).toMatchObject({ _tag: "ConsumerReplaced" })
+            expect(Duration.toMillis(time)).toBeLessThan(5000)
+          }
         })
       ))
 

@@ -25,6 +25,7 @@ import type { Inside } from "../transaction/start.js"
 import { below, decoder, duration } from "../values/options.js"
 import * as Checkpoints from "./checkpoint.js"
 import type { Step, Within } from "./follow.js"
+import { withoutOwn } from "./own.js"
 import { Held, openApart } from "./place.js"
 import { isPlace, type Position } from "./position.js"
 
@@ -170,7 +171,11 @@ const handled = <A, E, R, X, E2, R2>(
         if (events.length === 0 && idle >= Duration.toMillis(idleCheckpoint)) yield* store(position)
       })
 
-    const leading = source.watched.collection === undefined ? [notOf(yield* nameOf(target), collection)] : []
+    const leading = source.watched.collection === undefined
+      ? [notOf(yield* nameOf(target), collection)]
+      : source.watched.collection === collection
+      ? [withoutOwn]
+      : []
     const context = yield* Effect.context<Held>()
     const mayResume = (error: MongoError) =>
       Effect.provide(Effect.negate(Checkpoints.wasReplaced(checkpoint, error)), context)

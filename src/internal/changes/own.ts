@@ -1,6 +1,8 @@
 /**
  * How what the library writes for itself can be told from what programs write: checkpoints, outboxes, dead letters.
  */
+import type * as Driver from "mongodb"
+
 /** Each collection is called so by default, with a suffix; and each document has a field of this name. */
 export const mark = "effect_mongo_session"
 
@@ -12,3 +14,14 @@ export const idIn = (marked: string): string => marked.startsWith(`${mark}/`) ? 
 
 /** A change that every write of such a document makes: so each of its updates tells whose it is. */
 export const marking = { [mark]: 1 } as const
+
+/** A stage of a change stream that leaves out what the library has written for itself. */
+export const withoutOwn: Driver.Document = {
+  // Not `$nor`: MongoDB 6.0 makes an empty one of it when it looks for these fields in its oplog, and refuses that.
+  $match: {
+    "ns.coll": { $not: { $regex: `^${mark}\\.` } },
+    "documentKey._id": { $not: { $regex: `^${mark}/` } },
+    [`fullDocument.${mark}`]: { $exists: false },
+    [`updateDescription.updatedFields.${mark}`]: { $exists: false }
+  }
+}
