@@ -8,7 +8,6 @@
 import type * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { ResumeToken } from "./ResumeToken.js"
-import type { DecodeFailed } from "./SessionErrors.js"
 
 /**
  * A change. `_tag` is the server's `operationType`, or `Other` for what this library does not know.
@@ -33,6 +32,11 @@ export type DocumentEvent<A> = Insert<A> | Update<A> | Replace<A> | Delete<A>
  * @category models
  */
 export interface Common {
+  /**
+   * The event as it came: with what a pipeline has added, and what this library has no field for, as `collectionUUID` or what
+   * a newer server tells.
+   */
+  readonly document: Driver.Document
   /** Its place in the stream: to go on after it. */
   readonly resumeToken: ResumeToken
   /** When it happened, by the cluster's logical clock. Events of one transaction have one time. */
@@ -57,7 +61,8 @@ export interface TransactionId {
 }
 
 /**
- * A collection.
+ * A collection. Where a pipeline has removed the name from an event, it is that of what is watched, if that is one
+ * collection, else empty.
  *
  * @since 0.1.0
  * @category models
@@ -78,7 +83,7 @@ export interface Namespace {
 export interface OfDocument<A> extends Common {
   /** The collection. */
   readonly namespace: Namespace
-  /** The document's `_id`, and its shard key. */
+  /** The document's `_id`, and its shard key. Empty if the pipeline has removed it. */
   readonly documentKey: Driver.Document
   /**
    * The document after the change. Always there after an insert or a replacement, unless the pipeline has removed it; after
@@ -87,6 +92,11 @@ export interface OfDocument<A> extends Common {
   readonly fullDocument: Option.Option<A>
   /** The document before the change, as the option `fullDocumentBeforeChange` says; never before an insert. */
   readonly fullDocumentBeforeChange: Option.Option<A>
+  /**
+   * Which of the two was asked for, and is not to be had any more: the server says so by `null`. The document may have been
+   * deleted since, or its image have expired (`whenAvailable`).
+   */
+  readonly unavailable: ReadonlyArray<"fullDocument" | "fullDocumentBeforeChange">
 }
 
 /**
@@ -207,16 +217,12 @@ export interface Invalidate extends Common {
 }
 
 /**
- * An event that this library does not know, part of an event that was split (`$changeStreamSplitLargeEvent`), or, with
- * `onInvalid: "either"`, one that the pipeline has changed so much that it can't be told any more.
+ * An event of a kind that this library does not know, or part of an event that was split (`$changeStreamSplitLargeEvent`).
+ * Its `document` says all.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Other extends Common {
   readonly _tag: "Other"
-  /** The event as it came. */
-  readonly document: Driver.Document
-  /** What is wrong with it, if its type is known. */
-  readonly issue: Option.Option<DecodeFailed>
 }

@@ -51,7 +51,10 @@ if (event._tag === "update") {
   expectTypeOf(event.fullDocument).toEqualTypeOf<Option.Option<User>>()
   expectTypeOf(event.updateDescription.removedFields).toEqualTypeOf<ReadonlyArray<string>>()
 }
-if (event._tag === "Other") expectTypeOf(event.issue).toEqualTypeOf<Option.Option<DecodeFailed>>()
+if (event._tag === "delete") {
+  expectTypeOf(event.unavailable).toEqualTypeOf<ReadonlyArray<"fullDocument" | "fullDocumentBeforeChange">>()
+}
+expectTypeOf(event.document).toEqualTypeOf<Document>()
 expectTypeOf(event.resumeToken).toEqualTypeOf<ResumeToken>()
 // @ts-expect-error not every event is about a document
 void event.fullDocument

@@ -4,24 +4,24 @@
  * Fields that are not named are let through: every version of the server adds some. Values are told by their brand, for the
  * client may come from another copy of the driver.
  */
-import type * as ParseResult from "@effect/schema/ParseResult"
-import * as Schema from "@effect/schema/Schema"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
+import type * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
-import type { Common, Event, Namespace, NamespaceEvent } from "../../ChangeEvent.js"
+import type { Common, Event, Namespace, NamespaceEvent, OfDocument, UpdateDescription } from "../../ChangeEvent.js"
 import type { Codec } from "../../Codec.js"
 import { MongoError } from "../../MongoError.js"
 import { ResumeToken } from "../../ResumeToken.js"
-import { DecodeFailed } from "../../SessionErrors.js"
+import type { DecodeFailed } from "../../SessionErrors.js"
 
 /** What becomes of an event that can't be decoded: the stream fails, it is left out, or it tells so itself. */
 export type OnInvalid = "fail" | "skip" | "either"
 
 /** The type of the documents in events. */
 export type Decoded<A, M extends OnInvalid> = M extends "either" ? Either.Either<A, DecodeFailed> : A
+
+type Unavailable = OfDocument<unknown>["unavailable"][number]
 
 /** How to decode events. */
 export interface Decoder<A, R> {
@@ -61,84 +61,77 @@ export const decode = <A, R>(
       )
     }
     const common = commonOf(raw, raw["_id"])
-    const other = (issue: Option.Option<DecodeFailed>): Event<A> => ({ _tag: "Other", ...common, document: raw, issue })
     const event = raw["splitEvent"] !== undefined ? undefined : known(raw, common, decoder)
-    if (event === undefined) return Effect.succeedSome(other(Option.none()))
-    switch (onInvalid) {
-      case "fail":
-        return Effect.asSome(event)
-      case "skip":
-        return Effect.option(event)
-      case "either":
-        return Effect.asSome(Effect.catchAll(event, (issue) => Effect.succeed(other(Option.some(issue)))))
+    if (event === undefined) {
+      return Effect.succeedSome({ _tag: "Other", ...common })
     }
+    return onInvalid === "skip" ? Effect.option(event) : Effect.asSome(event)
   })
 
+// Its kind says what it is; all else may be as a pipeline or a newer server has made it, and what is not there is left out.
 const known = <A, R>(
   raw: Driver.Document,
   common: Common,
   decoder: Decoder<A, R>
 ): Effect.Effect<Event<A>, DecodeFailed, R> | undefined => {
   const type: unknown = raw["operationType"]
-  const parse = <B>(form: Form<B>) =>
-    Either.mapLeft(
-      form(raw),
-      (error) => DecodeFailed.fromParseError(`change event of ${decoder.source}`, error)
-    )
+  const namespace = namespaceOf(raw["ns"], watchedBy(decoder))
   switch (type) {
     case "insert":
     case "replace":
     case "delete":
-      return Effect.flatMap(parse(forms.document), (event) => ofDocument(event, { _tag: type, ...common }, decoder))
+      return ofDocument(raw, { _tag: type, ...common, namespace }, decoder)
     case "update":
-      return Effect.flatMap(
-        Effect.zip(parse(forms.document), parse(forms.update)),
-        ([event, { updateDescription }]) =>
-          ofDocument(event, { _tag: type, ...common, updateDescription: description(updateDescription) }, decoder)
+      return ofDocument(
+        raw,
+        { _tag: type, ...common, namespace, updateDescription: description(raw["updateDescription"]) },
+        decoder
       )
     case "rename":
-      return Effect.map(parse(forms.rename), ({ ns, to }) => ({
-        _tag: type,
-        ...common,
-        namespace: namespace(ns),
-        to: namespace(to)
-      }))
+      return Effect.succeed({ _tag: type, ...common, namespace, to: namespaceOf(raw["to"]) })
     case "dropDatabase":
-      return Effect.map(parse(forms.database), ({ ns }) => ({ _tag: type, ...common, namespace: { database: ns.db } }))
+      return Effect.succeed({ _tag: type, ...common, namespace: { database: namespace.database } })
     case "invalidate":
       return Effect.succeed({ _tag: type, ...common })
     default:
       return isOfNamespace(type)
-        ? Effect.map(parse(forms.namespace), ({ ns, operationDescription }) => ({
+        ? Effect.succeed({
           _tag: type,
           ...common,
-          namespace: namespace(ns),
-          operationDescription: Option.fromNullable(operationDescription)
-        }))
+          namespace,
+          operationDescription: Option.liftPredicate(isDocument)(raw["operationDescription"])
+        })
         : undefined
   }
 }
 
-const ofDocument = <A, R, T>(event: Fields, rest: T, decoder: Decoder<A, R>) => {
-  const { database, collection } = namespace(event.ns)
-  const decodeSome = (document: Driver.Document | null | undefined) =>
+const ofDocument = <A, R, T extends { readonly namespace: Namespace }>(
+  raw: Driver.Document,
+  rest: T,
+  decoder: Decoder<A, R>
+) => {
+  const { collection, database } = rest.namespace
+  const decodeField = (field: Unavailable) =>
     Effect.transposeMapOption(
-      Option.fromNullable(document),
+      Option.fromNullable<unknown>(raw[field]),
       (found) => decoder.document(found, `${database}.${collection}`)
     )
   return Effect.map(
-    Effect.zip(decodeSome(event.fullDocument), decodeSome(event.fullDocumentBeforeChange)),
+    Effect.zip(decodeField("fullDocument"), decodeField("fullDocumentBeforeChange")),
     ([fullDocument, fullDocumentBeforeChange]) => ({
       ...rest,
-      namespace: { database, collection },
-      documentKey: event.documentKey,
+      documentKey: documentOr(raw["documentKey"]),
       fullDocument,
-      fullDocumentBeforeChange
+      fullDocumentBeforeChange,
+      unavailable: documents.filter((field) => raw[field] === null)
     })
   )
 }
 
+const documents: ReadonlyArray<Unavailable> = ["fullDocument", "fullDocumentBeforeChange"]
+
 const commonOf = (raw: Driver.Document, token: Driver.Document): Common => ({
+  document: raw,
   resumeToken: new ResumeToken(token),
   clusterTime: Option.liftPredicate(isTimestamp)(raw["clusterTime"]),
   wallTime: Option.liftPredicate(Predicate.isDate)(raw["wallTime"]),
@@ -157,52 +150,39 @@ const isTimestamp = (value: unknown): value is Driver.Timestamp =>
 
 const isDocument = (value: unknown): value is Driver.Document => Predicate.isRecord(value) && !("_bsontype" in value)
 
-const Document = Schema.declare(isDocument, { description: "a document" })
+const documentOr = (value: unknown): Driver.Document => isDocument(value) ? value : {}
 
-const OptionalDocument = Schema.optional(Schema.NullOr(Document))
+const strings = (value: unknown): ReadonlyArray<string> => Array.isArray(value) ? value.filter(Predicate.isString) : []
 
-const Ns = Schema.Struct({ db: Schema.String, coll: Schema.String })
-
-const Fields = Schema.Struct({
-  ns: Ns,
-  documentKey: Document,
-  fullDocument: OptionalDocument,
-  fullDocumentBeforeChange: OptionalDocument
-})
-
-type Fields = typeof Fields.Type
-
-const Strings = Schema.optionalWith(Schema.Array(Schema.String), { nullable: true, default: () => [] })
-
-const Size = Schema.transform(Schema.Unknown, Schema.Int, { strict: true, decode: Number, encode: (size) => size })
-
-const Description = Schema.Struct({
-  updatedFields: Schema.optionalWith(Document, { nullable: true, default: () => ({}) }),
-  removedFields: Strings,
-  truncatedArrays: Schema.optionalWith(
-    Schema.Array(Schema.Struct({ field: Schema.String, newSize: Size })),
-    { nullable: true, default: () => [] }
-  ),
-  disambiguatedPaths: OptionalDocument
-})
-
-const description = ({ disambiguatedPaths, ...rest }: typeof Description.Type) => ({
-  ...rest,
-  disambiguatedPaths: Option.fromNullable(disambiguatedPaths)
-})
-
-// Built once: a decoder is not cheap to make.
-const forms = {
-  document: Schema.decodeUnknownEither(Fields),
-  update: Schema.decodeUnknownEither(Schema.Struct({ updateDescription: Description })),
-  namespace: Schema.decodeUnknownEither(Schema.Struct({ ns: Ns, operationDescription: OptionalDocument })),
-  rename: Schema.decodeUnknownEither(Schema.Struct({ ns: Ns, to: Ns })),
-  database: Schema.decodeUnknownEither(Schema.Struct({ ns: Schema.Struct({ db: Schema.String }) }))
+const description = (value: unknown): UpdateDescription => {
+  const { disambiguatedPaths, removedFields, truncatedArrays, updatedFields } = documentOr(value)
+  return {
+    updatedFields: documentOr(updatedFields),
+    removedFields: strings(removedFields),
+    truncatedArrays: Array.isArray(truncatedArrays)
+      ? truncatedArrays.filter(isDocument).map(({ field, newSize }) => ({
+        field: String(field),
+        newSize: Number(newSize)
+      }))
+      : [],
+    disambiguatedPaths: Option.liftPredicate(isDocument)(disambiguatedPaths)
+  }
 }
 
-type Form<B> = (raw: unknown) => Either.Either<B, ParseResult.ParseError>
+// What is watched says what the event does not.
+const namespaceOf = (value: unknown, watched: Namespace = { database: "", collection: "" }): Namespace => {
+  const { coll, db } = documentOr(value)
+  return {
+    database: typeof db === "string" ? db : watched.database,
+    collection: typeof coll === "string" ? coll : watched.collection
+  }
+}
 
-const namespace = ({ coll, db }: typeof Ns.Type): Namespace => ({ database: db, collection: coll })
+// The name of a database has no dot in it.
+const watchedBy = <A, R>({ source }: Decoder<A, R>): Namespace | undefined => {
+  const dot = source.indexOf(".")
+  return dot < 0 ? undefined : { database: source.slice(0, dot), collection: source.slice(dot + 1) }
+}
 
 const ofNamespace: ReadonlySet<unknown> = new Set<NamespaceEvent["_tag"]>([
   "drop",
