@@ -5,6 +5,7 @@ import * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
@@ -17,6 +18,7 @@ import { batches } from "../data/cursor.js"
 import type { Request, Target } from "../data/operation.js"
 import { closingStep } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
+import { traced } from "../time/fiber.js"
 import * as Backoff from "../transaction/backoff.js"
 import * as ChangeCursor from "./cursor.js"
 import { decode, type Decoder } from "./events.js"
@@ -122,7 +124,9 @@ export const steps = <A, R, C>(
         Stream.chunks,
         Stream.mapEffect(step),
         Stream.flatMap(({ failure, step }) =>
-          failure === undefined ? Stream.succeed(step) : Stream.concat(Stream.succeed(step), Stream.fail(failure))
+          failure === undefined
+            ? Stream.succeed(step)
+            : Stream.concat(Stream.succeed(step), Stream.fromEffect(traced(Exit.fail(failure))))
         ),
         Stream.catchAll((error) => Stream.execute(onFailure(error)))
       )

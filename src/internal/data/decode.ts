@@ -4,11 +4,13 @@
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { type Codec, fromSchema, raw } from "../../Codec.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
+import { traced } from "../time/fiber.js"
 import type { DocumentSchema } from "./collection.js"
 import { batches } from "./cursor.js"
 import {
@@ -187,7 +189,10 @@ const outcome = (
   for (const result of results) {
     if (Either.isRight(result)) values.push(result.right)
     else if (onInvalid === "fail") {
-      return Stream.concat(Stream.fromChunk(Chunk.unsafeFromArray(values)), Stream.fail(result.left))
+      return Stream.concat(
+        Stream.fromChunk(Chunk.unsafeFromArray(values)),
+        Stream.fromEffect(traced(Exit.fail(result.left)))
+      )
     }
   }
   return Stream.fromChunk(Chunk.unsafeFromArray(values))

@@ -12,7 +12,7 @@ import { constVoid } from "effect/Function"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { within } from "../time/bounded.js"
-import type { Restore } from "../time/fiber.js"
+import { type Restore, traced } from "../time/fiber.js"
 import * as DriverCursor from "./cursor.js"
 import { toCause } from "./errors.js"
 import * as Signal from "./signal.js"
@@ -89,7 +89,7 @@ export const settling = <A, E>(
       }
       const exit = Exit.failCause(cause)
       over(exit)
-      return exit
+      return traced(exit)
     },
     onSuccess: (value) => {
       const exit = Exit.succeed(value)

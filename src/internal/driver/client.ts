@@ -3,9 +3,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
+import { traced } from "../time/fiber.js"
 import { isDriverFailure, toCause, toMongoError } from "./errors.js"
 import * as Privates from "./privates.js"
 
@@ -73,7 +75,7 @@ export const connect = (
                 cause: error
               })
             )
-            : Effect.failCause(toCause({ operation: "connect", client }, error))
+            : traced(Exit.failCause(toCause({ operation: "connect", client }, error)))
         )
     )
     return Effect.asVoid(Effect.forkDaemon(Effect.zipRight(Effect.promise(() => settled), late)))

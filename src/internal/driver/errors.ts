@@ -42,6 +42,7 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
   const code = "code" in told && typeof told.code === "number" ? told.code : undefined
   const codeName = "codeName" in told && typeof told.codeName === "string" ? told.codeName : undefined
   const labels = "errorLabels" in told && Array.isArray(told.errorLabels) ? told.errorLabels.map(String) : []
+  const hint = hintOf(error, code, options.client)
   return new MongoError({
     reason: classify({ labels, code, name: nameOf(told) }),
     operation: options.operation,
@@ -50,7 +51,7 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
     codeName,
     labels,
     cause: error,
-    hint: hintOf(error, code, options.client)
+    ...(hint !== undefined && { hint })
   })
 }
 

@@ -22,7 +22,7 @@ import { bounded, during } from "../driver/deadline.js"
 import { isUnacknowledgedWrite } from "../driver/errors.js"
 import { within } from "../time/bounded.js"
 import * as Deadline from "../time/deadline.js"
-import { andThen, match, type Restore, type RunningFiber } from "../time/fiber.js"
+import { andThen, match, type Restore, type RunningFiber, traced } from "../time/fiber.js"
 import type { Evaluate, Gate } from "./gate.js"
 import * as Lane from "./lane.js"
 import { type Name, type Place, placeOf, type Turn } from "./turn.js"
@@ -60,18 +60,18 @@ export const perform = <A, E>(
           onFailure: (cause) => over(Exit.failCause(cause)),
           onSuccess: () => {
             const refusal = place.turn?.refusal(name.operation)
-            if (refusal !== undefined) return over(Exit.fail(refusal))
+            if (refusal !== undefined) return traced(over(Exit.fail(refusal)))
             try {
               const evaluate = prepare(gate.session())
               return Either.isLeft(evaluate)
-                ? over(Exit.fail(evaluate.left))
+                ? traced(over(Exit.fail(evaluate.left)))
                 : settling(
                   restore,
                   (done) => begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, fiber), done),
                   over
                 )
             } catch (defect) {
-              return over(Exit.die(defect))
+              return traced(over(Exit.die(defect)))
             }
           }
         })

@@ -1,7 +1,7 @@
 /**
  * The fiber that runs an operation, for those steps of it that are plain functions.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as FiberRefsPatch from "effect/FiberRefsPatch"
+import type * as Tracer from "effect/Tracer"
 
 /** The fiber that runs an operation. */
 export type RunningFiber = Fiber.RuntimeFiber<unknown, unknown>
@@ -37,6 +38,28 @@ export const match = <A, E, R, A2, E2, R2, A3, E3, R3>(effect: Effect.Effect<A, 
   if (!Exit.isExit(effect)) return Effect.matchCauseEffect(effect, { onFailure, onSuccess })
   const exit = effect as Exit.Exit<A, E>
   return Exit.isSuccess(exit) ? onSuccess(exit.value) : onFailure(exit.cause)
+}
+
+/**
+ * A result, with the span of the fiber that gets it in what it has failed with, as `Effect.fail` and `Effect.die` leave it
+ * there: `Cause.pretty` then shows where in the program that was.
+ */
+export const traced = <A, E>(exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
+  Exit.isSuccess(exit) ? exit : Effect.withFiberRuntime(({ currentSpan }) => {
+    if (currentSpan?._tag === "Span") {
+      for (const error of [...Cause.failures(exit.cause), ...Cause.defects(exit.cause)]) annotate(error, currentSpan)
+    }
+    return exit
+  })
+
+// The key under which Effect looks for it.
+const spanKey = Symbol.for("effect/SpanAnnotation")
+
+// Where an error was first is what counts. Not enumerable, so that nobody prints it with the error.
+const annotate = (error: unknown, span: Tracer.Span): void => {
+  if (error instanceof Error && !(spanKey in error) && Object.isExtensible(error)) {
+    Object.defineProperty(error, spanKey, { value: span, configurable: true })
+  }
 }
 
 /** The clock of a fiber. */

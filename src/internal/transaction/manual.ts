@@ -16,6 +16,7 @@ import type { Gate } from "../session/gate.js"
 import { inTurn } from "../session/operation.js"
 import type { Standing } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
+import { traced } from "../time/fiber.js"
 import { Attempt, type Hook, Run } from "./attempt.js"
 import * as Hooks from "./hooks.js"
 import type { Ended } from "./outcome.js"
@@ -68,21 +69,25 @@ export const start = (
   options: TransactionOptions.Resolved,
   timeout: Duration.Duration | undefined
 ): Effect.Effect<void, ManualError> =>
-  inTurn(gate, "startTransaction", (fiber, turn) =>
-    Effect.map(DriverTransaction.start(gate.session(), options), () => {
-      const part = asPart(turn)
-      // Nothing tells when one is ended by the driver session itself.
-      const before = part ?? lastOf(gate)
-      before?.of.unwatch("rolledBack")
-      if (part === undefined) {
-        const manual = new Manual(gate, options, timeout)
-        gate.stand(manual)
-        manual.of.watch(fiber)
-      } else {
-        part.of.restart()
-        part.of.watch(fiber)
-      }
-    }))
+  inTurn(
+    gate,
+    "startTransaction",
+    (fiber, turn) =>
+      Effect.map(traced(DriverTransaction.start(gate.session(), options)), () => {
+        const part = asPart(turn)
+        // Nothing tells when one is ended by the driver session itself.
+        const before = part ?? lastOf(gate)
+        before?.of.unwatch("rolledBack")
+        if (part === undefined) {
+          const manual = new Manual(gate, options, timeout)
+          gate.stand(manual)
+          manual.of.watch(fiber)
+        } else {
+          part.of.restart()
+          part.of.watch(fiber)
+        }
+      })
+  )
 
 /** Commits the transaction of a session; once more where the first time it did not become clear whether it happened. */
 export const commit = (
@@ -169,7 +174,7 @@ const end = (
             transaction.unwatch(Log.outcomeOf[ended])
           }
         }
-        return yield* exit
+        return yield* traced(exit)
       })))
     return Effect.onExit(ended, () => Hooks.run(due))
   })

@@ -31,7 +31,7 @@ import type { Transaction as Tag } from "../session/turn.js"
 import { contextOf, placeOf, Sandbox, stepOut } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import * as Spans from "../telemetry/spans.js"
-import { andThen, type RunningFiber } from "../time/fiber.js"
+import { andThen, type RunningFiber, traced } from "../time/fiber.js"
 import type { Hook } from "./attempt.js"
 import * as Attempts from "./attempts.js"
 import * as Manual from "./manual.js"
@@ -169,7 +169,7 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
               andThen(giveBack(gate, held), () => {
                 hooks = done.hooks
                 Log.ended(fiber, done.outcome)
-                return Exit.map(done.exit, Option.some)
+                return traced(Exit.map(done.exit, Option.some))
               })
           })
         }))
