@@ -52,7 +52,9 @@ export const placeApart = <C>(
     const ensureOpen = Effect.suspend(() => ambient[key].ensureOpen("getMore"))
     const opening = Effect.option(acquire({
       client: target.client,
-      causalConsistency: ambient.options.causalConsistency
+      causalConsistency: ambient.options.causalConsistency,
+      keepAlive: ambient.options.keepAlive,
+      onLapse: ambient.options.onLapse
     }))
     return Effect.gen(function*() {
       yield* ensureOutside(ambient, request.name, placed.namespace)
