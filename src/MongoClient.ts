@@ -24,6 +24,7 @@ import type { MongoError } from "./MongoError.js"
 
 import type { OperationError, WatchError } from "./SessionErrors.js"
 import type * as SessionKeeper from "./SessionKeeper.js"
+import type * as TransactionOptions from "./TransactionOptions.js"
 
 export {
   /** The client that an option names; the program's if it names none. @since 0.1.0 @category accessors */
@@ -67,6 +68,12 @@ export interface CommonOptions {
    * Default: no limit. See the specification "Client Side Operations Timeout".
    */
   readonly timeout?: Duration.DurationInput | undefined
+  /**
+   * What transactions have where neither they nor their session's `defaultTransactionOptions` say otherwise. Where the URL
+   * has another `readPreference`, set `"primary"` here: MongoDB allows no other to reads in a transaction. Default: what the
+   * URL says, else what the server does by itself.
+   */
+  readonly transactions?: TransactionOptions.TransactionOptions | undefined
 }
 
 /**

@@ -210,6 +210,11 @@ export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction
   readonly operation: string
   /** The option that is not allowed; the operation's own name if it is not allowed at all. */
   readonly option: string
+  /**
+   * Where the option was set: on the collection, or on the transaction, which has it from its session or its client if not of
+   * its own. Default: on the operation.
+   */
+  readonly source?: "collection" | "transaction" | undefined
 }> {
   override get message(): string {
     return this.option === this.operation
@@ -217,12 +222,20 @@ export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction
       : `${this.operation}: ${refusals.get(this.option) ?? `${this.option} is not allowed in a transaction`}`
   }
   get hint(): string {
+    if (this.source === "transaction") {
+      return `The ${this.option} is that of the transaction, which has it from its session, or from its client and the URL ` +
+        `of that. Set ${this.option}: "primary" on the transaction, or for all transactions of the client: ` +
+        `MongoClient.layer({ transactions: { ${this.option}: "primary" } }).`
+    }
+    if (this.source === "collection") {
+      return `The ${this.option} is that of the collection or database. Use one without it in transactions.`
+    }
     return this.option === this.operation
       ? "Run it before or after the transaction, or step out of it with `Transaction.outside`."
       : `Set ${this.option} on the transaction instead of the operation, or leave it out.`
   }
   override toJSON(): object {
-    return render(this, { operation: this.operation, option: this.option })
+    return render(this, { operation: this.operation, option: this.option, source: this.source })
   }
 }
 

@@ -315,7 +315,7 @@ expectTypeOf<Fields<typeof SessionErrors.TransactionForbidden>>().toEqualTypeOf<
 expectTypeOf<Omit<Fields<typeof SessionErrors.IncompatibleJoin>, "conflicts">>().toEqualTypeOf<
   { readonly options: ReadonlyArray<string> }
 >()
-expectTypeOf<Fields<typeof SessionErrors.InvalidInTransaction>>().toEqualTypeOf<
+expectTypeOf<Omit<Fields<typeof SessionErrors.InvalidInTransaction>, "source">>().toEqualTypeOf<
   { readonly operation: string; readonly option: string }
 >()
 expectTypeOf<SessionErrors.TransactionUnsupported["reason"]>().toEqualTypeOf<"Standalone" | "SnapshotSession">()

@@ -151,6 +151,8 @@ const handled = <A, E, R, X, E2, R2>(
         const step = yield* Checkpoints.newId
         const note = Checkpoints.store(checkpoint, { token: last.resumeToken.toString(), step })
         yield* Transaction.run(Effect.zipRight(note, Effect.forEach(events, handler, { discard: true })), {
+          // Whatever the client prefers: a transaction reads from the primary only.
+          readPreference: "primary",
           ...transaction,
           client: Held,
           verifyCommit: Checkpoints.isStored(checkpoint, step)

@@ -175,6 +175,7 @@ const inSession = <A>(
       session: isInTransaction ? "transaction" : "plain",
       writeConcerns: request.kind === "write" ? writeConcerns(target, client) : [],
       readPreference: target.readPreference ?? readPreferenceOf(driverSession),
+      readPreferenceOf: target.readPreference === undefined ? "transaction" : "collection",
       causalLevel: options.causalConsistency ? level : undefined
     })
     if (problem !== undefined) return Either.left(problem)

@@ -29,8 +29,9 @@ export interface Place {
   readonly session: "plain" | "transaction"
   /** The write concerns that are set elsewhere, the nearest first, and where. */
   readonly writeConcerns: ReadonlyArray<{ readonly source: UnacknowledgedWrite["source"]; readonly concern: unknown }>
-  /** The read preference that is set elsewhere. */
+  /** The read preference that is set elsewhere, and where. */
   readonly readPreference?: unknown
+  readonly readPreferenceOf?: InvalidInTransaction["source"]
   /** The read concern level that is in force in a causally consistent session, wherever it is set. */
   readonly causalLevel?: string | undefined
 }
@@ -64,7 +65,9 @@ export const violation = (
     : asked.timeoutMS !== undefined
     ? "timeoutMS"
     : asked.forbiddenStage
-  return option === undefined ? undefined : new InvalidInTransaction({ operation, option })
+  if (option === undefined) return undefined
+  const isInherited = option === "readPreference" && asked.readPreference === undefined
+  return new InvalidInTransaction({ operation, option, ...(isInherited && { source: place.readPreferenceOf }) })
 }
 
 // Of what runs in no transaction either, nothing has a read concern; and of a command only that which is written in it.

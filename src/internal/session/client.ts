@@ -9,6 +9,7 @@ import type * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import type { SessionKeeper } from "../../SessionKeeper.js"
+import type * as TransactionOptions from "../../TransactionOptions.js"
 import type { Pool } from "../driver/pool.js"
 import type { Deployment } from "../driver/topology.js"
 import type * as Operations from "../telemetry/operations.js"
@@ -35,6 +36,8 @@ export interface Inner {
   readonly db: (name: string | undefined) => Driver.Db
   /** Who is told of this client's operations. */
   readonly observer: Operations.Observer
+  /** What transactions have where neither they nor their session say otherwise. */
+  readonly transactions: TransactionOptions.Decoded | undefined
   /** Warns of a `use` that has not passed its session on, once for each name. */
   readonly unused: (operation: string, fiber: RunningFiber) => void
   /** Runs a command on the `admin` database without any session. */

@@ -10,8 +10,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import { MongoError } from "../../MongoError.js"
 import type * as SessionKeeper from "../../SessionKeeper.js"
+import type * as TransactionOptions from "../../TransactionOptions.js"
 import type { Issue } from "../values/issues.js"
-import { decoder, duration } from "../values/options.js"
+import { below, decoder, duration, type Rules } from "../values/options.js"
+import * as Transactions from "../values/transactionOptions.js"
 
 /** The options that a client has, with every default filled in. */
 export interface Settings {
@@ -20,6 +22,7 @@ export interface Settings {
   readonly closeTimeout: Duration.Duration
   readonly settleTimeout: Duration.Duration
   readonly timeout: Duration.Duration | undefined
+  readonly transactions: TransactionOptions.Decoded | undefined
 }
 
 const schedule = Schema.declare((input: unknown): input is Schedule.Schedule<unknown> => Schedule.isSchedule(input), {
@@ -31,6 +34,7 @@ const common = {
   closeTimeout: Schema.optionalWith(duration(), { default: () => Duration.seconds(10) }),
   settleTimeout: Schema.optionalWith(duration(), { default: () => Duration.seconds(30) }),
   timeout: Schema.optional(duration()),
+  transactions: Schema.optional(Transactions.fields),
   keepAlive: Schema.optional(
     Schema.Union(
       Schema.Literal(false),
@@ -43,7 +47,10 @@ const common = {
   )
 }
 
-const ofOwn = decoder(Schema.Struct(common).annotations({ description: "an object of client options" }), () => [])
+const rules: Rules = ({ transactions }) =>
+  Predicate.isRecord(transactions) ? below("transactions", Transactions.rules(transactions)) : []
+
+const ofOwn = decoder(Schema.Struct(common).annotations({ description: "an object of client options" }), rules)
 
 const ofUrl = decoder(
   Schema.Struct({
@@ -51,7 +58,7 @@ const ofUrl = decoder(
     url: Schema.declare(Redacted.isRedacted, { description: "a connection string, redacted" }),
     driver: Schema.optional(Schema.declare(Predicate.isRecord, { description: "an object of the driver's options" }))
   }).annotations({ description: "an object of client options" }),
-  () => []
+  rules
 )
 
 /**
@@ -67,12 +74,13 @@ export const decode = (options: unknown, of: "url" | "driver"): Effect.Effect<Se
         labels: [],
         cause
       }),
-    onSuccess: ({ closeTimeout, database, keepAlive = {}, settleTimeout, timeout }) => ({
+    onSuccess: ({ closeTimeout, database, keepAlive = {}, settleTimeout, timeout, transactions }) => ({
       database,
       keepAlive,
       closeTimeout,
       settleTimeout,
-      timeout
+      timeout,
+      transactions: transactions && Transactions.normalize(transactions)
     })
   })
 

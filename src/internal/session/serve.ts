@@ -130,6 +130,7 @@ const serve = (
         pool: makePool(driver),
         db: databases(driver, settings.database),
         observer,
+        transactions: settings.transactions,
         unused: once(Log.unused),
         adminCommand
       }

@@ -201,16 +201,29 @@ export const resolve = (decoded: TransactionOptions.Decoded, session: Session.Se
   DriverTransaction.withClientDefaults(
     TransactionOptions.merge(
       { ...decoded, timeout: timeoutOf(decoded, session) },
-      session.options.defaultTransactionOptions
+      TransactionOptions.merge(
+        session.options.defaultTransactionOptions ?? none,
+        session.client[MongoClient.inner].transactions
+      )
     ),
     session.client.driver
   )
 
+const none: TransactionOptions.Decoded = {
+  readConcern: undefined,
+  writeConcern: undefined,
+  readPreference: undefined,
+  maxCommitTime: undefined,
+  timeout: undefined
+}
+
 /** How long a transaction may take, operations included, as far as anybody has set that. */
 export const timeoutOf = (
   { timeout }: TransactionOptions.Decoded,
-  { options, [key]: gate }: Session.Service
-): Duration.Duration | undefined => timeout ?? options.defaultTransactionOptions?.timeout ?? gate.timeout
+  { client, options, [key]: gate }: Session.Service
+): Duration.Duration | undefined =>
+  timeout ?? options.defaultTransactionOptions?.timeout ?? client[MongoClient.inner].transactions?.timeout ??
+    gate.timeout
 
 // A transaction of its own inside of another one keeps to the time that the other one has left.
 const least = (own: Duration.Duration | undefined, outer: Part | undefined): Duration.Duration | undefined => {

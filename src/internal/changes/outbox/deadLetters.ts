@@ -145,7 +145,7 @@ const together = <A, R, C, B, E>({ messages }: Stored<A, R, C>, effect: Effect.E
   Effect.flatMap(
     clientOf(messages),
     (client) =>
-      Transaction.run(effect, { client: Held, writeConcern: { w: "majority" } }).pipe(
+      Transaction.run(effect, { client: Held, writeConcern: { w: "majority" }, readPreference: "primary" }).pipe(
         Effect.provideService(Held, client)
       )
   )
