@@ -266,6 +266,8 @@ export const messages = {
   leaked: "sessions were still open when their client closed",
   closingFailed: "a step of closing did not succeed",
   leftTransaction: "a session is opened inside a transaction: what runs in it is not part of the transaction",
+  afterEnd: "an operation follows in a transaction that its body has ended by hand: it takes effect at once",
+  outside: "an operation outside of an open transaction takes long, and the transaction waits for it",
   unused: "a use has not used its session",
   waiting: "waited more than 10s for the session; what runs inside the promise of a use of it waits for itself",
   retried: "a transaction is run again",

@@ -409,6 +409,10 @@ export const rollbackOnly: Effect.Effect<void, TransactionEnded, Transaction> = 
  * Runs an effect outside of the transaction that it is in: it finds neither the transaction nor its session, so that its
  * operations take effect at once and stay, whatever becomes of the transaction. Without a transaction it changes nothing.
  *
+ * The transaction stays open meanwhile and waits: an operation on a document that it has written would wait for it in turn,
+ * until the server aborts the transaction. That is logged as a warning after 5 seconds. It holds for a transaction of its own
+ * (`requiresNew`), too.
+ *
  * A session that is passed along all the same is refused with `SessionBusy` while the transaction holds it. An effect that
  * needs the session or the transaction can't step out, so it does not type-check.
  *

@@ -88,6 +88,20 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ))
   })
 
+  describe("an operation after the body has ended its transaction by hand", () => {
+    it.effect("takes effect at once, which is told in the log, once", () =>
+      inPlace(({ insert, stored }) =>
+        Effect.gen(function*() {
+          const told = yield* logged((entries) =>
+            Effect.as(Transaction.run(Effect.all([insert(1), Transaction.abort, insert(2), insert(3)])), entries)
+          )
+          expect(told.map(({ message }) => message)).toEqual([Telemetry.messages.afterEnd])
+          expect(told[0]?.annotations).toMatchObject({ operation: "use", attempt: 1 })
+          expect(yield* stored).toEqual([2, 3])
+        })
+      ))
+  })
+
   describe("a service method", () => {
     it.effect("that ensures a session is its own transaction alone, and a part when composed", () =>
       inPlace(({ insert, stored }) =>

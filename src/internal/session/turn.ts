@@ -9,6 +9,7 @@ import type * as Effect from "effect/Effect"
 import type { MongoError } from "../../MongoError.js"
 import type { TransactionDoomed, TransactionEnded } from "../../SessionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
+import { Around, type Waiting } from "../telemetry/outside.js"
 import type { Deadline } from "../time/deadline.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type * as Lane from "./lane.js"
@@ -49,7 +50,7 @@ export interface Name {
 }
 
 /** A share of a session, for as long as somebody has the session for more than one operation. */
-export abstract class Turn implements Service {
+export abstract class Turn implements Service, Waiting {
   abstract readonly attempt: number
   abstract readonly options: TransactionOptions.Resolved
   /** The lane of the session: which session it is. */
@@ -97,13 +98,11 @@ export class Sandbox extends Context.Tag("effect-mongo-session/Transaction/Sandb
 /** Whether an effect with this context runs in a sandbox. */
 export const isInSandbox = <R>({ unsafeMap }: Context.Context<R>): boolean => unsafeMap.has(Sandbox.key)
 
-// What an effect that has stepped out of a turn has stepped out of.
-class Around extends Context.Tag("effect-mongo-session/Transaction/Around")<Around, Turn>() {}
-
 /** The place of a fiber in the session of the lane. */
 export const placeOf = ({ currentContext }: RunningFiber, lane: Lane.Lane): Place => {
   const turn = outwards(turnOf(currentContext), lane)
-  const around = outwards(currentContext.unsafeMap.get(Around.key), lane)
+  const left: Waiting | undefined = currentContext.unsafeMap.get(Around.key)
+  const around = left instanceof Turn ? outwards(left, lane) : undefined
   return { turn, isLocked: around !== undefined && around.holdsSession }
 }
 

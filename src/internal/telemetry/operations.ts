@@ -14,6 +14,7 @@ import { type Address, toAddress } from "../driver/topology.js"
 import { transactionNumberOf } from "../driver/transaction.js"
 import { clockOf, type RunningFiber, secondsSince } from "../time/fiber.js"
 import { type Labels, labels, update } from "./log.js"
+import { watched } from "./outside.js"
 import * as Spans from "./spans.js"
 
 /** Records the operations of one client. */
@@ -125,9 +126,13 @@ export const begin = <A, E, R>(
   name: Spans.Name,
   run: (observed: Observed) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Spans.isTraced(fiber)
-    ? Spans.operation(name, (span) => run(new Observed(fiber, observer, name, span)))
-    : run(new Observed(fiber, observer, name, undefined))
+  watched(
+    fiber,
+    name,
+    Spans.isTraced(fiber)
+      ? Spans.operation(name, (span) => run(new Observed(fiber, observer, name, span)))
+      : run(new Observed(fiber, observer, name, undefined))
+  )
 
 /** {@link begin}, and tells when it is over. */
 export const operation = <A, E, R>(

@@ -24,6 +24,7 @@ export class Watch {
   private readonly began: bigint
   private readonly stop: () => void
   private isOver = false
+  private isPassed = false
 
   /** Watches a transaction that a fiber has just started. */
   constructor(fiber: RunningFiber, attempt: number) {
@@ -40,6 +41,15 @@ export class Watch {
     this.isOver = true
     this.stop()
     update(this.fiber, Telemetry.transactionDuration, secondsSince(this.began, this.fiber), ofOutcome[outcome])
+  }
+
+  /** Warns, once, of an operation that comes after the transaction was ended by hand: it is not part of any. */
+  passedBy({ namespace, operation }: { readonly operation: string; readonly namespace?: string | undefined }): void {
+    if (this.isPassed) return
+    this.isPassed = true
+    const log = Effect.logWarning(Telemetry.messages.afterEnd)
+    const { attempt, fiber } = this
+    runLike(fiber, Effect.annotateLogs(log, { operation, attempt, ...(namespace !== undefined && { namespace }) }))
   }
 
   private warn(): void {

@@ -243,6 +243,11 @@ export class Attempt {
     this.#isOver = true
   }
 
+  /** Notes that an operation of the body begins after the body has ended the transaction by hand. */
+  passBy(name: Name): void {
+    this.#watch?.passedBy(name)
+  }
+
   /** Notes how the transaction was ended by hand. */
   end(ended: Exclude<Ended, "no">): void {
     this.#ended = ended

@@ -95,6 +95,7 @@ export class Part extends Turn {
   begin(name: Name): void {
     this.#operations++
     if (name.isOpaque === true) this.of.beOpaque()
+    if (this.holdsSession && this.of.ended !== "no") this.of.passBy(name)
     this.within?.begin(name)
   }
 
