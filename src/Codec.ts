@@ -76,14 +76,14 @@ const codec = <A, I, R, Issue>(
   encode: (value: unknown) => Effect.Effect<I, Issue, R>,
   toError: (issue: Issue) => Parameters<typeof DecodeFailed.fromParseError>[1]
 ): Codec<A, I, R> => {
-  const failed = (issue: Issue, source: string, value: unknown, isOwnValue: boolean) =>
+  const failed = (issue: Issue, source: string, value: unknown, isOwnValue: true | undefined) =>
     DecodeFailed.fromParseError(source, toError(issue), idText(value), isOwnValue)
   // A schema that needs nothing answers at once; effects around each document would take longer than all else.
   const named = <B>(
     parsed: Effect.Effect<B, Issue, R>,
     source: string,
     value: unknown,
-    isOwnValue = false
+    isOwnValue?: true
   ): Effect.Effect<B, DecodeFailed, R> | Either.Either<B, DecodeFailed> =>
     isEither(parsed)
       ? isRight(parsed) ? parsed : Either.mapLeft(parsed, (issue) => failed(issue, source, value, isOwnValue))
