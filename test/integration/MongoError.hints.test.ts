@@ -28,7 +28,8 @@ layer(TestServer.layer, { excludeTestServices: true })("an operation of another 
       const refused = yield* Session.use((session) =>
         driver.db("test").collection("things").insertMany([], { session })
       ).pipe(Session.scoped(), Effect.flip)
-      expect(refused).toMatchObject({ reason: "InvalidArgument", hint: undefined })
+      expect(refused).toMatchObject({ reason: "InvalidArgument" })
+      expect(refused).not.toHaveProperty("hint")
     }).pipe(Effect.provide(MongoServer.clientOf({ database: "test" }))))
 })
 
@@ -70,7 +71,8 @@ describe("a name that cannot be resolved", () => {
   it.scopedLive("of a host that the URL does name: has no such hint", () =>
     Effect.gen(function*() {
       const refused = yield* connecting("mongodb://a1b2c3:27017/?replicaSet=rs0")
-      expect(refused).toMatchObject({ reason: "ServerSelectionFailed", hint: undefined })
+      expect(refused).toMatchObject({ reason: "ServerSelectionFailed" })
+      expect(refused).not.toHaveProperty("hint")
     }))
 
   it.scopedLive("of a member, but the server is asked directly: connects", () =>
