@@ -6,9 +6,11 @@
  */
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { DocumentEvent, Event } from "./ChangeEvent.js"
@@ -16,6 +18,7 @@ import type { Codec } from "./Codec.js"
 import * as Consuming from "./internal/changes/consumer.js"
 import { type Decoded, decoder, type OnInvalid } from "./internal/changes/events.js"
 import * as Watching from "./internal/changes/follow.js"
+import type { Step } from "./internal/changes/follow.js"
 import { withoutOwn as withoutOwnNotes } from "./internal/changes/own.js"
 import { after as positionAfter, backoff as Backoff, type Position } from "./internal/changes/position.js"
 import { type Target, withoutOwn } from "./internal/data/operation.js"
@@ -178,6 +181,48 @@ export const after: {
 )
 
 /**
+ * Opens a change stream, and gives it when the server has opened it: what is written after that is in it, and nothing is asked
+ * for before it is pulled from. It is closed with the scope, and can be run once.
+ *
+ * A stream that is forked is opened some time later, so that it may miss what is written at once.
+ *
+ * @example
+ * ```ts
+ * import * as ChangeStream from "effect-mongo-session/ChangeStream"
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * const Orders = Collection.make("orders")
+ *
+ * export const first = Effect.gen(function*() {
+ *   const changes = yield* ChangeStream.opened(Orders.watch())
+ *   yield* Orders.insertOne({ total: 20 })
+ *   return yield* Stream.runHead(changes)
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const opened = <A, E, R>(
+  stream: ChangeStream<A, E, R>
+): Effect.Effect<Stream.Stream<Event<A>, E>, E, R | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { at, steps } = stream[TypeId]
+    const context = yield* Effect.context<R>()
+    const pull = yield* Stream.toPull(eventsOf(steps(at, [])))
+    const first = yield* Effect.catchAll(
+      pull,
+      Option.match({ onNone: () => Effect.succeed(Chunk.empty<Event<A>>()), onSome: Effect.fail })
+    )
+    return Stream.provideContext(
+      Stream.concat(Stream.fromChunk(first), Stream.repeatEffectChunkOption(pull)),
+      context
+    )
+  })
+
+/**
  * Consumes a change stream: runs the handler for each event, in order, in a transaction of which the note that it is done
  * is a part. So whatever the handler does in its session takes effect exactly once for each event, wherever the program or
  * the server may crash; what it does elsewhere, it may do several times. Ends when the stream ends (`invalidate`).
@@ -240,7 +285,8 @@ export const consume: {
 )
 
 const make = <A, E, R>(source: Consuming.Source<A, E, R>): ChangeStream<A, E, R> =>
-  Object.assign(
-    Stream.flattenChunks(Stream.map(source.steps(source.at, []), ({ events }) => Chunk.unsafeFromArray(events))),
-    { [TypeId]: source } as const
-  )
+  Object.assign(eventsOf(source.steps(source.at, [])), { [TypeId]: source } as const)
+
+// Each step is a chunk, also if it has no events.
+const eventsOf = <A, E, R>(steps: Stream.Stream<Step<A>, E, R>): Stream.Stream<Event<A>, E, R> =>
+  Stream.flattenChunks(Stream.map(steps, ({ events }) => Chunk.unsafeFromArray(events)))

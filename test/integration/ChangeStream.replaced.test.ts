@@ -64,8 +64,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           for (const first of [consumer, Session.provide(consumer, session)]) {
             yield* watched.monitor.clear
             const fiber = yield* Effect.forkScoped(first)
-            // The first answers at once.
-            yield* watched.monitor.awaitStarted("getMore", 2)
+            yield* watched.monitor.awaitStarted("getMore")
             yield* Effect.forkScoped(consumer)
             const [time, error] = yield* Effect.timed(Effect.flip(Fiber.join(fiber)))
             expect(error).toMatchObject({ _tag: "ConsumerReplaced" })

@@ -144,9 +144,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         Effect.gen(function*() {
           const { target } = yield* changing(watched)
           yield* follow(watched, ChangeStream.watch(target, raw, [], { maxAwaitTime: "20 seconds" }))
-          yield* watched.monitor.awaitStarted("getMore", 2)
+          yield* watched.monitor.awaitStarted("getMore")
           expect((yield* watched.monitor.named("getMore")).map(({ command }) => command["maxTimeMS"]))
-            .toEqual([1, 20_000])
+            .toEqual([20_000])
         })
       ))
 
@@ -155,7 +155,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         Effect.gen(function*() {
           const { target } = yield* changing(watched)
           const { fiber } = yield* follow(watched, ChangeStream.watch(target, raw, [], { maxAwaitTime: "20 seconds" }))
-          yield* watched.monitor.awaitStarted("getMore", 2)
+          yield* watched.monitor.awaitStarted("getMore")
           const [time] = yield* Effect.timed(Fiber.interrupt(fiber))
           expect(Duration.toMillis(time)).toBeLessThan(3000)
           expect((yield* sent(watched)).filter((name) => name === "killCursors")).toHaveLength(1)
@@ -181,7 +181,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const session = yield* Monitor.session(watched)
           const changes = ChangeStream.watch(target, raw, [], { maxAwaitTime: "20 seconds" })
           const { until } = yield* follow(watched, changes).pipe(Session.provide(session))
-          yield* watched.monitor.awaitStarted("getMore", 2)
+          yield* watched.monitor.awaitStarted("getMore")
           const [time] = yield* Effect.timed(
             session.use((driverSession) => collection.findOne({}, { session: driverSession }))
           )
@@ -189,6 +189,29 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* session.use((driverSession) => collection.insertOne({ _id: 1 }, { session: driverSession }))
           expect(told(yield* until(1))).toEqual(["insert 1"])
           expect(yield* watched.monitor.overlaps).toEqual([])
+        })
+      ))
+
+    it.effect("that is opened first misses nothing that is written from then on, and asks for nothing before it is run", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, put, target } = yield* changing(watched)
+          for (const n of [1, 2, 3, 4, 5]) {
+            const found = yield* Effect.scoped(Effect.gen(function*() {
+              const opened = yield* ChangeStream.opened(changes)
+              yield* put(n)
+              return yield* Stream.runCollect(Stream.take(opened, 1))
+            }))
+            expect(told(Chunk.toReadonlyArray(found))).toEqual([`insert ${n}`])
+          }
+          yield* watched.monitor.clear
+          yield* Effect.scoped(Effect.zipRight(ChangeStream.opened(changes), Effect.sleep("50 millis")))
+          expect((yield* sent(watched)).filter((name) => name !== "endSessions")).toEqual(["aggregate", "killCursors"])
+          const broken = ChangeStream.watch(target, raw, [{ $nonsense: 1 }])
+          expect(yield* Effect.flip(ChangeStream.opened(broken))).toMatchObject({
+            _tag: "MongoError",
+            operation: "watch"
+          })
         })
       ))
 
@@ -222,7 +245,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const fiber = yield* Effect.scoped(Effect.gen(function*() {
             const session = yield* Monitor.session(watched)
             const fiber = yield* Effect.forkDaemon(Session.provide(Stream.runDrain(changes), session))
-            yield* watched.monitor.awaitStarted("getMore", 2)
+            yield* watched.monitor.awaitStarted("getMore")
             return fiber
           }))
           expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({ _tag: "SessionEnded" })

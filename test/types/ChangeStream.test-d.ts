@@ -2,6 +2,7 @@ import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Document } from "mongodb"
 import { expectTypeOf } from "vitest"
@@ -76,6 +77,16 @@ void Users.watch([], { session: undefined })
 declare const token: ResumeToken
 expectTypeOf(ChangeStream.after(changes, token)).toEqualTypeOf(changes)
 expectTypeOf(changes.pipe(ChangeStream.after(token))).toEqualTypeOf(changes)
+
+// what is opened needs nothing more
+
+expectTypeOf(ChangeStream.opened(changes)).toEqualTypeOf<
+  Effect.Effect<
+    Stream.Stream<ChangeStream.Event<User>, ChangeStream.WatchError>,
+    ChangeStream.WatchError,
+    Settings | MongoClient.MongoClient | Scope.Scope
+  >
+>()
 
 // consuming: the handler runs in a session and a transaction, all else that it needs and fails with is passed on
 

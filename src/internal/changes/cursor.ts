@@ -46,18 +46,30 @@ export const make = (
   const given: Driver.ChangeStreamOptions = { ...options, ...at, ...added, raw: false }
   const stream = parentOf(target, db, client).watch([...pipeline], given)
   const { cursor } = ofChangeStream(stream)
-  // The first batch is asked for together with the cursor. It must not make the stream's beginning wait.
-  cursor.cursorOptions.maxAwaitTimeMS = 1
+  cursor.cursorOptions.maxAwaitTimeMS = maxAwaitTime && Math.ceil(Duration.toMillis(maxAwaitTime))
   cursor.on("init", (answer: Answer) => {
     standing.start = opened(at, answer)
     standing.latest = answer
   })
   cursor.on("more", (answer: Answer) => {
     standing.latest = answer
-    cursor.cursorOptions.maxAwaitTimeMS = maxAwaitTime && Math.ceil(Duration.toMillis(maxAwaitTime))
   })
+  tellWhenOpen(cursor)
   leaveWhenLost(cursor, standing)
   return cursor
+}
+
+// The driver would open it and wait for its second batch at once. That it is open is told before there is anything to wait
+// for.
+const tellWhenOpen = (cursor: ChangeStream["cursor"]): void => {
+  const tryNext = cursor.tryNext.bind(cursor)
+  cursor.tryNext = async () => {
+    if (cursor.id === undefined) {
+      await cursor.cursorInit()
+      if (cursor.bufferedCount() === 0) return null
+    }
+    return tryNext()
+  }
 }
 
 // The driver would kill the cursor of a broken connection, and wait for its server until that is back, or selection timed

@@ -92,7 +92,8 @@ export const steps = <A, R, C>(
         Effect.map(
           Effect.zipRight(Effect.zipRight(ensureOpen, killOrphan), decodeAll(batch, decoder)),
           ({ events, failure }) => {
-            backoff = Backoff.make(resume)
+            // That it could be opened does not say that it can be read.
+            if (!isFirst || events.length > 0) backoff = Backoff.make(resume)
             const before = isFirst ? standing.start ?? at : at
             const last = events.at(-1)
             isFirst = false

@@ -87,6 +87,8 @@ export interface ChangeStream {
 export interface ChangeCursor {
   /** Version 6 gives it the size of the batch. */
   getMore: (...args: ReadonlyArray<unknown>) => Promise<unknown>
+  /** Opens it, by its first command alone. */
+  cursorInit: () => Promise<void>
   /** Whether `killCursors` was sent, so that the driver sends none. */
   isKilled: boolean
 }
@@ -175,6 +177,7 @@ const table: Table = {
   ChangeStream: { cursor: isObject },
   ChangeStreamCursor: {
     getMore: Predicate.isFunction,
+    cursorInit: Predicate.isFunction,
     isKilled: (isKilled) => isKilled === false
   }
 }
