@@ -57,7 +57,8 @@ const program = Effect.gen(function*() {
   const rest = ChangeStream.after(changes, yield* ResumeToken.decode(text))
   yield* Stream.runForEach(Stream.take(rest, 2), (event) => Effect.log("later:", tell(event)))
 
-  yield* Effect.log(yield* Effect.flip(addUp("ink")(changes)))
+  const failure = yield* Effect.flip(addUp("ink")(changes))
+  yield* Effect.log(failure._tag === "HandlingFailed" ? failure.error : failure)
   yield* Effect.log("by then:", yield* total)
   // Started again, it goes on after what it has done. The stream ends with its collection.
   yield* Stocks.drop()

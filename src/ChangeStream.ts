@@ -14,24 +14,52 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { DocumentEvent, Event } from "./ChangeEvent.js"
+import type { HandlingFailed } from "./ChangeStreamErrors.js"
 import type { Codec } from "./Codec.js"
+import * as ConsumeOptions from "./internal/changes/consumeOptions.js"
 import * as Consuming from "./internal/changes/consumer.js"
-import { type Decoded, decoder, type OnInvalid } from "./internal/changes/events.js"
+import * as DeadLetters from "./internal/changes/deadEvents.js"
+import type { DeadEvents } from "./internal/changes/deadEvents.js"
+import { decode as decodeEvent, type Decoded, decoder, type OnInvalid } from "./internal/changes/events.js"
 import * as Watching from "./internal/changes/follow.js"
 import type { Step } from "./internal/changes/follow.js"
 import { withoutOwn as withoutOwnNotes } from "./internal/changes/own.js"
 import { after as positionAfter, backoff as Backoff, type Position } from "./internal/changes/position.js"
-import { type Target, withoutOwn } from "./internal/data/operation.js"
-import { clientOf, type MongoClient } from "./internal/session/client.js"
+import * as Positions from "./internal/changes/positions.js"
+import type { Checkpoints } from "./internal/changes/positions.js"
+import { type Source, textOf } from "./internal/changes/source.js"
+import type { Options } from "./internal/changes/watchOptions.js"
+import { type Target, withNamespace, withoutOwn } from "./internal/data/operation.js"
+import { clientOf, type ClientOption, type MongoClient } from "./internal/session/client.js"
 import type { Inside } from "./internal/transaction/start.js"
-import type { MongoError } from "./MongoError.js"
 import type { ResumeToken } from "./ResumeToken.js"
+import type { Session } from "./Session.js"
 import type { ConsumeError, WatchError } from "./SessionErrors.js"
 
 export type {
   /** How to consume. @since 0.1.0 @category options */
   ConsumeOptions
-} from "./internal/changes/consumer.js"
+} from "./internal/changes/consumeOptions.js"
+export type {
+  /** An event that was set aside. @since 0.1.0 @category models */
+  DeadEvent,
+  /** The events that a consumer has set aside. @since 0.1.0 @category models */
+  DeadEvents
+} from "./internal/changes/deadEvents.js"
+export type {
+  /** What becomes of what cannot be handled. @since 0.1.0 @category options */
+  OnPoison
+} from "./internal/changes/poison.js"
+export type {
+  /** The checkpoints in a collection. @since 0.1.0 @category models */
+  Checkpoints,
+  /** How far a consumer has come. @since 0.1.0 @category models */
+  CheckpointState
+} from "./internal/changes/positions.js"
+export type {
+  /** How to watch. @since 0.1.0 @category options */
+  Options
+} from "./internal/changes/watchOptions.js"
 export type {
   /** What consuming fails with by itself. @since 0.1.0 @category errors */
   ConsumeError,
@@ -70,54 +98,7 @@ export const TypeId: unique symbol = Symbol.for("effect-mongo-session/ChangeStre
  */
 export interface ChangeStream<A, E = never, R = never> extends Stream.Stream<Event<A>, E, R> {
   /** What {@link after} and {@link consume} need. Not for use outside of this library. */
-  readonly [TypeId]: Consuming.Source<A, E, R>
-}
-
-/**
- * How to watch. Give at most one of `resumeAfter`, `startAfter` and `startAtOperationTime`; without any, the stream begins
- * when it is run.
- *
- * See MongoDB's manual, "$changeStream".
- *
- * @since 0.1.0
- * @category options
- */
-export interface Options<M extends OnInvalid = OnInvalid> {
-  /** Whether updates come with the document as it is now, or as it was after the update. Default: without it. */
-  readonly fullDocument?: "updateLookup" | "whenAvailable" | "required" | undefined
-  /** Whether events come with the document as it was before. Default: without it. */
-  readonly fullDocumentBeforeChange?: "off" | "whenAvailable" | "required" | undefined
-  /** Begins after this event. */
-  readonly resumeAfter?: ResumeToken | undefined
-  /** Begins after this event, also if it was the last one of its stream (`invalidate`). */
-  readonly startAfter?: ResumeToken | undefined
-  /** Begins with the events of this time. */
-  readonly startAtOperationTime?: Driver.Timestamp | undefined
-  /** How long the server waits for an event before it answers that there is none. Default: its own, a second. */
-  readonly maxAwaitTime?: Duration.DurationInput | undefined
-  /** How many events come in one batch at most. Default: the server's own. */
-  readonly batchSize?: number | undefined
-  /**
-   * Whether a stream of a database or of a deployment also tells what this library writes for itself: checkpoints, outboxes,
-   * dead letters, wherever they are. A stream of a collection tells everything. Default `false`.
-   */
-  readonly showOwn?: boolean | undefined
-  /** Whether changes of indexes, options and the like are told, too. Default `false`. */
-  readonly showExpandedEvents?: boolean | undefined
-  /** The rules of comparison for the pipeline. Default: binary. */
-  readonly collation?: Driver.CollationOptions | undefined
-  /** A comment for the server's log. Default: none. */
-  readonly comment?: unknown
-  /**
-   * When to resume after a failure that can be resumed from; its input is the failure. It begins anew whenever the server
-   * has answered. Default {@link backoff}.
-   */
-  readonly resume?: Schedule.Schedule<unknown, MongoError> | undefined
-  /**
-   * What becomes of an event that can't be decoded: the stream fails with `DecodeFailed`, the event is left out, or its
-   * documents are `Either`s. Default `fail`.
-   */
-  readonly onInvalid?: M | undefined
+  readonly [TypeId]: Source<A, E, R>
 }
 
 /**
@@ -143,8 +124,11 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
   const { maxAwaitTime, onInvalid, resume = backoff, resumeAfter, showOwn, startAfter, startAtOperationTime, ...rest } =
     options
   const own = target.collection !== undefined || showOwn === true ? [] : [withoutOwnNotes]
+  const invalid = onInvalid ?? ("fail" as M)
   return make({
     client: clientOf(target),
+    decode: (raw) => withNamespace(target, (source) => decodeEvent(raw, decoder<A, R, M>(source, codec, invalid))),
+    text: () => textOf({ database: target.database, collection: target.collection, pipeline, ...rest }),
     watched: target,
     at: withoutOwn<Position>({
       resumeAfter: resumeAfter?.document,
@@ -159,7 +143,7 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
         maxAwaitTime: maxAwaitTime === undefined ? undefined : Duration.decode(maxAwaitTime),
         pipeline: [...leading, ...own, ...pipeline],
         // Its default is the default of the type parameter.
-        decoder: (source) => decoder<A, R, M>(source, codec, onInvalid ?? ("fail" as M)),
+        decoder: (source) => decoder<A, R, M>(source, codec, invalid),
         resume
       }, at)
   })
@@ -236,8 +220,14 @@ export const opened = <A, E, R>(
  * the last one has left open in a session of its own is killed (`killSessions`); where that is not allowed, a consumer that
  * follows one that has crashed may have to wait until the server gives its transaction up, a minute at most.
  *
- * Fails as the stream does, as `Transaction.run` does, with what the handler fails with, and with `DecodeFailed` when the
- * checkpoint was damaged. It may then be started again, except after `ConsumerReplaced`.
+ * An event that cannot be handled, or whose documents do not fit the schema, fails it with `HandlingFailed`, which has the
+ * handler's error and counts the attempts, those of earlier runs, too; or see `retry` and `onPoison`. It also fails as the
+ * stream does, as `Transaction.run` does, and with `DecodeFailed` when the checkpoint was damaged. It may then be started
+ * again, except after `ConsumerReplaced`.
+ *
+ * Where the server's oplog no longer reaches back to the checkpoint, `onLost` says how to go on; {@link checkpoints} sets it.
+ * A consumer that is started with another stream or pipeline than before logs a warning: what that one has left out is not
+ * told any more.
  *
  * @example
  * ```ts
@@ -262,29 +252,63 @@ export const opened = <A, E, R>(
  * @category combinators
  */
 export const consume: {
-  <A, X, E2, R2>(
+  <A, X, E2, R2, E3 = never, R3 = never>(
     name: string,
     handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
-    options?: Consuming.ConsumeOptions
-  ): <E, R>(stream: ChangeStream<A, E, R>) => Effect.Effect<void, E | E2 | ConsumeError, R | Inside<R2>>
-  <A, E, R, X, E2, R2>(
+    options?: ConsumeOptions.ConsumeOptions<E3, R3>
+  ): <E, R>(
+    stream: ChangeStream<A, E, R>
+  ) => Effect.Effect<void, E | E3 | HandlingFailed<E2> | ConsumeError, R | Exclude<R3, Session> | Inside<R2>>
+  <A, E, R, X, E2, R2, E3 = never, R3 = never>(
     stream: ChangeStream<A, E, R>,
     name: string,
     handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
-    options?: Consuming.ConsumeOptions
-  ): Effect.Effect<void, E | E2 | ConsumeError, R | Inside<R2>>
+    options?: ConsumeOptions.ConsumeOptions<E3, R3>
+  ): Effect.Effect<void, E | E3 | HandlingFailed<E2> | ConsumeError, R | Exclude<R3, Session> | Inside<R2>>
 } = dual(
   (args) => typeof args[0] !== "string",
-  <A, E, R, X, E2, R2>(
+  <A, E, R, X, E2, R2, E3, R3>(
     stream: ChangeStream<A, E, R>,
     name: string,
     handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
-    options: Consuming.ConsumeOptions = {}
-  ): Effect.Effect<void, E | E2 | ConsumeError, R | Inside<R2>> =>
+    options: ConsumeOptions.ConsumeOptions<E3, R3> = {}
+  ): Effect.Effect<void, E | E3 | HandlingFailed<E2> | ConsumeError, R | Exclude<R3, Session> | Inside<R2>> =>
     Consuming.consume(stream[TypeId], name, handler, options)
 )
 
-const make = <A, E, R>(source: Consuming.Source<A, E, R>): ChangeStream<A, E, R> =>
+/**
+ * The events that the consumer of a name has set aside (`onPoison: "setAside"`): to look at, to handle again, or to drop. The
+ * stream says where they are, as for {@link consume}, and how their documents are decoded.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const deadLetters = <A, E, R>(
+  stream: ChangeStream<A, E, R>,
+  name: string,
+  options: Pick<ConsumeOptions.ConsumeOptions, "database" | "deadLetterCollection"> = {}
+): DeadEvents<A, R> => {
+  const source = stream[TypeId]
+  return DeadLetters.of(source, name, {
+    database: options.database ?? source.watched.database,
+    collection: options.deadLetterCollection ?? ConsumeOptions.defaultDeadLetters
+  })
+}
+
+/**
+ * The checkpoints of the consumers of a database, by default of the client's: to see how far each has come, and to have one go
+ * on elsewhere.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const checkpoints = <Client = MongoClient>(
+  { client, collection = ConsumeOptions.defaultCheckpoints, database }:
+    & ClientOption<Client>
+    & Pick<ConsumeOptions.ConsumeOptions, "database" | "collection"> = {}
+): Checkpoints<Client> => Positions.of({ client, collection, database })
+
+const make = <A, E, R>(source: Source<A, E, R>): ChangeStream<A, E, R> =>
   Object.assign(eventsOf(source.steps(source.at, [])), { [TypeId]: source } as const)
 
 // Each step is a chunk, also if it has no events.

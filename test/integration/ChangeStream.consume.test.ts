@@ -86,7 +86,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ))
           const fiber = yield* start(failing)
           yield* put(1, 2, 3)
-          expect(yield* Effect.flip(Fiber.join(fiber))).toEqual({ _tag: "NoTwo" })
+          expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({
+            _tag: "HandlingFailed",
+            kind: "consumer",
+            of: "consumer",
+            attempts: 1,
+            error: { _tag: "NoTwo" }
+          })
           expect(yield* effects).toEqual([1])
           yield* Effect.forkScoped(ChangeStream.consume(changes, "consumer", handler))
           expect(yield* untilEffects(effects, 3)).toEqual([1, 2, 3])
@@ -107,10 +113,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             db.collection<{ _id: number; n: unknown }>("things")
               .insertMany([{ _id: 1, n: 1 }, { _id: 2, n: "two" }, { _id: 3, n: 3 }])
           )
-          const failure = { _tag: "DecodeFailed", documentId: "2", path: ["n"] }
-          expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject(failure)
-          expect(yield* Effect.flip(consumer)).toMatchObject(failure)
-          expect(yield* Effect.flip(consumer)).toMatchObject(failure)
+          const error = { _tag: "DecodeFailed", documentId: "2", path: ["n"] }
+          const failure = { _tag: "HandlingFailed", error }
+          expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({ ...failure, attempts: 1 })
+          expect(yield* Effect.flip(consumer)).toMatchObject({ ...failure, attempts: 2 })
+          expect(yield* Effect.flip(consumer)).toMatchObject({ ...failure, attempts: 3 })
           expect(yield* effects).toEqual([1])
         })
       ))

@@ -96,12 +96,20 @@ declare const handler: (
 
 type Consumed = Effect.Effect<
   void,
-  "refused" | ChangeStream.WatchError | ChangeStream.ConsumeError,
+  HandlingFailed<"refused"> | ChangeStream.WatchError | ChangeStream.ConsumeError,
   "Mailer" | Settings | MongoClient.MongoClient
 >
 expectTypeOf(ChangeStream.consume(changes, "consumer", handler)).toEqualTypeOf<Consumed>()
 expectTypeOf(ChangeStream.consume(changes, "consumer", handler, { batch: 10 })).toEqualTypeOf<Consumed>()
 expectTypeOf(changes.pipe(ChangeStream.consume("consumer", handler))).toEqualTypeOf<Consumed>()
+declare const copy: Effect.Effect<number, "copy failed", "Warehouse" | Session.Session>
+const _copying = ChangeStream.consume(changes, "consumer", handler, { onLost: copy })
+expectTypeOf<Effect.Effect.Context<typeof _copying>>()
+  .toEqualTypeOf<"Mailer" | "Warehouse" | Settings | MongoClient.MongoClient>()
+expectTypeOf<Extract<Effect.Effect.Error<typeof _copying>, string>>().toEqualTypeOf<"copy failed">()
+const _dead = ChangeStream.deadLetters(changes, "consumer")
+expectTypeOf(_dead.drop("id")).toExtend<Effect.Effect<boolean, unknown, Settings | MongoClient.MongoClient>>()
+expectTypeOf(ChangeStream.checkpoints({ client: Analytics })).toEqualTypeOf<ChangeStream.Checkpoints<Analytics>>()
 expectTypeOf<ConsumerReplaced | TransactionError>().toExtend<ChangeStream.ConsumeError>()
 expectTypeOf<Effect.Effect.Context<ReturnType<typeof _consumeElsewhere>>>()
   .toEqualTypeOf<"Mailer" | Settings | Analytics>()

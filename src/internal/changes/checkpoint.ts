@@ -9,7 +9,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
-import { ConsumerReplaced } from "../../ChangeStreamErrors.js"
+import { ConsumerReplaced, HandlingFailed } from "../../ChangeStreamErrors.js"
 import { MongoError } from "../../MongoError.js"
 import * as ResumeToken from "../../ResumeToken.js"
 import * as Session from "../../Session.js"
@@ -177,8 +177,10 @@ export const wasReplaced = <C>(checkpoint: Checkpoint<C>, error: unknown): Effec
 const detached = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.locallyWith(effect, FiberRef.currentContext, (context) => Context.omit(Session.Session)(context))
 
-const wasKilled = (error: unknown): boolean =>
-  error instanceof MongoError && (error.reason === "Interrupted" || error.reason === "CursorLost")
+const wasKilled = (error: unknown): boolean => {
+  const found = error instanceof HandlingFailed ? error.cause : error
+  return found instanceof MongoError && (found.reason === "Interrupted" || found.reason === "CursorLost")
+}
 
 // It is killed first and the checkpoint claimed then, one round trip later.
 const untilClaimed = Schedule.exponential("10 millis").pipe(Schedule.upTo("2 seconds"))

@@ -1,88 +1,38 @@
 /**
  * Consumes a change stream: what is done for an event, and the note that it is done, are one transaction.
  */
-import * as Schema from "@effect/schema/Schema"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import type * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
+import type { HandlingFailed } from "../../ChangeStreamErrors.js"
 import type { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
 import type { ConsumeError } from "../../SessionErrors.js"
-import type * as Telemetry from "../../Telemetry.js"
-import * as Transaction from "../../Transaction.js"
-import * as TransactionOptions from "../../TransactionOptions.js"
 import type { Target } from "../data/operation.js"
-import { inner, type Service as Client } from "../session/client.js"
+import { inner } from "../session/client.js"
 import type { Inside } from "../transaction/start.js"
-import { below, decoder, duration } from "../values/options.js"
 import * as Checkpoints from "./checkpoint.js"
-import type { Step, Within } from "./follow.js"
+import { type ConsumeOptions, defaultCheckpoints, defaultDeadLetters, ensureValid } from "./consumeOptions.js"
+import type { Step } from "./follow.js"
+import { handling } from "./handling.js"
+import { surviving } from "./lost.js"
 import { withoutOwn } from "./own.js"
 import { Held, openApart } from "./place.js"
 import { isPlace, type Position } from "./position.js"
-
-/** What a change stream is made of. */
-export interface Source<A, E, R> {
-  readonly client: Effect.Effect<Client, never, R>
-  /** What is watched: of a database all collections if it names none, and all databases if it names none of these. */
-  readonly watched: Pick<Target, "database" | "collection">
-  /** Where it begins. */
-  readonly at: Position
-  /** Its steps from a position on, with some stages put before its own, in a session of its own or within the given one. */
-  readonly steps: (
-    at: Position,
-    leading: ReadonlyArray<Driver.Document>,
-    within?: Within
-  ) => Stream.Stream<Step<A>, E, R>
-}
-
-/**
- * How to consume a change stream.
- *
- * @since 0.1.0
- * @category options
- */
-export interface ConsumeOptions {
-  /** The collection of the checkpoints, of which each has the consumer's name as its `_id`. Default `effect_mongo_session.checkpoints`. */
-  readonly collection?: string | undefined
-  /** The database of that collection. Default: the one that is watched; the client's, if all are. */
-  readonly database?: string | undefined
-  /**
-   * How many events are handled in one transaction at most. It never waits for more events than there are. Default 1.
-   */
-  readonly batch?: number | undefined
-  /**
-   * How often the place in the stream is stored while nothing happens, so that the server's oplog does not lose it. Default
-   * 1 minute.
-   */
-  readonly idleCheckpoint?: Duration.DurationInput | undefined
-  /** The options of the transactions. */
-  readonly transaction?: ConsumeTransaction | undefined
-}
-
-/** The options of a consumer's transactions. */
-export interface ConsumeTransaction extends TransactionOptions.TransactionOptions {
-  /** See `Transaction.Options`. */
-  readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
-  /** See `Transaction.Options`. */
-  readonly onRetry?: ((retry: Telemetry.Retry) => Effect.Effect<void>) | undefined
-}
+import type { Source } from "./source.js"
 
 /** Consumes a stream until it ends. */
-export const consume = <A, E, R, X, E2, R2>(
+export const consume = <A, E, R, X, E2, R2, E3, R3>(
   source: Source<A, E, R>,
   name: string,
   handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
-  options: ConsumeOptions
-): Effect.Effect<void, E | E2 | ConsumeError, R | Inside<R2>> =>
+  options: ConsumeOptions<E3, R3>
+): Effect.Effect<void, E | E3 | HandlingFailed<E2> | ConsumeError, R | Exclude<R3, Session.Session> | Inside<R2>> =>
   Effect.flatMap(
     source.client,
     (client) =>
@@ -91,37 +41,19 @@ export const consume = <A, E, R, X, E2, R2>(
       )
   )
 
-const ensureValid = decoder(
-  Schema.Struct({
-    collection: Schema.optional(Schema.String),
-    database: Schema.optional(Schema.String),
-    batch: Schema.optional(
-      Schema.Int.pipe(Schema.positive()).annotations({ description: "a whole number of at least 1" })
-    ),
-    idleCheckpoint: Schema.optional(duration()),
-    transaction: Schema.optional(Schema.Object)
-  }).annotations({ description: "an object of a consumer's options" }),
-  ({ transaction }) => {
-    if (!Predicate.isRecord(transaction)) return []
-    const { onRetry: _, retry: __, ...options } = transaction
-    return Either.match(TransactionOptions.decode(options), {
-      onLeft: ({ issues }) => below("transaction", issues),
-      onRight: () => []
-    })
-  }
-)
-
 // Each step of the stream as the effect that handles it.
-const handled = <A, E, R, X, E2, R2>(
+const handled = <A, E, R, X, E2, R2, E3, R3>(
   source: Source<A, E, R>,
   name: string,
   handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
-  { batch = 1, collection = "effect_mongo_session.checkpoints", database, idleCheckpoint = "1 minute", transaction }:
-    ConsumeOptions
+  options: ConsumeOptions<E3, R3>
 ) =>
   Stream.unwrapScoped(Effect.gen(function*() {
+    const { batch = 1, collection = defaultCheckpoints, idleCheckpoint = "1 minute", onLost = "fail" } = options
+    const { deadLetterCollection = defaultDeadLetters, onPoison, retry, transaction } = options
     const ambient = yield* Session.current({ client: Held })
-    const target = { client: Held, database: database ?? source.watched.database, collection }
+    const database = options.database ?? source.watched.database
+    const target = { client: Held, database, collection }
     // Nothing else is done in it. So while the stream waits, it keeps nothing waiting.
     const own = yield* openApart(target, { name: "watch", kind: "read", inTransaction: false })
     const session = Option.getOrElse(ambient, () => own)
@@ -134,40 +66,35 @@ const handled = <A, E, R, X, E2, R2>(
     let isPlaced = place !== undefined
     let storedAt = yield* Clock.currentTimeMillis
 
+    const storeAlone = (fields: Driver.Document) =>
+      Effect.provideService(Checkpoints.storeAlone(checkpoint, fields), Session.Session, session)
+    yield* noteStream(checkpoint, stored["stream"], source.text(), storeAlone)
+    const group = handling({
+      checkpoint,
+      stored,
+      session,
+      handler,
+      transaction,
+      deadLetters: { client: Held, database, collection: deadLetterCollection },
+      onPoison,
+      retry
+    })
+
     const store = (position: Position) =>
       Effect.gen(function*() {
         if (!isPlace(position)) return
-        yield* Effect.provideService(
-          Checkpoints.storeAlone(checkpoint, Checkpoints.toStored(position)),
-          Session.Session,
-          session
-        )
+        yield* storeAlone(Checkpoints.toStored(position))
         isPlaced = true
         storedAt = yield* Clock.currentTimeMillis
       })
 
-    const commit = (events: ReadonlyArray<Event<A>>, last: Event<A>) =>
-      Effect.gen(function*() {
-        const step = yield* Checkpoints.newId
-        const note = Checkpoints.store(checkpoint, { token: last.resumeToken.toString(), step })
-        yield* Transaction.run(Effect.zipRight(note, Effect.forEach(events, handler, { discard: true })), {
-          // Whatever the client prefers: a transaction reads from the primary only.
-          readPreference: "primary",
-          ...transaction,
-          client: Held,
-          verifyCommit: Checkpoints.isStored(checkpoint, step)
-        }).pipe(Effect.provideService(Session.Session, session))
-        storedAt = yield* Clock.currentTimeMillis
-      })
-
-    const handle = ({ events, from, position }: Step<A>) =>
+    const handle = ({ events, from, invalid, position }: Step<A>) =>
       Effect.gen(function*() {
         // Whoever is started after a crash must not begin later than the one that crashed before its first event.
         if (!isPlaced) yield* store(from)
         for (let index = 0; index < events.length; index += batch) {
-          const group = events.slice(index, index + batch)
-          const last = group.at(-1)
-          if (last !== undefined) yield* commit(group, last)
+          yield* group({ events: events.slice(index, index + batch), invalid })
+          storedAt = yield* Clock.currentTimeMillis
         }
         const idle = (yield* Clock.currentTimeMillis) - storedAt
         if (events.length === 0 && idle >= Duration.toMillis(idleCheckpoint)) yield* store(position)
@@ -181,11 +108,29 @@ const handled = <A, E, R, X, E2, R2>(
     const context = yield* Effect.context<Held>()
     const mayResume = (error: MongoError) =>
       Effect.provide(Effect.negate(Checkpoints.wasReplaced(checkpoint, error)), context)
-    return source.steps(place ?? source.at, leading, { session: own, mayResume }).pipe(
+    const steps = (at: Position) => source.steps(at, leading, { session: own, mayResume, tellsInvalid: true })
+    return surviving(steps, place ?? source.at, { checkpoint, onLost, session }).pipe(
       Stream.catchAll((error) => Stream.fromEffect(Checkpoints.explained(checkpoint, error))),
       Stream.map((step) => Effect.catchAll(handle(step), (error) => Checkpoints.explained(checkpoint, error)))
     )
   }))
+
+// A place in one stream may be none in another; and what another pipeline has left out before is not told any more.
+const noteStream = <E>(
+  { name }: Checkpoints.Checkpoint<Held>,
+  before: unknown,
+  stream: string,
+  store: (fields: Driver.Document) => Effect.Effect<void, E, Held>
+): Effect.Effect<void, E, Held> =>
+  before === stream
+    ? Effect.void
+    : Effect.zipRight(
+      before === undefined ? Effect.void : Effect.annotateLogs(
+        Effect.logWarning("a consumer goes on with another stream or pipeline than before"),
+        { consumer: name }
+      ),
+      store({ stream })
+    )
 
 const nameOf = ({ client, database }: Target<Held>) =>
   Effect.map(client ?? Held, (service) => service[inner].db(database).databaseName)

@@ -9,7 +9,15 @@ import type * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
-import type { Common, Event, Namespace, NamespaceEvent, OfDocument, UpdateDescription } from "../../ChangeEvent.js"
+import type {
+  Common,
+  Event,
+  Namespace,
+  NamespaceEvent,
+  OfDocument,
+  Other,
+  UpdateDescription
+} from "../../ChangeEvent.js"
 import type { Codec } from "../../Codec.js"
 import { MongoError } from "../../MongoError.js"
 import { ResumeToken } from "../../ResumeToken.js"
@@ -63,10 +71,13 @@ export const decode = <A, R>(
     const common = commonOf(raw, raw["_id"])
     const event = raw["splitEvent"] !== undefined ? undefined : known(raw, common, decoder)
     if (event === undefined) {
-      return Effect.succeedSome({ _tag: "Other", ...common })
+      return Effect.succeedSome(other(raw))
     }
     return onInvalid === "skip" ? Effect.option(event) : Effect.asSome(event)
   })
+
+/** An event as it came. */
+export const other = (raw: Driver.Document): Other => ({ _tag: "Other", ...commonOf(raw, documentOr(raw["_id"])) })
 
 // Its kind says what it is; all else may be as a pipeline or a newer server has made it, and what is not there is left out.
 const known = <A, R>(

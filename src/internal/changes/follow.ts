@@ -21,13 +21,15 @@ import * as Log from "../telemetry/log.js"
 import { traced } from "../time/fiber.js"
 import * as Backoff from "../transaction/backoff.js"
 import * as ChangeCursor from "./cursor.js"
-import { decode, type Decoder } from "./events.js"
+import { decode, type Decoder, other } from "./events.js"
 import { placeApart } from "./place.js"
 import { advanced, after, isResumable, type Position } from "./position.js"
 
 /** What one answer of the server has brought; often nothing, for it answers at intervals also when nothing happens. */
 export interface Step<A> {
   readonly events: ReadonlyArray<Event<A>>
+  /** Those of them that do not fit the schema, which are told as `Other`, within what asks for them. */
+  readonly invalid: ReadonlyMap<Event<A>, DecodeFailed>
   /** Where the stream stood before these events. */
   readonly from: Position
   /** Where it stands after them. */
@@ -49,6 +51,8 @@ export interface Within {
   readonly session: Session.Service
   /** Whether it may be resumed after a failure. */
   readonly mayResume: (error: MongoError) => Effect.Effect<boolean>
+  /** Whether it tells events that do not fit the schema, instead of failing with the first. Default `false`. */
+  readonly tellsInvalid?: boolean | undefined
 }
 
 /** The steps of a stream from a position on. */
@@ -90,8 +94,11 @@ export const steps = <A, R, C>(
 
       const step = (batch: Chunk.Chunk<Driver.Document>) =>
         Effect.map(
-          Effect.zipRight(Effect.zipRight(ensureOpen, killOrphan), decodeAll(batch, decoder)),
-          ({ events, failure }) => {
+          Effect.zipRight(
+            Effect.zipRight(ensureOpen, killOrphan),
+            decodeAll(batch, decoder, followed.within?.tellsInvalid === true)
+          ),
+          ({ events, failure, invalid }) => {
             // That it could be opened does not say that it can be read.
             if (!isFirst || events.length > 0) backoff = Backoff.make(resume)
             const before = isFirst ? standing.start ?? at : at
@@ -102,7 +109,7 @@ export const steps = <A, R, C>(
               : last === undefined
               ? before
               : after(last.resumeToken)
-            return { step: { events, from: before, position: at }, failure }
+            return { step: { events, invalid, from: before, position: at }, failure }
           }
         )
 
@@ -157,13 +164,21 @@ export const steps = <A, R, C>(
   }))
 
 // What comes before an event that can't be decoded has happened, and is passed on.
-const decodeAll = <A, R>(batch: Chunk.Chunk<Driver.Document>, decoder: Decoder<A, R>) =>
+const decodeAll = <A, R>(batch: Chunk.Chunk<Driver.Document>, decoder: Decoder<A, R>, tellsInvalid: boolean) =>
   Effect.gen(function*() {
     const events: Array<Event<A>> = []
+    const invalid = new Map<Event<A>, DecodeFailed>()
     for (const document of batch) {
       const event = yield* Effect.either(decode(document, decoder))
-      if (Either.isLeft(event)) return { events, failure: event.left }
-      if (Option.isSome(event.right)) events.push(event.right.value)
+      if (Either.isRight(event)) {
+        if (Option.isSome(event.right)) events.push(event.right.value)
+      } else if (tellsInvalid && event.left._tag === "DecodeFailed") {
+        const told = other(document)
+        events.push(told)
+        invalid.set(told, event.left)
+      } else {
+        return { events, invalid, failure: event.left }
+      }
     }
-    return { events, failure: undefined }
+    return { events, invalid, failure: undefined }
   })

@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { HandlingFailed } from "../../ChangeStreamErrors.js"
+import { MongoError } from "../../MongoError.js"
 import * as Backoff from "../transaction/backoff.js"
+import { isResumable } from "./position.js"
 
 /** What becomes of what cannot be handled when it is not tried again. */
 export type OnPoison = "stop" | "skip" | "setAside"
@@ -21,7 +23,8 @@ export interface PoisonOptions {
   readonly retry?: Schedule.Schedule<unknown, HandlingFailed<unknown>> | undefined
   /**
    * What then: `stop` fails with `HandlingFailed`, and whoever is started next begins there; `skip` leaves it out, which is
-   * logged; `setAside` puts it among the dead letters. Default `stop`.
+   * logged; `setAside` puts it among the dead letters. Default `stop`. A failure of the way to the database always stops, for
+   * it is no fault of what was to be handled.
    *
    * What throws (a defect) is handled like a failure by the latter two; with `stop` it stays a defect.
    */
@@ -44,7 +47,7 @@ export const handle = <A, R, F extends HandlingFailed, E2, R2>(
   Effect.suspend(() => {
     const backoff = Backoff.make(retry)
     const end = (failure: F): Effect.Effect<Option.Option<never>, F | E2, R2> =>
-      onPoison === "stop"
+      onPoison === "stop" || isOfTheWay(failure.cause)
         ? Effect.fail(failure)
         : onPoison === "skip"
         ? Effect.as(skipped(failure), Option.none())
@@ -63,8 +66,18 @@ export const handle = <A, R, F extends HandlingFailed, E2, R2>(
     return once
   })
 
+// No fault of the message: the database cannot be reached, or somebody else has taken over and killed what was running.
+const isOfTheWay = (cause: unknown): boolean =>
+  isResumable(cause) || cause instanceof MongoError && cause.reason === "Interrupted"
+
 const skipped = ({ attempts, id, kind, of }: HandlingFailed<unknown>): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logError("a message that cannot be handled is left out"), { kind, of, id, attempts })
+  Effect.annotateLogs(Effect.logError("what cannot be handled is left out"), {
+    kind,
+    of,
+    attempts,
+    // A resume token may hold the _id of a document.
+    ...(kind === "outbox" && { id })
+  })
 
 /** What has failed, as it is written down with a dead letter. */
 export const textOf = (cause: unknown): string =>

@@ -58,6 +58,10 @@ export const isResumable = (error: unknown): error is MongoError =>
   (error.hasLabel(Label.ResumableChangeStreamError) ||
     (error.code === undefined ? lostOnTheWay.has(error.reason) : resumableCodes.has(error.code)))
 
+/** Whether the server no longer has what comes after a position. A stream that takes the tokens out of its events has lost itself. */
+export const isHistoryLost = (error: unknown): error is MongoError =>
+  error instanceof MongoError && error.reason === "ChangeStreamLost" && error.code !== undefined
+
 const lostOnTheWay: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
   "NetworkError",
   "ServerSelectionFailed",

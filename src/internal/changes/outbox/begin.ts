@@ -9,14 +9,14 @@ import type * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { raw } from "../../../Codec.js"
-import { MongoError } from "../../../MongoError.js"
+import type { MongoError } from "../../../MongoError.js"
 import * as Session from "../../../Session.js"
 import type { ConsumerReplaced, DecodeFailed, OperationError } from "../../../SessionErrors.js"
 import { operation, type Request } from "../../data/operation.js"
 import { type Checkpoint, patiently, storeAlone, toStored, wasReplaced } from "../checkpoint.js"
 import { decoder } from "../events.js"
 import * as Following from "../follow.js"
-import { after, type Position } from "../position.js"
+import { after, isHistoryLost, type Position } from "../position.js"
 import { type Message, messagesOf, type Stored } from "./store.js"
 
 /** Messages that come next, in their order. */
@@ -107,7 +107,7 @@ const followed = <A, R, C>(options: Options<A, R, C>, at: Position): Stream.Stre
     })),
     Stream.concat(Stream.suspend(() => Stream.unwrap(caughtUp(options)))),
     Stream.catchAll((error): Stream.Stream<Next, Failure, C> =>
-      isLost(error) ? Stream.unwrap(caughtUp(options)) : Stream.fail(error)
+      isHistoryLost(error) ? Stream.unwrap(caughtUp(options)) : Stream.fail(error)
     )
   )
 }
@@ -155,5 +155,3 @@ const nowOf = <A, R, C>(options: Options<A, R, C>) =>
 
 const inOwn = <A, R, C, B, E>({ session }: Options<A, R, C>, effect: Effect.Effect<B, E, C>) =>
   Effect.provideService(effect, Session.Session, session)
-
-const isLost = (error: unknown): boolean => error instanceof MongoError && error.reason === "ChangeStreamLost"

@@ -13,9 +13,11 @@ const Count = Schema.optional(
 const isSchedule = (value: unknown): value is ScheduleModule.Schedule<unknown, never> =>
   Predicate.hasProperty(value, ScheduleModule.ScheduleTypeId)
 
-const ScheduleField = Schema.optional(Schema.declare(isSchedule, { description: "a Schedule" }))
+/** The field of a Schedule. */
+export const ScheduleField = Schema.optional(Schema.declare(isSchedule, { description: "a Schedule" }))
 
-const OnPoisonField = Schema.optional(Schema.Literal("stop", "skip", "setAside"))
+/** The field of what becomes of poison. */
+export const OnPoisonField = Schema.optional(Schema.Literal("stop", "skip", "setAside"))
 
 /** Fails where an option of a relay is none. */
 export const ensureValid = decoder(

@@ -1,0 +1,56 @@
+/**
+ * The options of a change stream.
+ */
+import type * as Duration from "effect/Duration"
+import type * as Schedule from "effect/Schedule"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
+import type { ResumeToken } from "../../ResumeToken.js"
+import type { OnInvalid } from "./events.js"
+
+/**
+ * How to watch. Give at most one of `resumeAfter`, `startAfter` and `startAtOperationTime`; without any, the stream begins
+ * when it is run.
+ *
+ * See MongoDB's manual, "$changeStream".
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<M extends OnInvalid = OnInvalid> {
+  /** Whether updates come with the document as it is now, or as it was after the update. Default: without it. */
+  readonly fullDocument?: "updateLookup" | "whenAvailable" | "required" | undefined
+  /** Whether events come with the document as it was before. Default: without it. */
+  readonly fullDocumentBeforeChange?: "off" | "whenAvailable" | "required" | undefined
+  /** Begins after this event. */
+  readonly resumeAfter?: ResumeToken | undefined
+  /** Begins after this event, also if it was the last one of its stream (`invalidate`). */
+  readonly startAfter?: ResumeToken | undefined
+  /** Begins with the events of this time. */
+  readonly startAtOperationTime?: Driver.Timestamp | undefined
+  /** How long the server waits for an event before it answers that there is none. Default: its own, a second. */
+  readonly maxAwaitTime?: Duration.DurationInput | undefined
+  /** How many events come in one batch at most. Default: the server's own. */
+  readonly batchSize?: number | undefined
+  /**
+   * Whether a stream of a database or of a deployment also tells what this library writes for itself: checkpoints, outboxes,
+   * dead letters, wherever they are. A stream of a collection tells everything. Default `false`.
+   */
+  readonly showOwn?: boolean | undefined
+  /** Whether changes of indexes, options and the like are told, too. Default `false`. */
+  readonly showExpandedEvents?: boolean | undefined
+  /** The rules of comparison for the pipeline. Default: binary. */
+  readonly collation?: Driver.CollationOptions | undefined
+  /** A comment for the server's log. Default: none. */
+  readonly comment?: unknown
+  /**
+   * When to resume after a failure that can be resumed from; its input is the failure. It begins anew whenever the server
+   * has answered. Default `ChangeStream.backoff`.
+   */
+  readonly resume?: Schedule.Schedule<unknown, MongoError> | undefined
+  /**
+   * What becomes of an event that can't be decoded: the stream fails with `DecodeFailed`, the event is left out, or its
+   * documents are `Either`s. Default `fail`.
+   */
+  readonly onInvalid?: M | undefined
+}

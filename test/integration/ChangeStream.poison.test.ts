@@ -1,0 +1,124 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as ChangeStream from "../../src/ChangeStream.js"
+import { fromSchema } from "../../src/Codec.js"
+import { idOf } from "../support/changes.js"
+import { consuming, untilEffects } from "../support/consuming.js"
+import { on } from "../support/data.js"
+import * as Monitor from "../support/monitor.js"
+import * as TestServer from "../support/TestServer.js"
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
+    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
+
+  /** A consumer that writes an effect of each event, and then fails at number 3, for as long as that is broken. */
+  const poisoned = (watched: Monitor.Watched) =>
+    Effect.gen(function*() {
+      const consumed = yield* consuming(watched)
+      const broken = { is: true }
+      const failing = (event: ChangeStream.Event<unknown>) =>
+        Effect.zipRight(
+          consumed.handler(event),
+          idOf(event) === 3 && broken.is ? Effect.fail("no three" as const) : Effect.void
+        )
+      return { ...consumed, broken, failing }
+    })
+
+  const listed = <A, R>(letters: ChangeStream.DeadEvents<A, R>) =>
+    Effect.map(Stream.runCollect(letters.list), Chunk.toReadonlyArray)
+
+  describe("an event that cannot be handled", () => {
+    for (const batch of [1, 10]) {
+      it.effect(`is set aside, if that is asked for, and those around it are handled once (${batch} at once)`, () =>
+        onClient((watched) =>
+          Effect.gen(function*() {
+            const { broken, changes, effects, failing, put, start } = yield* poisoned(watched)
+            const options = { batch, onPoison: "setAside", retry: Schedule.recurs(1) } as const
+            const fiber = yield* start(ChangeStream.consume(changes, "consumer", failing, options))
+            yield* put(1, 2, 3, 4, 5)
+            expect(yield* untilEffects(effects, 4)).toEqual([1, 2, 4, 5])
+            yield* Fiber.interrupt(fiber)
+            const letters = ChangeStream.deadLetters(changes, "consumer")
+            expect(yield* listed(ChangeStream.deadLetters(changes, "other"))).toEqual([])
+            const [letter, ...more] = yield* listed(letters)
+            expect(more).toEqual([])
+            expect(letter).toMatchObject({
+              attempts: 2,
+              document: { operationType: "insert", documentKey: { _id: 3 } }
+            })
+            expect(letter?.error).toContain("no three")
+            // Again in vain, and then not.
+            expect(yield* Effect.flip(letters.retry(letter!.id, failing))).toBe("no three")
+            broken.is = false
+            expect(yield* letters.retry(letter!.id, failing)).toBe(true)
+            expect(yield* letters.retry(letter!.id, failing)).toBe(false)
+            expect(yield* effects).toEqual([1, 2, 4, 5, 3])
+            expect(yield* letters.drop(letter!.id)).toBe(false)
+          })
+        ))
+
+      it.effect(`is left out, if that is asked for (${batch} at once)`, () =>
+        onClient((watched) =>
+          Effect.gen(function*() {
+            const { changes, effects, failing, put, start } = yield* poisoned(watched)
+            const consumer = ChangeStream.consume(changes, "consumer", failing, { batch, onPoison: "skip" })
+            const fiber = yield* start(consumer)
+            yield* put(1, 2, 3, 4)
+            expect(yield* untilEffects(effects, 3)).toEqual([1, 2, 4])
+            yield* Fiber.interrupt(fiber)
+            yield* put(5)
+            yield* Effect.forkScoped(consumer)
+            expect(yield* untilEffects(effects, 4)).toEqual([1, 2, 4, 5])
+          })
+        ))
+    }
+
+    it.effect("is tried again by a Schedule, and its attempts are counted across restarts", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { broken, changes, effects, failing, put, start } = yield* poisoned(watched)
+          const fiber = yield* start(ChangeStream.consume(changes, "consumer", failing))
+          yield* put(1, 2, 3, 4)
+          expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({ _tag: "HandlingFailed", attempts: 1 })
+          const [state] = yield* ChangeStream.checkpoints({ database: (yield* databaseOf(changes)) }).list
+          expect(state).toMatchObject({ name: "consumer", attempts: 1 })
+          const again = ChangeStream.consume(changes, "consumer", failing, { retry: Schedule.recurs(2) })
+          expect(yield* Effect.flip(again)).toMatchObject({ attempts: 4, error: "no three" })
+          broken.is = false
+          yield* Effect.forkScoped(again)
+          expect(yield* untilEffects(effects, 4)).toEqual([1, 2, 3, 4])
+        })
+      ))
+
+    it.effect("because its document does not fit the schema, is set aside, and handled when that is mended", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { db, effects, handler, start, target } = yield* consuming(watched)
+          const Thing = fromSchema(Schema.Struct({ _id: Schema.Number, n: Schema.Number }))
+          const strict = ChangeStream.watch(target, Thing)
+          yield* start(ChangeStream.consume(strict, "consumer", handler, { onPoison: "setAside" }))
+          yield* Effect.promise(() =>
+            db.collection<{ _id: number; n: unknown }>("things")
+              .insertMany([{ _id: 1, n: 1 }, { _id: 2, n: "two" }, { _id: 3, n: 3 }])
+          )
+          expect(yield* untilEffects(effects, 2)).toEqual([1, 3])
+          const letters = ChangeStream.deadLetters(strict, "consumer")
+          const [letter] = yield* listed(letters)
+          expect(yield* Effect.flip(letters.retry(letter!.id, handler))).toMatchObject({ _tag: "DecodeFailed" })
+          const Mended = fromSchema(Schema.Struct({ _id: Schema.Number, n: Schema.Unknown }))
+          const mended = ChangeStream.deadLetters(ChangeStream.watch(target, Mended), "consumer")
+          expect(yield* mended.retry(letter!.id, handler)).toBe(true)
+          expect(yield* effects).toEqual([1, 3, 2])
+        })
+      ))
+  })
+
+  const databaseOf = <A, E, R>(changes: ChangeStream.ChangeStream<A, E, R>) =>
+    Effect.sync(() => changes[ChangeStream.TypeId].watched.database)
+})
