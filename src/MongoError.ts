@@ -7,8 +7,21 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import { type Details, detailsOf } from "./internal/values/details.js"
 import { type Reason, reasonOfClass, reasonOfCode, wording } from "./internal/values/reasons.js"
 
+export type {
+  /** What a bulk has done before it failed. @since 0.1.0 @category models */
+  BulkWrite,
+  /** What is known of a failure besides its reason. @since 0.1.0 @category models */
+  Details,
+  /** What the collection's validator missed in a document. @since 0.1.0 @category models */
+  DocumentInvalid,
+  /** The key that a unique index holds already. @since 0.1.0 @category models */
+  DuplicateKey,
+  /** One write of a bulk that failed. @since 0.1.0 @category models */
+  WriteFailure
+} from "./internal/values/details.js"
 export type {
   /** Why an operation failed. @since 0.1.0 @category errors */
   Reason
@@ -99,6 +112,15 @@ export class MongoError extends Data.TaggedError("MongoError")<{
     return `${this.operation}${where} failed: ${wording[this.reason]} (${this.reason}${numbers}${name})`
   }
 
+  /**
+   * What is known besides the reason, by kind: the key that is taken (`DuplicateKey`), what a validator missed
+   * (`DocumentInvalid`), what a bulk or `insertMany` has done, with each write that failed (`BulkWrite`, whatever the
+   * reason). Found in `cause` when it is asked for. It quotes documents, and so is in neither `message` nor JSON.
+   */
+  get details(): Details | undefined {
+    return detailsOf(this.cause)
+  }
+
   /** Whether the error carries the label. */
   hasLabel(label: string): boolean {
     return this.labels.includes(label)
@@ -118,7 +140,7 @@ export class MongoError extends Data.TaggedError("MongoError")<{
       retryReasons.has(this.reason)
   }
 
-  /** The error without its cause. */
+  /** The error without its cause and its details. */
   override toJSON(): object {
     return {
       _tag: this._tag,

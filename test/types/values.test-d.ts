@@ -143,6 +143,8 @@ expectTypeOf<MongoError.MongoError["labels"]>().toEqualTypeOf<ReadonlyArray<stri
 expectTypeOf<MongoError.MongoError["isRetryable"]>().toEqualTypeOf<boolean>()
 expectTypeOf<MongoError.MongoError["hasLabel"]>().toEqualTypeOf<(label: string) => boolean>()
 expectTypeOf<MongoError.MongoError["cause"]>().toEqualTypeOf<unknown>()
+expectTypeOf<MongoError.MongoError["details"]>().toEqualTypeOf<MongoError.Details | undefined>()
+expectTypeOf<MongoError.Details["_tag"]>().toEqualTypeOf<"DuplicateKey" | "DocumentInvalid" | "BulkWrite">()
 // closed, so that a switch over it can be exhaustive
 expectTypeOf<string>().not.toExtend<MongoError.Reason>()
 expectTypeOf<keyof typeof MongoError.Label>().toExtend<(typeof MongoError.Label)[keyof typeof MongoError.Label]>()

@@ -1,6 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as FastCheck from "effect/FastCheck"
 import * as Driver from "mongodb"
 import { toMongoError } from "../../src/internal/driver/errors.js"
+import { isOfServer } from "../../src/internal/transaction/transient.js"
+import { MongoError } from "../../src/MongoError.js"
 
 const bulkError = (fields: object): Error =>
   Object.assign(new Driver.MongoClientBulkWriteError({ message: "the bulk write failed" }), fields)
@@ -46,5 +49,62 @@ describe("a bulk write to many collections", () => {
       expect(found).toMatchObject({ reason: "Other", labels: [] })
       expect(found.code).toBeUndefined()
     }
+  })
+})
+
+describe("a bulk write of one collection", () => {
+  // As the driver makes it of what has ended the whole of it.
+  const ended = (by: Error): Error =>
+    new Driver.MongoBulkWriteError(by, { insertedCount: 2, insertedIds: { 0: 1, 1: 2, 3: 4 } } as never)
+
+  it("that has ended half-way fails for what has ended it, and tells what it has done", () => {
+    const gone = new Driver.MongoNetworkError("gone")
+    gone.addErrorLabel("RetryableWriteError")
+    const found = asMongoError(ended(gone))
+    expect(found).toMatchObject({ reason: "NetworkError", labels: ["RetryableWriteError"] })
+    expect(found.details).toMatchObject({
+      _tag: "BulkWrite",
+      writeErrors: [],
+      insertedCount: 2,
+      insertedIds: { 0: 1, 1: 2 }
+    })
+    expect(Object.keys(Object(found.details).insertedIds)).toEqual(["0", "1"])
+  })
+
+  it("that could not be encoded half-way is not taken for one of which nothing was sent", () => {
+    const found = asMongoError(ended(new Driver.BSON.BSONError("no")))
+    expect(found.reason).toBe("EncodingFailed")
+    expect(isOfServer(found)).toBe(true)
+    expect(isOfServer(asMongoError(new Driver.BSON.BSONError("no")))).toBe(false)
+  })
+})
+
+describe("the details of a failure", () => {
+  it("are those of many collections, too", () => {
+    const writeErrors = new Map([[3, { code: 11_000, message: "E11000 index: a_1_b.c_-1 dup key: { a: 1, b.c: 2 }" }]])
+    const partialResult = { insertedCount: 1, deletedCount: 2, insertResults: new Map([[0, { insertedId: 7 }]]) }
+    expect(asMongoError(bulkError({ writeErrors, partialResult })).details).toEqual({
+      _tag: "BulkWrite",
+      writeErrors: [{
+        index: 3,
+        code: 11_000,
+        reason: "DuplicateKey",
+        indexName: "a_1_b.c_-1",
+        keyPattern: { a: 1, "b.c": -1 }
+      }],
+      insertedIds: { 0: 7 },
+      insertedCount: 1,
+      matchedCount: 0,
+      modifiedCount: 0,
+      deletedCount: 2,
+      upsertedCount: 0
+    })
+  })
+
+  it("are something, or nothing, for every error", () => {
+    FastCheck.assert(FastCheck.property(FastCheck.anything({ withMap: true }), (cause) => {
+      const error = new MongoError({ reason: "Other", operation: "a", labels: [], cause })
+      expect([undefined, "BulkWrite", "DocumentInvalid", "DuplicateKey"]).toContain(error.details?._tag)
+    }))
   })
 })

@@ -55,9 +55,12 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
   })
 }
 
-// The error of a bulk write to many collections has neither code nor labels: what it is about is its cause, or the first of
-// the writes that failed.
+// The errors of bulks have what they are about in others: one that ended the whole of it is what they were made from, or their
+// cause; else they are about the first of the writes that failed.
 const innermost = (error: Error): Error | { readonly code?: unknown; readonly name: string } => {
+  if (error.name === "MongoBulkWriteError") {
+    return "errorResponse" in error && error.errorResponse instanceof Error ? error.errorResponse : error
+  }
   if (error.name !== "MongoClientBulkWriteError") return error
   if (error.cause instanceof Error && isDriverFailure(error.cause)) return error.cause
   const first: unknown = "writeErrors" in error && error.writeErrors instanceof Map

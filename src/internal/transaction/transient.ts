@@ -42,7 +42,9 @@ const transientIn = (failure: unknown, left: number): MongoError | undefined => 
 
 /** Whether a failure comes from the server, or from the way to it, and not from the driver alone. */
 export const isOfServer = (failure: unknown): boolean =>
-  failure instanceof MongoError && (failure.code !== undefined || !refusals.has(failure.reason))
+  failure instanceof MongoError &&
+  // A bulk that ends half-way may have sent what came before.
+  (failure.code !== undefined || failure.details?._tag === "BulkWrite" || !refusals.has(failure.reason))
 
 const refusals: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
   "EncodingFailed",

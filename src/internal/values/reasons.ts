@@ -8,16 +8,22 @@
  * - `Unauthorized`: the user is known and lacks the privilege
  * - `DuplicateKey`: a unique index already holds the key
  * - `DocumentInvalid`: the collection's validator refused the document
+ * - `DocumentTooLarge`: a document has, or would have, more than 16 MiB; or a command with its filter and update
+ * - `ImmutableField`: the update would change a field that cannot be changed, like `_id`
  * - `WriteConflict`: another operation changed the same document first
  * - `NamespaceNotFound`, `NamespaceExists`: the collection or view is missing, or there already
+ * - `IndexNotFound`: there is no index of that name
+ * - `IndexConflict`: there is another index of that name, or of those keys
  * - `CursorLost`: the server no longer knows the cursor, or killed it
  * - `ChangeStreamLost`: the change stream cannot be resumed from where it was
+ * - `ImageMissing`: a change stream asked for a document as it was before or after the change, and the server has no such image
  * - `NetworkError`: the connection broke; the server may have executed the operation
  * - `ServerSelectionFailed`: no server fit for the operation was found in time; nothing was sent
  * - `PoolFailure`: no connection could be taken from the pool; nothing was sent
  * - `ConnectionClosed`: the client is closed, or was never connected
  * - `NotPrimary`: the server is not, or no longer, primary, or is shutting down
  * - `StaleRouting`: a shard or router worked with outdated routing information
+ * - `MemoryLimitExceeded`: a stage of an aggregation, or a sort, needs more memory than the server allows
  * - `Overloaded`: the server, or the way to it, refused work to protect itself
  * - `TimedOut`: a time limit of the operation ran out
  * - `Interrupted`: the operation was killed on the server, or aborted by this program
@@ -48,17 +54,23 @@ export type Reason =
   | "Unauthorized"
   | "DuplicateKey"
   | "DocumentInvalid"
+  | "DocumentTooLarge"
+  | "ImmutableField"
   | "WriteConflict"
   | "NamespaceNotFound"
   | "NamespaceExists"
+  | "IndexNotFound"
+  | "IndexConflict"
   | "CursorLost"
   | "ChangeStreamLost"
+  | "ImageMissing"
   | "NetworkError"
   | "ServerSelectionFailed"
   | "PoolFailure"
   | "ConnectionClosed"
   | "NotPrimary"
   | "StaleRouting"
+  | "MemoryLimitExceeded"
   | "Overloaded"
   | "TimedOut"
   | "Interrupted"
@@ -100,15 +112,21 @@ export const reasonOfCode = invert<number>({
   Unauthorized: [13],
   DuplicateKey: [11000, 11001, 12582],
   DocumentInvalid: [121],
+  DocumentTooLarge: [10334, 17419, 17420],
+  ImmutableField: [66],
   WriteConflict: [112],
   NamespaceNotFound: [26],
   NamespaceExists: [48],
+  IndexNotFound: [27],
+  IndexConflict: [68, 85, 86],
   CursorLost: [43, 175, 234, 237],
-  ChangeStreamLost: [280, 286],
+  ChangeStreamLost: [260, 280, 286],
+  ImageMissing: [47],
   NetworkError: [6, 7, 89, 9001],
   ServerSelectionFailed: [133],
   NotPrimary: [91, 189, 10058, 10107, 11600, 11602, 13435, 13436],
   StaleRouting: [63, 150, 249, 13388],
+  MemoryLimitExceeded: [146, 292],
   Overloaded: [433, 449, 462],
   TimedOut: [24, 50, 202, 262],
   Interrupted: [11601],
@@ -123,8 +141,8 @@ export const reasonOfCode = invert<number>({
   TransactionExpired: [290],
   PreparedTransaction: [267],
   KeyNotFound: [211],
-  NotSupported: [20, 59, 115, 148, 263, 31082, 40324, 40415, 40573, 6047401],
-  InvalidOptions: [2, 9, 14, 72]
+  NotSupported: [20, 59, 115, 148, 166, 263, 31082, 40324, 40415, 40573, 6047401],
+  InvalidOptions: [2, 9, 14, 28, 40, 52, 53, 54, 56, 57, 67, 72, 73, 241]
 })
 
 /** By the `name` of the driver's or BSON's error class. */
@@ -187,17 +205,23 @@ export const wording: { readonly [R in Reason]: string } = {
   Unauthorized: "the user lacks the privilege for it",
   DuplicateKey: "a unique index already holds this key",
   DocumentInvalid: "the collection's validator refused the document",
+  DocumentTooLarge: "a document or command is larger than 16 MiB",
+  ImmutableField: "the update would change a field that cannot be changed",
   WriteConflict: "another operation changed the same document first",
   NamespaceNotFound: "the namespace does not exist",
   NamespaceExists: "the namespace exists already",
+  IndexNotFound: "there is no such index",
+  IndexConflict: "there is another index of that name or of those keys",
   CursorLost: "the server no longer has the cursor",
   ChangeStreamLost: "the change stream cannot be resumed from where it was",
+  ImageMissing: "the server has no such image of the changed document",
   NetworkError: "the connection broke",
   ServerSelectionFailed: "no suitable server was found",
   PoolFailure: "the pool had no connection for it",
   ConnectionClosed: "the client is not connected",
   NotPrimary: "the server is not primary or is shutting down",
   StaleRouting: "the routing information was out of date",
+  MemoryLimitExceeded: "it needs more memory than the server allows",
   Overloaded: "the server is overloaded",
   TimedOut: "a time limit ran out",
   Interrupted: "the operation was interrupted",

@@ -1,0 +1,166 @@
+/**
+ * What a failure of the driver or the server tells besides its reason: which key was taken, what a validator missed, what a
+ * bulk has done. Read from the driver's error when it is asked for, so that no document is kept in more places than one.
+ */
+import { type Reason, reasonOfCode } from "./reasons.js"
+
+/** A part of a document, as the server or the driver gives it. */
+type Fields = Readonly<Record<string, unknown>>
+
+/**
+ * The key that a unique index holds already.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DuplicateKey {
+  readonly _tag: "DuplicateKey"
+  /** The fields of the index, and their directions. */
+  readonly keyPattern: Fields
+  /** What the document that was refused has in these fields. */
+  readonly keyValue: Fields
+}
+
+/**
+ * What the collection's validator missed in a document.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DocumentInvalid {
+  readonly _tag: "DocumentInvalid"
+  /** The `_id` of the document and the rules that it breaks, in the server's form. */
+  readonly errInfo: Fields
+}
+
+/**
+ * One write of a bulk that failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WriteFailure {
+  /** Which of the writes it is, counted from 0. */
+  readonly index: number
+  /** The server's error code. */
+  readonly code: number
+  /** Why it failed. */
+  readonly reason: Reason
+  /** Of a duplicate key: the name of the index, where the server tells it. */
+  readonly indexName?: string | undefined
+  /** Of a duplicate key: the fields of the index, where it has the name that MongoDB gives it by itself. */
+  readonly keyPattern?: Fields | undefined
+  /** Of a duplicate key: what the document that was refused has in these fields, where it was inserted as a whole. */
+  readonly keyValue?: Fields | undefined
+  /** Of a document that the validator refused: the rules that it breaks. */
+  readonly errInfo?: Fields | undefined
+}
+
+/**
+ * What a bulk, or an insertion of many, has done before it failed. Of the writes of a command whose answer was lost
+ * (`NetworkError`) nothing is known, and they are not counted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BulkWrite {
+  readonly _tag: "BulkWrite"
+  /** The writes that failed. None where the bulk failed as a whole. */
+  readonly writeErrors: ReadonlyArray<WriteFailure>
+  /** The `_id` of each document that was inserted, by the index of its write. */
+  readonly insertedIds: Readonly<Record<number, unknown>>
+  readonly insertedCount: number
+  readonly matchedCount: number
+  readonly modifiedCount: number
+  readonly deletedCount: number
+  readonly upsertedCount: number
+}
+
+/**
+ * What is known of a failure besides its reason, by kind.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Details = DuplicateKey | DocumentInvalid | BulkWrite
+
+/** What an error of the driver tells. */
+export const detailsOf = (error: unknown): Details | undefined => {
+  if (!isFields(error)) return undefined
+  if (isFields(error["result"]) && Array.isArray(error["writeErrors"])) {
+    return bulkWrite(error["result"], error["writeErrors"].map((one) => failure(one)), error["insertedIds"])
+  }
+  if (error["writeErrors"] instanceof Map) {
+    const result = isFields(error["partialResult"]) ? error["partialResult"] : {}
+    const failures = Array.from(error["writeErrors"], ([index, one]) => failure({ ...Object(one), index }))
+    return bulkWrite(result, failures, idsOf(result["insertResults"]))
+  }
+  const { code, errInfo, keyPattern, keyValue } = error
+  if (isFields(keyPattern) && isFields(keyValue)) return { _tag: "DuplicateKey", keyPattern, keyValue }
+  return code === 121 && isFields(errInfo) ? { _tag: "DocumentInvalid", errInfo } : undefined
+}
+
+const bulkWrite = (result: Fields, writeErrors: ReadonlyArray<WriteFailure>, ids: unknown): BulkWrite => {
+  const failed = new Set(writeErrors.map(({ index }) => index))
+  const insertedCount = count(result["insertedCount"])
+  return {
+    _tag: "BulkWrite",
+    writeErrors,
+    // The driver counts those of commands that were never sent, or never answered, among them.
+    insertedIds: Object.fromEntries(
+      Object.entries(isFields(ids) ? ids : {}).filter(([index]) => !failed.has(Number(index))).slice(0, insertedCount)
+    ),
+    insertedCount,
+    matchedCount: count(result["matchedCount"]),
+    modifiedCount: count(result["modifiedCount"]),
+    deletedCount: count(result["deletedCount"]),
+    upsertedCount: count(result["upsertedCount"])
+  }
+}
+
+const failure = (error: unknown): WriteFailure => {
+  // Of the driver's class by getters, which are not its own.
+  const { code, errInfo, errmsg, err, index, message }: Fields = Object(error)
+  const reason = reasonOfCode.get(count(code)) ?? "Other"
+  return {
+    index: count(index),
+    code: count(code),
+    reason,
+    ...(reason === "DuplicateKey" ? keyOf(errmsg ?? message, Object(err)["op"]) : {}),
+    ...(isFields(errInfo) ? { errInfo } : {})
+  }
+}
+
+// The driver keeps of the answer only its text, in which the server writes values without quoting them.
+const keyOf = (text: unknown, document: unknown): Pick<WriteFailure, "indexName" | "keyPattern" | "keyValue"> => {
+  const [, indexName, first] = / index: (\S+) .*?dup key: \{ (.*?): /.exec(String(text)) ?? []
+  if (indexName === undefined) return {}
+  const fields = fieldsOf(indexName)
+  // Another's name may look like one of MongoDB's own.
+  if (fields === undefined || fields[0]?.[0] !== first) return { indexName }
+  const isWhole = isFields(document) && !("q" in document && "u" in document)
+  return {
+    indexName,
+    keyPattern: Object.fromEntries(fields),
+    ...(isWhole ? { keyValue: Object.fromEntries(fields.map(([path]) => [path, valueAt(document, path)])) } : {})
+  }
+}
+
+const fieldsOf = (indexName: string): ReadonlyArray<readonly [string, number]> | undefined => {
+  if (indexName === "_id_") return [["_id", 1]]
+  return /^(?:.+?_-?1(?:_|$))+$/.test(indexName)
+    ? Array.from(indexName.matchAll(/(.+?)_(-?1)(?:_|$)/g), ([, path = "", direction]) => [path, Number(direction)])
+    : undefined
+}
+
+const valueAt = (document: unknown, path: string): unknown =>
+  path.split(".").reduce<unknown>((value, name) => isFields(value) ? value[name] : undefined, document) ?? null
+
+const idsOf = (results: unknown): unknown =>
+  results instanceof Map
+    ? Object.fromEntries(Array.from(results, ([index, one]) => [index, Object(one)["insertedId"]]))
+    : {}
+
+const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null
+
+const count = (value: unknown): number => typeof value === "number" ? value : 0
