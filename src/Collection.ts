@@ -95,7 +95,8 @@ export interface Collection<A, I extends Driver.Document, R = never, Client = Mo
   ) => Effect.Effect<Driver.Document, OperationError, Client>
   /**
    * The escape hatch: runs one operation of the driver's collection. Spread what is added into the operation's options: the
-   * session, the signal, and the read concern that goes with them.
+   * session, the signal, and the read concern that goes with them. An interruption waits until the operation is done, for it
+   * may be a write, which cannot be called back; a read is given up at once with `kind: "read"`.
    */
   readonly use: <X>(
     evaluate: (collection: Driver.Collection<I>, added: Added) => PromiseLike<X>,
@@ -166,6 +167,11 @@ export interface TypedOptions<S extends DocumentSchema, Client = MongoClient> ex
 export interface UseOptions {
   /** The operation's name. Default `use`. */
   readonly operation?: string | undefined
+  /**
+   * What the operation is. Only a `read` is given up when it is interrupted, once it was sent; of a write that was given up
+   * nobody would know whether it happens. Default `write`.
+   */
+  readonly kind?: "read" | "write" | undefined
 }
 
 interface UntypedOptions<Client> extends Options<Client> {
@@ -246,11 +252,11 @@ const of = <A, I extends Driver.Document, R, C>(
         whole("options", "read", options),
         (collection, given: Driver.OperationOptions) => collection.options(given)
       ),
-    use: (evaluate, { operation = "use" } = {}) =>
+    use: (evaluate, { kind = "write", operation = "use" } = {}) =>
       // One of its own: what is done with it may leave out the read concern, but not share it with other sessions.
       run(
         target,
-        { name: operation, kind: "read", keepsSignal: true },
+        { name: operation, kind: "read", keepsSignal: true, mayWrite: kind === "write" },
         (db, added) => evaluate(collectionOf(db, target, added), added)
       ),
     withOptions,

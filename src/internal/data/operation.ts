@@ -48,6 +48,8 @@ export interface Request {
   readonly takesSignal?: boolean | undefined
   /** Whether what runs may keep the signal that it is given. Default `false`: it leaves no listener at it. */
   readonly keepsSignal?: boolean | undefined
+  /** Whether what runs may write, though it has the options of a read. Then it is waited for as a write is. Default `false`. */
+  readonly mayWrite?: boolean | undefined
   readonly options?: object | undefined
   /** Filters and updates as the caller gave them, in which nothing may be undefined. */
   readonly values?: ReadonlyArray<unknown> | undefined
@@ -184,7 +186,7 @@ const inSession = <A>(
     return Either.right((session: Driver.ClientSession, signals: Signalled) => {
       const given = added(request, signals, own)
       given.session = session
-      if (request.kind === "write" && request.takesSignal !== false) given.signal = signals.unsent
+      if (writes(request) && request.takesSignal !== false) given.signal = signals.unsent
       // The transaction's own is in force, whatever the client prefers.
       if (isInTransaction) given.readPreference = "primary"
       return evaluate(given)
@@ -266,15 +268,18 @@ const own: ReadonlySet<string> = new Set<Own>(["session", "signal", "timeoutMS",
 
 // A fresh read concern for each operation: the driver writes the session's causal time into the one that it is given.
 const added = (
-  { keepsSignal, kind, pipeline }: Request,
+  request: Request,
   signals: Signalled,
   level: Driver.ReadConcernLevel | undefined
 ): { -readonly [K in keyof Added]: Added[K] } => {
+  const { keepsSignal, kind, pipeline } = request
   const given: ReturnType<typeof added> = {}
-  if (kind === "read") given.signal = keepsSignal === true ? signals.signal : signals.lent
+  if (!writes(request)) given.signal = keepsSignal === true ? signals.signal : signals.lent
   if (level !== undefined && (kind === "read" || pipeline !== undefined)) given.readConcern = { level }
   return given
 }
+
+const writes = ({ kind, mayWrite }: Request): boolean => kind === "write" || mayWrite === true
 
 const asked = ({ inTransaction = true, kind, name, options, pipeline }: Request): Rules.Asked => ({
   operation: name,
