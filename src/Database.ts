@@ -158,7 +158,7 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
     listCollections: (filter: Driver.Document = {}, given?: Given<Driver.ListCollectionsOptions>) =>
       batches(
         target,
-        whole("listCollections", "read", given),
+        { ...whole("listCollections", "read", given), values: [filter] },
         (db, added) =>
           db.listCollections<Driver.CollectionInfo>(filter, {
             ...withoutOwn<Driver.ListCollectionsOptions>(given),

@@ -161,14 +161,14 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         throw new Error("no form")
       }
     }
-    const values: ReadonlyArray<readonly [what: string, value: object]> = [
-      ["a document over the driver's buffer", big],
+    const values: ReadonlyArray<readonly [what: string, value: object, reason?: string]> = [
+      ["a document over the driver's buffer", big, "DocumentTooLarge"],
       ["a value that throws in toBSON", { throwing }],
       ["an expression with a null byte", { expression: new RegExp(`a${String.fromCharCode(0)}b`) }]
     ]
-    for (const [what, value] of values) {
+    for (const [what, value, reason = "EncodingFailed"] of values) {
       for (const traces of [10, 0]) {
-        it.effect(`is EncodingFailed before IO, and leaves a transaction as it is: ${what}, ${traces} frames`, () =>
+        it.effect(`is ${reason} before IO, and leaves a transaction as it is: ${what}, ${traces} frames`, () =>
           Effect.acquireUseRelease(
             Effect.sync(() => {
               const before = Error.stackTraceLimit
@@ -187,7 +187,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
                     Raw.bulkWrite([{ insertOne: { document: value } }])
                   ]
                   for (const one of all) {
-                    const failed = { _tag: "MongoError", reason: "EncodingFailed" }
+                    const failed = { _tag: "MongoError", reason }
                     expect(yield* Effect.flip(Effect.asVoid(one))).toMatchObject(failed)
                     let attempts = 0
                     yield* Transaction.run(Effect.gen(function*() {

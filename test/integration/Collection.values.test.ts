@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
+import * as Database from "../../src/Database.js"
 import type * as MongoClient from "../../src/MongoClient.js"
 import { on, things } from "../support/data.js"
 import * as Monitor from "../support/monitor.js"
@@ -65,6 +66,16 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               findOneAndReplace: [Raw.findOneAndReplace(absent, {}), "age"],
               findOneAndDelete: [Raw.findOneAndDelete(absent), "age"],
               bulkWrite: [Raw.bulkWrite([{ deleteMany: { filter: absent } }]), "0.filter.age"],
+              partialFilterExpression: [
+                Raw.createIndex({ a: 1 }, { partialFilterExpression: absent }),
+                "age"
+              ],
+              createIndexes: [
+                Raw.createIndexes([{ key: { a: 1 }, partialFilterExpression: absent }]),
+                "0.partialFilterExpression.age"
+              ],
+              listCollections: [Stream.runDrain(Database.make(database).listCollections(absent)), "age"],
+              nullByte: [Raw.insertOne({ a: { "b\0c": 1 } }), "a.b\\0c"],
               inArray: [Raw.insertOne({ tags: ["a", undefined] }), "tags.1"],
               bigint: [Raw.insertOne({ count: 2n ** 64n + 7n }), "count"],
               date: [Raw.insertOne({ at: new Date(Number.NaN) }), "at"]

@@ -33,6 +33,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       const { spans } = yield* spansOf(({ Things }, watched) =>
         Effect.gen(function*() {
           yield* Effect.exit(Things.insertOne({ _id: 1, n: 1 }))
+          // Refused before it is sent.
+          yield* Effect.exit(Things.deleteOne({ n: undefined as unknown as string }))
           yield* Effect.exit(
             Things.use(broken, { operation: "bulk" })
           )
@@ -42,13 +44,14 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       )
       expect(spans.map(({ attributes, name, status }) => [name, status, attributes["error.type"]])).toEqual([
         ["insertOne things", "error", "DuplicateKey"],
+        ["deleteOne things", "error", "EncodingFailed"],
         ["bulk things", "error", "TypeError"],
         ["transaction", "error", undefined],
         ["findOne things", "error", "Unauthorized"],
         ["abortTransaction admin", "ok", undefined]
       ])
       expect(spans.map(({ attributes }) => attributes["db.response.status_code"]))
-        .toEqual(["11000", undefined, undefined, "13", undefined])
+        .toEqual(["11000", undefined, undefined, undefined, "13", undefined])
     }))
 
   it.effect("what fails shows nothing of what the server or the driver say, which may be of documents", () =>

@@ -81,7 +81,10 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): In
     createIndexes: (indexes, options) =>
       call(
         of,
-        create("createIndexes", options),
+        {
+          ...create("createIndexes", options),
+          values: [indexes.map(({ partialFilterExpression = {} }) => ({ partialFilterExpression }))]
+        },
         (driver, given: Driver.CreateIndexesOptions) => driver.createIndexes([...indexes], given)
       ),
     dropIndex: (name, options) =>

@@ -21,7 +21,7 @@ import * as Operations from "../telemetry/operations.js"
 import * as Deadline from "../time/deadline.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Rules from "./rules.js"
-import { refusal } from "./values.js"
+import { refusalOf } from "./values.js"
 
 export type { OperationError }
 
@@ -53,6 +53,8 @@ export interface Request {
   readonly options?: object | undefined
   /** Filters and updates as the caller gave them, in which nothing may be undefined. */
   readonly values?: ReadonlyArray<unknown> | undefined
+  /** Updates among them, which must have operators. */
+  readonly updates?: ReadonlyArray<unknown> | undefined
   /** The pipeline of an aggregation, which has a read concern also if it writes. */
   readonly pipeline?: ReadonlyArray<object> | undefined
 }
@@ -143,23 +145,19 @@ const begin = <A>(
   evaluate: (added: Added) => PromiseLike<A>
 ): Effect.Effect<A, OperationError> => {
   const { client, db: { databaseName: database }, namespace, request, session, target: { collection } } = found
-  // Not for each batch of a cursor again.
-  const refused = operation === request.name ? refusal(valuesOf(request), operation, namespace) : undefined
-  if (refused !== undefined) return Effect.fail(refused)
   return Operations.begin(
     fiber,
     client[inner].observer,
     { name: operation, database, collection },
-    (observed) =>
-      Option.isSome(session)
+    (observed) => {
+      // Not for each batch of a cursor again.
+      const refused = operation === request.name ? refusalOf(request, operation, namespace) : undefined
+      if (refused !== undefined) return Call.telling(Effect.fail(refused), observed)
+      return Option.isSome(session)
         ? inSession(fiber, session.value, found, operation, evaluate, observed)
         : withoutSession(found, operation, evaluate, observed)
+    }
   )
-}
-
-const valuesOf = ({ options, pipeline, values = [] }: Request): ReadonlyArray<unknown> => {
-  const { arrayFilters, let: variables }: { readonly arrayFilters?: unknown; readonly let?: unknown } = options ?? {}
-  return [...values, pipeline, arrayFilters, variables]
 }
 
 const inSession = <A>(

@@ -3,6 +3,7 @@
  */
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
+import { sizeOf as bsonSize } from "../driver/bson.js"
 
 /** Why a value cannot be sent, and where it is. Without the value, which is nobody's but the caller's. */
 class Refused {
@@ -17,113 +18,206 @@ class Refused {
 /**
  * The document that is stored: a new one, for the driver adds an `_id` to what it is given. Fields that are undefined are
  * left out, at every depth: the driver stores them as null, which is another value. What says itself how it is stored, by
- * `toBSON`, goes as it is. Fails where a value has no BSON.
+ * `toBSON`, goes as it is. Fails where a value has no BSON, and where the document is larger than the server takes.
  */
 export const storable = <I extends Driver.Document>(
   document: I,
   operation: string,
   namespace: string
-): I | MongoError => {
-  try {
+): I | MongoError =>
+  guarded(operation, namespace, () => {
     const given: unknown = hasToBson(document) ? document.toBSON() : document
     const own: unknown = given instanceof Map ? Object.fromEntries(given) : given
-    const found = walk(own, "", 0, true)
-    if (found instanceof Refused) return error(found, operation, namespace)
+    const walked = new Walk(true)
+    const found = walked.walk(own, "", 0)
+    if (found instanceof Refused) return found
+    // The driver's bulks refuse one that has just the limit, and so that is refused wherever it is inserted.
+    const limit = "_id" in Object(found) ? largest : largest - sizeOfId
+    const size = walked.sizeOf(found)
+    if (size >= limit) return new TooLarge(size)
     // Of another prototype by now there is only what BSON has a type for.
     return (found === own ? { ...(found as I) } : found as I)
-  } catch (cause) {
-    return new MongoError({ reason: "EncodingFailed", operation, namespace, labels: [], cause })
-  }
+  })
+
+/** What an operation is given that is no document to be stored. */
+interface Given {
+  readonly values?: ReadonlyArray<unknown> | undefined
+  readonly updates?: ReadonlyArray<unknown> | undefined
+  readonly pipeline?: ReadonlyArray<object> | undefined
+  readonly options?:
+    | { readonly arrayFilters?: unknown; readonly let?: unknown; readonly partialFilterExpression?: unknown }
+    | undefined
 }
 
 /** What is wrong with filters, updates and pipelines: in them nothing is left out, for that would change what they say. */
-export const refusal = (
-  values: ReadonlyArray<unknown>,
+export const refusalOf = (
+  { options = {}, pipeline, updates = [], values = [] }: Given,
   operation: string,
   namespace: string
 ): MongoError | undefined => {
-  try {
+  if (!updates.every(hasOperators)) {
+    return new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint: operators })
+  }
+  const { arrayFilters, let: variables, partialFilterExpression } = options
+  return refusal([...values, pipeline, arrayFilters, variables, partialFilterExpression], operation, namespace)
+}
+
+// An update without operators would be a document that takes the place of another.
+const hasOperators = (update: unknown): boolean => {
+  if (Array.isArray(update)) return true
+  const names = Object.keys(Object(update))
+  return names.length > 0 && names.every((name) => name.startsWith("$"))
+}
+
+const operators =
+  "An update is made of operators, like `{ $set: { field: value } }`. What takes the place of a whole " +
+  "document goes to `replaceOne` or `findOneAndReplace`. Nothing was sent."
+
+const refusal = (
+  values: ReadonlyArray<unknown>,
+  operation: string,
+  namespace: string
+): MongoError | undefined =>
+  guarded(operation, namespace, () => {
     for (const value of values) {
-      const found = value === undefined ? undefined : walk(value, "", 0, false)
-      if (found instanceof Refused) return error(found, operation, namespace)
+      if (value === undefined) continue
+      const walked = new Walk(false)
+      const found = walked.walk(value, "", 0)
+      if (found instanceof Refused) return found
+      const size = walked.sizeOf(value)
+      if (size > largestCommand) return new TooLarge(size)
     }
     return undefined
-  } catch (cause) {
-    // A getter of the caller's has thrown, as it would when the value is encoded.
-    return new MongoError({ reason: "EncodingFailed", operation, namespace, labels: [], cause })
+  })
+
+/** A document or a command of more bytes than the server takes. */
+class TooLarge {
+  readonly size: number
+  constructor(size: number) {
+    this.size = size
   }
 }
 
-const error = ({ path, why }: Refused, operation: string, namespace: string): MongoError =>
-  new MongoError({
-    reason: "EncodingFailed",
-    operation,
-    namespace,
-    labels: [],
-    hint: `\`${path}\` is ${why}. Nothing was sent.`
-  })
+const guarded = <A>(
+  operation: string,
+  namespace: string,
+  evaluate: () => A | Refused | TooLarge
+): A | MongoError => {
+  const failed = (rest: Pick<MongoError, "reason"> & { readonly cause?: unknown; readonly hint?: string }) =>
+    new MongoError({ operation, namespace, labels: [], ...rest })
+  try {
+    const found = evaluate()
+    if (found instanceof Refused) {
+      return failed({ reason: "EncodingFailed", hint: `\`${found.path}\` is ${found.why}. Nothing was sent.` })
+    }
+    return found instanceof TooLarge
+      ? failed({ reason: "DocumentTooLarge", hint: `It has ${found.size} bytes of BSON. Nothing was sent.` })
+      : found
+  } catch (cause) {
+    // A getter or `toBSON` of the caller's has thrown, as it would when the value is encoded.
+    return failed({ reason: "EncodingFailed", cause })
+  }
+}
+
+// In bytes. A command may have a little more than a document.
+const largest = 2 ** 24
+const largestCommand = largest + 16_384
+// The field that the driver adds.
+const sizeOfId = 17
+
+// What is found to be so large by counting is measured, which takes longer. Text has three times as many bytes at most.
+const suspicious = 2 ** 22
 
 // More than the server takes. What is circular is deeper than that, and the driver says so.
 const deepest = 200
 
 const isInt64 = (value: bigint): boolean => BigInt.asIntN(64, value) === value
 
-/** The value as it is sent: the same one, unless something in it was left out. */
-const walk = (value: unknown, path: string, depth: number, doesOmit: boolean): unknown => {
-  if (typeof value === "bigint") return isInt64(value) ? value : new Refused("a bigint of more than 64 bits", path)
-  if (typeof value !== "object" || value === null || depth > deepest) return value
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? new Refused("an invalid date", path) : value
-  if (isAsItIs(value)) return value
-  if (Array.isArray(value)) return walkArray(value, path, depth, doesOmit)
-  if (value instanceof Map) {
-    const fields = Object.fromEntries(value)
-    const found = walkFields(fields, path, depth, doesOmit)
-    return found === fields ? value : found
-  }
-  return walkFields(value, path, depth, doesOmit)
-}
+/** One walk through a value: finds what BSON does not have, leaves out what is undefined, and counts. */
+class Walk {
+  readonly #doesOmit: boolean
+  // About the bytes that the value has in the end.
+  #bytes = 0
 
-const walkArray = (
-  value: ReadonlyArray<unknown>,
-  path: string,
-  depth: number,
-  doesOmit: boolean
-): ReadonlyArray<unknown> | Refused => {
-  let copy: Array<unknown> | undefined
-  for (let index = 0; index < value.length; index++) {
-    const item = value[index]
-    if (item === undefined) return new Refused("undefined", join(path, index))
-    if (typeof item !== "object" && typeof item !== "bigint") continue
-    const found = walk(item, join(path, index), depth + 1, doesOmit)
-    if (found instanceof Refused) return found
-    if (found !== item) (copy ??= [...value])[index] = found
+  constructor(doesOmit: boolean) {
+    this.#doesOmit = doesOmit
   }
-  return copy ?? value
-}
 
-const walkFields = (value: object, path: string, depth: number, doesOmit: boolean): object => {
-  let copy: Record<string, unknown> | undefined
-  for (const [key, field] of Object.entries(value)) {
-    if (field === undefined) {
-      if (!doesOmit) return new Refused("undefined", join(path, key))
-      copy ??= { ...value }
-      delete copy[key]
-      continue
+  /** The size of what was walked through; 0 where it is small. */
+  sizeOf(value: unknown): number {
+    return this.#bytes < suspicious ? 0 : bsonSize(Object(value))
+  }
+
+  /** The value as it is sent: the same one, unless something in it was left out. */
+  walk(value: unknown, path: string, depth: number): unknown {
+    if (typeof value === "bigint") return isInt64(value) ? value : new Refused("a bigint of more than 64 bits", path)
+    if (typeof value !== "object" || value === null || depth > deepest) return value
+    if (value instanceof Date) return Number.isNaN(value.getTime()) ? new Refused("an invalid date", path) : value
+    if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+      this.#bytes += value.byteLength
+      return value
     }
-    if (typeof field !== "object" && typeof field !== "bigint") continue
-    const found = walk(field, join(path, key), depth + 1, doesOmit)
-    if (found instanceof Refused) return found
-    if (found !== field) (copy ??= { ...value })[key] = found
+    if (isAsItIs(value)) return value
+    if (Array.isArray(value)) return this.#array(value, path, depth)
+    if (value instanceof Map) {
+      const fields = Object.fromEntries(value)
+      const found = this.#fields(fields, path, depth)
+      return found === fields ? value : found
+    }
+    return this.#fields(value, path, depth)
   }
-  return copy ?? value
+
+  #array(value: ReadonlyArray<unknown>, path: string, depth: number): ReadonlyArray<unknown> | Refused {
+    let copy: Array<unknown> | undefined
+    // Its indexes are keys, of about so many bytes.
+    this.#bytes += value.length * (1 + Math.log10(1 + value.length) * 0.8)
+    for (let index = 0; index < value.length; index++) {
+      const item = value[index]
+      if (item === undefined) return new Refused("undefined", join(path, index))
+      if (!this.#isNested(item)) continue
+      const found = this.walk(item, join(path, index), depth + 1)
+      if (found instanceof Refused) return found
+      if (found !== item) (copy ??= [...value])[index] = found
+    }
+    return copy ?? value
+  }
+
+  #fields(value: object, path: string, depth: number): object {
+    let copy: Record<string, unknown> | undefined
+    for (const [key, field] of Object.entries(value)) {
+      // The encoder would find it only when it comes to it, in a bulk after others were sent.
+      if (key.includes("\0")) {
+        return new Refused("a field whose name has a null byte", join(path, key.replaceAll("\0", "\\0")))
+      }
+      if (field === undefined) {
+        if (!this.#doesOmit) return new Refused("undefined", join(path, key))
+        copy ??= { ...value }
+        delete copy[key]
+        continue
+      }
+      this.#bytes += 2 + key.length
+      if (!this.#isNested(field)) continue
+      const found = this.walk(field, join(path, key), depth + 1)
+      if (found instanceof Refused) return found
+      if (found !== field) (copy ??= { ...value })[key] = found
+    }
+    return copy ?? value
+  }
+
+  #isNested(item: unknown): boolean {
+    if (typeof item === "string") {
+      this.#bytes += 5 + item.length
+      return false
+    }
+    this.#bytes += 4
+    return typeof item === "object" || typeof item === "bigint"
+  }
 }
 
 const join = (path: string, key: string | number): string => path === "" ? String(key) : `${path}.${key}`
 
 // What BSON has a type of its own for, or says itself how it is stored.
-const isAsItIs = (value: object): boolean =>
-  "_bsontype" in value || ArrayBuffer.isView(value) || value instanceof RegExp || value instanceof ArrayBuffer ||
-  hasToBson(value)
+const isAsItIs = (value: object): boolean => "_bsontype" in value || value instanceof RegExp || hasToBson(value)
 
 const hasToBson = (value: object): value is { readonly toBSON: () => unknown } =>
   "toBSON" in value && typeof value.toBSON === "function"

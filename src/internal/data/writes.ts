@@ -47,7 +47,7 @@ export interface Writes<A, I extends Driver.Document, R, C> {
     value: A,
     options?: Given<Driver.InsertOneOptions>
   ) => Effect.Effect<Driver.InsertOneResult<I>, OperationError | DecodeFailed, R | C>
-  /** Inserts documents. */
+  /** Inserts documents. Of none, nothing is sent. A failure tells by its `details` which were inserted. */
   readonly insertMany: (
     values: ReadonlyArray<A>,
     options?: Given<Driver.BulkWriteOptions>
@@ -115,14 +115,16 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
     name: string,
     options: object | undefined,
     evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>,
-    values: ReadonlyArray<unknown> = []
-  ) => call(of, { name, kind: "write", options, values }, evaluate)
+    values: ReadonlyArray<unknown> = [],
+    updates: ReadonlyArray<unknown> = []
+  ) => call(of, { name, kind: "write", options, values, updates }, evaluate)
   const modify = (
     name: string,
     options: Decoding.Decoding | undefined,
     evaluate: (collection: Driver.Collection<I>, options: object) => PromiseLike<Driver.Document | null>,
-    values: ReadonlyArray<unknown>
-  ) => Decoding.one(target, options ?? {}, codec, (given) => write(name, given, evaluate, values))
+    values: ReadonlyArray<unknown>,
+    updates?: ReadonlyArray<unknown>
+  ) => Decoding.one(target, options ?? {}, codec, (given) => write(name, given, evaluate, values, updates))
   return {
     insertOne: (value, options) =>
       Effect.flatMap(
@@ -132,25 +134,30 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
             collection.insertOne(insertable(document), given))
       ),
     insertMany: (values, options) =>
-      Effect.flatMap(
+      values.length === 0 ? Effect.succeed({ acknowledged: true, insertedCount: 0, insertedIds: {} }) : Effect.flatMap(
         Effect.forEach(values, (value) => encode(of, value, "insertMany")),
         (documents) =>
-          write("insertMany", options, (collection, given: Driver.BulkWriteOptions) =>
-            collection.insertMany(documents.map(insertable), given))
+          write(
+            "insertMany",
+            options,
+            (collection, given: Driver.BulkWriteOptions) => collection.insertMany(documents.map(insertable), given)
+          )
       ),
     updateOne: (filter, update, options) =>
       write(
         "updateOne",
         options,
         (collection, given: Driver.UpdateOptions) => collection.updateOne(filterOf(filter), mutable(update), given),
-        [filter, update]
+        [filter, update],
+        [update]
       ),
     updateMany: (filter, update, options) =>
       write(
         "updateMany",
         options,
         (collection, given: Driver.UpdateOptions) => collection.updateMany(filterOf(filter), mutable(update), given),
-        [filter, update]
+        [filter, update],
+        [update]
       ),
     replaceOne: (filter, replacement, options) =>
       Effect.flatMap(
@@ -186,7 +193,8 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
         "findOneAndUpdate",
         options,
         (collection, given) => collection.findOneAndUpdate(filterOf(filter), mutable(update), given),
-        [filter, update]
+        [filter, update],
+        [update]
       )) as Writes<A, I, R, C>["findOneAndUpdate"],
     findOneAndReplace: ((filter: Filter<I>, replacement: A, options?: Decoding.Decoding) =>
       Effect.flatMap(
@@ -206,8 +214,13 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
       Effect.flatMap(
         Effect.forEach(operations, (one) => encodeWrite(of, one)),
         (encoded) =>
-          write("bulkWrite", options, (collection, given: Driver.BulkWriteOptions) =>
-            collection.bulkWrite(encoded, given), [operations.map(rawOf)])
+          write(
+            "bulkWrite",
+            options,
+            (collection, given: Driver.BulkWriteOptions) => collection.bulkWrite(encoded, given),
+            [operations.map(rawOf)],
+            operations.flatMap(updateOf)
+          )
       )
   }
 }
@@ -236,6 +249,13 @@ const rawOf = <A, I extends Driver.Document>(operation: BulkWrite<A, I>): unknow
   const [model]: ReadonlyArray<{ filter: unknown; update?: unknown; arrayFilters?: unknown }> = Object.values(operation)
   return { filter: model?.filter, update: model?.update ?? {}, arrayFilters: model?.arrayFilters ?? [] }
 }
+
+const updateOf = <A, I extends Driver.Document>(operation: BulkWrite<A, I>): ReadonlyArray<unknown> =>
+  "updateOne" in operation
+    ? [operation.updateOne.update]
+    : "updateMany" in operation
+    ? [operation.updateMany.update]
+    : []
 
 // The driver's typings cannot see whether a type that is not known yet has an `_id`.
 const insertable = <I extends Driver.Document>(document: I) => document as unknown as Driver.OptionalUnlessRequiredId<I>

@@ -7,6 +7,9 @@ import { isDriverFailure } from "./errors.js"
 /** A document as BSON. */
 export const toBson = (document: Driver.Document): Uint8Array => Driver.BSON.serialize(document)
 
+/** How many bytes a document has as BSON. */
+export const sizeOf = (document: Driver.Document): number => Driver.BSON.calculateObjectSize(document)
+
 /** A document from BSON, each value with the type that it has there. Throws on anything else. */
 export const fromBson = (bytes: Uint8Array): Driver.Document => Driver.BSON.deserialize(bytes, { promoteValues: false })
 
