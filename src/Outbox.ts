@@ -188,11 +188,14 @@ export const make: {
   of({
     name,
     codec: ofOptional(schema),
-    messages: { client, database, collection },
-    state: { client, database, collection: stateCollection },
-    deadLetters: { client, database, collection: deadLetterCollection },
+    messages: { client, database, collection, readConcern },
+    state: { client, database, collection: stateCollection, readConcern },
+    deadLetters: { client, database, collection: deadLetterCollection, readConcern },
     isNumbered: sequence
   })
+
+// Whatever the client prefers: some levels know no causal order, and what is not majority may be rolled back.
+const readConcern = "majority"
 
 const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
   const { codec, messages, name } = stored

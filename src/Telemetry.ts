@@ -276,5 +276,9 @@ export const messages = {
   verificationFailed: "it could not be verified whether a transaction was committed",
   commitUnknown: "a transaction was interrupted, and it is not known whether it was committed",
   abortFailed: "a transaction could not be aborted",
-  streamResumed: "a change stream is resumed"
+  streamResumed: "a change stream is resumed",
+  skipped: "a message or an event that cannot be handled is left out",
+  setAside: "a message or an event that cannot be handled is set aside",
+  historyLost: "the oplog no longer reaches back to where a consumer or a relay was",
+  streamChanged: "a consumer goes on with another stream or pipeline than before"
 } as const

@@ -1,9 +1,12 @@
 import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema, raw } from "../../src/Codec.js"
+import * as Outbox from "../../src/Outbox.js"
 import * as Session from "../../src/Session.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
@@ -218,6 +221,26 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(calls).toEqual([1, 2, 3])
         })
       ))
+
+    it.effect.each(["local", "available", "linearizable"] as const)(
+      "whatever read concern the client prefers (%s), and so is a message delivered",
+      (readConcernLevel) =>
+        Monitor.withClient({ driver: { readConcernLevel } }, (watched) =>
+          on(watched)(Effect.gen(function*() {
+            const { changes, database, effects, handler, put, start } = yield* consuming(watched)
+            // A transaction does not take every level.
+            const transaction = { readConcern: "local" } as const
+            yield* start(ChangeStream.consume(changes, "consumer", handler, { transaction }))
+            yield* put(1)
+            expect(yield* untilEffects(effects, 1)).toEqual([1])
+            const Letters = Outbox.make("letters", { database })
+            yield* Transaction.run(Letters.publish({ n: 1 }), transaction)
+            const options = { poll: Schedule.stop, onPoison: "setAside" } as const
+            yield* Stream.runDrain(Letters.relay(() => Effect.fail("no"), options))
+            expect(yield* Stream.runCollect(Letters.deadLetters.list)).toHaveLength(1)
+            expect(yield* Letters.pending).toBe(0)
+          })))
+    )
 
     it.effect("and its place is stored now and then while there is nothing to do", () =>
       onClient((watched) =>

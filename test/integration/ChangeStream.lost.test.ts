@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import { Timestamp } from "mongodb"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { raw } from "../../src/Codec.js"
+import * as Telemetry from "../../src/Telemetry.js"
 import { consuming, untilEffects } from "../support/consuming.js"
 import { on } from "../support/data.js"
 import * as Monitor from "../support/monitor.js"
@@ -132,7 +133,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
               Effect.flatMap(Fiber.interrupt)
             )
-          const warnings = () => messages.filter((message) => message.includes("another stream or pipeline")).length
+          const warnings = () => messages.filter((message) => message === Telemetry.messages.streamChanged).length
           yield* run([])
           yield* run([])
           expect(warnings()).toBe(0)

@@ -106,6 +106,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(letter?.setAsideAt.getTime()).toBeGreaterThanOrEqual(letter?.publishedAt.getTime() ?? Infinity)
 
           broken.is = false
+          const undone = Effect.zipRight(Numbers.deadLetters.retry(ids[2]!), Effect.fail("undone" as const))
+          expect(yield* Effect.flip(Transaction.run(undone))).toBe("undone")
+          expect(yield* letters).toHaveLength(1)
           expect(yield* Numbers.deadLetters.retry(ids[2]!)).toBe(true)
           expect(yield* Numbers.deadLetters.retry(ids[2]!)).toBe(false)
           const given = yield* Stream.runCollect(Numbers.relay(deliver, ended))

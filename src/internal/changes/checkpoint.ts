@@ -70,9 +70,14 @@ export const claim = <C>(
 // were not told; where it can't be told, there is nothing but to wait.
 const killSessionOf = <C>(target: Target<C>, name: string): Effect.Effect<void, OperationError, C> =>
   Effect.flatMap(
-    patiently(operation(target, read, (db, added) => of(db, target).findOne({ _id: name }, { ...added }))),
+    patiently(operation({ ...target, readConcern: "majority" }, read, (db, added) =>
+      of(db, target).findOne({ _id: name }, { ...added }))),
     (found) => {
-      const id = Either.flatMap(Either.fromNullable(found?.["session"], () => undefined), SessionId.fromString)
+      const id = Either.flatMap(
+        Either.fromNullable(found?.["session"], () =>
+          undefined),
+        SessionId.fromString
+      )
       return Either.isRight(id)
         ? Effect.flatMap(
           clientOf(target),
@@ -188,7 +193,7 @@ const untilClaimed = Schedule.exponential("10 millis").pipe(Schedule.upTo("2 sec
 const isReplaced = <C>({ name, owner, target }: Checkpoint<C>): Effect.Effect<boolean, OperationError, C> =>
   Effect.map(
     operation(
-      { ...target, readPreference: "primary" },
+      { ...target, readConcern: "majority", readPreference: "primary" },
       read,
       (db, added) => of(db, target).findOne({ _id: name }, { ...added, readPreference: "primary" })
     ),

@@ -15,6 +15,7 @@ import * as Session from "../../Session.js"
 import type { ConsumeError } from "../../SessionErrors.js"
 import type { Target } from "../data/operation.js"
 import { inner } from "../session/client.js"
+import * as Log from "../telemetry/log.js"
 import type { Inside } from "../transaction/start.js"
 import * as Checkpoints from "./checkpoint.js"
 import { type ConsumeOptions, defaultCheckpoints, defaultDeadLetters, ensureValid } from "./consumeOptions.js"
@@ -125,10 +126,7 @@ const noteStream = <E>(
   before === stream
     ? Effect.void
     : Effect.zipRight(
-      before === undefined ? Effect.void : Effect.annotateLogs(
-        Effect.logWarning("a consumer goes on with another stream or pipeline than before"),
-        { consumer: name }
-      ),
+      before === undefined ? Effect.void : Log.streamChanged(name),
       store({ stream })
     )
 

@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
 import type { ConsumerReplaced, OperationError } from "../../SessionErrors.js"
+import * as Log from "../telemetry/log.js"
 import { type Checkpoint, storeAlone, toStored } from "./checkpoint.js"
 import type { Held } from "./place.js"
 import { isHistoryLost, type Position } from "./position.js"
@@ -35,10 +36,7 @@ export const surviving = <A, E, R, E3, R3>(
       yield* Session.provide(storeAlone(checkpoint, {}), session)
       const startAtOperationTime = Option.getOrUndefined(yield* session.operationTime)
       const next: Position = startAtOperationTime === undefined ? {} : { startAtOperationTime }
-      yield* Effect.annotateLogs(Effect.logWarning("a consumer has lost a part of its history"), {
-        consumer: checkpoint.name,
-        goesOn: onLost === "now" ? "from now on" : "after a copy"
-      })
+      yield* Log.historyLost(checkpoint.name, onLost === "now" ? "from now on" : "after a copy")
       yield* copied
       yield* Session.provide(storeAlone(checkpoint, toStored(next)), session)
       return surviving(steps, next, { checkpoint, onLost, session })

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { HandlingFailed } from "../../ChangeStreamErrors.js"
 import { MongoError } from "../../MongoError.js"
+import * as Log from "../telemetry/log.js"
 import * as Backoff from "../transaction/backoff.js"
 import { isResumable } from "./position.js"
 
@@ -50,8 +51,8 @@ export const handle = <A, R, F extends HandlingFailed, E2, R2>(
       onPoison === "stop" || isOfTheWay(failure.cause)
         ? Effect.fail(failure)
         : onPoison === "skip"
-        ? Effect.as(skipped(failure), Option.none())
-        : Effect.as(setAside(failure), Option.none())
+        ? Effect.as(Log.passedOver("skipped", told(failure)), Option.none())
+        : Effect.as(Effect.zipRight(setAside(failure), Log.passedOver("setAside", told(failure))), Option.none())
     const once: Effect.Effect<Option.Option<A>, F | E2, R | R2> = Effect.matchCauseEffect(effect, {
       onSuccess: Effect.succeedSome,
       onFailure: (cause) =>
@@ -70,14 +71,13 @@ export const handle = <A, R, F extends HandlingFailed, E2, R2>(
 const isOfTheWay = (cause: unknown): boolean =>
   isResumable(cause) || cause instanceof MongoError && cause.reason === "Interrupted"
 
-const skipped = ({ attempts, id, kind, of }: HandlingFailed<unknown>): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logError("what cannot be handled is left out"), {
-    kind,
-    of,
-    attempts,
-    // A resume token may hold the _id of a document.
-    ...(kind === "outbox" && { id })
-  })
+// A resume token, which is the id of an event, may hold the _id of a document.
+const told = ({ attempts, id, kind, of }: HandlingFailed): Log.Poison => ({
+  kind,
+  of,
+  attempts,
+  ...(kind === "outbox" && { id })
+})
 
 /** What has failed, as it is written down with a dead letter. */
 export const textOf = (cause: unknown): string =>

@@ -168,3 +168,23 @@ export const streamResumed = (reason: Reason, delay: Duration.Duration): Effect.
     count(Telemetry.streamsResumed, 1, labels({ reason })),
     Effect.annotateLogs(Effect.logDebug(Telemetry.messages.streamResumed), { reason, delay: Duration.format(delay) })
   )
+
+/** What could not be handled: a message of an outbox, or an event of a consumer. */
+export interface Poison {
+  readonly kind: string
+  readonly of: string
+  readonly attempts: number
+  readonly id?: string
+}
+
+/** Logs that something could not be handled, and is not in the way of the rest any more. */
+export const passedOver = (how: "skipped" | "setAside", poison: Poison): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logError(Telemetry.messages[how]), { ...poison })
+
+/** Logs that a consumer or a relay has lost a part of its history, and how it goes on. */
+export const historyLost = (of: string, goesOn: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(Telemetry.messages.historyLost), { of, goesOn })
+
+/** Logs that a consumer of the name consumes something else than before. */
+export const streamChanged = (of: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(Telemetry.messages.streamChanged), { of })

@@ -13,6 +13,7 @@ import type { MongoError } from "../../../MongoError.js"
 import * as Session from "../../../Session.js"
 import type { ConsumerReplaced, DecodeFailed, OperationError } from "../../../SessionErrors.js"
 import { operation, type Request } from "../../data/operation.js"
+import * as Log from "../../telemetry/log.js"
 import { type Checkpoint, patiently, storeAlone, toStored, wasReplaced } from "../checkpoint.js"
 import { decoder } from "../events.js"
 import * as Following from "../follow.js"
@@ -107,7 +108,9 @@ const followed = <A, R, C>(options: Options<A, R, C>, at: Position): Stream.Stre
     })),
     Stream.concat(Stream.suspend(() => Stream.unwrap(caughtUp(options)))),
     Stream.catchAll((error): Stream.Stream<Next, Failure, C> =>
-      isHistoryLost(error) ? Stream.unwrap(caughtUp(options)) : Stream.fail(error)
+      isHistoryLost(error)
+        ? Stream.unwrap(Effect.zipRight(Log.historyLost(checkpoint.name, "with what is there"), caughtUp(options)))
+        : Stream.fail(error)
     )
   )
 }

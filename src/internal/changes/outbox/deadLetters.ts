@@ -9,6 +9,7 @@ import type * as Driver from "mongodb"
 import type { HandlingFailed } from "../../../ChangeStreamErrors.js"
 import type { OperationError, TransactionError } from "../../../SessionErrors.js"
 import * as Transaction from "../../../Transaction.js"
+import type { TransactionOptions } from "../../../TransactionOptions.js"
 import { batches } from "../../data/cursor.js"
 import { operation, type Request } from "../../data/operation.js"
 import { serverTime } from "../../driver/bson.js"
@@ -137,18 +138,27 @@ export const setAside = <A, R, C>(
           writing("deleteOne"),
           (db, added) => messagesOf(db, outbox.messages).deleteOne({ _id }, { ...added })
         )
-      ))
+      )),
+      ofRelay
     ))
 
 // A message is in one of the two collections, never in both.
-const together = <A, R, C, B, E>({ messages }: Stored<A, R, C>, effect: Effect.Effect<B, E, C>) =>
+const together = <A, R, C, B, E>(
+  { messages }: Stored<A, R, C>,
+  effect: Effect.Effect<B, E, C>,
+  options: TransactionOptions = {}
+) =>
   Effect.flatMap(
     clientOf(messages),
     (client) =>
-      Transaction.run(effect, { client: Held, writeConcern: { w: "majority" }, readPreference: "primary" }).pipe(
+      // Whatever the client prefers: a transaction reads from the primary only.
+      Transaction.run(effect, { readPreference: "primary", ...options, client: Held }).pipe(
         Effect.provideService(Held, client)
       )
   )
+
+// Whatever the client prefers: a transaction does not take every level.
+const ofRelay: TransactionOptions = { readConcern: "local", writeConcern: { w: "majority" } }
 
 const lettersOf = <A, R, C>(db: Driver.Db, { deadLetters }: Stored<A, R, C>): Driver.Collection<StoredLetter> =>
   db.collection(deadLetters.collection ?? "")
