@@ -40,9 +40,9 @@ export interface Events<A> {
 }
 
 // The event at which a transaction has failed.
-interface Failed<A> {
+interface Failed<A, E> {
   readonly event: Event<A>
-  readonly cause: Cause.Cause<unknown>
+  readonly cause: Cause.Cause<E | DecodeFailed>
 }
 
 /** Handles events in one transaction, or in several if one of them cannot be handled. */
@@ -78,9 +78,9 @@ export const handling = <A, X, E2, R2>(
   const attempt = (
     { events, invalid }: Events<A>,
     last: Event<A>
-  ): Effect.Effect<Failed<A> | undefined, ConsumeError, Held | Inside<R2>> =>
+  ): Effect.Effect<Failed<A, E2> | undefined, ConsumeError, Held | Inside<R2>> =>
     Effect.suspend(() => {
-      let failed: Failed<A> | undefined
+      let failed: Failed<A, E2> | undefined
       const one = (event: Event<A>) =>
         Effect.suspend((): Effect.Effect<X, E2 | DecodeFailed, R2> => {
           const failure = invalid.get(event)
@@ -120,8 +120,7 @@ export const handling = <A, X, E2, R2>(
         Effect.flatMap(
           Effect.either(attempt({ events: [event], invalid }, event)),
           Either.match({
-            onLeft: (error): Effect.Effect<Effect.Effect<void, ConsumeError>, unknown> =>
-              Effect.succeed(Effect.fail(error)),
+            onLeft: (error): Effect.Effect<Effect.Effect<void, ConsumeError>> => Effect.succeed(Effect.fail(error)),
             onRight: (failed) => failed === undefined ? Effect.succeed(Effect.void) : Effect.failCause(failed.cause)
           })
         ),
