@@ -120,37 +120,42 @@ describe("a cursor that the server has lost", () => {
       expect(yield* error).toMatchObject({ _tag: "SessionLapsed", operation: "getMore", timeout: Duration.minutes(30) })
     }))
 
-  it.scoped("with its session, which was renewed, is no end of a change stream", () =>
-    Effect.gen(function*() {
-      const event = (n: number) => ({
-        _id: { _data: `0${n}` },
-        operationType: "insert",
-        ns: { db: "test", coll: "things" },
-        documentKey: { _id: n },
-        fullDocument: { _id: n }
-      })
-      const all = yield* connected({
-        handlers: {
-          aggregate: (command) => ({
-            cursor: {
-              firstBatch: [event(command["pipeline"][0].$changeStream.resumeAfter === undefined ? 1 : 2)],
-              id: Long.fromNumber(7),
-              ns
-            }
-          })
+  it.scoped.each(["an ambient", "no"])(
+    "with its session is no end of a change stream, in %s session",
+    (which) =>
+      Effect.gen(function*() {
+        const event = (n: number) => ({
+          _id: { _data: `0${n}` },
+          operationType: "insert",
+          ns: { db: "test", coll: "things" },
+          documentKey: { _id: n },
+          fullDocument: { _id: n }
+        })
+        const all = yield* connected({
+          handlers: {
+            aggregate: (command) => ({
+              cursor: {
+                firstBatch: [event(command["pipeline"][0].$changeStream.resumeAfter === undefined ? 1 : 2)],
+                id: Long.fromNumber(7),
+                ns
+              }
+            })
+          }
+        }, { keepAlive: false })
+        const session = yield* all.open({ onLapse: "renew" })
+        const events = ChangeStream.watch({ database: "test", collection: "things" }, raw)
+        const within = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+          which === "no" ? effect : Session.provide(effect, session)
+        const pull = yield* Stream.toPull(events).pipe(within, on(all))
+        const next = within(on(all)(pull))
+        expect(Chunk.map(yield* next, ({ resumeToken }) => resumeToken.document)).toEqual(Chunk.of({ _data: "01" }))
+        yield* TestClock.adjust("31 minutes")
+        const reading = yield* Effect.fork(next)
+        while ((yield* all.server.named("aggregate")).length < 2) {
+          yield* TestClock.adjust("1 seconds")
+          yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
         }
-      }, { keepAlive: false })
-      const session = yield* all.open({ onLapse: "renew" })
-      const events = ChangeStream.watch({ database: "test", collection: "things" }, raw)
-      const pull = yield* Stream.toPull(events).pipe(Session.provide(session), on(all))
-      const next = Session.provide(on(all)(pull), session)
-      expect(Chunk.map(yield* next, ({ resumeToken }) => resumeToken.document)).toEqual(Chunk.of({ _data: "01" }))
-      yield* TestClock.adjust("31 minutes")
-      const reading = yield* Effect.fork(next)
-      while ((yield* all.server.named("aggregate")).length < 2) {
-        yield* TestClock.adjust("1 seconds")
-        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-      }
-      expect(Chunk.map(yield* reading, ({ resumeToken }) => resumeToken.document)).toEqual(Chunk.of({ _data: "02" }))
-    }))
+        expect(Chunk.map(yield* reading, ({ resumeToken }) => resumeToken.document)).toEqual(Chunk.of({ _data: "02" }))
+      })
+  )
 })

@@ -16,7 +16,6 @@ import {
   type UseError
 } from "../../SessionErrors.js"
 import { place, type Placed, type Request, type Target } from "../data/operation.js"
-import { placeStream } from "../data/streams.js"
 import { acquire } from "../session/acquire.js"
 import type { Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
@@ -44,27 +43,27 @@ export const placeApart = <C>(
       (placed) => ({ ...placed, ensureOpen: Effect.void })
     )
   }
-  return Effect.flatMap(placing, (placed): Effect.Effect<Apart, OperationError, C | Scope.Scope> => {
-    if (Option.isNone(placed.session)) {
-      return Effect.map(placeStream(target, request), (alone) => ({ ...alone, ensureOpen: Effect.void }))
-    }
-    const ambient = placed.session.value
-    const ensureOpen = Effect.suspend(() => ambient[key].ensureOpen("getMore"))
-    const opening = Effect.option(acquire({
-      client: target.client,
-      causalConsistency: ambient.options.causalConsistency,
-      keepAlive: ambient.options.keepAlive,
-      onLapse: ambient.options.onLapse
-    }))
-    return Effect.gen(function*() {
-      yield* ensureOutside(ambient, request.name, placed.namespace)
-      const opened = yield* opening
-      if (Option.isNone(opened)) return { ...placed, ensureOpen }
-      yield* follow(ambient, opened.value)
-      return { ...yield* Effect.provideService(placing, Session.Session, opened.value), ensureOpen }
+  return Effect.gen(function*() {
+    const placed = yield* placing
+    const ambient = placed.session
+    const ensureOpen = Option.match(ambient, {
+      onNone: () => Effect.void,
+      onSome: (session) => Effect.suspend(() => session[key].ensureOpen("getMore"))
     })
+    if (Option.isSome(ambient)) yield* ensureOutside(ambient.value, request.name, placed.namespace)
+    const opened = yield* Effect.option(acquire({
+      client: target.client,
+      causalConsistency: Option.exists(ambient, ({ options }) => options.causalConsistency),
+      ...lasting
+    }))
+    if (Option.isNone(opened)) return { ...placed, ensureOpen }
+    if (Option.isSome(ambient)) yield* follow(ambient.value, opened.value)
+    return { ...yield* Effect.provideService(placing, Session.Session, opened.value), ensureOpen }
   })
 }
+
+// What a stream loses with its session, it resumes in another.
+const lasting = { onLapse: "renew" } as const
 
 /** Opens a session for what the library does by itself. It sees what the ambient session has seen. */
 export const openApart = <C>(
@@ -75,7 +74,7 @@ export const openApart = <C>(
     const { namespace, session } = yield* place(target, request)
     if (Option.isSome(session)) yield* ensureOutside(session.value, request.name, namespace)
     // Its id is never lent to anybody else, so that whoever comes after a crash may kill what it has left.
-    const opened = yield* acquire({ client: target.client, release: "end" })
+    const opened = yield* acquire({ client: target.client, release: "end", ...lasting })
     if (Option.isSome(session)) yield* follow(session.value, opened)
     return opened
   })
