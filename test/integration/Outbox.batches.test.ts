@@ -86,6 +86,23 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("in a transaction that is run again is of its last run", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Numbers, deliver, delivered } = yield* numbered(watched)
+          yield* Monitor.fail(watched, {
+            failCommands: ["commitTransaction"],
+            errorCode: 112,
+            errorLabels: ["TransientTransactionError"],
+            mode: { times: 2 }
+          })
+          let run = 0
+          yield* Transaction.run(Effect.suspend(() => Numbers.publish({ n: ++run })))
+          yield* Stream.runDrain(Numbers.relay(deliver, ended))
+          expect(delivered).toEqual([3])
+        })
+      ))
+
     it.effect("with a sequence numbers the messages in the order of the commits, without gaps", () =>
       onClient((watched) =>
         Effect.gen(function*() {
