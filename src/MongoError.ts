@@ -8,7 +8,7 @@
  */
 import * as Data from "effect/Data"
 import { type Details, detailsOf } from "./internal/values/details.js"
-import { type Reason, reasonOfClass, reasonOfCode, wording } from "./internal/values/reasons.js"
+import { type Reason, reasonOfClass, reasonOfCode, reasonOfCodeName, wording } from "./internal/values/reasons.js"
 
 export type {
   /** What a bulk has done before it failed. @since 0.1.0 @category models */
@@ -70,6 +70,8 @@ export interface Facts {
   readonly labels: ReadonlyArray<string>
   /** The server's error code. The driver's own codes, which are strings, do not belong here. */
   readonly code?: number | undefined
+  /** The server's name for the code. */
+  readonly codeName?: string | undefined
   /** The `name` of the error's class. */
   readonly name?: string | undefined
   /** Whether this program had aborted the operation. Default `false`. */
@@ -158,8 +160,9 @@ export class MongoError extends Data.TaggedError("MongoError")<{
 }
 
 /**
- * The reason for a failure, from stable facts: labels decide first, then the server's code, then whether this
- * program aborted the operation, then the class of the driver's error. Total: what is not known is `Other`.
+ * The reason for a failure, from stable facts: first a name of a code that is not known by its number, then labels, then the
+ * server's code, then whether this program aborted the operation, then the class of the driver's error. Total: what is not
+ * known is `Other`.
  *
  * Codes are those of the server's `error_codes.yml`; groups follow the specifications "Retryable Reads",
  * "Server Discovery And Monitoring" and "Transactions".
@@ -168,6 +171,8 @@ export class MongoError extends Data.TaggedError("MongoError")<{
  * @category constructors
  */
 export const classify = (facts: Facts): Reason => {
+  const byCodeName = facts.codeName === undefined ? undefined : reasonOfCodeName.get(facts.codeName)
+  if (byCodeName !== undefined) return byCodeName
   const byClass = facts.name === undefined ? undefined : reasonOfClass.get(facts.name)
   // The driver puts this label on every connection that it cannot set up, whatever it was that prevented it.
   if (facts.labels.includes(Label.SystemOverloadedError) && byClass !== "NetworkError") return "Overloaded"

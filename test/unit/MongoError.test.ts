@@ -186,6 +186,12 @@ describe("MongoError", () => {
       expect(classify({ labels: [], code })).toBe(reason)
     })
 
+    it("the server's name for a code that is not known by its number, whatever its labels", () => {
+      const labels = [Label.SystemOverloadedError, Label.RetryableError]
+      expect(classify({ labels, code: 99_999, codeName: "TooManyOpenTransactions" })).toBe("TooManyTransactions")
+      expect(classify({ labels: [], code: 99_999, codeName: "constructor" })).toBe("Other")
+    })
+
     it.each(Object.entries(classes))("the driver's class %s: %s", (name, reason) => {
       expect(classify({ labels: [], name })).toBe(reason)
     })

@@ -44,7 +44,7 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
   const labels = "errorLabels" in told && Array.isArray(told.errorLabels) ? told.errorLabels.map(String) : []
   const hint = hintOf(error, code, options.client)
   return new MongoError({
-    reason: classify({ labels, code, name: nameOf(told) }),
+    reason: classify({ labels, code, codeName, name: nameOf(told) }),
     operation: options.operation,
     namespace: options.namespace,
     code,

@@ -30,6 +30,7 @@
  * - `WriteConcernFailed`: written, but not acknowledged as the write concern asks
  * - `SnapshotUnavailable`: the data as of the wanted time is gone, or not there yet
  * - `TooManySessions`: the server's limit of logical sessions is reached
+ * - `TooManyTransactions`: the server's limit of open transactions is reached
  * - `NoSuchSession`: the server does not know the session
  * - `NoSuchTransaction`, `TransactionTooOld`, `TransactionCommitted`, `TransactionTooLarge`,
  *   `TransactionExpired`, `PreparedTransaction`: what the server says about a transaction
@@ -77,6 +78,7 @@ export type Reason =
   | "WriteConcernFailed"
   | "SnapshotUnavailable"
   | "TooManySessions"
+  | "TooManyTransactions"
   | "NoSuchSession"
   | "NoSuchTransaction"
   | "TransactionTooOld"
@@ -144,6 +146,9 @@ export const reasonOfCode = invert<number>({
   NotSupported: [20, 59, 115, 148, 166, 263, 31082, 40324, 40415, 40573, 6047401],
   InvalidOptions: [2, 9, 14, 28, 40, 52, 53, 54, 56, 57, 67, 72, 73, 241]
 })
+
+/** By the server's name for a code, where the code itself is not known yet: MongoDB 9 has it. */
+export const reasonOfCodeName = invert<string>({ TooManyTransactions: ["TooManyOpenTransactions"] })
 
 /** By the `name` of the driver's or BSON's error class. */
 export const reasonOfClass = invert<string>({
@@ -228,6 +233,7 @@ export const wording: { readonly [R in Reason]: string } = {
   WriteConcernFailed: "the write concern was not satisfied",
   SnapshotUnavailable: "the data as of the wanted time is not available",
   TooManySessions: "the server has too many sessions",
+  TooManyTransactions: "the server has too many open transactions",
   NoSuchSession: "the server does not know the session",
   NoSuchTransaction: "the server does not know the transaction, or aborted it",
   TransactionTooOld: "a newer transaction was started in the session",
