@@ -1,5 +1,5 @@
 /**
- * What the command line asks for.
+ * Parses the command line.
  */
 import { existsSync } from "node:fs"
 import { dirname, resolve } from "node:path"

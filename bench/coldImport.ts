@@ -1,5 +1,5 @@
 /**
- * Imports, each in a process of its own that has imported nothing yet.
+ * Measures imports, each in a fresh process.
  */
 import { competitor } from "./prepare.js"
 import { printing, root } from "./processes.js"

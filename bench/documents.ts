@@ -1,5 +1,5 @@
 /**
- * The documents that the null responder has, and how it is told that all of them were read.
+ * The documents of the null responder, and the check that all of them were read.
  */
 
 export const person = { _id: 1, name: "Ada Lovelace", score: 7 }

@@ -1,5 +1,5 @@
 /**
- * On what, and with what, was measured.
+ * Describes the machine and the versions of a measurement.
  */
 import { readFileSync } from "node:fs"
 import { cpus, loadavg, totalmem } from "node:os"

@@ -1,5 +1,5 @@
 /**
- * What is measured together: arms that do the same thing against the same server, in one process of their own.
+ * Groups of arms that do the same thing against the same server, in one process.
  */
 import type { Size } from "./rounds.js"
 

@@ -1,5 +1,5 @@
 /**
- * The library as it is built: what users get is what is measured.
+ * The built library, so that the benchmark measures what users get.
  *
  * By its place, for a package of its own can't import by name the one that it lies in.
  */

@@ -1,5 +1,5 @@
 /**
- * The ratios as a picture, drawn by Vega.
+ * Draws the ratios with Vega.
  */
 import { writeFileSync } from "node:fs"
 import type { Environment } from "./environment.js"

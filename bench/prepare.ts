@@ -1,5 +1,5 @@
 /**
- * What must be there before anything is measured: the library as it is built, and the packages of the benchmark.
+ * Builds the library and installs the packages of the benchmark before a measurement.
  */
 import { existsSync } from "node:fs"
 import { execute, root } from "./processes.js"

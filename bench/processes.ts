@@ -1,5 +1,5 @@
 /**
- * Programs of the benchmark in processes of their own, each of which prints one line of JSON.
+ * Starts programs of the benchmark, each of which prints one line of JSON.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"

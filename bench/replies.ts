@@ -1,5 +1,5 @@
 /**
- * What the null responder answers: the same at once, whatever it is asked.
+ * The replies of the null responder, which are the same for every command.
  */
 import { Long } from "mongodb"
 import type { Reply } from "../test/support/Responder.js"

@@ -1,5 +1,5 @@
 /**
- * What the measurements come to.
+ * Computes medians, ratios and goals from the measurements.
  */
 import type { Environment } from "./environment.js"
 import type { Samples } from "./rounds.js"

@@ -1,5 +1,5 @@
 /**
- * What is measured: the rows of the table, and what each of them is to reach.
+ * The rows of the table, with the goal of each.
  */
 import type { GroupName } from "./groups.js"
 

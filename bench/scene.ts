@@ -1,5 +1,5 @@
 /**
- * What the arms of a group are made of: connected clients, one for each kind of arm, and ways to repeat.
+ * Connects the clients that the arms of a group use, and repeats operations on them.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"

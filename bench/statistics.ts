@@ -1,5 +1,5 @@
 /**
- * What is made of repeated measurements.
+ * Quartiles and ratios of repeated measurements.
  */
 import * as d3 from "d3-array"
 

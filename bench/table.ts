@@ -1,5 +1,5 @@
 /**
- * Results for people.
+ * Formats results as a table.
  */
 import { aligned } from "../test/tools/table.js"
 import type { Result } from "./results.js"

@@ -1,5 +1,5 @@
 /**
- * Money that 16 fibers move between 10 accounts at once, and so get into each other's way.
+ * 16 fibers that transfer money between 10 accounts, so that their transactions conflict.
  */
 import * as Effect from "effect/Effect"
 import type { MongoClient } from "mongodb"

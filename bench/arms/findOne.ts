@@ -1,5 +1,5 @@
 /**
- * One document, again and again, in one session.
+ * Reads one document repeatedly in one session.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

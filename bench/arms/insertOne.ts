@@ -1,5 +1,5 @@
 /**
- * Documents that are inserted in 32 sessions at once.
+ * Inserts documents in 32 sessions at once.
  */
 import * as Effect from "effect/Effect"
 import type { ClientSession, MongoClient } from "mongodb"

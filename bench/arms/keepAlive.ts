@@ -1,5 +1,5 @@
 /**
- * Idle sessions, each of which the server is to hear of; the driver, which keeps none alive, pings in each.
+ * Keeps idle sessions alive. The driver cannot, so its arm sends a ping in each session.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"

@@ -1,5 +1,5 @@
 /**
- * Sessions that are opened and closed, one after the other.
+ * Opens and closes sessions, one after the other.
  */
 import * as Effect from "effect/Effect"
 import { Session } from "../library.js"

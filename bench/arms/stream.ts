@@ -1,5 +1,5 @@
 /**
- * Many documents that are read in batches, from the first to the last.
+ * Reads many documents in batches.
  */
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"

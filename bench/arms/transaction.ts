@@ -1,5 +1,5 @@
 /**
- * Transactions of two updates, each in documents of its own session.
+ * Runs transactions of two updates, without conflicts.
  */
 import * as Effect from "effect/Effect"
 import type { ClientSession, MongoClient } from "mongodb"

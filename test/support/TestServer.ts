@@ -1,5 +1,5 @@
 /**
- * The server that all integration tests of a run share.
+ * The server that all integration tests of a worker share, as a layer.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

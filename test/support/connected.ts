@@ -1,5 +1,5 @@
 /**
- * A client of the library on a scripted server, and the log that a test reads.
+ * Connects a client of the library to a scripted server, and catches the log.
  */
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"

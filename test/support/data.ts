@@ -1,5 +1,5 @@
 /**
- * Collections for tests of data access, and what went over the wire when they were used.
+ * Collections for tests of data access, with a record of their commands.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

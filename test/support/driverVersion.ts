@@ -1,5 +1,5 @@
 /**
- * Which version of the driver the tests run on: what is told of one version is no law for another.
+ * Skips tests that hold for some versions of the driver only.
  */
 import { createRequire } from "node:module"
 import type { TestContext } from "vitest"

@@ -1,5 +1,5 @@
 /**
- * Pairs of tests: a fault of the driver, shown on the driver as it is, and that this library does not have it.
+ * Pairs of tests: one shows a fault of the driver, the other that this library works around it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

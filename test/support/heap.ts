@@ -1,5 +1,5 @@
 /**
- * How much memory is in use by what can still be reached.
+ * Measures the memory of all objects that are still reachable.
  */
 import * as Effect from "effect/Effect"
 import { setFlagsFromString } from "node:v8"

@@ -1,5 +1,5 @@
 /**
- * Notes in which order the hooks of a transaction run.
+ * Records the order in which the hooks of a transaction run.
  */
 import * as Effect from "effect/Effect"
 import type { TransactionEnded } from "../../src/SessionErrors.js"

@@ -1,5 +1,5 @@
 /**
- * OpenTelemetry in memory: what its exporters are given of an effect.
+ * Collects the spans and metrics that OpenTelemetry exports.
  */
 import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"

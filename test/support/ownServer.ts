@@ -1,5 +1,5 @@
 /**
- * Servers that the tests of the test server start by themselves, and what they may have left behind.
+ * Starts servers for the tests of the test server, and finds what they leave behind.
  */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Data from "effect/Data"

@@ -1,5 +1,5 @@
 /**
- * Programs of this project run in processes of their own, and what they leave behind.
+ * Runs programs of this project in processes of their own, and finds what they leave behind.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"

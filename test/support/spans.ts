@@ -1,5 +1,5 @@
 /**
- * A tracer that keeps in memory what it is told.
+ * A tracer that keeps its spans in memory.
  */
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"

@@ -1,5 +1,5 @@
 /**
- * Counts how often something was the case, for a test to print and to assert.
+ * Counts cases, for a test to print and assert.
  */
 export interface Tally {
   readonly add: (name: string, n?: number) => void

@@ -1,5 +1,5 @@
 /**
- * What the version of the server decides in a test.
+ * Skips tests that need a newer server.
  */
 import * as Effect from "effect/Effect"
 import type { TestContext } from "vitest"

@@ -1,5 +1,5 @@
 // `npm run check`: the compiler's own errors and those of Effect's language service, in one pass over the types. The
-// service works inside of a compiler that it has patched: a copy, so that the installed one stays as it is.
+// service works inside of a patched copy of the compiler.
 import { cpSync, existsSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join, resolve } from "node:path"

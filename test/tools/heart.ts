@@ -1,4 +1,4 @@
-/** The integration tests that tell soonest whether something of importance is broken; all of them together are quick. */
+/** The integration tests that find important faults in the shortest time. */
 export const heart: ReadonlyArray<string> = [
   "AccessControl",
   "Collection.misuse",
@@ -17,7 +17,7 @@ export const heart: ReadonlyArray<string> = [
   "Transaction.retry"
 ]
 
-/** The unit tests that take longest, or are about tools: left out where it is to be quick. */
+/** The unit tests that a quick run leaves out: the slow ones, and those of tools. */
 export const spared: ReadonlyArray<string> = [
   "bench.*",
   "conformance.*",

@@ -1,7 +1,7 @@
-// `npm run test:matrix`: the ends of what is supported. The lowest versions of driver and Effect run types, unit,
-// integration and conformance; the versions of MongoDB's server run conformance, examples and the heart of integration.
+// `npm run test:matrix` tests the lowest and the other supported versions. The lowest versions of driver and Effect run types,
+// unit, integration and conformance; the versions of MongoDB's server run conformance, examples and the heart of integration.
 // `npm run test:matrix -- mongod-4.4 lowest conformance` runs only the ends and the stages named;
-// `npm run test:matrix -- --lock` makes the lockfiles anew, which a change of the versions in ends/lowest.ts or in
+// `npm run test:matrix -- --lock` writes new lockfiles, which a change of the versions in ends/lowest.ts or in
 // package.json needs.
 import type * as Counts from "./counts.js"
 import type { End } from "./ends/end.js"

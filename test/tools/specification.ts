@@ -1,5 +1,5 @@
-// Holds docs/specification.md to the list of what MongoDB's specifications ask for, and that list to the tests that it
-// names. `npm run docs:specification` writes the page anew.
+// Checks that docs/specification.md agrees with the list of the specifications' requirements, and that the tests which the
+// list names exist. `npm run docs:specification` writes the page.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { resolve } from "node:path"
 import ts from "typescript"

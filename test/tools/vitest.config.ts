@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config"
 import { reporter } from "./reporter.js"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
-// What never ends is to be ended. Where others have the processors, tests take ten times as long as they do alone.
+// Ends tests that hang. On a busy machine, tests take ten times as long as on an idle one.
 const patience = 180_000
 const support = `${root}test/support`
 const limits = { testTimeout: patience, hookTimeout: patience }

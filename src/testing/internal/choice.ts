@@ -1,5 +1,5 @@
 /**
- * What the environment says about the server to take.
+ * Reads from the environment which server to use.
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * What can be done to the members of a deployment that this library has started. Each deed is undone by its scope.
+ * Kills, stops, freezes and restarts members of a deployment. The scope undoes each of these.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"

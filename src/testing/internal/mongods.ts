@@ -1,5 +1,5 @@
 /**
- * The mongods of one deployment: their command lines, their starts and ends. What they do together is another's.
+ * Starts and stops the mongods of one deployment. Replica sets are configured elsewhere.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

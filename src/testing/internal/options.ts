@@ -1,5 +1,5 @@
 /**
- * How a server is asked for: the options, and what they come to with their defaults.
+ * The options of a test server, and their defaults.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

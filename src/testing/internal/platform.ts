@@ -1,5 +1,5 @@
 /**
- * What the machine offers to a server: executables, room in memory, free ports.
+ * Finds executables, temporary folders and free ports on this machine.
  */
 import * as Effect from "effect/Effect"
 import { randomInt } from "node:crypto"

@@ -1,5 +1,5 @@
 /**
- * What a running deployment says about itself.
+ * Asks a running deployment for its version, kind and features.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * Says what is being done while a server is fetched and started.
+ * Reports progress while a server is downloaded and started.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

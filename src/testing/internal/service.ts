@@ -1,5 +1,5 @@
 /**
- * What a server is to a test, and how it becomes that: from plain data, which may come from another process.
+ * The service that a test uses, made from plain data, which may come from another process.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"

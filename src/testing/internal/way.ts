@@ -1,5 +1,5 @@
 /**
- * What the ways to get a server have in common.
+ * The common parts of the ways to get a server.
  */
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"

@@ -1,5 +1,5 @@
 /**
- * The ways to a server, in their order: what each of them can give, and how it is taken.
+ * The ways to get a server, in the order in which they are tried.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -1,4 +1,4 @@
-// One end of what is supported, and what its run gives.
+// One end of the supported versions, and the result of its run.
 import { resolve } from "node:path"
 import type * as Counts from "../counts.js"
 

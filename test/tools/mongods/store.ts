@@ -1,4 +1,4 @@
-// What is fetched once: folders of the cache, each complete or not there at all.
+// Downloads things once into folders of the cache, each of which is complete or missing.
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { basename, join } from "node:path"
 import { isAlive } from "../../../src/testing/internal/cache.js"
