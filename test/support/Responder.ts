@@ -7,8 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { Document } from "mongodb"
-import { Binary, Long, Timestamp, UUID } from "mongodb"
+import { Binary, Timestamp } from "mongodb"
 import * as Net from "node:net"
+import * as Replies from "./responderReplies.js"
 import * as Wire from "./wire.js"
 
 /** A command as it came over the wire. */
@@ -137,10 +138,10 @@ class Server {
   private port = 0
 
   constructor(options: Options) {
-    this.hello = { ...defaultHello, ...options.hello }
+    this.hello = { ...Replies.hello, ...options.hello }
     this.setName = this.hello["setName"]
     this.record = options.record ?? true
-    for (const [name, handler] of Object.entries({ ...defaultHandlers, ...options.handlers })) {
+    for (const [name, handler] of Object.entries({ ...Replies.handlers, ...options.handlers })) {
       this.on(name, handler)
     }
   }
@@ -207,7 +208,7 @@ class Server {
     this.counts.set(message.name, count + 1)
     const received = this.record ? this.remember(connectionId, message, count + 1) : undefined
     if (handler === undefined) {
-      return this.answer(socket, message, this.complete(notFound(message.name)), received)
+      return this.answer(socket, message, this.complete(Replies.notFound(message.name)), received)
     }
     if (typeof handler !== "function") return this.answer(socket, message, handler, received)
     const reply = handler(received?.command ?? message.command(), { connectionId, count })
@@ -269,7 +270,7 @@ class Server {
 
   // only members of replica sets keep logical time
   private times(): Document {
-    return this.setName === undefined ? {} : { $clusterTime: clusterTime(this.time), operationTime: this.time }
+    return this.setName === undefined ? {} : { $clusterTime: Replies.clusterTime(this.time), operationTime: this.time }
   }
 
   private helloReply(connectionId: number): Document {
@@ -277,67 +278,4 @@ class Server {
     const inSet = this.setName === undefined ? {} : { hosts: [address], primary: address, me: address, setVersion: 1 }
     return { ...inSet, connectionId, localTime: new Date(), ...this.times(), ...this.hello }
   }
-}
-
-const clusterTime = (time: Timestamp): Document => ({
-  clusterTime: time,
-  signature: { hash: new Binary(new Uint8Array(20)), keyId: Long.ZERO }
-})
-
-const defaultHello: Document = {
-  isWritablePrimary: true,
-  ismaster: true,
-  helloOk: true,
-  setName: "responder",
-  secondary: false,
-  maxBsonObjectSize: 16_777_216,
-  maxMessageSizeBytes: 48_000_000,
-  maxWriteBatchSize: 100_000,
-  logicalSessionTimeoutMinutes: 30,
-  minWireVersion: 0,
-  maxWireVersion: 25,
-  readOnly: false,
-  ok: 1
-}
-
-const notFound = (name: string): Document => ({
-  ok: 0,
-  code: 59,
-  codeName: "CommandNotFound",
-  errmsg: `no such command: '${name}'`
-})
-
-const namespace = (command: Document, collection: string): string => `${command["$db"]}.${collection}`
-
-const emptyCursor = (field: "firstBatch" | "nextBatch", ns: string): Document => ({
-  cursor: { [field]: [], id: Long.ZERO, ns }
-})
-
-// replies that a healthy server with no data gives
-const defaultHandlers: Readonly<Record<string, Handler>> = {
-  ...Object.fromEntries(
-    [
-      ...["ping", "endSessions", "refreshSessions", "killSessions", "killAllSessions", "killAllSessionsByPattern"],
-      ...["abortTransaction", "commitTransaction", "configureFailPoint", "create", "drop", "dropDatabase"]
-    ].map((name) => [name, () => ({})])
-  ),
-  startSession: () => ({ id: { id: new UUID() }, timeoutMinutes: 30 }),
-  buildInfo: () => ({ version: "8.0.0", versionArray: [8, 0, 0, 0] }),
-  find: (command) => emptyCursor("firstBatch", namespace(command, command["find"])),
-  aggregate: (command) => emptyCursor("firstBatch", namespace(command, command["aggregate"])),
-  listCollections: (command) => emptyCursor("firstBatch", namespace(command, "$cmd.listCollections")),
-  listIndexes: (command) => emptyCursor("firstBatch", namespace(command, command["listIndexes"])),
-  getMore: (command) => emptyCursor("nextBatch", namespace(command, command["collection"])),
-  killCursors: (command) => ({
-    cursorsKilled: command["cursors"],
-    cursorsNotFound: [],
-    cursorsAlive: [],
-    cursorsUnknown: []
-  }),
-  insert: (command) => ({ n: command["documents"].length }),
-  update: () => ({ n: 0, nModified: 0 }),
-  delete: () => ({ n: 0 }),
-  findAndModify: () => ({ value: null, lastErrorObject: { n: 0, updatedExisting: false } }),
-  count: () => ({ n: 0 }),
-  distinct: () => ({ values: [] })
 }
