@@ -3,7 +3,7 @@
  * as long as the process that started it.
  */
 import * as Effect from "effect/Effect"
-import * as Responder from "../test/support/Responder.js"
+import * as Responder from "../test/support/server/responder.js"
 import { endWithParent } from "./ending.js"
 import { replies } from "./replies.js"
 

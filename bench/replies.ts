@@ -2,7 +2,7 @@
  * The replies of the null responder, which are the same for every command.
  */
 import { Long } from "mongodb"
-import type { Reply } from "../test/support/Responder.js"
+import type { Reply } from "../test/support/server/responder.js"
 import { person } from "./documents.js"
 
 /** Its replies, with so many documents in each batch of a cursor. */

@@ -6,8 +6,8 @@ import { inspect } from "node:util"
 import * as MongoClient from "../../src/MongoClient.js"
 import type * as Session from "../../src/Session.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
-import { ping } from "../support/connected.js"
-import * as Monitor from "../support/monitor.js"
+import { ping } from "../support/server/connected.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const credentials = { username: "tester", password: "swordfish" }
 

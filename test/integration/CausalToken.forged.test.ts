@@ -11,7 +11,7 @@ import * as CausalToken from "../../src/CausalToken.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
-import * as TestServer from "../support/TestServer.js"
+import * as TestServer from "../support/server/testServer.js"
 
 /** A token that says what it likes: so many milliseconds ahead. */
 const forged = (ahead: Duration.DurationInput): CausalToken.CausalToken => {

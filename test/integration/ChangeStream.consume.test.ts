@@ -10,11 +10,11 @@ import * as Outbox from "../../src/Outbox.js"
 import * as Session from "../../src/Session.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
-import { idOf } from "../support/changes.js"
-import { consuming, untilEffects } from "../support/consuming.js"
-import { numbers, on, sent } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { idOf } from "../support/data/changes.js"
+import { numbers, on, sent } from "../support/data/collections.js"
+import { consuming, untilEffects } from "../support/data/consuming.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>

@@ -3,11 +3,11 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { MongoClient as DriverClient } from "mongodb"
 import * as MongoServer from "../../src/testing/MongoServer.js"
-import type { Checkpoint } from "../support/consuming.js"
-import * as Crashes from "../support/crashes.js"
-import { numbers } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { numbers } from "../support/data/collections.js"
+import type { Checkpoint } from "../support/data/consuming.js"
+import * as Crashes from "../support/programs/crashes.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a consumer that is killed again and again", () => {
@@ -30,7 +30,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             yield* Effect.promise(() => counters.insertOne({ _id: "counter", n: 0 }))
             yield* Effect.promise(() => db.createCollection("effects"))
             // Begun where nothing was written yet.
-            const program = new URL("../support/fixtures/consumer.ts", import.meta.url)
+            const program = new URL("../support/programs/consumer.ts", import.meta.url)
             const args = [url, database, String(batch)]
             const progress = Effect.promise(() => db.collection("effects").countDocuments())
             const writing = yield* Effect.forkScoped(

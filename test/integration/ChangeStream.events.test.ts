@@ -7,11 +7,11 @@ import * as Stream from "effect/Stream"
 import { Timestamp } from "mongodb"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema, raw } from "../../src/Codec.js"
-import { changing, follow, type Numbered, told } from "../support/changes.js"
-import { on, sent } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
-import * as Versions from "../support/versions.js"
+import { changing, follow, type Numbered, told } from "../support/data/changes.js"
+import { on, sent } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Versions from "../support/server/versions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const Thing = fromSchema(Schema.Struct({ _id: Schema.Number, n: Schema.NumberFromString }))
 

@@ -6,10 +6,10 @@ import * as ChangeStream from "../../src/ChangeStream.js"
 import { raw } from "../../src/Codec.js"
 import * as Outbox from "../../src/Outbox.js"
 import * as Transaction from "../../src/Transaction.js"
-import { changing, follow, idOf, told } from "../support/changes.js"
-import { on } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { changing, follow, idOf, told } from "../support/data/changes.js"
+import { on } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>

@@ -7,11 +7,11 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema } from "../../src/Codec.js"
-import { idOf } from "../support/changes.js"
-import { consuming, untilEffects } from "../support/consuming.js"
-import { on } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { idOf } from "../support/data/changes.js"
+import { on } from "../support/data/collections.js"
+import { consuming, untilEffects } from "../support/data/consuming.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>

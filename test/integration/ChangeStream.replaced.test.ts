@@ -5,10 +5,10 @@ import * as Fiber from "effect/Fiber"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { raw } from "../../src/Codec.js"
 import * as Session from "../../src/Session.js"
-import { consuming, untilEffects } from "../support/consuming.js"
-import { on } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { on } from "../support/data/collections.js"
+import { consuming, untilEffects } from "../support/data/consuming.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>

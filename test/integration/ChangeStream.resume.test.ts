@@ -10,11 +10,11 @@ import * as ChangeStream from "../../src/ChangeStream.js"
 import { raw } from "../../src/Codec.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
-import { follow, idOf, told } from "../support/changes.js"
-import { numbers, on } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as Restartable from "../support/restartable.js"
-import * as TestServer from "../support/TestServer.js"
+import { follow, idOf, told } from "../support/data/changes.js"
+import { numbers, on } from "../support/data/collections.js"
+import * as Restartable from "../support/server/restartable.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 interface Numbered {
   readonly _id: number

@@ -12,10 +12,10 @@ import { fromSchema, raw } from "../../src/Codec.js"
 import * as ResumeToken from "../../src/ResumeToken.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { changing, follow, told } from "../support/changes.js"
-import { on, sent } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { changing, follow, told } from "../support/data/changes.js"
+import { on, sent } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const Thing = fromSchema(Schema.Struct({ _id: Schema.Number, n: Schema.NumberFromString }))
 

@@ -8,9 +8,9 @@ import type { MongoClient } from "../../src/MongoClient.js"
 import type { MongoError } from "../../src/MongoError.js"
 import type { DecodeFailed, OperationError } from "../../src/SessionErrors.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
-import { on, things } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { on, things } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const secret = "ada\"} x: {@example.org"
 

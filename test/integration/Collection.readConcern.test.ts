@@ -4,9 +4,9 @@ import * as Stream from "effect/Stream"
 import * as Database from "../../src/Database.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { on, sent, things } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { on, sent, things } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const readConcerns = (watched: Monitor.Watched) =>
   Effect.map(watched.monitor.named("find"), (seen) => seen.map(({ command }) => command["readConcern"]))

@@ -11,10 +11,10 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import type * as MongoClient from "../../src/MongoClient.js"
-import { on, things } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as Schemas from "../support/schemas.js"
-import * as TestServer from "../support/TestServer.js"
+import { on, things } from "../support/data/collections.js"
+import * as Schemas from "../support/data/schemas.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const rows = <A, E, R>(stream: Stream.Stream<A, E, R>) =>
   Effect.map(Stream.runCollect(stream), (found) => Chunk.toReadonlyArray(found))

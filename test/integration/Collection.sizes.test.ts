@@ -4,9 +4,9 @@ import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import type { MongoClient } from "../../src/MongoClient.js"
 import type { DecodeFailed, OperationError } from "../../src/SessionErrors.js"
-import { on, sent, things } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { on, sent, things } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 type Failing = Effect.Effect<unknown, OperationError | DecodeFailed, MongoClient>
 

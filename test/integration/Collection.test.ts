@@ -7,11 +7,11 @@ import type * as Driver from "mongodb"
 import type { TestContext } from "vitest"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { on, things } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import { type On, type Operation, operations, watches } from "../support/operations.js"
-import * as TestServer from "../support/TestServer.js"
-import * as Versions from "../support/versions.js"
+import { on, things } from "../support/data/collections.js"
+import { type On, type Operation, operations, watches } from "../support/data/operations.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Versions from "../support/server/versions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 /** Everything that is in a database. */
 const contents = (db: Driver.Db) =>

@@ -7,9 +7,9 @@ import type { MongoClient } from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import type { AcquireError } from "../../src/SessionErrors.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
-import { on, things } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { on, things } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.own(), { excludeTestServices: true })((it) => {
   for (const where of ["in a session", "without a session"]) {

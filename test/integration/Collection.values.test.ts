@@ -5,9 +5,9 @@ import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
 import type * as MongoClient from "../../src/MongoClient.js"
-import { on, things } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { on, things } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const Person = Schema.Struct({
   _id: Schema.Number,

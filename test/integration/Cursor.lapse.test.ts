@@ -11,9 +11,9 @@ import { raw } from "../../src/Codec.js"
 import * as Collection from "../../src/Collection.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
-import { connected, ping } from "../support/connected.js"
-import { on } from "../support/data.js"
-import type * as Responder from "../support/Responder.js"
+import { on } from "../support/data/collections.js"
+import { connected, ping } from "../support/server/connected.js"
+import type * as Responder from "../support/server/responder.js"
 
 const ns = "test.things"
 const failure = (code: number, codeName: string) => ({ ok: 0, code, codeName, errmsg: "cursor id 7 not found" })

@@ -5,8 +5,8 @@ import * as Stream from "effect/Stream"
 import type { BSONSerializeOptions } from "mongodb"
 import { Binary, Double, Int32, Long } from "mongodb"
 import * as Collection from "../../src/Collection.js"
-import { connected } from "../support/connected.js"
-import { on } from "../support/data.js"
+import { on } from "../support/data/collections.js"
+import { connected } from "../support/server/connected.js"
 
 const document = () => ({
   _id: 1,

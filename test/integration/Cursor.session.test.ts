@@ -9,9 +9,9 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { lsids, numbers, on, sent, things } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { lsids, numbers, on, sent, things } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const ids = <A extends { readonly _id?: unknown }, E, R>(stream: Stream.Stream<A, E, R>) =>
   Effect.map(Stream.runCollect(stream), (rows) => Chunk.toReadonlyArray(rows).map(({ _id }) => _id))

@@ -10,11 +10,11 @@ import * as Collection from "../../src/Collection.js"
 import * as Cursor from "../../src/Cursor.js"
 import * as Database from "../../src/Database.js"
 import * as Session from "../../src/Session.js"
-import { numbers, on, sent, things } from "../support/data.js"
-import { liveHeap } from "../support/heap.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
-import * as Versions from "../support/versions.js"
+import { numbers, on, sent, things } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Versions from "../support/server/versions.js"
+import { liveHeap } from "../support/watch/heap.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const sizes = <A, E, R>(stream: Stream.Stream<A, E, R>) =>
   Effect.map(Stream.runCollect(Stream.chunks(stream)), (chunks) => Chunk.toReadonlyArray(Chunk.map(chunks, Chunk.size)))

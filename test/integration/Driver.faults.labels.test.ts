@@ -13,11 +13,11 @@ import * as Collection from "../../src/Collection.js"
 import { Label } from "../../src/MongoError.js"
 import type * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { clientOf, comeBack, goDown } from "../support/connected.js"
-import { on } from "../support/data.js"
-import { rejectedTransaction as rejected, shownBy } from "../support/faults.js"
-import * as Responder from "../support/Responder.js"
-import * as TestServer from "../support/TestServer.js"
+import { on } from "../support/data/collections.js"
+import { clientOf, comeBack, goDown } from "../support/server/connected.js"
+import { rejectedTransaction as rejected, shownBy } from "../support/server/faults.js"
+import * as Responder from "../support/server/responder.js"
+import * as TestServer from "../support/server/testServer.js"
 
 const insert = Collection.make("things", { database: "test" }).insertOne({ n: 1 })
 

@@ -12,10 +12,10 @@ import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected, find, open } from "../support/connected.js"
-import { on } from "../support/data.js"
-import { needsDriver7 } from "../support/driverVersion.js"
-import { inSession, raw, readConcerns, shownBy } from "../support/faults.js"
+import { on } from "../support/data/collections.js"
+import { connected, find, open } from "../support/server/connected.js"
+import { needsDriver7 } from "../support/server/driverVersion.js"
+import { inSession, raw, readConcerns, shownBy } from "../support/server/faults.js"
 
 const majority = { readConcern: { level: "majority" } } as const
 const local = { readConcern: { level: "local" } } as const

@@ -11,10 +11,10 @@ import { MongoClient as Driver } from "mongodb"
 import * as Collection from "../../src/Collection.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { clientOf, connected, ping, serverSessionOf } from "../support/connected.js"
-import { on } from "../support/data.js"
-import { inSession, raw, rejection, shownBy } from "../support/faults.js"
-import * as Responder from "../support/Responder.js"
+import { on } from "../support/data/collections.js"
+import { clientOf, connected, ping, serverSessionOf } from "../support/server/connected.js"
+import { inSession, raw, rejection, shownBy } from "../support/server/faults.js"
+import * as Responder from "../support/server/responder.js"
 
 const minute = 60_000
 

@@ -16,12 +16,19 @@ import type * as MongoClient from "../../src/MongoClient.js"
 import { Label } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected } from "../support/connected.js"
-import { on } from "../support/data.js"
-import { needsDriver7 } from "../support/driverVersion.js"
-import { driverClock, inSession, raw, rejectedTransaction as rejected, shownBy, transient } from "../support/faults.js"
-import type * as Responder from "../support/Responder.js"
-import { toLines } from "../support/transactions.js"
+import { on } from "../support/data/collections.js"
+import { connected } from "../support/server/connected.js"
+import { needsDriver7 } from "../support/server/driverVersion.js"
+import {
+  driverClock,
+  inSession,
+  raw,
+  rejectedTransaction as rejected,
+  shownBy,
+  transient
+} from "../support/server/faults.js"
+import type * as Responder from "../support/server/responder.js"
+import { toLines } from "../support/transactions/transactions.js"
 
 class PaymentFailed extends Data.TaggedError("PaymentFailed")<{ readonly cause?: unknown }> {}
 

@@ -11,8 +11,8 @@ import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as SessionCommands from "../../src/SessionCommands.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, type Place } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, type Place } from "../support/transactions/transactions.js"
 
 type Way = (place: Place) => Effect.Effect<unknown, unknown, MongoClient.MongoClient>
 

@@ -8,8 +8,8 @@ import { MongoError } from "mongodb"
 import type { Document, MongoClient } from "mongodb"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import { live } from "../../src/testing/internal/live.js"
-import * as Responder from "../support/Responder.js"
-import * as TestServer from "../support/TestServer.js"
+import * as Responder from "../support/server/responder.js"
+import * as TestServer from "../support/server/testServer.js"
 
 const run = (client: MongoClient, command: Document) =>
   Effect.tryPromise({

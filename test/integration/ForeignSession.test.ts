@@ -6,8 +6,8 @@ import * as Redacted from "effect/Redacted"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
-import { ping } from "../support/connected.js"
-import * as TestServer from "../support/TestServer.js"
+import { ping } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
 
 class Analytics extends MongoClient.Tag("Analytics")<Analytics>() {}
 

@@ -9,8 +9,8 @@ import * as Collection from "../../src/Collection.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
-import * as Responder from "../support/Responder.js"
-import * as TestServer from "../support/TestServer.js"
+import * as Responder from "../support/server/responder.js"
+import * as TestServer from "../support/server/testServer.js"
 
 layer(TestServer.layer, { excludeTestServices: true })("an operation of another client in a use", (it) => {
   it.scoped("is refused by the driver, with the hint that it is another client's", () =>

@@ -12,8 +12,8 @@ import * as Choice from "../../src/testing/internal/choice.js"
 import * as Progress from "../../src/testing/internal/progress.js"
 import type { Wanted } from "../../src/testing/internal/way.js"
 import * as Wheel from "../../src/testing/internal/wheel.js"
-import { holdServer, leftIn } from "../support/ownServer.js"
-import * as Processes from "../support/processes.js"
+import * as Processes from "../support/programs/processes.js"
+import { holdServer, leftIn } from "../support/server/ownServer.js"
 
 const wheel = "mongod-6.0.5-f07a739c"
 

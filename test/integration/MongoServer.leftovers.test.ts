@@ -6,8 +6,8 @@ import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import { live } from "../../src/testing/internal/live.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
-import { holdServer, leftIn, own, ownJson } from "../support/ownServer.js"
-import * as Processes from "../support/processes.js"
+import * as Processes from "../support/programs/processes.js"
+import { holdServer, leftIn, own, ownJson } from "../support/server/ownServer.js"
 
 describe("nothing is left behind", () => {
   it.scoped("by a scope that closes", () =>

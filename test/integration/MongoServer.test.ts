@@ -8,10 +8,10 @@ import * as selfsigned from "selfsigned"
 import * as Collection from "../../src/Collection.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
-import { command, own, quiet, which, withVariables } from "../support/ownServer.js"
-import * as Processes from "../support/processes.js"
-import * as Responder from "../support/Responder.js"
-import * as TestServer from "../support/TestServer.js"
+import * as Processes from "../support/programs/processes.js"
+import { command, own, quiet, which, withVariables } from "../support/server/ownServer.js"
+import * as Responder from "../support/server/responder.js"
+import * as TestServer from "../support/server/testServer.js"
 
 describe("a server of its own", () => {
   it.effect("takes writes once it is there, also under a TestClock, and is gone with its scope", () =>

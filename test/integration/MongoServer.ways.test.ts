@@ -3,9 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as MongoServer from "../../src/testing/MongoServer.js"
-import { holdServer, own, quiet, withVariables } from "../support/ownServer.js"
-import * as Processes from "../support/processes.js"
-import * as Responder from "../support/Responder.js"
+import * as Processes from "../support/programs/processes.js"
+import { holdServer, own, quiet, withVariables } from "../support/server/ownServer.js"
+import * as Responder from "../support/server/responder.js"
 
 const portOf = (server: Net.Server) => {
   const address = server.address()

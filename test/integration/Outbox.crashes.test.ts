@@ -3,10 +3,10 @@ import * as Effect from "effect/Effect"
 import * as Outbox from "../../src/Outbox.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as Crashes from "../support/crashes.js"
-import { numbers, on } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { numbers, on } from "../support/data/collections.js"
+import * as Crashes from "../support/programs/crashes.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a relay that is killed again and again", () => {
@@ -28,7 +28,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const collection = watched.client.driver.db(database).collection("deliveries")
           const progress = Effect.promise(() => collection.countDocuments())
           const reached = yield* Crashes.crashing(
-            new URL("../support/fixtures/relay.ts", import.meta.url),
+            new URL("../support/programs/relay.ts", import.meta.url),
             [url, database, String(batch)],
             {
               total: count,

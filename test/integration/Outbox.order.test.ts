@@ -2,10 +2,10 @@ import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Outbox from "../../src/Outbox.js"
-import { on } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import { committed, publishing } from "../support/publishing.js"
-import * as TestServer from "../support/TestServer.js"
+import { on } from "../support/data/collections.js"
+import { committed, publishing } from "../support/data/publishing.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("50 who publish at once", () => {

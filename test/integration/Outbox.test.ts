@@ -12,9 +12,9 @@ import * as Outbox from "../../src/Outbox.js"
 import * as Session from "../../src/Session.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
-import { numbers, on } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { numbers, on } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const Letter = Schema.Struct({ n: Schema.NumberFromString })
 

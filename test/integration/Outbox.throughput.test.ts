@@ -4,9 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Collection from "../../src/Collection.js"
 import * as Outbox from "../../src/Outbox.js"
 import * as Transaction from "../../src/Transaction.js"
-import { numbers, on } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { numbers, on } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const publishers = 50
 const perRound = 400

@@ -11,10 +11,10 @@ import { MongoClient as Raw } from "mongodb"
 import { fileURLToPath } from "node:url"
 import * as MongoClient from "../../src/MongoClient.js"
 import type * as Session from "../../src/Session.js"
-import * as Connected from "../support/connected.js"
-import { needsDriver7 } from "../support/driverVersion.js"
-import { until } from "../support/monitor.js"
-import * as Responder from "../support/Responder.js"
+import * as Connected from "../support/server/connected.js"
+import { needsDriver7 } from "../support/server/driverVersion.js"
+import * as Responder from "../support/server/responder.js"
+import { until } from "../support/watch/monitor.js"
 import * as Child from "../tools/child.js"
 
 /** A client that is not there: the least look at it is a defect. */
@@ -42,7 +42,7 @@ const withoutSecureRandom = Effect.promise(async () => {
   const without = process.allowedNodeEnvironmentFlags.has(flag)
     ? [flag]
     : ["--import", "data:text/javascript,delete globalThis.crypto"]
-  const fixture = fileURLToPath(new URL("../support/fixtures/no-secure-random.ts", import.meta.url))
+  const fixture = fileURLToPath(new URL("../support/programs/noSecureRandom.ts", import.meta.url))
   const { ended, firstLine } = Child.start(process.execPath, [...without, "--import", "tsx", fixture], {
     stdio: ["ignore", "pipe", "inherit"]
   })

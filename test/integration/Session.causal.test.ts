@@ -10,10 +10,10 @@ import type { TestContext } from "vitest"
 import * as CausalToken from "../../src/CausalToken.js"
 import type * as Session from "../../src/Session.js"
 import type * as MongoServer from "../../src/testing/MongoServer.js"
-import * as Connected from "../support/connected.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
-import * as Versions from "../support/versions.js"
+import * as Connected from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Versions from "../support/server/versions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 interface Thing {
   readonly _id: string

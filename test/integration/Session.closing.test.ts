@@ -13,12 +13,12 @@ import type * as Driver from "mongodb"
 import { inner } from "../../src/internal/session/client.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import type * as Session from "../../src/Session.js"
-import * as Network from "../support/blackhole.js"
-import { connected, logged, ping, send } from "../support/connected.js"
-import { needsDriver7 } from "../support/driverVersion.js"
-import * as Monitor from "../support/monitor.js"
-import * as Responder from "../support/Responder.js"
-import * as TestServer from "../support/TestServer.js"
+import * as Network from "../support/server/blackhole.js"
+import { connected, logged, ping, send } from "../support/server/connected.js"
+import { needsDriver7 } from "../support/server/driverVersion.js"
+import * as Responder from "../support/server/responder.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const never = () => new Promise<void>(() => {})
 

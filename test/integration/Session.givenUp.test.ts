@@ -4,9 +4,9 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import * as Session from "../../src/Session.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("law 17: reads that were given up", () => {

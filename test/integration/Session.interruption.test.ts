@@ -6,8 +6,8 @@ import * as FiberId from "effect/FiberId"
 import * as Scheduler from "effect/Scheduler"
 import * as Call from "../../src/internal/driver/call.js"
 import * as Log from "../../src/internal/telemetry/log.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const steps = Array.from({ length: 90 }, (_, step) => step + 1)
 

@@ -13,8 +13,8 @@ import { Long, Timestamp } from "mongodb"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected, find, logged, ping, serverSessionOf } from "../support/connected.js"
-import * as Responder from "../support/Responder.js"
+import { connected, find, logged, ping, serverSessionOf } from "../support/server/connected.js"
+import * as Responder from "../support/server/responder.js"
 
 const hex = (server: Driver.ServerSession): string => Buffer.from(server.id.id.buffer).toString("hex")
 

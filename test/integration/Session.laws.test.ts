@@ -7,10 +7,10 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
-import * as Monitor from "../support/monitor.js"
-import * as Programs from "../support/programs.js"
-import * as Responder from "../support/Responder.js"
-import * as TestServer from "../support/TestServer.js"
+import * as Programs from "../support/programs/sessionPrograms.js"
+import * as Responder from "../support/server/responder.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const seed = Number(process.env["FAST_CHECK_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
 

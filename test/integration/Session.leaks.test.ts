@@ -3,10 +3,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as MongoServer from "../../src/testing/MongoServer.js"
-import type { Remains } from "../support/churn.js"
-import * as Monitor from "../support/monitor.js"
-import * as Processes from "../support/processes.js"
-import * as TestServer from "../support/TestServer.js"
+import type { Remains } from "../support/programs/churn.js"
+import * as Processes from "../support/programs/processes.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const megabyte = 1_024 * 1_024
 
@@ -65,7 +65,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       () =>
         Effect.gen(function*() {
           const { url } = yield* MongoServer.MongoServer
-          const program = yield* Processes.start(new URL("../support/churn.ts", import.meta.url), [url])
+          const program = yield* Processes.start(new URL("../support/programs/churn.ts", import.meta.url), [url])
           const remains: Remains = JSON.parse(yield* program.firstLine)
           yield* program.ended
           expect(remains).toMatchObject({

@@ -9,9 +9,9 @@ import * as TestClock from "effect/TestClock"
 import type * as Driver from "mongodb"
 import { inner } from "../../src/internal/session/client.js"
 import type * as Session from "../../src/Session.js"
-import type { Connected } from "../support/connected.js"
-import { clientOf, connected, logged, ping, serverSessionOf } from "../support/connected.js"
-import * as Responder from "../support/Responder.js"
+import type { Connected } from "../support/server/connected.js"
+import { clientOf, connected, logged, ping, serverSessionOf } from "../support/server/connected.js"
+import * as Responder from "../support/server/responder.js"
 
 const minute = 60_000
 

@@ -7,9 +7,9 @@ import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import type * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
-import { type Connected, connected, logged, send } from "../support/connected.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
+import { type Connected, connected, logged, send } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const users = ({ client }: Monitor.Watched) =>
   Effect.map(TestServer.database, (name) => client.driver.db(name).collection<{ n: number }>("users"))

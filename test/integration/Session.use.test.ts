@@ -8,9 +8,9 @@ import { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { logged } from "../support/connected.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, noDeadlock } from "../support/transactions.js"
+import { logged } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, noDeadlock } from "../support/transactions/transactions.js"
 
 /** A promise that is settled from outside. */
 const gate = () => {

@@ -14,10 +14,10 @@ import * as CausalToken from "../../src/CausalToken.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
-import { connected, ping, serverSessionOf } from "../support/connected.js"
-import * as Monitor from "../support/monitor.js"
-import * as Responder from "../support/Responder.js"
-import * as TestServer from "../support/TestServer.js"
+import { connected, ping, serverSessionOf } from "../support/server/connected.js"
+import * as Responder from "../support/server/responder.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const clientLayer = (client: MongoClient.Service) => Layer.succeed(MongoClient.MongoClient, client)
 

@@ -18,10 +18,10 @@ import type { DecodeFailed } from "../../src/SessionErrors.js"
 import { SessionId } from "../../src/SessionId.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected } from "../support/connected.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
-import * as Versions from "../support/versions.js"
+import { connected } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Versions from "../support/server/versions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const newIds = (count: number): ReadonlyArray<SessionId> =>
   Array.makeBy(count, () => SessionId.fromBytes(randomBytes(16)))

@@ -15,10 +15,10 @@ import { inner } from "../../src/internal/session/client.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import type * as SessionKeeper from "../../src/SessionKeeper.js"
 import * as Telemetry from "../../src/Telemetry.js"
-import { connected, open, ping, serverSessionOf } from "../support/connected.js"
-import * as Monitor from "../support/monitor.js"
-import * as Responder from "../support/Responder.js"
-import * as TestServer from "../support/TestServer.js"
+import { connected, open, ping, serverSessionOf } from "../support/server/connected.js"
+import * as Responder from "../support/server/responder.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const hex = ({ id }: Driver.ServerSessionId): string => Buffer.from(id.buffer).toString("hex")
 

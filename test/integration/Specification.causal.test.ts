@@ -9,10 +9,10 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import * as Session from "../../src/Session.js"
-import { connected } from "../support/connected.js"
-import { on } from "../support/data.js"
-import { readConcerns } from "../support/faults.js"
-import type * as Responder from "../support/Responder.js"
+import { on } from "../support/data/collections.js"
+import { connected } from "../support/server/connected.js"
+import { readConcerns } from "../support/server/faults.js"
+import type * as Responder from "../support/server/responder.js"
 
 const Things = Collection.make("things", { database: "test" })
 

@@ -13,11 +13,11 @@ import * as Collection from "../../src/Collection.js"
 import { Label } from "../../src/MongoError.js"
 import { live } from "../../src/testing/internal/live.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected } from "../support/connected.js"
-import { on } from "../support/data.js"
-import { transient } from "../support/faults.js"
-import type * as Responder from "../support/Responder.js"
-import { toLines } from "../support/transactions.js"
+import { on } from "../support/data/collections.js"
+import { connected } from "../support/server/connected.js"
+import { transient } from "../support/server/faults.js"
+import type * as Responder from "../support/server/responder.js"
+import { toLines } from "../support/transactions/transactions.js"
 
 class OutOfStock extends Data.TaggedError("OutOfStock") {}
 

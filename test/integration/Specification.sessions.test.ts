@@ -15,9 +15,9 @@ import { Long } from "mongodb"
 import { CausalToken } from "../../src/CausalToken.js"
 import * as Collection from "../../src/Collection.js"
 import * as Session from "../../src/Session.js"
-import { clientOf, connected, ping, send } from "../support/connected.js"
-import { on } from "../support/data.js"
-import * as Responder from "../support/Responder.js"
+import { on } from "../support/data/collections.js"
+import { clientOf, connected, ping, send } from "../support/server/connected.js"
+import * as Responder from "../support/server/responder.js"
 
 const Things = Collection.make("things", { database: "test" })
 

@@ -10,10 +10,10 @@ import { Long, Timestamp } from "mongodb"
 import * as Collection from "../../src/Collection.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected } from "../support/connected.js"
-import { on } from "../support/data.js"
-import { readConcerns } from "../support/faults.js"
-import type * as Responder from "../support/Responder.js"
+import { on } from "../support/data/collections.js"
+import { connected } from "../support/server/connected.js"
+import { readConcerns } from "../support/server/faults.js"
+import type * as Responder from "../support/server/responder.js"
 
 const Things = Collection.make("things", { database: "test" })
 

@@ -11,9 +11,9 @@ import * as Collection from "../../src/Collection.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected, ping } from "../support/connected.js"
-import * as Responder from "../support/Responder.js"
-import { recorder } from "../support/spans.js"
+import { connected, ping } from "../support/server/connected.js"
+import * as Responder from "../support/server/responder.js"
+import { recorder } from "../support/watch/spans.js"
 
 /** A collection that no other test has, and how often an operation of it was timed, by operation and type of error. */
 const timed = (name: string) => ({

@@ -9,9 +9,9 @@ import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected, logged, ping } from "../support/connected.js"
-import * as Monitor from "../support/monitor.js"
-import * as Responder from "../support/Responder.js"
+import { connected, logged, ping } from "../support/server/connected.js"
+import * as Responder from "../support/server/responder.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const leaked = Effect.map(Metric.value(Telemetry.sessionsLeaked), ({ count }) => count)
 

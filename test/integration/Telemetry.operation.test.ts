@@ -7,10 +7,10 @@ import * as Stream from "effect/Stream"
 import * as Database from "../../src/Database.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { on, things } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import { recorder } from "../support/spans.js"
-import * as TestServer from "../support/TestServer.js"
+import { on, things } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
+import { recorder } from "../support/watch/spans.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   /** Three things, and a tracer for what is done with them. */

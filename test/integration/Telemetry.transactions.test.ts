@@ -11,10 +11,10 @@ import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected, logged, send } from "../support/connected.js"
-import * as Monitor from "../support/monitor.js"
-import type * as Responder from "../support/Responder.js"
-import { recorder } from "../support/spans.js"
+import { connected, logged, send } from "../support/server/connected.js"
+import type * as Responder from "../support/server/responder.js"
+import * as Monitor from "../support/watch/monitor.js"
+import { recorder } from "../support/watch/spans.js"
 
 const transient = { ok: 0, code: 251, errmsg: "gone", errorLabels: ["TransientTransactionError"] }
 

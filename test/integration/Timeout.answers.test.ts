@@ -15,8 +15,8 @@ import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as Proxy from "../support/proxy.js"
-import * as TestServer from "../support/TestServer.js"
+import * as Proxy from "../support/server/proxy.js"
+import * as TestServer from "../support/server/testServer.js"
 
 interface Secret {
   readonly _id: number

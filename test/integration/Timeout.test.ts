@@ -8,11 +8,11 @@ import * as MongoClient from "../../src/MongoClient.js"
 import { Label } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { logged } from "../support/connected.js"
-import { on, things } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, type Place, witness } from "../support/transactions.js"
+import { on, things } from "../support/data/collections.js"
+import { logged } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, type Place, witness } from "../support/transactions/transactions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 /** The commands of a name, each with the time limit that the server was told. */
 const limits = ({ monitor }: Pick<Place, "monitor">, name: string) =>

@@ -14,11 +14,11 @@ import type { SessionId } from "../../src/SessionId.js"
 import type * as Telemetry from "../../src/Telemetry.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as Bank from "../support/bank.js"
-import { logged } from "../support/connected.js"
-import * as Monitor from "../support/monitor.js"
-import { tally } from "../support/tally.js"
-import * as TestServer from "../support/TestServer.js"
+import { logged } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Bank from "../support/transactions/bank.js"
+import * as Monitor from "../support/watch/monitor.js"
+import { tally } from "../support/watch/tally.js"
 
 const accounts = 10
 const fibers = 32

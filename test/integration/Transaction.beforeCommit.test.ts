@@ -6,9 +6,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Transaction from "../../src/Transaction.js"
-import { notebook } from "../support/notebook.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
+import { notebook } from "../support/watch/notebook.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("beforeCommit", () => {

@@ -4,8 +4,8 @@ import { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import { TransactionAborted, TransactionDoomed } from "../../src/SessionErrors.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, noDeadlock } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, noDeadlock } from "../support/transactions/transactions.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("law 18: after a failure of the server", () => {

@@ -13,8 +13,8 @@ import { InvalidInTransaction } from "../../src/SessionErrors.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import * as TransactionOptions from "../../src/TransactionOptions.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
 
 const optionsOf = Effect.map(Transaction.Transaction, ({ options }) => options)
 

@@ -6,9 +6,9 @@ import * as MongoClient from "../../src/MongoClient.js"
 import { Label, MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected, logged, send } from "../support/connected.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, toLines, witness } from "../support/transactions.js"
+import { connected, logged, send } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, toLines, witness } from "../support/transactions/transactions.js"
 
 const begun = ["1 insert start", "1 commitTransaction"]
 const again = "1 commitTransaction w:majority"

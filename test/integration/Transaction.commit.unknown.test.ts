@@ -17,11 +17,11 @@ import { Label } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import type * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected, logged, send } from "../support/connected.js"
-import { on } from "../support/data.js"
-import * as Monitor from "../support/monitor.js"
-import type * as Responder from "../support/Responder.js"
-import { toLines, witness } from "../support/transactions.js"
+import { on } from "../support/data/collections.js"
+import { connected, logged, send } from "../support/server/connected.js"
+import type * as Responder from "../support/server/responder.js"
+import { toLines, witness } from "../support/transactions/transactions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const insert = Collection.make("things", { database: "test" }).insertOne({ n: 1 })
 

@@ -13,11 +13,11 @@ import * as Session from "../../src/Session.js"
 import type { TransactionError } from "../../src/SessionErrors.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
-import type { Place } from "../support/transactions.js"
-import * as Versions from "../support/versions.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Versions from "../support/server/versions.js"
+import { inPlace } from "../support/transactions/transactions.js"
+import type { Place } from "../support/transactions/transactions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const lsids = ({ monitor }: Place, name: string) =>
   Effect.map(monitor.named(name), (seen) => seen.map(({ lsid }) => lsid))

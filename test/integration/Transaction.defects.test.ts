@@ -5,8 +5,8 @@ import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
 
 const bug = new Error("bug")
 

@@ -6,9 +6,9 @@ import * as MongoClients from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { logged } from "../support/connected.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
+import { logged } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("law 21: what must run inside a transaction", () => {

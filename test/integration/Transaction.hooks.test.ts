@@ -8,11 +8,11 @@ import * as Option from "effect/Option"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { logged } from "../support/connected.js"
-import * as Monitor from "../support/monitor.js"
-import { notebook } from "../support/notebook.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, noDeadlock } from "../support/transactions.js"
+import { logged } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, noDeadlock } from "../support/transactions/transactions.js"
+import * as Monitor from "../support/watch/monitor.js"
+import { notebook } from "../support/watch/notebook.js"
 
 const failures = (moment: string) =>
   Effect.map(Metric.value(Metric.tagged(Telemetry.hookFailures, "moment", moment)), ({ count }) => count)

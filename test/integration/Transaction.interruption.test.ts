@@ -10,10 +10,10 @@ import * as Schedule from "effect/Schedule"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { conflict } from "../support/attempts.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, noDeadlock, type Place, witness } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { conflict } from "../support/transactions/attempts.js"
+import { inPlace, noDeadlock, type Place, witness } from "../support/transactions/transactions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const begun = ["1 insert start"]
 const aborted = [...begun, "1 abortTransaction"]

@@ -10,9 +10,9 @@ import type { UseError } from "../../src/SessionErrors.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import type { TransactionOptions } from "../../src/TransactionOptions.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 /** A part that joins does nothing but to say whether it was let in. */
 const joins = (options: TransactionOptions) =>

@@ -7,9 +7,9 @@ import * as Option from "effect/Option"
 import * as Session from "../../src/Session.js"
 import type { UseError } from "../../src/SessionErrors.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as Monitor from "../support/monitor.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, noDeadlock, type Place, witness } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, noDeadlock, type Place, witness } from "../support/transactions/transactions.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const numbers = (length: number) => Array.from({ length }, (_, n) => n)
 

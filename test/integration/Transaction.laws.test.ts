@@ -2,12 +2,12 @@ import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Runtime from "effect/Runtime"
-import * as Monitor from "../support/monitor.js"
-import { type Tally, tally } from "../support/tally.js"
-import * as TestServer from "../support/TestServer.js"
-import { differences, type Expected, expected, type Observed } from "../support/workflowModel.js"
-import * as WorkflowRun from "../support/workflowRun.js"
-import * as Workflows from "../support/workflows.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
+import { type Tally, tally } from "../support/watch/tally.js"
+import { differences, type Expected, expected, type Observed } from "../support/workflows/model.js"
+import * as WorkflowRun from "../support/workflows/run.js"
+import * as Workflows from "../support/workflows/workflows.js"
 
 const seed = Number(process.env["FAST_CHECK_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
 

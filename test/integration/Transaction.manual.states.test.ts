@@ -2,9 +2,9 @@ import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
-import type { Place } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
+import type { Place } from "../support/transactions/transactions.js"
 
 type Action = "start" | "commit" | "abort" | "operation"
 type Step = Effect.Effect<void, Transaction.ManualError | { readonly _tag: string }, Session.Session>

@@ -6,10 +6,10 @@ import * as Option from "effect/Option"
 import { key } from "../../src/internal/session/gate.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as Monitor from "../support/monitor.js"
-import { notebook } from "../support/notebook.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, noDeadlock } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, noDeadlock } from "../support/transactions/transactions.js"
+import * as Monitor from "../support/watch/monitor.js"
+import { notebook } from "../support/watch/notebook.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("start", () => {

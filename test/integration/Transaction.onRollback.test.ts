@@ -8,9 +8,9 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { notebook } from "../support/notebook.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
+import { notebook } from "../support/watch/notebook.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("onRollback", () => {

@@ -4,9 +4,9 @@ import * as Schedule from "effect/Schedule"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import type { TransactionOptions } from "../../src/TransactionOptions.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
-import type { Place } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
+import type { Place } from "../support/transactions/transactions.js"
 
 /** What of the options each command of the client carried, in order. */
 const carried = ({ monitor }: Place) =>

@@ -9,9 +9,9 @@ import { Label, MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import { TransactionAborted, TransactionDoomed } from "../../src/SessionErrors.js"
 import * as Transaction from "../../src/Transaction.js"
-import { conflict } from "../support/attempts.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, type Item, noDeadlock, witness } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { conflict } from "../support/transactions/attempts.js"
+import { inPlace, type Item, noDeadlock, witness } from "../support/transactions/transactions.js"
 
 class OutOfStock extends Data.TaggedError("OutOfStock")<{ readonly item: object }> {}
 

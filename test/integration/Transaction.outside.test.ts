@@ -4,9 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Collection from "../../src/Collection.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { logged } from "../support/connected.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
+import { logged } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("an operation outside of an open transaction", () => {

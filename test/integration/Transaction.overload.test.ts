@@ -2,8 +2,8 @@ import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TransactionAborted } from "../../src/SessionErrors.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, noDeadlock } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, noDeadlock } from "../support/transactions/transactions.js"
 
 const overloaded = (errorLabels: ReadonlyArray<string> = []) => ({
   errorCode: 462,

@@ -4,9 +4,9 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
-import type { Place } from "../support/transactions.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace } from "../support/transactions/transactions.js"
+import type { Place } from "../support/transactions/transactions.js"
 
 const lsids = ({ monitor }: Place, name: string) =>
   Effect.map(monitor.named(name), (seen) => seen.map(({ lsid }) => lsid))

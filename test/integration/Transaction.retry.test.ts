@@ -12,11 +12,11 @@ import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { clientOf, comeBack, goDown, send } from "../support/connected.js"
-import * as Responder from "../support/Responder.js"
-import { recorder } from "../support/spans.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, toLines } from "../support/transactions.js"
+import { clientOf, comeBack, goDown, send } from "../support/server/connected.js"
+import * as Responder from "../support/server/responder.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, toLines } from "../support/transactions/transactions.js"
+import { recorder } from "../support/watch/spans.js"
 
 class PaymentFailed extends Data.TaggedError("PaymentFailed")<{ readonly cause: unknown }> {}
 class OrderFailed extends Data.TaggedError("OrderFailed")<{ readonly cause?: unknown }> {}

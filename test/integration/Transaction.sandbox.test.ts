@@ -8,11 +8,11 @@ import * as Schedule from "effect/Schedule"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
-import { logged } from "../support/connected.js"
-import { notebook } from "../support/notebook.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace } from "../support/transactions.js"
-import * as Versions from "../support/versions.js"
+import { logged } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Versions from "../support/server/versions.js"
+import { inPlace } from "../support/transactions/transactions.js"
+import { notebook } from "../support/watch/notebook.js"
 
 const sessionId = Effect.map(Session.Session, ({ id }) => id.uuid)
 

@@ -8,9 +8,9 @@ import * as Session from "../../src/Session.js"
 import type { TransactionError } from "../../src/SessionErrors.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
-import * as Bank from "../support/bank.js"
-import { needsDriver7 } from "../support/driverVersion.js"
-import * as TestServer from "../support/TestServer.js"
+import { needsDriver7 } from "../support/server/driverVersion.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Bank from "../support/transactions/bank.js"
 
 const accounts = 10
 const fibers = 16

@@ -5,9 +5,9 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { logged } from "../support/connected.js"
-import * as TestServer from "../support/TestServer.js"
-import { inPlace, noDeadlock, type Place, witness } from "../support/transactions.js"
+import { logged } from "../support/server/connected.js"
+import * as TestServer from "../support/server/testServer.js"
+import { inPlace, noDeadlock, type Place, witness } from "../support/transactions/transactions.js"
 
 const begun = ["1 insert start", "1 commitTransaction"]
 

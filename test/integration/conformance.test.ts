@@ -6,7 +6,7 @@ import * as MongoServer from "../../src/testing/MongoServer.js"
 import { parse } from "../conformance/format.js"
 import * as Runner from "../conformance/runner.js"
 import * as Server from "../conformance/server.js"
-import * as TestServer from "../support/TestServer.js"
+import * as TestServer from "../support/server/testServer.js"
 
 const place = { databaseName: "conformance", collectionName: "things" }
 

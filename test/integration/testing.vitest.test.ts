@@ -5,7 +5,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Child from "../../src/testing/internal/child.js"
 
-const suite = fileURLToPath(new URL("../support/fixtures/suite/", import.meta.url))
+const suite = fileURLToPath(new URL("../support/programs/suite/", import.meta.url))
 const vitest = Path.join(Path.dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs")
 
 /** Runs the suite of a user, whose variables this run must not decide. */

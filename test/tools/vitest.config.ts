@@ -33,7 +33,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/*.test.ts"],
-          globalSetup: [`${support}/global-server.ts`],
+          globalSetup: [`${support}/server/globalServer.ts`],
           ...limits
         }
       },
@@ -43,7 +43,7 @@ export default defineConfig({
           // one after the other: each disturbs the set that all of them share
           name: "cluster",
           include: ["test/integration/cluster/*.test.ts"],
-          globalSetup: [`${support}/global-set.ts`],
+          globalSetup: [`${support}/server/globalSet.ts`],
           poolOptions: { forks: { singleFork: true } },
           sequence: { groupOrder: 1 },
           ...limits

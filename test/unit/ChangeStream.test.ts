@@ -13,11 +13,11 @@ import { raw } from "../../src/Codec.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import { ResumeToken } from "../../src/ResumeToken.js"
 import * as Telemetry from "../../src/Telemetry.js"
-import { idOf } from "../support/changes.js"
-import { connected } from "../support/connected.js"
-import { liveHeap } from "../support/heap.js"
-import * as Monitor from "../support/monitor.js"
-import type * as Responder from "../support/Responder.js"
+import { idOf } from "../support/data/changes.js"
+import { connected } from "../support/server/connected.js"
+import type * as Responder from "../support/server/responder.js"
+import { liveHeap } from "../support/watch/heap.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const target = { database: "shop", collection: "things" }
 const operationTime = new Timestamp({ t: 1700000000, i: 3 })

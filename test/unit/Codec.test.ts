@@ -8,7 +8,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
 import { Binary, BSON, ObjectId, UUID } from "mongodb"
 import * as Codec from "../../src/Codec.js"
-import * as Schemas from "../support/schemas.js"
+import * as Schemas from "../support/data/schemas.js"
 
 /** One schema in both packages: a number that is stored as text, in a document in a list. */
 const users = [

@@ -5,7 +5,7 @@ import * as fc from "effect/FastCheck"
 import * as Driver from "mongodb"
 import { createRequire } from "node:module"
 import * as MongoError from "../../src/MongoError.js"
-import { needsDriver7 } from "../support/driverVersion.js"
+import { needsDriver7 } from "../support/server/driverVersion.js"
 
 const { classify, Label } = MongoError
 const secret = "mongodb://root:hunter2@db.internal:27017/?authSource=admin"

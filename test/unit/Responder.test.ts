@@ -4,9 +4,9 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import { BSON, MongoClient } from "mongodb"
-import * as Responder from "../support/Responder.js"
-import { connect } from "../support/TestServer.js"
-import * as Wire from "../support/wire.js"
+import * as Responder from "../support/server/responder.js"
+import { connect } from "../support/server/testServer.js"
+import * as Wire from "../support/server/wire.js"
 
 const document = (value: object): Buffer => Buffer.from(BSON.serialize(value))
 

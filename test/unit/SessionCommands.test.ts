@@ -21,8 +21,8 @@ import { MongoError } from "../../src/MongoError.js"
 import * as SessionCommands from "../../src/SessionCommands.js"
 import { DecodeFailed, SessionMisconfigured } from "../../src/SessionErrors.js"
 import { SessionId } from "../../src/SessionId.js"
-import { connected, logged } from "../support/connected.js"
-import type * as Responder from "../support/Responder.js"
+import { connected, logged } from "../support/server/connected.js"
+import type * as Responder from "../support/server/responder.js"
 
 const secret = "hunter2"
 

@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Lane from "../../src/internal/session/lane.js"
 import { type Place, placeOf, stepOut, Transaction } from "../../src/internal/session/turn.js"
 import * as Parts from "../../src/internal/transaction/part.js"
-import { attempt, defaults, inside } from "../support/attempts.js"
+import { attempt, defaults, inside } from "../support/transactions/attempts.js"
 
 const nowhere = { turn: undefined, isLocked: false }
 const locked = { turn: undefined, isLocked: true }

@@ -11,8 +11,8 @@ import { type Place, placeOf, Transaction } from "../../src/internal/session/tur
 import * as Hooks from "../../src/internal/transaction/hooks.js"
 import * as Parts from "../../src/internal/transaction/part.js"
 import { MongoError } from "../../src/MongoError.js"
-import { attempt, conflict, defaults, duplicate, inside, operate } from "../support/attempts.js"
-import { logged } from "../support/connected.js"
+import { logged } from "../support/server/connected.js"
+import { attempt, conflict, defaults, duplicate, inside, operate } from "../support/transactions/attempts.js"
 
 class Name extends Context.Tag("test/Name")<Name, string>() {}
 

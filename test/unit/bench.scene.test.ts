@@ -5,7 +5,7 @@ import { vi } from "vitest"
 import { arms, options } from "../../bench/arms/index.js"
 import { replies } from "../../bench/replies.js"
 import { type Scene, withArms } from "../../bench/scene.js"
-import * as Responder from "../support/Responder.js"
+import * as Responder from "../support/server/responder.js"
 
 // The benchmark measures the library as it is built; who has which client is seen in its sources as well.
 vi.mock("../../bench/library.js", () => import("../../src/index.js"))

@@ -11,8 +11,8 @@ import type * as Attempt from "../../src/internal/transaction/attempt.js"
 import * as Hooks from "../../src/internal/transaction/hooks.js"
 import * as Parts from "../../src/internal/transaction/part.js"
 import * as Telemetry from "../../src/Telemetry.js"
-import { attempt, conflict, duplicate } from "../support/attempts.js"
-import { logged } from "../support/connected.js"
+import { logged } from "../support/server/connected.js"
+import { attempt, conflict, duplicate } from "../support/transactions/attempts.js"
 
 const moments = ["beforeCommit", "onCommit", "onRollback"] as const
 const ends = ["committed", "aborted", "refused", "unknown"] as const

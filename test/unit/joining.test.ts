@@ -16,7 +16,7 @@ import * as Parts from "../../src/internal/transaction/part.js"
 import type { MongoError } from "../../src/MongoError.js"
 import type { TransactionEnded } from "../../src/TransactionErrors.js"
 import * as TransactionOptions from "../../src/TransactionOptions.js"
-import { attempt, duplicate, operate } from "../support/attempts.js"
+import { attempt, duplicate, operate } from "../support/transactions/attempts.js"
 
 type Options = TransactionOptions.TransactionOptions
 type Failure = MongoError | TransactionEnded | string

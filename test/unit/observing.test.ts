@@ -10,7 +10,7 @@ import { errorTypeOf, type Name } from "../../src/internal/telemetry/spans.js"
 import { MongoError } from "../../src/MongoError.js"
 import { SessionEnded } from "../../src/SessionErrors.js"
 import * as Telemetry from "../../src/Telemetry.js"
-import { recorder } from "../support/spans.js"
+import { recorder } from "../support/watch/spans.js"
 
 const nowhere: Operations.Observer["server"] = () => undefined
 

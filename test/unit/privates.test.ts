@@ -12,8 +12,8 @@ import * as DriverSession from "../../src/internal/driver/session.js"
 import * as Transaction from "../../src/internal/driver/transaction.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
-import { connected } from "../support/connected.js"
-import * as Responder from "../support/Responder.js"
+import { connected } from "../support/server/connected.js"
+import * as Responder from "../support/server/responder.js"
 
 const { version } = createRequire(import.meta.url)("mongodb/package.json") as { readonly version: string }
 

@@ -6,8 +6,8 @@ import * as Stream from "effect/Stream"
 import { Timestamp } from "mongodb"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Outbox from "../../src/Outbox.js"
-import { connected } from "../support/connected.js"
-import type * as Responder from "../support/Responder.js"
+import { connected } from "../support/server/connected.js"
+import type * as Responder from "../support/server/responder.js"
 
 const box = Outbox.make("letters", { database: "shop" })
 const operationTime = new Timestamp({ t: 1700000000, i: 3 })
@@ -48,7 +48,9 @@ describe("a relay", () => {
       )
       expect(Chunk.toReadonlyArray(delivered).map(({ id }) => id)).toEqual(["letter 2", "letter 1"])
       const [aggregate] = yield* server.named("aggregate")
-      expect(aggregate?.command["pipeline"][0]).toEqual({ $changeStream: { startAtOperationTime: expect.any(Timestamp) } })
+      expect(aggregate?.command["pipeline"][0]).toEqual({
+        $changeStream: { startAtOperationTime: expect.any(Timestamp) }
+      })
       const updates = (yield* server.named("update")).flatMap(({ command }) => command["updates"])
       const always = { $currentDate: { updatedAt: true }, $inc: { effect_mongo_session: 1 } }
       // Who it is, where it begins, the claim before anything is delivered, and the note of both deliveries.

@@ -6,8 +6,8 @@ import type { Document } from "mongodb"
 import { Long } from "mongodb"
 import * as Collection from "../../src/Collection.js"
 import * as MongoClient from "../../src/MongoClient.js"
-import { connected } from "../support/connected.js"
-import type * as Responder from "../support/Responder.js"
+import { connected } from "../support/server/connected.js"
+import type * as Responder from "../support/server/responder.js"
 
 const Things = Collection.make("things", { database: "shop" })
 

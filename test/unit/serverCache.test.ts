@@ -5,7 +5,7 @@ import * as TestClock from "effect/TestClock"
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import * as Cache from "../../src/testing/internal/cache.js"
-import * as Processes from "../support/processes.js"
+import * as Processes from "../support/programs/processes.js"
 
 const lockFile = Effect.map(Processes.temporaryFolder, (folder) => Path.join(folder, "thing.lock"))
 

@@ -4,8 +4,8 @@ import * as Metric from "effect/Metric"
 import * as TestClock from "effect/TestClock"
 import { Watch } from "../../src/internal/telemetry/transactions.js"
 import * as Telemetry from "../../src/Telemetry.js"
-import { logged } from "../support/connected.js"
-import { recorder } from "../support/spans.js"
+import { logged } from "../support/server/connected.js"
+import { recorder } from "../support/watch/spans.js"
 
 const begin = Effect.withFiberRuntime<Watch>((fiber) => Effect.succeed(new Watch(fiber, 3)))
 

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { MongoClient } from "mongodb"
 import * as MongoServer from "../../../src/testing/MongoServer.js"
-import * as TestServer from "../../support/TestServer.js"
+import * as TestServer from "../../support/server/testServer.js"
 
 const states = Effect.flatMap(MongoServer.MongoServer, ({ url }) =>
   Effect.promise(async () => {

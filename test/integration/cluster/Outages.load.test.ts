@@ -13,9 +13,9 @@ import { MongoError } from "../../../src/MongoError.js"
 import { CommitUnknown, TransactionAborted } from "../../../src/SessionErrors.js"
 import * as MongoServer from "../../../src/testing/MongoServer.js"
 import * as Transaction from "../../../src/Transaction.js"
-import * as Bank from "../../support/bank.js"
-import * as Monitor from "../../support/monitor.js"
-import * as TestServer from "../../support/TestServer.js"
+import * as TestServer from "../../support/server/testServer.js"
+import * as Bank from "../../support/transactions/bank.js"
+import * as Monitor from "../../support/watch/monitor.js"
 
 const accounts = 8
 const fibers = 12

@@ -10,8 +10,8 @@ import * as Exit from "effect/Exit"
 import { readFileSync, writeFileSync } from "node:fs"
 import { MongoError } from "../../../src/MongoError.js"
 import { CommitUnknown, TransactionAborted } from "../../../src/SessionErrors.js"
-import { measure, type Met, type Moment, moments, type Outage, outages } from "../../support/outages.js"
-import * as TestServer from "../../support/TestServer.js"
+import { measure, type Met, type Moment, moments, type Outage, outages } from "../../support/server/outages.js"
+import * as TestServer from "../../support/server/testServer.js"
 
 const isWritten = process.env["OUTAGES"] === "write"
 const page = new URL("../../../docs/outages.md", import.meta.url)

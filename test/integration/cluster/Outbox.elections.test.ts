@@ -8,10 +8,10 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Outbox from "../../../src/Outbox.js"
 import * as MongoServer from "../../../src/testing/MongoServer.js"
-import { on } from "../../support/data.js"
-import * as Monitor from "../../support/monitor.js"
-import { committed, firsts, publishing } from "../../support/publishing.js"
-import * as TestServer from "../../support/TestServer.js"
+import { on } from "../../support/data/collections.js"
+import { committed, firsts, publishing } from "../../support/data/publishing.js"
+import * as TestServer from "../../support/server/testServer.js"
+import * as Monitor from "../../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("an outbox in which 50 publish while primaries change, and whose relay is started again and again", () => {

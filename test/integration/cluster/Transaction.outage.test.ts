@@ -15,8 +15,8 @@ import type { MongoError } from "../../../src/MongoError.js"
 import * as Session from "../../../src/Session.js"
 import * as MongoServer from "../../../src/testing/MongoServer.js"
 import * as Transaction from "../../../src/Transaction.js"
-import * as Monitor from "../../support/monitor.js"
-import * as TestServer from "../../support/TestServer.js"
+import * as TestServer from "../../support/server/testServer.js"
+import * as Monitor from "../../support/watch/monitor.js"
 
 const itemsOf = () => Collection.make("items")
 type Items = ReturnType<typeof itemsOf>

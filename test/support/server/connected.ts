@@ -7,12 +7,12 @@ import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
-import * as MongoClient from "../../src/MongoClient.js"
-import type { MongoError } from "../../src/MongoError.js"
-import type * as Session from "../../src/Session.js"
-import type { AcquireError } from "../../src/SessionErrors.js"
-import * as Monitor from "./monitor.js"
-import * as Responder from "./Responder.js"
+import * as MongoClient from "../../../src/MongoClient.js"
+import type { MongoError } from "../../../src/MongoError.js"
+import type * as Session from "../../../src/Session.js"
+import type { AcquireError } from "../../../src/SessionErrors.js"
+import * as Monitor from "../watch/monitor.js"
+import * as Responder from "./responder.js"
 
 /** A scripted server and a client that is connected to it. */
 export interface Connected {

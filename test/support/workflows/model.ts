@@ -2,9 +2,9 @@
  * What must become of a workflow, by what the library promises of transactions: a plain, slow interpreter without a server,
  * which knows nothing of how the library does it.
  */
-import type { Count, End, Part, Place, Ran, Transaction } from "./modelWorld.js"
-import { fail, isReason, keyOf, make, ok } from "./modelWorld.js"
 import { maxAttempts, type Step, type Workflow } from "./workflows.js"
+import type { Count, End, Part, Place, Ran, Transaction } from "./world.js"
+import { fail, isReason, keyOf, make, ok } from "./world.js"
 
 /** What must become of a workflow. */
 export interface Expected {

@@ -9,8 +9,8 @@ import * as FileSystem from "node:fs"
 import * as OperatingSystem from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import { live } from "../../src/testing/internal/live.js"
-import * as Child from "../tools/child.js"
+import { live } from "../../../src/testing/internal/live.js"
+import * as Child from "../../tools/child.js"
 
 /** A folder for temporary files that only this test uses, so that it sees whatever is left in it. */
 export const temporaryFolder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(

@@ -3,10 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as Collection from "../../src/Collection.js"
-import * as MongoClient from "../../src/MongoClient.js"
-import type * as Monitor from "./monitor.js"
-import * as TestServer from "./TestServer.js"
+import * as Collection from "../../../src/Collection.js"
+import * as MongoClient from "../../../src/MongoClient.js"
+import * as TestServer from "../server/testServer.js"
+import type * as Monitor from "../watch/monitor.js"
 
 /** A document with a number, which is stored as text, so that it shows whether it was encoded and decoded. */
 export const Thing = Schema.Struct({ _id: Schema.Number, n: Schema.NumberFromString })

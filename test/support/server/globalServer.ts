@@ -2,7 +2,7 @@
  * A server for each worker of a run, so that files that run side by side do not meet in fail points.
  */
 import type { TestProject } from "vitest/node"
-import { setup, type Shared } from "../../src/testing/vitest.js"
+import { setup, type Shared } from "../../../src/testing/vitest.js"
 
 declare module "vitest" {
   export interface ProvidedContext {

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { ClientSession, Collection, MongoClient as DriverClient } from "mongodb"
-import * as Session from "../../src/Session.js"
+import * as Session from "../../../src/Session.js"
 
 interface Account {
   readonly _id: number

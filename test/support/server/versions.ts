@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { TestContext } from "vitest"
-import * as MongoServer from "../../src/testing/MongoServer.js"
-import { compareVersions } from "../conformance/version.js"
+import * as MongoServer from "../../../src/testing/MongoServer.js"
+import { compareVersions } from "../../conformance/version.js"
 
 /** What came with a version of MongoDB. */
 export interface Since {

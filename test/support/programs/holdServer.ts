@@ -3,7 +3,7 @@
  * it for ever: to be killed by a test. With `exit` as second argument it leaves by itself without any clean-up.
  */
 import * as Effect from "effect/Effect"
-import * as MongoServer from "../../src/testing/MongoServer.js"
+import * as MongoServer from "../../../src/testing/MongoServer.js"
 
 const options: MongoServer.Options = JSON.parse(process.argv[2] ?? "{}")
 

@@ -7,11 +7,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { MongoClient } from "mongodb"
 import type { Document } from "mongodb"
-import type * as MongoServer from "../../src/testing/MongoServer.js"
-import * as Processes from "./processes.js"
+import type * as MongoServer from "../../../src/testing/MongoServer.js"
+import * as Processes from "../programs/processes.js"
 
 /** The program that starts a server and holds it. */
-export const holdServer = new URL("./holdServer.ts", import.meta.url)
+export const holdServer = new URL("../programs/holdServer.ts", import.meta.url)
 
 /** Says nothing while it starts. */
 export const quiet: MongoServer.Options = { onProgress: () => Effect.void }

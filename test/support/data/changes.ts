@@ -6,11 +6,11 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Event } from "../../src/ChangeStream.js"
-import * as ChangeStream from "../../src/ChangeStream.js"
-import { raw } from "../../src/Codec.js"
-import * as Monitor from "./monitor.js"
-import * as TestServer from "./TestServer.js"
+import type { Event } from "../../../src/ChangeStream.js"
+import * as ChangeStream from "../../../src/ChangeStream.js"
+import { raw } from "../../../src/Codec.js"
+import * as TestServer from "../server/testServer.js"
+import * as Monitor from "../watch/monitor.js"
 
 /** A stream that is being followed. */
 export interface Followed<A, E> {

@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import { expect } from "vitest"
-import { Label } from "../../src/MongoError.js"
-import * as Responder from "./Responder.js"
-import * as TestServer from "./TestServer.js"
+import { Label } from "../../../src/MongoError.js"
+import * as Responder from "./responder.js"
+import * as TestServer from "./testServer.js"
 
 /**
  * Expectations of what shows a fault of the driver. One that fails says that the driver may have mended it, and what

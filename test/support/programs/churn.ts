@@ -8,10 +8,10 @@ import * as Redacted from "effect/Redacted"
 import type * as Driver from "mongodb"
 import * as V8 from "node:v8"
 import * as Vm from "node:vm"
-import * as MongoClient from "../../src/MongoClient.js"
-import * as Session from "../../src/Session.js"
-import * as Telemetry from "../../src/Telemetry.js"
-import { lsidOf } from "./Responder.js"
+import * as MongoClient from "../../../src/MongoClient.js"
+import * as Session from "../../../src/Session.js"
+import * as Telemetry from "../../../src/Telemetry.js"
+import { lsidOf } from "../server/responder.js"
 
 /** What is left after the churn. */
 export interface Remains {

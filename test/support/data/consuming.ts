@@ -3,12 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import type { Document } from "mongodb"
-import * as ChangeStream from "../../src/ChangeStream.js"
-import { raw } from "../../src/Codec.js"
-import * as Session from "../../src/Session.js"
+import * as ChangeStream from "../../../src/ChangeStream.js"
+import { raw } from "../../../src/Codec.js"
+import * as Session from "../../../src/Session.js"
+import * as TestServer from "../server/testServer.js"
+import * as Monitor from "../watch/monitor.js"
 import { idOf } from "./changes.js"
-import * as Monitor from "./monitor.js"
-import * as TestServer from "./TestServer.js"
 
 /** Where a consumer has come to. */
 export interface Checkpoint extends Document {

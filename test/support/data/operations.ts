@@ -3,13 +3,13 @@
  */
 import type * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type * as Collection from "../../src/Collection.js"
-import type * as Cursor from "../../src/Cursor.js"
-import * as Database from "../../src/Database.js"
-import * as MongoClient from "../../src/MongoClient.js"
-import type { DecodeFailed } from "../../src/SessionErrors.js"
-import type { Thing } from "./data.js"
-import { documentsStage, type Since } from "./versions.js"
+import type * as Collection from "../../../src/Collection.js"
+import type * as Cursor from "../../../src/Cursor.js"
+import * as Database from "../../../src/Database.js"
+import * as MongoClient from "../../../src/MongoClient.js"
+import type { DecodeFailed } from "../../../src/SessionErrors.js"
+import { documentsStage, type Since } from "../server/versions.js"
+import type { Thing } from "./collections.js"
 
 /** What operations work on: three things, `{ _id: 0, n: 0 }` and so on, with the index `n_1`. */
 export interface On {

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import { live } from "../../src/testing/internal/live.js"
+import { live } from "../../../src/testing/internal/live.js"
 import * as Processes from "./processes.js"
 
 /** The seed of the moments, so that a failure can be looked at again. */

@@ -2,8 +2,8 @@
  * Records the order in which the hooks of a transaction run.
  */
 import * as Effect from "effect/Effect"
-import type { TransactionEnded } from "../../src/SessionErrors.js"
-import * as Transaction from "../../src/Transaction.js"
+import type { TransactionEnded } from "../../../src/SessionErrors.js"
+import * as Transaction from "../../../src/Transaction.js"
 
 /** What was noted, and how to note something. */
 export interface Notebook {

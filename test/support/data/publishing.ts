@@ -3,10 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import type { Document, MongoClient as Driver } from "mongodb"
-import * as Outbox from "../../src/Outbox.js"
-import * as Session from "../../src/Session.js"
-import * as Transaction from "../../src/Transaction.js"
-import { numbers } from "./data.js"
+import * as Outbox from "../../../src/Outbox.js"
+import * as Session from "../../../src/Session.js"
+import * as Transaction from "../../../src/Transaction.js"
+import { numbers } from "./collections.js"
 
 /** The ids of the messages of an outbox in the order of their commits, as the oplog of the primary has it. */
 export const committed = (driver: Driver, database: string, outbox: string): Effect.Effect<ReadonlyArray<string>> =>

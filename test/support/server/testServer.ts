@@ -8,8 +8,8 @@ import { MongoClient } from "mongodb"
 import type { MongoClientOptions } from "mongodb"
 import { randomBytes } from "node:crypto"
 import { inject } from "vitest"
-import * as MongoServer from "../../src/testing/MongoServer.js"
-import * as Vitest from "../../src/testing/vitest.js"
+import * as MongoServer from "../../../src/testing/MongoServer.js"
+import * as Vitest from "../../../src/testing/vitest.js"
 
 /** The server of the worker that runs the file; in the folder `cluster` a set of three. */
 export const layer: Layer.Layer<MongoServer.MongoServer, MongoServer.MongoServerUnavailable> = Layer.suspend(() => {

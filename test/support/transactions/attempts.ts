@@ -2,12 +2,12 @@
  * Attempts of transactions without a session, for tests of what an attempt knows and decides by itself.
  */
 import * as Effect from "effect/Effect"
-import * as Lane from "../../src/internal/session/lane.js"
-import { contextOf, type Transaction } from "../../src/internal/session/turn.js"
-import { Attempt, type Options, Run } from "../../src/internal/transaction/attempt.js"
-import { Part } from "../../src/internal/transaction/part.js"
-import { MongoError } from "../../src/MongoError.js"
-import * as TransactionOptions from "../../src/TransactionOptions.js"
+import * as Lane from "../../../src/internal/session/lane.js"
+import { contextOf, type Transaction } from "../../../src/internal/session/turn.js"
+import { Attempt, type Options, Run } from "../../../src/internal/transaction/attempt.js"
+import { Part } from "../../../src/internal/transaction/part.js"
+import { MongoError } from "../../../src/MongoError.js"
+import * as TransactionOptions from "../../../src/TransactionOptions.js"
 
 /** The options that a transaction has when none are given. */
 export const defaults: TransactionOptions.Resolved = {

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as MongoServer from "../../src/testing/MongoServer.js"
+import * as MongoServer from "../../../src/testing/MongoServer.js"
 import { own } from "./ownServer.js"
 
 /** A server with a place of its own. */
