@@ -22,5 +22,5 @@ export const spared: ReadonlyArray<string> = [
   "bench.*",
   "conformance.*",
   "ChangeStream.test.ts",
-  "SessionCommands.test.ts"
+  "SessionCommands.*"
 ]
