@@ -21,7 +21,6 @@ import { type ClientOption, MongoClient, type Service } from "./internal/session
 import { decode } from "./internal/session/clientSettings.js"
 import { own, theirs } from "./internal/session/serve.js"
 import type { MongoError } from "./MongoError.js"
-
 import type { OperationError, WatchError } from "./SessionErrors.js"
 import type * as SessionKeeper from "./SessionKeeper.js"
 import type * as TransactionOptions from "./TransactionOptions.js"
@@ -184,11 +183,10 @@ export const fromDriver = <E, R>(
   acquire: Effect.Effect<Driver.MongoClient, E, R>,
   options: CommonOptions = {}
 ): Effect.Effect<Service, E | MongoError, R | Scope.Scope> =>
-  Effect.flatMap(decode(options, "driver"), (settings) =>
-    Effect.flatMap(
-      Effect.tap(acquire, Privates.check),
-      (driver) => theirs(driver, settings)
-    ))
+  Effect.flatMap(
+    decode(options, "driver"),
+    (settings) => Effect.flatMap(Effect.tap(acquire, Privates.check), (driver) => theirs(driver, settings))
+  )
 
 /**
  * {@link make} as a layer.
