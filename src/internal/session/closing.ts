@@ -4,7 +4,7 @@
  * Each step is bounded in time, and logged when it fails.
  */
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
@@ -13,7 +13,7 @@ import * as DriverCursor from "../driver/cursor.js"
 import * as Pool from "../driver/pool.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
-import { within } from "../time/bounded.js"
+import { grace, within } from "../time/bounded.js"
 import { runAs } from "../time/fiber.js"
 import type * as Idleness from "../time/idleness.js"
 import { inner } from "./client.js"
@@ -83,7 +83,9 @@ const endAtOnce = (of: Ending): boolean => {
 const endInOrder = (of: Ending): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { client } = of
-    if (yield* within(of.settleTimeout, Lane.withPermit(of.lane, "release", Effect.void))) {
+    // Whoever has given up waiting for an operation does not wait for it here as long again.
+    const patience = Lane.isAbandoned(of.lane) ? Duration.min(grace, of.settleTimeout) : of.settleTimeout
+    if (yield* within(patience, Lane.withPermit(of.lane, "release", Effect.void))) {
       yield* closeCursors(client, of.session())
     } else {
       yield* Log.closingFailed("running operation", "not done in time")

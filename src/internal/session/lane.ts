@@ -29,6 +29,8 @@ export interface Waiter {
   readonly lane: Lane
   readonly claim: Claim
   wake: (() => void) | undefined
+  /** Whether nobody waits any more for the operation that has the permit. */
+  isAbandoned: boolean
 }
 
 /** A queue for one permit. */
@@ -45,6 +47,9 @@ export const make = (): Lane => ({ holder: undefined, waiting: new Set() })
 
 /** Whether an operation holds the permit at this moment. */
 export const isBusy = (lane: Lane): boolean => lane.holder !== undefined
+
+/** Whether one holds it for which nobody waits any more. */
+export const isAbandoned = (lane: Lane): boolean => lane.holder?.isAbandoned === true
 
 /**
  * Runs an effect with the lane's permit, and gives the permit back when the effect ends, however it ends.
@@ -84,7 +89,7 @@ export function enter(
   fiber: RunningFiber,
   onBusy: OnBusy = "queue"
 ): Effect.Effect<Waiter, SessionBusy> {
-  const waiter: Waiter = { lane, claim: { operation, span: fiber.currentSpan }, wake: undefined }
+  const waiter: Waiter = { lane, claim: { operation, span: fiber.currentSpan }, wake: undefined, isAbandoned: false }
   if (lane.holder === undefined) {
     lane.holder = waiter
     return Effect.succeed(waiter)

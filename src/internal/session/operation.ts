@@ -139,6 +139,7 @@ export const giveBack = (gate: Gate, held: Lane.Waiter): Effect.Effect<void> => 
     Lane.leave(held)
     return Effect.void
   }
+  held.isAbandoned = true
   const settled: Effect.Effect<void> = Effect.flatMap(
     within(gate.settleTimeout, gate.quiet),
     (inTime) => inTime ? Effect.void : gate.isSent() ? gate.breakUp : settled

@@ -97,6 +97,23 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       }))
   })
 
+  describe("a run that is interrupted when the set has lost its primary", () => {
+    it.scoped("is over in a few seconds, though the abort finds no server", () =>
+      Effect.gen(function*() {
+        const { client, items } = yield* place()
+        yield* Effect.gen(function*() {
+          const begun = yield* Deferred.make<void>()
+          const body = Effect.all([items.insertOne({ n: 1 }), Deferred.succeed(begun, undefined), Effect.never])
+          const run = yield* Effect.fork(Transaction.run(body))
+          yield* Deferred.await(begun)
+          const [time] = yield* withoutPrimary(Effect.timed(Fiber.interrupt(run)))
+          expect(Duration.toMillis(time)).toBeLessThan(15_000)
+          yield* Transaction.run(items.insertOne({ n: 2 }))
+          expect(yield* items.countDocuments({ n: 1 })).toBe(0)
+        }).pipe(Effect.provideService(MongoClient.MongoClient, client))
+      }))
+  })
+
   describe("a commit whose primary dies", () => {
     it.scoped("before it is done is asked for at the next primary, and the body runs again: committed once", () =>
       Effect.gen(function*() {
