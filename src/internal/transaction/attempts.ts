@@ -6,14 +6,14 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
-import type { MongoError, Reason } from "../../MongoError.js"
+import type { MongoError } from "../../MongoError.js"
 import {
   CommitUnknown,
   type SessionEnded,
@@ -31,14 +31,13 @@ import * as Lane from "../session/lane.js"
 import * as Log from "../telemetry/log.js"
 import { grace, within } from "../time/bounded.js"
 import * as Deadline from "../time/deadline.js"
-import { clockOf, match, type Restore, type RunningFiber } from "../time/fiber.js"
+import { match, type Restore, type RunningFiber } from "../time/fiber.js"
 import { Attempt, type Hook, Run } from "./attempt.js"
-import * as Backoff from "./backoff.js"
 import { commit } from "./commit.js"
 import * as Hooks from "./hooks.js"
 import * as Outcome from "./outcome.js"
-import * as Overload from "./overload.js"
 import { behind, Part } from "./part.js"
+import { Retries } from "./retries.js"
 import { abort } from "./send.js"
 
 /** How to run a transaction. */
@@ -69,7 +68,7 @@ export type RunError =
   | TransactionDoomed
   | CommitUnknown
 
-/** How a run came to its end, and what is to run now that it has. */
+/** How a run ended, and what is to run now. */
 export interface Finished<A, E> {
   readonly _tag: "Finished"
   readonly exit: Exit.Exit<A, E>
@@ -110,9 +109,8 @@ class Attempts<A, E, R, VR, OR> {
   readonly #body: Body<A, E, R>
   readonly #plan: Plan<VR, OR>
   readonly #restore: Restore
-  readonly #backoff: Backoff.Backoff<MongoError>
+  readonly #retries: Retries
   readonly #run: Run
-  readonly #began: bigint
   readonly #around: Context.Context<never>
   // Fibers of the body are this one and those with greater numbers.
   readonly #since = FiberId.unsafeMake().id
@@ -122,12 +120,6 @@ class Attempts<A, E, R, VR, OR> {
   #rolledBack: Part | undefined
   // What the last attempt was given up for.
   #previous: MongoError | undefined
-  // What attempts were given up for, and how often.
-  readonly #reasons = new Map<Reason, number>()
-  // How many attempts an overloaded server has refused.
-  #overloads = 0
-  // How many attempts in a row the server had ended unnoticed before their commit.
-  #unnoticed = 0
 
   constructor(
     fiber: RunningFiber,
@@ -143,9 +135,8 @@ class Attempts<A, E, R, VR, OR> {
     this.#body = body
     this.#plan = plan
     this.#restore = restore
-    this.#backoff = Backoff.make(plan.retry)
+    this.#retries = new Retries(fiber, client.driver, plan.retry, plan.options.timeout)
     this.#run = new Run(plan.timeout, plan.timeout && Deadline.start(fiber, plan.timeout))
-    this.#began = clockOf(fiber).unsafeCurrentTimeNanos()
     this.#around = fiber.currentContext
   }
 
@@ -216,7 +207,7 @@ class Attempts<A, E, R, VR, OR> {
     })
   }
 
-  // The body has come to its end. A defect from here on is a bug in what the plan was given.
+  // The body has ended. A defect from here on is a bug in what the plan was given.
   #end(part: Part, exit: Exit.Exit<A, E>): Effect.Effect<Result<A, E>, never, VR | OR> {
     const isInterrupted = this.#isInterrupted
     part.of.close()
@@ -225,7 +216,7 @@ class Attempts<A, E, R, VR, OR> {
       const body = Outcome.bodyExit(exit, isInterrupted, this.#isInner)
       return transient === undefined
         ? this.#decide(part, exit, body, transient, Option.none())
-        : Effect.flatMap(this.#pause(transient), (delay) => this.#decide(part, exit, body, transient, delay))
+        : Effect.flatMap(this.#retries.pause(transient), (delay) => this.#decide(part, exit, body, transient, delay))
     }
     return Effect.catchAllCause(
       Effect.flatMap(
@@ -292,8 +283,8 @@ class Attempts<A, E, R, VR, OR> {
           client: this.#client,
           part,
           deadline,
-          timeLeft: () => Duration.subtract(this.#plan.options.timeout, this.#elapsed()),
-          pause: (failure) => this.#isHidden(part, failure) ? Effect.succeedNone : this.#pause(failure),
+          timeLeft: () => this.#retries.timeLeft,
+          pause: (failure) => this.#retries.pauseAfterCommit(part.of, failure),
           verifyCommit: this.#plan.verifyCommit,
           restore: this.#restore,
           isInterrupted: () => this.#isInterrupted,
@@ -306,7 +297,7 @@ class Attempts<A, E, R, VR, OR> {
             case "Refused":
               return finished(part, Exit.fail(end.error), "refused")
             case "Unknown": {
-              const facts = { attempts: part.attempt, elapsed: this.#elapsed(), last: end.error }
+              const facts = { attempts: part.attempt, elapsed: this.#retries.elapsed, last: end.error }
               return finished(part, Exit.fail(new CommitUnknown(facts)), "unknown")
             }
             case "GivenUp":
@@ -332,9 +323,9 @@ class Attempts<A, E, R, VR, OR> {
   }
 
   #givenUp(part: Part, last: MongoError): Result<A, E> {
-    const reasons = Array.from(this.#reasons, ([reason, count]) => ({ reason, count }))
+    const { elapsed, reasons } = this.#retries
     const nested = this.#plan.outer !== undefined
-    const facts = { attempts: part.attempt, elapsed: this.#elapsed(), last, reasons, nested }
+    const facts = { attempts: part.attempt, elapsed, last, reasons, nested }
     return finished(part, Exit.fail(new TransactionAborted(facts)), "aborted", "aborted")
   }
 
@@ -349,43 +340,6 @@ class Attempts<A, E, R, VR, OR> {
     return abort(this.#gate, this.#client, timeout, this.#restore)
   }
 
-  // What has ended the transaction may be a failure that the caller's own code has swallowed: then each attempt ends so.
-  #isHidden(part: Part, failure: MongoError): boolean {
-    const isUnnoticed = part.of.isOpaque && failure.reason === "NoSuchTransaction"
-    this.#unnoticed = isUnnoticed ? this.#unnoticed + 1 : 0
-    if (this.#unnoticed < mostUnnoticed) return false
-    this.#note(failure)
-    return true
-  }
-
-  #note({ reason }: MongoError): void {
-    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1)
-  }
-
-  // How long to wait before another attempt; none when schedule or time have run out.
-  #pause(failure: MongoError): Effect.Effect<Option.Option<Duration.Duration>> {
-    this.#note(failure)
-    const next = this.#backoff.next(failure)
-    return Effect.map(Overload.isOverload(failure) ? this.#spare(failure, next) : next, (delay) => {
-      const spent = this.#elapsed()
-      return Option.filter(delay, (time) => Duration.lessThan(Duration.sum(spent, time), this.#plan.options.timeout))
-    })
-  }
-
-  // A server that is overloaded is given more time, and asked less often.
-  #spare(
-    failure: MongoError,
-    next: Effect.Effect<Option.Option<Duration.Duration>>
-  ): Effect.Effect<Option.Option<Duration.Duration>> {
-    const retry = ++this.#overloads
-    if (retry > Overload.limitOf(this.#client.driver)) return Effect.succeedNone
-    return Effect.zipWith(
-      next,
-      Overload.delayBefore(failure, retry),
-      (delay, least) => Option.map(delay, (time) => Duration.max(time, least))
-    )
-  }
-
   #tellRetry(
     part: Part,
     step: Telemetry.Retry["step"],
@@ -395,7 +349,7 @@ class Attempts<A, E, R, VR, OR> {
     return Effect.suspend(() => {
       const { onRetry } = this.#plan
       const label = step === "body" ? "TransientTransactionError" : "UnknownTransactionCommitResult"
-      const retry = { attempt: part.attempt, step, reason, label, delay, elapsed: this.#elapsed() } as const
+      const retry = { attempt: part.attempt, step, reason, label, delay, elapsed: this.#retries.elapsed } as const
       const told = Log.retried(retry)
       return onRetry === undefined ? told : Effect.zipRight(told, behind(onRetry(retry), part))
     })
@@ -405,16 +359,9 @@ class Attempts<A, E, R, VR, OR> {
     return !Cause.isEmpty(this.#fiber.getFiberRef(FiberRef.interruptedCause))
   }
 
-  #elapsed(): Duration.Duration {
-    return Duration.nanos(clockOf(this.#fiber).unsafeCurrentTimeNanos() - this.#began)
-  }
-
   readonly #isInner = ({ id }: FiberId.Runtime): boolean =>
     id > this.#since || [...FiberId.ids(this.#fiber.id())].includes(id)
 }
-
-// A lost primary ends one attempt so, seldom two.
-const mostUnnoticed = 3
 
 const finished = <A, E>(
   { of }: Part,
