@@ -93,6 +93,8 @@ export type InSession<R> =
 export const make = <Client = MongoClient.MongoClient>(
   options?: Options<Client>
 ): Effect.Effect<Service, AcquireError, MongoClient.AsGiven<Client> | Scope.Scope> =>
+  // The same type, which the compiler does not see of one that it does not know yet.
+  // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
   acquire(options) as Effect.Effect<Service, AcquireError, MongoClient.AsGiven<Client> | Scope.Scope>
 
 /**

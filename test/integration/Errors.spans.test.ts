@@ -1,3 +1,5 @@
+// The ways fail with anything.
+// @effect-diagnostics anyUnknownInErrorContext:off unsafeEffectTypeAssertion:off
 import { describe, expect, layer } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

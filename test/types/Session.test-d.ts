@@ -111,6 +111,7 @@ expectTypeOf(Session.scoped(placing)).toEqualTypeOf<
 expectTypeOf(pipe(placing, Session.scoped(), Transaction.run())).toExtend<
   Effect.Effect<number, unknown, Escapes | MongoClient.MongoClient>
 >()
+// @effect-diagnostics-next-line missingEffectContext:off
 // @ts-expect-error nothing provides the transaction of that session
 void Effect.runPromise(Transaction.run(Session.provide(placing, session)).pipe(Effect.provide(everything)))
 void Effect.runPromise(Transaction.run(Session.ensure(placing)).pipe(Effect.provide(everything)))
