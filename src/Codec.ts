@@ -3,13 +3,16 @@
  *
  * @since 0.1.0
  */
+import * as OldAst from "@effect/schema/AST"
 import * as OldParseResult from "@effect/schema/ParseResult"
 import * as OldSchema from "@effect/schema/Schema"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
-import type * as EffectSchema from "effect/Schema"
+import * as EffectSchema from "effect/Schema"
+import * as EffectAst from "effect/SchemaAST"
 import type * as Driver from "mongodb"
+import { type Adapt, adapting } from "./internal/data/forms.js"
 import { DecodeFailed } from "./SessionErrors.js"
 
 /**
@@ -58,8 +61,19 @@ export const raw: Codec<Driver.Document, Driver.Document, never> = {
  */
 export const fromSchema = <S extends AnySchema>(schema: S): Codec<S["Type"], S["Encoded"], S["Context"]> =>
   isOld(schema)
-    ? codec(OldParseResult.decodeUnknown(schema), OldParseResult.encodeUnknown(schema), OldParseResult.parseError)
-    : codec(ParseResult.decodeUnknown(schema), ParseResult.encodeUnknown(schema), ParseResult.parseError)
+    ? codec(
+      OldParseResult.decodeUnknown(schema),
+      OldParseResult.encodeUnknown(schema),
+      OldParseResult.parseError,
+      () => adapting(OldAst.encodedAST(schema.ast), (ast) => OldSchema.is(OldSchema.make(ast as OldAst.AST)))
+    )
+    : codec(
+      ParseResult.decodeUnknown(schema),
+      ParseResult.encodeUnknown(schema),
+      ParseResult.parseError,
+      () =>
+        adapting(EffectAst.encodedAST(schema.ast), (ast) => EffectSchema.is(EffectSchema.make(ast as EffectAst.AST)))
+    )
 
 /**
  * The codec of a schema, or {@link raw} where there is none. What it needs and gives is in the type of what is made with it.
@@ -74,8 +88,10 @@ const isOld = (schema: AnySchema): schema is OldSchema.Schema.Any => OldSchema.T
 const codec = <A, I, R, Issue>(
   decode: (value: unknown) => Effect.Effect<A, Issue, R>,
   encode: (value: unknown) => Effect.Effect<I, Issue, R>,
-  toError: (issue: Issue) => Parameters<typeof DecodeFailed.fromParseError>[1]
+  toError: (issue: Issue) => Parameters<typeof DecodeFailed.fromParseError>[1],
+  adapting: () => Adapt
 ): Codec<A, I, R> => {
+  let adapt: Adapt | undefined
   const failed = (issue: Issue, source: string, value: unknown, isOwnValue: true | undefined) =>
     DecodeFailed.fromParseError(source, toError(issue), idText(value), isOwnValue)
   // A schema that needs nothing answers at once; effects around each document would take longer than all else.
@@ -88,7 +104,14 @@ const codec = <A, I, R, Issue>(
     isEither(parsed)
       ? isRight(parsed) ? parsed : Either.mapLeft(parsed, (issue) => failed(issue, source, value, isOwnValue))
       : Effect.mapError(parsed, (issue) => failed(issue, source, value, isOwnValue))
-  const one = (document: unknown, source: string) => named(decode(document), source, document)
+  // What a client reads in another form than the schema takes is taken in that one. Nearly nothing is, so that it is looked
+  // for only in what does not fit.
+  const one = (document: unknown, source: string) => {
+    const parsed = decode(document)
+    const again = () => decode((adapt ??= adapting())(document))
+    const better = isEither(parsed) ? isRight(parsed) ? parsed : again() : Effect.catchAll(parsed, again)
+    return named(better, source, document)
+  }
   return {
     decode: (document, source) => Effect.suspend(() => one(document, source)),
     decodeAll: (documents, source) =>

@@ -181,6 +181,12 @@ interface UntypedOptions<Client> extends Options<Client> {
 /**
  * A collection of that name. Nothing is sent, and the collection need not exist.
  *
+ * What is stored is the encoded side of the schema. `Schema.Date` is stored as text, as are `Schema.BigInt` and the like, by
+ * which MongoDB neither sorts nor computes; `Schema.DateFromSelf` and `Schema.BigIntFromSelf` are stored as what they are in
+ * BSON. Whatever the client's options for reading are (`promoteLongs`, `useBigInt64`, `promoteBuffers` and so on), a value is
+ * read in the form that the schema takes. An int64 of more than 53 bits is the nearest number where it takes a number, and where
+ * it takes numbers and bigints, the client's options decide.
+ *
  * @example
  * ```ts
  * import * as Collection from "effect-mongo-session/Collection"

@@ -78,6 +78,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               nullByte: [Raw.insertOne({ a: { "b\0c": 1 } }), "a.b\\0c"],
               inArray: [Raw.insertOne({ tags: ["a", undefined] }), "tags.1"],
               bigint: [Raw.insertOne({ count: 2n ** 64n + 7n }), "count"],
+              set: [Raw.insertOne({ tags: new Set(["a"]) }), "tags"],
               date: [Raw.insertOne({ at: new Date(Number.NaN) }), "at"]
             }
             for (const [name, [effect, path]] of Object.entries(refused)) {

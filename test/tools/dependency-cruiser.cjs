@@ -3,12 +3,12 @@ const floor = (wings, modules) => `^src/(internal/(${wings})/|(${modules})\\.ts$
 const floors = [
   floor(
     "time|values",
-    "MongoError|(Session|Transaction|ChangeStream)Errors|(Session|Transaction)Options|SessionId|CausalToken|Codec"
+    "MongoError|(Session|Transaction|ChangeStream)Errors|(Session|Transaction)Options|SessionId|CausalToken"
   ),
   floor("driver", "ResumeToken"),
   floor("telemetry", "Telemetry"),
   floor("session", "Session|SessionKeeper"),
-  floor("transaction|data|commands", "Transaction|Cursor|SessionCommands"),
+  floor("transaction|data|commands", "Transaction|Cursor|SessionCommands|Codec"),
   floor("changes", "ChangeEvent|ChangeStream"),
   floor("none", "Collection|Database|MongoClient|Outbox"),
   floor("none", "index")

@@ -158,6 +158,8 @@ class Walk {
       return value
     }
     if (isAsItIs(value)) return value
+    // It has no fields, and would be stored as a document without any.
+    if (value instanceof Set) return new Refused("a Set", path)
     if (Array.isArray(value)) return this.#array(value, path, depth)
     if (value instanceof Map) {
       const fields = Object.fromEntries(value)

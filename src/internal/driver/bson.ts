@@ -7,6 +7,55 @@ import { isDriverFailure } from "./errors.js"
 /** A document as BSON. */
 export const toBson = (document: Driver.Document): Uint8Array => Driver.BSON.serialize(document)
 
+/**
+ * The other forms that a value may be read in, by the options of a client, the most exact first. An int64 of more than 53 bits
+ * becomes the number that is nearest.
+ */
+export const formsOf = (value: unknown): ReadonlyArray<unknown> => {
+  if (typeof value === "number") {
+    return Number.isSafeInteger(value)
+      ? [BigInt(value), Driver.Long.fromNumber(value), new Driver.Int32(value), new Driver.Double(value)]
+      : [new Driver.Double(value)]
+  }
+  if (typeof value === "bigint") return [Driver.Long.fromBigInt(value), Number(value)]
+  if (typeof value !== "object" || value === null) return []
+  if (value instanceof RegExp) return [new Driver.BSONRegExp(value.source, value.flags)]
+  if (value instanceof Uint8Array) {
+    return [new Driver.Binary(value), ...(value.byteLength === 16 ? [new Driver.UUID(value)] : [])]
+  }
+  const { _bsontype: type }: { readonly _bsontype?: unknown } = value
+  switch (type) {
+    case undefined:
+      return Object.getPrototypeOf(value) === Object.prototype ? [new Map(Object.entries(value))] : []
+    case "Long": {
+      const long = value as Driver.Long
+      const number = long.toNumber()
+      return [long.toBigInt(), number, ...(Number.isSafeInteger(number) ? formsOf(number) : [])]
+    }
+    case "Int32":
+    case "Double": {
+      const number = Number(value)
+      return [number, ...formsOf(number)]
+    }
+    case "Binary": {
+      const binary = value as Driver.Binary
+      const bytes = Uint8Array.from(binary.buffer.subarray(0, binary.position))
+      return [bytes, ...(binary.sub_type === Driver.Binary.SUBTYPE_UUID ? [new Driver.UUID(bytes)] : [])]
+    }
+    case "BSONRegExp": {
+      const { options, pattern } = value as Driver.BSONRegExp
+      return flags.test(options) ? [new RegExp(pattern, options)] : []
+    }
+    case "BSONSymbol":
+      return [String(value)]
+    default:
+      return []
+  }
+}
+
+// Those that both have.
+const flags = /^[imsu]*$/
+
 /** How many bytes a document has as BSON. */
 export const sizeOf = (document: Driver.Document): number => Driver.BSON.calculateObjectSize(document)
 
