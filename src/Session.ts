@@ -264,8 +264,9 @@ export const current = <Client = MongoClient.MongoClient>(
  * operation, and the signal to those that take one. A function whose `length` is 1 is given the session only.
  *
  * The driver session is lent until the promise has settled: what is sent with it later is refused
- * (`MongoExpiredSessionError` to whoever sends it), and what is in flight then is waited for. A transaction is not to be
- * begun or ended by it: that fails with `MongoError` (`TransactionMisuse`).
+ * (`MongoExpiredSessionError` to whoever sends it), and what is in flight then is waited for. A cursor that it has made goes
+ * on in a later `use`. A transaction is not to be begun or ended by it: that fails with `MongoError` (`TransactionMisuse`). An effect that the function runs before it returns, in the same session, would wait
+ * for itself, and fails with `SessionBusy`.
  *
  * An interruption fires the signal and waits until the promise has settled, for at most the session's `settleTimeout`. A
  * promise that is rejected with anything but a failure of the driver is a defect.

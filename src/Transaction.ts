@@ -93,7 +93,7 @@ export type Propagation = "required" | "requiresNew" | "mandatory" | "never"
  * A part that joins a transaction takes that one's options, and says by its own what it needs: concerns that are at least
  * as strong as its own, the same `readPreference` and `maxCommitTime`; else it fails with `IncompatibleJoin`, which tells
  * both values. `snapshot` is stronger than `majority`, and that than `local`; a write concern `majority` than a number of
- * members. A transaction without a write concern is committed with that of its first part that has one; in a sandbox it
+ * members. A transaction without a write concern is committed with that of its first part that has one, or a majority where that is a number; in a sandbox it
  * does not matter. The `timeout` of a part holds for its own operations, as far as the transaction has as much time left.
  * Its `retry`, `onRetry`, `verifyCommit` and `session` mean nothing.
  *

@@ -31,8 +31,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               attempt: 1
             })
             yield* stored
-          })
-        ),
+          }), { settleTimeout: "500 millis" }),
       Duration.toMillis("1 minute")
     )
 

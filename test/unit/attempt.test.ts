@@ -275,7 +275,7 @@ describe("an attempt in which the body has ended the transaction by hand and sta
       part.of.end("aborted")
       part.of.rollBack()
       part.of.leaveHalfDone(Cause.fail("no"))
-      part.of.restart()
+      part.of.restart(defaults)
       const { past, transient } = part.of
       expect({ ...part.of.facts("success", transient !== undefined, false) }).toEqual({
         body: "success",

@@ -185,7 +185,7 @@ describe("what is due", () => {
       for (const ended of ["committed", "aborted", "unknown", "no", "refused"] as const) {
         for (const moment of moments) yield* note(ran, part, moment, `${moment} ${ended}`)
         if (ended !== "no") part.of.end(ended)
-        part.of.restart()
+        part.of.restart(part.options)
       }
       for (const moment of moments) yield* note(ran, part, moment, `${moment} last`)
       const past = ["onCommit committed", "onRollback aborted", "onRollback refused"]

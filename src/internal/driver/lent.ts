@@ -46,6 +46,7 @@ class Loan implements ProxyHandler<Session> {
   // How many operations of the driver are in flight, and how much of a beginning was seen.
   #inFlight = 0
   #seen = 0
+  #hasJustEnded = false
   #wake: (() => void) | undefined
 
   readonly #refused: () => void
@@ -79,10 +80,9 @@ class Loan implements ProxyHandler<Session> {
   }
 
   #follow(name: PropertyKey): void {
-    if (name === end) {
-      // Also looked at when a cursor is closed, by which time its operation has ended.
-      if (this.#inFlight > 0 && --this.#inFlight === 0) this.#wake?.()
-    } else if (name === beginning[this.#seen]) {
+    if (name === end) this.#end()
+    else if (name === "inTransaction" && this.#hasJustEnded) this.#undoEnd()
+    else if (name === beginning[this.#seen]) {
       if (this.#seen > 0 && this.isOver) {
         this.#refused()
         throw new Late("the use that the session was lent to is over")
@@ -91,6 +91,22 @@ class Loan implements ProxyHandler<Session> {
       this.#inFlight++
     }
     this.#seen = 0
+  }
+
+  #end(): void {
+    if (this.#inFlight === 0) return
+    this.#hasJustEnded = true
+    queueMicrotask(() => {
+      this.#hasJustEnded = false
+      if (this.#inFlight === 0) this.#wake?.()
+    })
+    this.#inFlight--
+  }
+
+  // It was a cursor that was closed, of which the driver looks at both in the same turn: its operation has ended before.
+  #undoEnd(): void {
+    this.#hasJustEnded = false
+    this.#inFlight++
   }
 
   #refuse(name: string): never {

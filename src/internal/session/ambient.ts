@@ -81,8 +81,9 @@ export const sessionIn = (
   client: MongoClient.Service
 ): Option.Option<Service> | "foreign" => {
   // In a sandbox nothing is kept, whatever session an effect was given.
-  const sandbox: Service | undefined = currentContext.unsafeMap.get(Sandbox.key)
-  if (sandbox?.client.driver === client.driver) return Option.some(sandbox)
+  const sandboxes: ReadonlyArray<Service> | undefined = currentContext.unsafeMap.get(Sandbox.key)
+  const sandbox = sandboxes?.find((session) => session.client.driver === client.driver)
+  if (sandbox !== undefined) return Option.some(sandbox)
   const session = Context.getOption(currentContext, Session)
   return Option.isSome(session) && session.value.client.driver !== client.driver ? "foreign" : session
 }

@@ -191,7 +191,9 @@ export class OpenSession implements Gate, Member, Ending {
       },
       onAborted: () => {
         const isSent = serverSession.lastUse !== mark
-        if (isSent) this.maybeHoldsCursor()
+        // The abort of a transaction kills those that were opened in it.
+        if (isSent && session.inTransaction()) this.#left = this.#left === "nothing" ? "killed" : this.#left
+        else if (isSent) this.maybeHoldsCursor()
         onAborted?.(isSent)
       },
       onUnsettled: (call) => Effect.zipRight(Log.unsettled(call), this.breakUp)
@@ -228,8 +230,7 @@ export class OpenSession implements Gate, Member, Ending {
 
   /** Notes that there may be a cursor of it on the server whose id nobody knows. */
   maybeHoldsCursor(): void {
-    // The abort of a transaction kills those that were opened in it.
-    if (this.#left !== "cursor") this.#left = this.#session.inTransaction() ? "killed" : "cursor"
+    this.#left = "cursor"
   }
 
   /** Calls the caller's own code. */

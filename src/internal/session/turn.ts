@@ -92,8 +92,10 @@ export interface Place {
   readonly isLocked: boolean
 }
 
-/** The session of the sandbox that an effect runs in: whatever is done there is done in it. */
-export class Sandbox extends Context.Tag("effect-mongo-session/Transaction/Sandbox")<Sandbox, object>() {}
+/** The sessions of the sandboxes that an effect runs in, the innermost first: whatever is done on its client is done in it. */
+export class Sandbox
+  extends Context.Tag("effect-mongo-session/Transaction/Sandbox")<Sandbox, ReadonlyArray<object>>()
+{}
 
 /** Whether an effect with this context runs in a sandbox. */
 export const isInSandbox = <R>({ unsafeMap }: Context.Context<R>): boolean => unsafeMap.has(Sandbox.key)

@@ -259,7 +259,8 @@ export class Attempt {
   }
 
   /** Begins anew where the body has ended the transaction by hand and starts another. */
-  restart(): void {
+  restart(options: TransactionOptions.Resolved): void {
+    this.#options = options
     this.#past = [...this.#past, { ended: this.#ended, hooks: this.#hooks }]
     this.#ended = "no"
     this.#isRollbackOnly = false

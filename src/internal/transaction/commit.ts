@@ -114,12 +114,13 @@ const failed = <VR, OR>(
 
 // A commit that was refused as a command has left the transaction open on the server, with its locks.
 const refused = <VR, OR>(
-  { client, deadline, gate }: Commit<VR, OR>,
+  { client, deadline, gate, isInterrupted }: Commit<VR, OR>,
   error: MongoError,
   name: DriverTransaction.Name
 ): Effect.Effect<Committed> => {
   if (hasEnded.has(error.reason) || gate.isBroken()) return Effect.succeed({ _tag: "Refused", error })
-  const time = deadline === undefined ? gate.settleTimeout : Duration.min(grace, gate.settleTimeout)
+  const isHurried = isInterrupted() || deadline !== undefined
+  const time = isHurried ? Duration.min(grace, gate.settleTimeout) : gate.settleTimeout
   return Effect.flatMap(abortByName(gate, client, name, time), (late): Effect.Effect<Committed> =>
     late === "committed"
       ? Effect.succeed({ _tag: "Committed" })

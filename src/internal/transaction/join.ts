@@ -83,9 +83,14 @@ export const ensureMet = (part: Options, within: Part): Effect.Effect<void, Inco
       : Effect.fail(new IncompatibleJoin({ options: conflicts.map(({ option }) => option), conflicts }))
   })
 
-/** Has a transaction without a write concern committed with that of a part, before anything is committed. */
+/**
+ * Has a transaction without a write concern committed with that of a part, before anything is committed. A number of members
+ * becomes a majority, which is more, and what the server does by itself.
+ */
 export const strengthen = ({ writeConcern }: Options, { of }: Part, gate: Gate): void => {
   if (writeConcern === undefined || of.options.writeConcern !== undefined || of.isSandbox) return
-  of.strengthen(writeConcern)
-  DriverTransaction.setWriteConcern(gate.session(), writeConcern)
+  const { w } = writeConcern
+  const taken = { ...writeConcern, w: typeof w === "number" || w === undefined ? "majority" : w }
+  of.strengthen(taken)
+  DriverTransaction.setWriteConcern(gate.session(), taken)
 }

@@ -83,7 +83,7 @@ export const start = (
           gate.stand(manual)
           manual.of.watch(fiber)
         } else {
-          part.of.restart()
+          part.of.restart(options)
           part.of.watch(fiber)
         }
       })
@@ -101,10 +101,11 @@ export const commit = (
     }
     const transaction = part ?? active(gate)
     if (transaction !== undefined) yield* Hooks.beforeCommit(transaction)
-    const halfDone = transaction?.of.halfDone
-    if (halfDone !== undefined) {
+    // In a run, what was given up half-way must not be committed either.
+    const doom = transaction?.of.halfDone ?? (part === undefined ? undefined : part.of.doom)
+    if (doom !== undefined && transaction?.of.ended === "no") {
       yield* abort(gate)
-      return yield* new TransactionDoomed({ first: Cause.squash(halfDone) })
+      return yield* new TransactionDoomed({ first: Cause.squash(doom) })
     }
     const atMost = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
     yield* end(gate, "commitTransaction", (of) => {

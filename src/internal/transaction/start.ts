@@ -90,7 +90,9 @@ export const inside = <A, E, R>(effect: Effect.Effect<A, E, R>, session: Session
 // All at once: to add a service copies the context.
 const contextIn = <R>(part: Part, session: Session.Service, around: Context.Context<R>) => {
   const inside = Context.add(contextOf(part), Session.Session, session)
-  return Context.merge(around, part.of.isSandbox ? Context.add(inside, Sandbox, session) : inside)
+  if (!part.of.isSandbox) return Context.merge(around, inside)
+  const outer: ReadonlyArray<object> = around.unsafeMap.get(Sandbox.key) ?? []
+  return Context.merge(around, Context.add(inside, Sandbox, [session, ...outer]))
 }
 
 /**
