@@ -55,6 +55,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               countDocuments: [Raw.countDocuments(absent), "age"],
               distinct: [Raw.distinct("a", absent), "age"],
               aggregate: [Stream.runDrain(Raw.aggregate([{ $match: absent }])), "0.$match.age"],
+              watch: [Stream.runDrain(Raw.watch([{ $match: absent }])), "0.$match.age"],
               updateOne: [Raw.updateOne({}, set), "$set.a.b"],
               updateMany: [Raw.updateMany(absent, { $set: { a: 1 } }), "age"],
               pipeline: [Raw.updateOne({}, [set]), "0.$set.a.b"],

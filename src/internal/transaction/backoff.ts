@@ -24,7 +24,7 @@ export const specification: Schedule.Schedule<number> = Schedule.addDelayEffect(
     Effect.map(Random.next, (random) => Duration.millis(random * Math.min(initial * growth ** (failed + 1), longest)))
 )
 
-/** Tells the delays of a schedule one after the other, without waiting; none when it has come to its end. */
+/** Tells the delays of a schedule one after the other, without waiting; none when it has ended. */
 export interface Backoff<In> {
   readonly next: (input: In) => Effect.Effect<Option.Option<Duration.Duration>>
 }

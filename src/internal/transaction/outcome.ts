@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 
-/** How a body came to its end. A mixed cause counts as the first of `interrupt`, `defect` and `failure` in it. */
+/** How a body ended. A mixed cause counts as the first of `interrupt`, `defect` and `failure` in it. */
 export type BodyExit = "success" | "failure" | "defect" | "interrupt"
 
 /**
@@ -39,7 +39,7 @@ export const bodyExit = (
  */
 export type Ended = "no" | "aborted" | "committed" | "unknown" | "refused"
 
-/** What is known of an attempt when its body has come to its end. */
+/** What is known of an attempt when its body has ended. */
 export interface AttemptFacts {
   readonly body: BodyExit
   readonly ended: Ended
