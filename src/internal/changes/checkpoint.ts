@@ -44,7 +44,8 @@ export const claim = <C>(
 ): Effect.Effect<{ readonly checkpoint: Checkpoint<C>; readonly stored: Driver.Document }, OperationError, C> =>
   Effect.gen(function*() {
     const owner = yield* newId
-    yield* killSessionOf(target, name)
+    const killed = yield* sessionOf(target, name)
+    yield* kill(target, killed)
     const stored = yield* operation(
       target,
       { ...write("findOneAndUpdate"), inTransaction: false },
@@ -56,36 +57,37 @@ export const claim = <C>(
             $currentDate: { claimedAt: true },
             $inc: marking
           },
-          { ...added, ...majority, upsert: true, returnDocument: "after" }
+          { ...added, ...majority, upsert: true, returnDocument: "before" }
         )
     ).pipe(
       // Two who make the document at the same moment: the server lets one of them know.
       Effect.retry({ while: hasReason("DuplicateKey"), times: 3 }),
       patiently
     )
+    // Somebody else may have taken it over in between, and would not be told at once.
+    if (stored?.["session"] !== killed) yield* kill(target, stored?.["session"])
     return { checkpoint: { target, name, owner }, stored: stored ?? {} }
   })
 
-// A process that was killed has left its transaction open. For a minute nobody could write the checkpoint, if the server
-// were not told; where it can't be told, there is nothing but to wait.
-const killSessionOf = <C>(target: Target<C>, name: string): Effect.Effect<void, OperationError, C> =>
-  Effect.flatMap(
+const sessionOf = <C>(target: Target<C>, name: string): Effect.Effect<unknown, OperationError, C> =>
+  Effect.map(
     patiently(operation({ ...target, readConcern: "majority" }, read, (db, added) =>
       of(db, target).findOne({ _id: name }, { ...added }))),
-    (found) => {
-      const id = Either.flatMap(
-        Either.fromNullable(found?.["session"], () =>
-          undefined),
-        SessionId.fromString
-      )
-      return Either.isRight(id)
-        ? Effect.flatMap(
-          clientOf(target),
-          (client) => Effect.ignoreLogged(sendAll(client, "killSessions", [toLsid(id.right)]))
-        )
-        : Effect.void
-    }
+    (found): unknown =>
+      found?.["session"]
   )
+
+// A process that was killed has left its transaction open. For a minute nobody could write the checkpoint, if the server
+// were not told; where it can't be told, there is nothing but to wait.
+const kill = <C>(target: Target<C>, session: unknown): Effect.Effect<void, never, C> => {
+  const id = typeof session === "string" ? SessionId.fromString(session) : Either.left(undefined)
+  return Either.isRight(id)
+    ? Effect.flatMap(
+      clientOf(target),
+      (client) => Effect.ignoreLogged(sendAll(client, "killSessions", [toLsid(id.right)]))
+    )
+    : Effect.void
+}
 
 /** The position that is stored in a checkpoint; none if there is none yet. Fails with `DecodeFailed` if it was damaged. */
 export const positionOf = (
