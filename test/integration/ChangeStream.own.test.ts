@@ -31,7 +31,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               )
             )
             yield* Monitor.until(
-              Effect.promise(() => db.collection(collection).countDocuments({ updatedAt: { $exists: true } })),
+              // Where it stands it notes when its stream is open.
+              Effect.promise(() =>
+                db.collection(collection).countDocuments({
+                  $or: ["time", "token"].map((key) => ({ [key]: { $exists: true } }))
+                })
+              ),
               (count) => count === 1
             )
           }

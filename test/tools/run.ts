@@ -41,8 +41,7 @@ const whole: Plan = [
       { name: "imports", script: "imports" },
       { name: "unused", script: "unused" },
       { name: "docs", script: "docs:check" },
-      { name: "package", script: "pack:check" },
-      { name: "cluster", script: "test:cluster", runner: true }
+      { name: "package", script: "pack:check" }
     ],
     [
       unit,
@@ -50,8 +49,8 @@ const whole: Plan = [
       { name: "examples", script: "test:examples", runner: true }
     ]
   ],
-  // It has both processors.
-  [[integration]]
+  // Both wait for servers more than they need a processor.
+  [[integration], [{ name: "cluster", script: "test:cluster", runner: true }]]
 ]
 
 const sparing = spared.flatMap((file) => ["--exclude", `test/unit/${file}`])
