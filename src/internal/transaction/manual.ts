@@ -101,11 +101,10 @@ export const commit = (
     }
     const transaction = part ?? active(gate)
     if (transaction !== undefined) yield* Hooks.beforeCommit(transaction)
-    // In a run, what was given up half-way must not be committed either.
-    const doom = transaction?.of.halfDone ?? (part === undefined ? undefined : part.of.doom)
-    if (doom !== undefined && transaction?.of.ended === "no") {
+    const halfDone = transaction?.of.halfDone
+    if (halfDone !== undefined) {
       yield* abort(gate)
-      return yield* new TransactionDoomed({ first: Cause.squash(doom) })
+      return yield* new TransactionDoomed({ first: Cause.squash(halfDone) })
     }
     const atMost = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
     yield* end(gate, "commitTransaction", (of) => {
