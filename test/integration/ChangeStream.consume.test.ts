@@ -11,15 +11,12 @@ import * as Session from "../../src/Session.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
 import { idOf } from "../support/data/changes.js"
-import { numbers, on, sent } from "../support/data/collections.js"
+import { numbers, on, onClient, sent } from "../support/data/collections.js"
 import { consuming, untilEffects } from "../support/data/consuming.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   describe("consuming", () => {
     it.effect("refuses batches that are none, before anything is sent", () =>
       onClient((watched) =>

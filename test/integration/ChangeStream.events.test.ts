@@ -8,7 +8,7 @@ import { Timestamp } from "mongodb"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema, raw } from "../../src/Codec.js"
 import { changing, follow, type Numbered, told } from "../support/data/changes.js"
-import { on, sent } from "../support/data/collections.js"
+import { onClient, sent } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Versions from "../support/server/versions.js"
 import * as Monitor from "../support/watch/monitor.js"
@@ -16,9 +16,6 @@ import * as Monitor from "../support/watch/monitor.js"
 const Thing = fromSchema(Schema.Struct({ _id: Schema.Number, n: Schema.NumberFromString }))
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   // A cursor that the server has ended needs no killing.
   const onClientToTheEnd = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
     onClient((watched) =>

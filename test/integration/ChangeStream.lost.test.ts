@@ -7,15 +7,12 @@ import { Timestamp } from "mongodb"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { raw } from "../../src/Codec.js"
 import * as Telemetry from "../../src/Telemetry.js"
-import { on } from "../support/data/collections.js"
+import { onClient } from "../support/data/collections.js"
 import { consuming, untilEffects } from "../support/data/consuming.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   /** A consumer whose checkpoint lies before what the oplog has, as the server says so many times. */
   const lost = (watched: Monitor.Watched, times: number) =>
     Effect.gen(function*() {

@@ -7,14 +7,11 @@ import { raw } from "../../src/Codec.js"
 import * as Outbox from "../../src/Outbox.js"
 import * as Transaction from "../../src/Transaction.js"
 import { changing, follow, idOf, told } from "../support/data/changes.js"
-import { on } from "../support/data/collections.js"
+import { onClient } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   describe("what the library writes for itself", () => {
     it.effect("is no event for consumers of the database, wherever each has its checkpoint", () =>
       onClient((watched) =>

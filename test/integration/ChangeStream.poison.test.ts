@@ -8,15 +8,12 @@ import * as Stream from "effect/Stream"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema } from "../../src/Codec.js"
 import { idOf } from "../support/data/changes.js"
-import { on } from "../support/data/collections.js"
+import { onClient } from "../support/data/collections.js"
 import { consuming, untilEffects } from "../support/data/consuming.js"
 import * as TestServer from "../support/server/testServer.js"
-import * as Monitor from "../support/watch/monitor.js"
+import type * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   /** A consumer that writes an effect of each event, and then fails at number 3, for as long as that is broken. */
   const poisoned = (watched: Monitor.Watched) =>
     Effect.gen(function*() {

@@ -5,15 +5,12 @@ import * as Fiber from "effect/Fiber"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { raw } from "../../src/Codec.js"
 import * as Session from "../../src/Session.js"
-import { on } from "../support/data/collections.js"
+import { onClient } from "../support/data/collections.js"
 import { consuming, untilEffects } from "../support/data/consuming.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   describe("of two consumers of one name", () => {
     it.effect("the one that was started last goes on, and the other fails before it commits anything more", () =>
       onClient((watched) =>

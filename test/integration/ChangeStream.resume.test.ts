@@ -11,7 +11,7 @@ import { raw } from "../../src/Codec.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import { follow, idOf, told } from "../support/data/changes.js"
-import { numbers, on } from "../support/data/collections.js"
+import { numbers, on, onClient } from "../support/data/collections.js"
 import * as Restartable from "../support/server/restartable.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
@@ -32,9 +32,6 @@ const write = (collection: Collection<Numbered>, _id: number) =>
   )
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   /** A collection, the stream of its changes, and how to write without being met by the fail points. */
   const changing = ({ client }: Monitor.Watched) =>
     Effect.gen(function*() {

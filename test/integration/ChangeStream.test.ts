@@ -13,7 +13,7 @@ import * as ResumeToken from "../../src/ResumeToken.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { changing, follow, told } from "../support/data/changes.js"
-import { on, sent } from "../support/data/collections.js"
+import { on, onClient, sent } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 
@@ -25,9 +25,6 @@ const tokenOf = (event: ChangeStream.Event<unknown> | undefined) => {
 }
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   describe("a change stream that cannot be", () => {
     it.effect("is refused in a transaction, before anything is sent", () =>
       onClient((watched) =>

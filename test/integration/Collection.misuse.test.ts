@@ -11,7 +11,7 @@ import * as Database from "../../src/Database.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { lsids, on, sent, things } from "../support/data/collections.js"
+import { lsids, on, onClient, sent, things } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 
@@ -31,9 +31,6 @@ type Failing = Effect.Effect<unknown, { readonly _tag: string }, MongoClient.Mon
 const bad = { _id: 1, n: "no number" } as never
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   describe("found before anything is sent", () => {
     const refusals = (watched: Monitor.Watched, all: ReadonlyArray<Failing>, expected: object) =>
       Effect.gen(function*() {

@@ -11,10 +11,10 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import type * as MongoClient from "../../src/MongoClient.js"
-import { on, things } from "../support/data/collections.js"
+import { onClient, things } from "../support/data/collections.js"
 import * as Schemas from "../support/data/schemas.js"
 import * as TestServer from "../support/server/testServer.js"
-import * as Monitor from "../support/watch/monitor.js"
+import type * as Monitor from "../support/watch/monitor.js"
 
 const rows = <A, E, R>(stream: Stream.Stream<A, E, R>) =>
   Effect.map(Stream.runCollect(stream), (found) => Chunk.toReadonlyArray(found))
@@ -31,9 +31,6 @@ const Priced = Schema.Struct({
 })
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   /** A test of things that were not all stored by this library: the third of them fits no schema. */
   const spoilt = (watched: Monitor.Watched) =>
     Effect.gen(function*() {

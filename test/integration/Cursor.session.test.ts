@@ -9,7 +9,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { lsids, numbers, on, sent, things } from "../support/data/collections.js"
+import { lsids, numbers, onClient, sent, things } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 
@@ -31,9 +31,6 @@ const inOneSession = (watched: Monitor.Watched) =>
   })
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   describe("a stream in a session", () => {
     it.effect("leaves the session to others between two batches", () =>
       onClient((watched) =>

@@ -10,7 +10,7 @@ import * as Collection from "../../src/Collection.js"
 import * as Cursor from "../../src/Cursor.js"
 import * as Database from "../../src/Database.js"
 import * as Session from "../../src/Session.js"
-import { numbers, on, sent, things } from "../support/data/collections.js"
+import { numbers, on, onClient, sent, things } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Versions from "../support/server/versions.js"
 import { liveHeap } from "../support/watch/heap.js"
@@ -23,9 +23,6 @@ const ids = <A extends { readonly _id?: unknown }, E, R>(stream: Stream.Stream<A
   Effect.map(Stream.runCollect(stream), (rows) => Chunk.toReadonlyArray(rows).map(({ _id }) => _id))
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   // A command that a monitor keeps has the cluster time of the reply before it, and so all of that reply's memory.
   const unwatched = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
     Monitor.withClient({ driver: { monitorCommands: false } }, (watched) => on(watched)(test(watched)))

@@ -10,16 +10,13 @@ import * as Stream from "effect/Stream"
 import * as Outbox from "../../src/Outbox.js"
 import type { HandlingFailed } from "../../src/SessionErrors.js"
 import * as Transaction from "../../src/Transaction.js"
-import { numbers, on } from "../support/data/collections.js"
+import { numbers, onClient } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
-import * as Monitor from "../support/watch/monitor.js"
+import type * as Monitor from "../support/watch/monitor.js"
 
 const ended = { poll: Schedule.stop }
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   /** An outbox of four messages, of which number 2 cannot be delivered until it is mended. */
   const poisoned = (watched: Monitor.Watched) =>
     Effect.gen(function*() {

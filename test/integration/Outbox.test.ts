@@ -12,16 +12,13 @@ import * as Outbox from "../../src/Outbox.js"
 import * as Session from "../../src/Session.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
-import { numbers, on } from "../support/data/collections.js"
+import { numbers, on, onClient } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 
 const Letter = Schema.Struct({ n: Schema.NumberFromString })
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
-    Monitor.withClient({}, (watched) => on(watched)(test(watched)))
-
   const letters = ({ client }: Monitor.Watched) =>
     Effect.gen(function*() {
       const database = yield* TestServer.database

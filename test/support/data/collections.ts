@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import * as Collection from "../../../src/Collection.js"
 import * as MongoClient from "../../../src/MongoClient.js"
 import * as TestServer from "../server/testServer.js"
-import type * as Monitor from "../watch/monitor.js"
+import * as Monitor from "../watch/monitor.js"
 
 /** A document with a number, which is stored as text, so that it shows whether it was encoded and decoded. */
 export const Thing = Schema.Struct({ _id: Schema.Number, n: Schema.NumberFromString })
@@ -30,6 +30,10 @@ export const on = ({ client }: Pick<Monitor.Watched, "client">) =>
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, Exclude<R, MongoClient.MongoClient>> =>
   Effect.provideService(effect, MongoClient.MongoClient, client)
+
+/** Runs a test with a watched client of its own as the program's. */
+export const onClient = <A, E, R>(test: (watched: Monitor.Watched) => Effect.Effect<A, E, R>) =>
+  Monitor.withClient({}, (watched) => on(watched)(test(watched)))
 
 /** The names of all commands that went out, in order. */
 export const sent = ({ monitor }: Pick<Monitor.Watched, "monitor">): Effect.Effect<ReadonlyArray<string>> =>
