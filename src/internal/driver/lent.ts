@@ -7,6 +7,7 @@
 import type * as Driver from "mongodb"
 import { MongoExpiredSessionError, MongoTransactionError } from "mongodb"
 import { hint } from "./hints.js"
+import type * as Privates from "./privates.js"
 
 type Session = Driver.ClientSession
 
@@ -32,7 +33,7 @@ const endings: ReadonlySet<PropertyKey> = new Set([
 
 // What the driver looks at, in this order, when an operation begins; and what it looks at when one ends.
 const beginning = ["snapshotEnabled", "client", "inTransaction", "isPinned"] as const
-const end = "owner"
+const end: keyof Privates.Session = "owner"
 
 const loans = new WeakMap<object, Loan>()
 

@@ -31,6 +31,8 @@ export interface SessionOptions {
 /** What the typings of the driver's session leave out. */
 export interface Session {
   readonly client: Driver.MongoClient
+  /** What ends the session when it has ended itself; none of a session that the program has opened. */
+  readonly owner: object | symbol | undefined
   /** What limits the operations of the session in time. */
   timeoutContext: object | null
   readonly transaction: Transaction
@@ -155,6 +157,7 @@ const table: Table = {
   ClientSessionOptions: { explicit: (explicit) => explicit === false },
   ClientSession: {
     client: isObject,
+    owner: (owner) => owner === undefined,
     timeoutContext: (context) => context === null,
     transaction: isObject,
     txnNumberIncrement: (increment) => increment === 0
