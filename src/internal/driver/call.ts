@@ -105,6 +105,8 @@ export interface Call<A> extends CallOptions {
   readonly signals?: Signal.Lender | undefined
   /** Whether a command of it was sent. Default: it may have been. */
   readonly isSent?: (() => boolean) | undefined
+  /** What an interruption does besides, when the promise has settled. Default: nothing. */
+  readonly afterwards?: (() => Effect.Effect<void>) | undefined
   readonly evaluate: (controller: Signal.Signalled) => PromiseLike<A>
   readonly done: (exit: Exit.Exit<A, MongoError>) => void
 }
@@ -127,7 +129,8 @@ export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
       DriverCursor.abort(controller, cursors)
       return cursors
     })
-    return settle(call, settled.then(() => DriverCursor.closeAll(cursors)))
+    const over = settle(call, settled.then(() => DriverCursor.closeAll(cursors)))
+    return call.afterwards === undefined ? over : Effect.zipRight(over, Effect.suspend(call.afterwards))
   })
 }
 

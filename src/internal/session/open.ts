@@ -176,7 +176,7 @@ export class OpenSession implements Gate, Member, Ending {
     const mark = this.#mark = Math.ceil(serverSession.lastUse) - 0.25
     serverSession.lastUse = mark
     this.#inFlight++
-    const interrupt = Call.begin({
+    return Call.begin({
       operation,
       namespace,
       settleTimeout: this.settleTimeout,
@@ -196,27 +196,22 @@ export class OpenSession implements Gate, Member, Ending {
         else if (isSent) this.maybeHoldsCursor()
         onAborted?.(isSent)
       },
-      onUnsettled: (call) => Effect.zipRight(Log.unsettled(call), this.breakUp)
+      onUnsettled: (call) => Effect.zipRight(Log.unsettled(call), this.breakUp),
+      afterwards: () => this.#killCursors()
     })
-    return Effect.zipRight(interrupt, this.#killCursors)
   }
 
   // In the turn of what was interrupted: it kills all that the server has of the session.
-  get #killCursors(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const session = this.#session
-      const { driver } = this.client
-      const isAlone = !this.#isBroken && !session.inTransaction() && !DriverCursor.hasOpen(session, driver)
-      if (this.#left !== "cursor" || !isAlone) return Effect.void
-      return Effect.asVoid(within(
-        grace,
-        Effect.flatMap(Effect.exit(this.#kill), (exit) =>
-          Effect.sync(() => {
-            // What failed is done when the session is closed.
-            if (Exit.isSuccess(exit)) this.#left = "killed"
-          }))
-      ))
+  #killCursors(): Effect.Effect<void> {
+    const session = this.#session
+    const { driver } = this.client
+    const isAlone = !this.#isBroken && !session.inTransaction() && !DriverCursor.hasOpen(session, driver)
+    if (this.#left !== "cursor" || !isAlone) return Effect.void
+    const killed = Effect.map(Effect.exit(this.#kill), (exit) => {
+      // What failed is done when the session is closed.
+      if (Exit.isSuccess(exit)) this.#left = "killed"
     })
+    return Effect.asVoid(within(grace, killed))
   }
 
   // Not told to anybody: it belongs to the operation that was interrupted.
