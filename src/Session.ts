@@ -142,10 +142,7 @@ export const scoped: {
     options?: Options<Client>
   ): Effect.Effect<A, E | AcquireError, Client | InSession<R>> =>
     Effect.withFiberRuntime((fiber) => {
-      // Not by the layer, which is made for more than one.
-      const opened = Effect.scopedWith((scope) =>
-        Effect.flatMap(Scope.extend(acquire(options), scope), (session) => provide(effect, session))
-      )
+      const opened = withOpened(options, (session) => provide(effect, session))
       const leaves = leavesTransaction(fiber, MongoClient.clientIn(fiber, options))
       return leaves ? Effect.zipRight(Log.leftTransaction("Session.scoped"), opened) : opened
     })
@@ -192,12 +189,7 @@ export const ensure: {
       if (ambient === "foreign") return new ForeignSession({ operation: "Session.ensure" })
       return Option.isSome(ambient)
         ? Effect.provideService(effect, Session, ambient.value)
-        : Effect.scopedWith((scope) =>
-          Effect.flatMap(
-            Scope.extend(acquire(options), scope),
-            (session) => Effect.provideService(effect, Session, session)
-          )
-        )
+        : withOpened(options, (session) => Effect.provideService(effect, Session, session))
     })
 )
 
@@ -302,6 +294,13 @@ export const decodeOptions = SessionOptions.decode
  * @category options
  */
 export const config: (prefix?: string) => Config.Config<SessionOptions.SessionOptions> = SessionOptions.config
+
+// Not by the layer, which is made for more than one.
+const withOpened = <A, E, R, Client>(
+  options: Options<Client> | undefined,
+  f: (session: Service) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AcquireError, Client | R> =>
+  Effect.scopedWith((scope) => Effect.flatMap(Scope.extend(acquire(options), scope), f))
 
 // Whether an effect that is given another session is no longer in the transaction that it is in.
 const leavesTransaction = (fiber: RunningFiber, client: MongoClient.Service): boolean => {

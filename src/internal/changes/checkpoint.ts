@@ -2,23 +2,21 @@
  * How far a consumer has come: a document that is written in the same transaction as what the consumer does, and that
  * says whose turn it is, so that of two consumers of one name only the later one goes on.
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
 import { ConsumerReplaced, HandlingFailed } from "../../ChangeStreamErrors.js"
 import { MongoError } from "../../MongoError.js"
 import * as ResumeToken from "../../ResumeToken.js"
-import * as Session from "../../Session.js"
 import { DecodeFailed, type OperationError } from "../../SessionErrors.js"
 import { SessionId } from "../../SessionId.js"
 import { sendAll } from "../commands/send.js"
 import { operation, type Request, type Target } from "../data/operation.js"
 import { toLsid } from "../driver/session.js"
 import { clientOf } from "../session/client.js"
+import { alone } from "../transaction/start.js"
 import { marking } from "./own.js"
 import { isResumable, type Position } from "./position.js"
 
@@ -176,13 +174,10 @@ export const explained = <C, E>(checkpoint: Checkpoint<C>, error: E): Effect.Eff
 /** Whether somebody else has the checkpoint when something has failed; what keeps it from being found out is no news then. */
 export const wasReplaced = <C>(checkpoint: Checkpoint<C>, error: unknown): Effect.Effect<boolean, never, C> => {
   // Not in its session, which may be what has failed.
-  const replaced = Effect.filterOrFail(detached(isReplaced(checkpoint)), (is) => is)
+  const replaced = Effect.filterOrFail(alone(isReplaced(checkpoint)), (is) => is)
   const found = wasKilled(error) ? Effect.retry(replaced, untilClaimed) : replaced
   return Effect.map(Effect.option(Effect.timeout(found, "5 seconds")), Option.isSome)
 }
-
-const detached = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.locallyWith(effect, FiberRef.currentContext, (context) => Context.omit(Session.Session)(context))
 
 const wasKilled = (error: unknown): boolean => {
   const found = error instanceof HandlingFailed ? error.cause : error

@@ -114,20 +114,22 @@ const failed = <VR, OR>(
 
 // A commit that was refused as a command has left the transaction open on the server, with its locks.
 const refused = <VR, OR>(
-  { client, deadline, gate, isInterrupted }: Commit<VR, OR>,
+  of: Commit<VR, OR>,
   error: MongoError,
   name: DriverTransaction.Name
 ): Effect.Effect<Committed> => {
+  const { client, gate } = of
   if (hasEnded.has(error.reason) || gate.isBroken()) return Effect.succeed({ _tag: "Refused", error })
-  const isHurried = isInterrupted() || deadline !== undefined
-  const time = isHurried ? Duration.min(grace, gate.settleTimeout) : gate.settleTimeout
-  return Effect.flatMap(abortByName(gate, client, name, time), (late): Effect.Effect<Committed> =>
-    late === "committed"
-      ? Effect.succeed({ _tag: "Committed" })
-      : Effect.as(
-        late === "unknown" ? abortInBackground(gate, client, name) : Effect.void,
-        { _tag: "Refused", error }
-      ))
+  return Effect.flatMap(
+    abortByName(gate, client, name, patienceOf(of)),
+    (late): Effect.Effect<Committed> =>
+      late === "committed"
+        ? Effect.succeed({ _tag: "Committed" })
+        : Effect.as(
+          late === "unknown" ? abortInBackground(gate, client, name) : Effect.void,
+          { _tag: "Refused", error }
+        )
+  )
 }
 
 const hasEnded: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
@@ -148,10 +150,7 @@ const verify = <VR, OR>(
     const { client, gate } = of
     const said = isCommitAnswered(error) ? yield* ask(of) : undefined
     const asks = said === undefined || said === "notCommitted"
-    // Whoever has set a time limit, or was interrupted, does not wait for much longer.
-    const isHurried = of.isInterrupted() || of.deadline !== undefined
-    const time = isHurried ? Duration.min(grace, gate.settleTimeout) : gate.settleTimeout
-    const late = asks ? yield* abortByName(gate, client, name, time) : "unknown"
+    const late = asks ? yield* abortByName(gate, client, name, patienceOf(of)) : "unknown"
     const answer = said ?? (late === "unknown" ? yield* ask(of) : "silent")
     const delay = late === "aborted" ? yield* of.pause(error) : Option.none()
     switch (Outcome.ofVerified({ answer, late, mayRetry: Option.isSome(delay) })) {
@@ -166,6 +165,10 @@ const verify = <VR, OR>(
         return again(error, delay)
     }
   })
+
+// Whoever has set a time limit, or was interrupted, does not wait for much longer.
+const patienceOf = <VR, OR>({ deadline, gate, isInterrupted }: Commit<VR, OR>): Duration.Duration =>
+  isInterrupted() || deadline !== undefined ? Duration.min(grace, gate.settleTimeout) : gate.settleTimeout
 
 const ask = <VR, OR>(of: Commit<VR, OR>): Effect.Effect<Outcome.VerifiedFacts["answer"], never, VR> => {
   const { gate, part, restore, verifyCommit } = of
