@@ -93,8 +93,8 @@ export interface OfDocument<A> extends Common {
   /** The document before the change, as the option `fullDocumentBeforeChange` says; never before an insert. */
   readonly fullDocumentBeforeChange: Option.Option<A>
   /**
-   * Which of the two was asked for, and is not to be had any more: the server says so by `null`. The document may have been
-   * deleted since, or its image have expired (`whenAvailable`).
+   * Those of the two that were asked for and that the server no longer has. It sends `null` for them: the document was deleted
+   * since, or its image has expired (`whenAvailable`).
    */
   readonly unavailable: ReadonlyArray<"fullDocument" | "fullDocumentBeforeChange">
 }

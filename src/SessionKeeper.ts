@@ -57,7 +57,7 @@ export interface Member {
 export interface Options {
   /**
    * When to look for idle sessions. Default: every third of the server's session timeout (every 10 minutes where it is
-   * 30), with jitter. After a schedule that has come to its end, only sessions
+   * 30), with jitter. After a schedule has ended, only sessions
    * that are old when they are opened are refreshed.
    */
   readonly schedule?: Schedule.Schedule<unknown> | undefined

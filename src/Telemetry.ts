@@ -97,7 +97,7 @@ export const laneWait: Metric.Metric.Histogram<number> = seconds(
 )
 
 /**
- * Transactions that have come to their end, by `outcome`. What ends by hand counts as it ended.
+ * Transactions that have ended, by `outcome`. What ends by hand counts as it ended.
  *
  * @since 0.1.0
  * @category models
