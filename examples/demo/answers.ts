@@ -9,12 +9,14 @@ export interface Lost {
   /**
    * - `committed`: the commit was sent again, and the answer was that it is done
    * - `notCommitted`: the commit was sent again, and the server knew of no such transaction
-   * - `asked`: to send it again was of no use, so that `verifyCommit` had to tell
+   * - `asked`: to send it again was of no use, so that `verifyCommit` was asked. Where that could not see it yet, the server
+   *   was asked, too.
    */
   readonly settled: "committed" | "notCommitted" | "asked"
 }
 
 const noSuchTransaction = 251
+const unsatisfiableWriteConcern = 100
 
 const isCommit = ({ name }: Monitor.Command) => name === "commitTransaction"
 
@@ -38,10 +40,10 @@ export const lost = (commands: ReadonlyArray<Monitor.Command>): ReadonlyArray<Lo
     return [{
       // Payment and order have the same id.
       order: String(ofOne.find(({ name }) => name === "insert")?.inserted[0]),
-      settled: last.problem === undefined
+      settled: isUnclear(last) || commits.some(({ problem }) => problem === unsatisfiableWriteConcern)
+        ? "asked" as const
+        : last.problem === undefined
         ? "committed" as const
-        : last.problem === noSuchTransaction
-        ? "notCommitted" as const
-        : "asked" as const
+        : "notCommitted" as const
     }]
   })
