@@ -20,6 +20,9 @@ export default defineConfig({
     reporters: ["default", reporter],
     allowOnly: false,
     pool: "forks",
+    // Loading the library and the driver anew for each file takes longer than most files.
+    isolate: false,
+    setupFiles: [`${support}/vitest.ts`],
     maxWorkers: 2,
     minWorkers: 1,
     coverage: { include: ["src/**/*.ts"], reportsDirectory: "coverage" },
