@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { type Codec, ofOptional } from "./Codec.js"
+import * as ById from "./internal/data/byId.js"
 import { call, type DocumentSchema, make as makeOf } from "./internal/data/collection.js"
 import * as Indexes from "./internal/data/indexes.js"
 import {
@@ -22,6 +23,12 @@ import * as Reads from "./internal/data/reads.js"
 import * as Writes from "./internal/data/writes.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 
+export type {
+  /** The operations of a collection that read by id. @since 0.1.0 @category models */
+  ById,
+  /** The id of a document, as it is stored. @since 0.1.0 @category models */
+  IdOf
+} from "./internal/data/byId.js"
 export type {
   /** A schema of documents. @since 0.1.0 @category models */
   DocumentSchema,
@@ -69,7 +76,11 @@ export type {
  * @category models
  */
 export interface Collection<A, I extends Driver.Document, R = never, Client = MongoClient>
-  extends Reads.Reads<A, I, R, Client>, Writes.Writes<A, I, R, Client>, Indexes.Indexes<Client>
+  extends
+    Reads.Reads<A, I, R, Client>,
+    ById.ById<A, I, R, Client>,
+    Writes.Writes<A, I, R, Client>,
+    Indexes.Indexes<Client>
 {
   /** The collection's name. */
   readonly name: string
@@ -229,6 +240,7 @@ const of = <A, I extends Driver.Document, R, C>(
   const withOptions = (options: Concerns) => of({ ...target, ...options }, codec)
   return {
     ...Reads.make(self),
+    ...ById.make(self),
     ...Writes.make(self),
     ...Indexes.make(self),
     name: target.collection,

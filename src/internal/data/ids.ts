@@ -1,0 +1,74 @@
+/**
+ * Tells whether two ids are the same to the server, so that documents that were read at once find who asked for them.
+ */
+import * as Encoding from "effect/Encoding"
+
+/**
+ * The same text for ids that the server takes for equal, whatever type a number has. None for an id that stands for
+ * something else in a list of ids (a regular expression, an operator) or whose equality is not known here: it is asked for
+ * alone.
+ */
+export const keyOf = (id: unknown): string | undefined => {
+  switch (typeof id) {
+    case "string":
+      return `s:${JSON.stringify(id)}`
+    case "boolean":
+      return `l:${id}`
+    case "number":
+      return numberKey(id)
+    case "bigint":
+      return `n:${id}`
+    case "object":
+      return id === null ? "null" : objectKey(id)
+    default:
+      return undefined
+  }
+}
+
+const numberKey = (value: number): string => `n:${Number.isInteger(value) ? BigInt(value) : value}`
+
+/** What is looked at in the driver's classes. */
+interface Typed {
+  readonly _bsontype?: unknown
+  readonly sub_type?: unknown
+  readonly buffer?: unknown
+  readonly position?: unknown
+}
+
+const objectKey = (id: object): string | undefined => {
+  if (id instanceof Date) return `d:${id.getTime()}`
+  if (id instanceof Uint8Array) return binaryKey(0, id)
+  const { _bsontype: type, buffer, position, sub_type: subtype }: Typed = id
+  switch (type) {
+    case "ObjectId":
+      return `o:${String(id)}`
+    case "Int32":
+    case "Double":
+      return numberKey(Number(id))
+    case "Long":
+      return `n:${String(id)}`
+    case "Timestamp":
+      return `t:${String(id)}`
+    case "Binary":
+      return buffer instanceof Uint8Array && typeof position === "number"
+        ? binaryKey(subtype, buffer.subarray(0, position))
+        : undefined
+    case undefined:
+      return Object.getPrototypeOf(id) === Object.prototype ? documentKey(id) : undefined
+    default:
+      return undefined
+  }
+}
+
+const binaryKey = (subtype: unknown, bytes: Uint8Array): string => `b:${String(subtype)}:${Encoding.encodeHex(bytes)}`
+
+// The order of the fields counts.
+const documentKey = (id: object): string | undefined => {
+  const fields: Array<string> = []
+  for (const [name, value] of Object.entries(id)) {
+    const key = name.startsWith("$") ? undefined : keyOf(value)
+    if (key === undefined) return undefined
+    fields.push(`${JSON.stringify(name)}:${key}`)
+  }
+  return `{${fields.join(",")}}`
+}
