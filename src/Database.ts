@@ -14,6 +14,7 @@ import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
 import {
   type Added,
+  concernOf,
   type Given,
   operation,
   type OperationError,
@@ -120,7 +121,14 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
   const run = <O extends object, X>(
     request: Request,
     evaluate: (db: Driver.Db, options: O) => PromiseLike<X>
-  ) => operation(target, request, (db, added) => evaluate(db, { ...withoutOwn<O>(request.options), ...added }))
+  ) =>
+    operation(target, request, (db, added) =>
+      evaluate(db, {
+        // In a transaction its own is in force.
+        ...(request.kind === "write" && added.session?.inTransaction() !== true ? concernOf(target) : {}),
+        ...withoutOwn<O>(request.options),
+        ...added
+      }))
   const whole = (operation: string, kind: "read" | "write", options: object | undefined): Request => ({
     name: operation,
     kind,

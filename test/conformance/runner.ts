@@ -6,6 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Driver from "mongodb"
 import { create } from "./creation.js"
 import * as Entities from "./entities.js"
 import { ensureEvents } from "./events.js"
@@ -63,6 +64,7 @@ const execute = (server: Server, file: File, test: Test): Effect.Effect<void, En
     })
 
     yield* server.load(file.initialData)
+    if (file.initialData.length === 0) yield* emptied(server, file.createEntities)
     yield* create(place, file.createEntities)
     yield* Effect.ensuring(world.all(test.operations), settle)
     for (const expected of test.expectEvents) {
@@ -70,6 +72,18 @@ const execute = (server: Server, file: File, test: Test): Effect.Effect<void, En
     }
     yield* Effect.forEach(test.outcome, server.ensureData, { discard: true })
   }))
+
+// A file that says nothing of its data begins with none, whatever another file has left.
+const emptied = (server: Server, declarations: ReadonlyArray<Driver.Document>): Effect.Effect<void> => {
+  const names = new Map(
+    declarations.flatMap(({ database: named }) => named ? [[named["id"], named["databaseName"]]] : [])
+  )
+  return Effect.forEach(
+    declarations.flatMap(({ collection }) => collection ?? []),
+    ({ collectionName, database }) => server.empty(String(names.get(database)), String(collectionName)),
+    { discard: true }
+  )
+}
 
 const clientsOf = (entities: Entities.Entities): ReadonlyArray<Entities.Client> =>
   [...entities.all()].filter((entity) => entity._tag === "client")

@@ -18,6 +18,8 @@ export interface Server {
   readonly deployment: Deployment
   /** Fills collections with just these documents. */
   readonly load: (data: ReadonlyArray<CollectionData>) => Effect.Effect<void>
+  /** Removes all documents of a collection, if there is one. */
+  readonly empty: (database: string, collection: string) => Effect.Effect<void>
   /** Dies where a collection has other documents than these. */
   readonly ensureData: (data: CollectionData) => Effect.Effect<void>
   readonly disable: (failPoints: Iterable<string>) => Effect.Effect<void>
@@ -58,6 +60,8 @@ export const make = (
       description,
       deployment: yield* Effect.promise(() => deploymentOf(url, admin)),
       load: (data) => Effect.forEach(data, (one) => Effect.promise(() => fill(one)), { discard: true }),
+      empty: (database, collection) =>
+        Effect.promise(() => client.db(database).collection(collection).deleteMany({}, majority)),
       ensureData: (data) =>
         Effect.map(
           Effect.promise(() => read(data)),

@@ -28,24 +28,29 @@ describe("a change stream is resumed", () => {
     ["a server's error that only looks like the network's", error({ reason: "NetworkError", code: 8 })],
     ["a label of something else", error({ labels: ["TransientTransactionError"] })]
   ])("not after %s", (_, failure) => {
-    expect(Resume.isResumable(failure)).toBe(false)
+    expect(Resume.isResumable(failure, 8)).toBe(false)
+    expect(Resume.isResumable(failure, 9)).toBe(false)
   })
 
   it.each([
     ...["NetworkError", "ServerSelectionFailed", "PoolFailure", "NotPrimary", "Overloaded", "TimedOut"] as const
   ])("after %s without any answer of a server", (reason) => {
-    expect(Resume.isResumable(error({ reason }))).toBe(true)
+    expect(Resume.isResumable(error({ reason }), 8)).toBe(true)
+    expect(Resume.isResumable(error({ reason }), 9)).toBe(true)
   })
 
   // The specification's list for servers that put no label on them.
   it.each([
     ...[43, 6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 63, 150, 13388, 234, 133]
   ])("after the server's error %d", (code) => {
-    expect(Resume.isResumable(error({ code }))).toBe(true)
+    expect(Resume.isResumable(error({ code }), 8)).toBe(true)
+    // Those that put a label on them mean no others.
+    expect(Resume.isResumable(error({ code }), 9)).toBe(code === 43)
+    expect(Resume.isLostOnTheWay(error({ code }))).toBe(true)
   })
 
   it("after any error with the label for it", () => {
-    expect(Resume.isResumable(error({ code: 4711, labels: ["ResumableChangeStreamError"] }))).toBe(true)
+    expect(Resume.isResumable(error({ code: 4711, labels: ["ResumableChangeStreamError"] }), 9)).toBe(true)
   })
 })
 

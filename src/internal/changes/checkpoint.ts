@@ -18,7 +18,7 @@ import { toLsid } from "../driver/session.js"
 import { clientOf } from "../session/client.js"
 import { alone } from "../transaction/start.js"
 import { marking } from "./own.js"
-import { isResumable, type Position } from "./position.js"
+import { isLostOnTheWay, type Position } from "./position.js"
 
 /** Where the checkpoint of a consumer is kept, and as whom it was claimed. */
 export interface Checkpoint<C> {
@@ -215,6 +215,6 @@ const hasReason = (reason: MongoError["reason"]) => (error: OperationError): boo
 /** Runs what may be repeated again while the way to the server is broken. A primary that is lost is replaced within seconds. */
 export const patiently = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.retry(effect, {
-    while: isResumable,
+    while: isLostOnTheWay,
     schedule: Schedule.exponential("50 millis").pipe(Schedule.jittered, Schedule.upTo("1 minute"))
   })

@@ -16,6 +16,7 @@ import * as Session from "../../Session.js"
 import type { DecodeFailed, OperationError } from "../../SessionErrors.js"
 import { batches } from "../data/cursor.js"
 import type { Request, Target } from "../data/operation.js"
+import { inner } from "../session/client.js"
 import { closingStep } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
 import { traced } from "../time/fiber.js"
@@ -83,6 +84,12 @@ export const steps = <A, R, C>(
       return Effect.ignore(run((added) => ChangeCursor.kill(lost, client.driver, added), "killCursors"))
     })
 
+    const wireVersion = () =>
+      Option.match(client[inner].knownDeployment(), {
+        onNone: () => 0,
+        onSome: ({ maxWireVersion }) => maxWireVersion
+      })
+
     // Nobody else knows of it.
     yield* Effect.addFinalizer(() => closingStep("cursor", client.closeTimeout, killOrphan, () => "unknown"))
 
@@ -117,7 +124,7 @@ export const steps = <A, R, C>(
         Effect.suspend(() => {
           isEstablished ||= standing.start !== undefined
           // The specification leaves alone what prevents a stream from being opened the first time.
-          if (!isResumable(error) || !isEstablished) return Effect.fail(error)
+          if (!isResumable(error, wireVersion()) || !isEstablished) return Effect.fail(error)
           // It may have been opened, and nothing read from it yet.
           if (isFirst && standing.start !== undefined) at = advanced(standing.start, standing.latest, undefined)
           orphan = standing.orphan ?? orphan

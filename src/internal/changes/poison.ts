@@ -10,7 +10,7 @@ import type { HandlingFailed } from "../../ChangeStreamErrors.js"
 import { MongoError } from "../../MongoError.js"
 import * as Log from "../telemetry/log.js"
 import * as Backoff from "../transaction/backoff.js"
-import { isResumable } from "./position.js"
+import { isLostOnTheWay } from "./position.js"
 
 /** What becomes of what cannot be handled when it is not tried again. */
 export type OnPoison = "stop" | "skip" | "setAside"
@@ -69,7 +69,7 @@ export const handle = <A, R, F extends HandlingFailed, E2, R2>(
 
 // No fault of the message: the database cannot be reached, or somebody else has taken over and killed what was running.
 const isOfTheWay = (cause: unknown): boolean =>
-  isResumable(cause) || cause instanceof MongoError && cause.reason === "Interrupted"
+  isLostOnTheWay(cause) || cause instanceof MongoError && cause.reason === "Interrupted"
 
 // A resume token, which is the id of an event, may hold the _id of a document.
 const told = ({ attempts, id, kind, of }: HandlingFailed): Log.Poison => ({

@@ -50,13 +50,25 @@ export const advanced = (
 }
 
 /**
- * Whether a stream that has failed so can be resumed. Newer servers put a label on such errors; the codes are those of older
- * ones. What is no answer of a server is always resumable, for it is the way there that has failed.
+ * Whether a stream that has failed so can be resumed. Servers from MongoDB 4.4 on put a label on such errors, and then the
+ * label decides. What is no answer of a server is always resumable, for it is the way there that has failed.
  */
-export const isResumable = (error: unknown): error is MongoError =>
+export const isResumable = (error: unknown, maxWireVersion: number): error is MongoError =>
+  isLostOnTheWay(error) &&
+  (maxWireVersion < labellingWireVersion || error.code === undefined || error.code === cursorNotFound ||
+    error.hasLabel(Label.ResumableChangeStreamError))
+
+/** Whether an answer was lost on its way, or a server could not serve: the same may succeed on another one, or later. */
+export const isLostOnTheWay = (error: unknown): error is MongoError =>
   error instanceof MongoError &&
   (error.hasLabel(Label.ResumableChangeStreamError) ||
     (error.code === undefined ? lostOnTheWay.has(error.reason) : resumableCodes.has(error.code)))
+
+// MongoDB 4.4.
+const labellingWireVersion = 9
+
+// It has no label on any server.
+const cursorNotFound = 43
 
 /** Whether the server no longer has what comes after a position. A stream that takes the tokens out of its events has lost itself. */
 export const isHistoryLost = (error: unknown): error is MongoError =>
@@ -72,9 +84,9 @@ const lostOnTheWay: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reas
   "CursorLost"
 ])
 
-// The specification's, and CursorNotFound (43), which has no label on any server.
+// The specification's, for servers that have no labels.
 const resumableCodes: ReadonlySet<number> = new Set([
-  ...[6, 7, 43, 63, 89, 91, 133, 150, 189, 234, 262],
+  ...[6, 7, cursorNotFound, 63, 89, 91, 133, 150, 189, 234, 262],
   ...[9001, 10107, 11600, 11602, 13388, 13435, 13436]
 ])
 

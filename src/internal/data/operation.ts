@@ -252,6 +252,12 @@ export const collectionOf = <I extends Driver.Document, C>(
 ): Driver.Collection<I> =>
   db.collection<I>(collection, withoutOwn<Driver.CollectionOptions>({ readConcern, readPreference, writeConcern }))
 
+/** The write concern of a database, of which the driver's own knows only the client's. */
+export const concernOf = <C>({ writeConcern }: Target<C>) => writeConcern === undefined ? {} : { writeConcern }
+
+/** The read preference of a database. */
+export const preferenceOf = <C>({ readPreference }: Target<C>) => readPreference === undefined ? {} : { readPreference }
+
 /**
  * Options as the driver takes them. Not only by type: what a caller's object has beyond its type must not take an
  * operation out of its session.

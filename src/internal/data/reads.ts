@@ -6,7 +6,7 @@ import type * as Driver from "mongodb"
 import { raw } from "../../Codec.js"
 import { call, type Filter, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
-import { collectionOf, type Given, type OperationError, type Target } from "./operation.js"
+import { collectionOf, concernOf, type Given, type OperationError, preferenceOf, type Target } from "./operation.js"
 import { doesWrite } from "./rules.js"
 
 /**
@@ -110,6 +110,10 @@ export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<C> =>
       raw,
       (db, given: Driver.AggregateOptions) =>
         target.collection === undefined
-          ? db.aggregate([...pipeline], given)
+          ? db.aggregate([...pipeline], {
+            ...(doesWrite(pipeline) ? concernOf(target) : {}),
+            ...preferenceOf(target),
+            ...given
+          })
           : collectionOf(db, target, {}).aggregate([...pipeline], given)
     )) as Decoding.Aggregate<C>

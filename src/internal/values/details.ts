@@ -74,6 +74,8 @@ export interface BulkWrite {
   readonly modifiedCount: number
   readonly deletedCount: number
   readonly upsertedCount: number
+  /** The `_id` of each document that an upsert has inserted, by the index of its write. */
+  readonly upsertedIds: Readonly<Record<number, unknown>>
 }
 
 /**
@@ -88,19 +90,30 @@ export type Details = DuplicateKey | DocumentInvalid | BulkWrite
 export const detailsOf = (error: unknown): Details | undefined => {
   if (!isFields(error)) return undefined
   if (isFields(error["result"]) && Array.isArray(error["writeErrors"])) {
-    return bulkWrite(error["result"], error["writeErrors"].map((one) => failure(one)), error["insertedIds"])
+    return bulkWrite(
+      error["result"],
+      error["writeErrors"].map((one) => failure(one)),
+      error["insertedIds"],
+      error["upsertedIds"]
+    )
   }
   if (error["writeErrors"] instanceof Map) {
     const result = isFields(error["partialResult"]) ? error["partialResult"] : {}
     const failures = Array.from(error["writeErrors"], ([index, one]) => failure({ ...Object(one), index }))
-    return bulkWrite(result, failures, idsOf(result["insertResults"]))
+    const { insertResults, updateResults } = result
+    return bulkWrite(result, failures, idsOf(insertResults, "insertedId"), idsOf(updateResults, "upsertedId"))
   }
   const { code, errInfo, keyPattern, keyValue } = error
   if (isFields(keyPattern) && isFields(keyValue)) return { _tag: "DuplicateKey", keyPattern, keyValue }
   return code === 121 && isFields(errInfo) ? { _tag: "DocumentInvalid", errInfo } : undefined
 }
 
-const bulkWrite = (result: Fields, writeErrors: ReadonlyArray<WriteFailure>, ids: unknown): BulkWrite => {
+const bulkWrite = (
+  result: Fields,
+  writeErrors: ReadonlyArray<WriteFailure>,
+  ids: unknown,
+  upserted: unknown
+): BulkWrite => {
   const failed = new Set(writeErrors.map(({ index }) => index))
   const insertedCount = count(result["insertedCount"])
   return {
@@ -114,7 +127,8 @@ const bulkWrite = (result: Fields, writeErrors: ReadonlyArray<WriteFailure>, ids
     matchedCount: count(result["matchedCount"]),
     modifiedCount: count(result["modifiedCount"]),
     deletedCount: count(result["deletedCount"]),
-    upsertedCount: count(result["upsertedCount"])
+    upsertedCount: count(result["upsertedCount"]),
+    upsertedIds: Object.fromEntries(Object.entries(isFields(upserted) ? upserted : {}))
   }
 }
 
@@ -156,9 +170,11 @@ const fieldsOf = (indexName: string): ReadonlyArray<readonly [string, number]> |
 const valueAt = (document: unknown, path: string): unknown =>
   path.split(".").reduce<unknown>((value, name) => isFields(value) ? value[name] : undefined, document) ?? null
 
-const idsOf = (results: unknown): unknown =>
+const idsOf = (results: unknown, name: string): unknown =>
   results instanceof Map
-    ? Object.fromEntries(Array.from(results, ([index, one]) => [index, Object(one)["insertedId"]]))
+    ? Object.fromEntries(
+      Array.from(results, ([index, one]) => [index, Object(one)[name]]).filter(([, id]) => id !== undefined)
+    )
     : {}
 
 const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null

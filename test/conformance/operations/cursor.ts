@@ -26,44 +26,54 @@ export const streamOf = (name: string, entity: Entity, args: Driver.Document): R
     case "database createCommandCursor":
       return entity._tag === "database" ? cursorOf(entity.database, args) : undefined
     case "collection createChangeStream":
-      return entity._tag === "collection" ? changes(entity.collection.watch(pipeline, options)) : undefined
+      return entity._tag === "collection" ? changes(entity.collection.watch(pipeline, watching(options))) : undefined
     case "database createChangeStream":
-      return entity._tag === "database" ? changes(entity.database.watch(pipeline, options)) : undefined
+      return entity._tag === "database" ? changes(entity.database.watch(pipeline, watching(options))) : undefined
     case "client createChangeStream":
-      return changes(MongoClient.watch(pipeline, options))
+      return changes(MongoClient.watch(pipeline, watching(options)))
     default:
       return undefined
   }
 }
 
+// The specification knows nothing of what the library leaves out of a stream by a stage of its own.
+const watching = (options: Driver.Document): Driver.Document => ({ ...options, showOwn: true })
+
 const changes = <E, R>(stream: ChangeStream.ChangeStream<Driver.Document, E, R>): Stream.Stream<unknown, E, R> =>
   Stream.map(stream, documentOf)
 
-// The library's event in the form in which the server tells it.
+// The library's event in the form in which the server tells it. What it has no field for is in the event as it came.
 const documentOf = (event: ChangeStream.Event<Driver.Document>): Driver.Document => {
   if (event._tag === "Other") return event.document
-  const { _tag: operationType, clusterTime, resumeToken, transaction, wallTime, ...rest } = event
-  const { namespace, to, updateDescription, ...fields } = {
+  const { _tag: operationType, clusterTime, document, resumeToken, transaction, wallTime, ...rest } = event
+  const { namespace, to, unavailable, updateDescription, ...fields } = {
     namespace: undefined,
     to: undefined,
+    unavailable: [],
     updateDescription: undefined,
     ...rest
   }
   return present({
+    ...document,
     _id: resumeToken.document,
     operationType,
     clusterTime,
     wallTime,
     ...Option.getOrElse(transaction, () => ({})),
-    ns: namespace && ns(namespace),
-    to: to && ns(to),
+    ns: namespace && ns(namespace, document["ns"]),
+    to: to && ns(to, document["to"]),
     updateDescription: updateDescription && present(updateDescription),
-    ...fields
+    ...fields,
+    ...Object.fromEntries(unavailable.map((field) => [field, null]))
   })
 }
 
-const ns = (of: { readonly database: string; readonly collection?: string }): Driver.Document =>
-  present({ db: of.database, coll: of.collection })
+// What the event did not say, the library knows from what is watched.
+const ns = (of: { readonly database: string; readonly collection?: string }, told: unknown): Driver.Document => {
+  const found = Object(told)
+  const names = Object.entries(present({ db: of.database, coll: of.collection }))
+  return { ...found, ...Object.fromEntries(names.filter(([name]) => name in found)) }
+}
 
 const present = (fields: object): Driver.Document =>
   Object.fromEntries(
