@@ -10,16 +10,27 @@ export interface Found {
   readonly name: string
 }
 
-// What is about sessions and transactions, by the names of a checkout and by those of a folder of groups.
+// What the library offers, by the names of a checkout and by those of a folder of groups.
 const groups: ReadonlyArray<readonly [folder: string, wanted: RegExp]> = [
   ["causal-consistency", /./],
+  ["change-streams", /./],
+  ["client-backpressure", /./],
   ["client-side-operations-timeout", /\/(sessions-[^/]*|convenient-transactions)\.json$/],
+  ["collection-management", /./],
+  ["command-logging-and-monitoring", /\/monitoring\//],
+  ["command-monitoring", /./],
+  ["crud", /./],
   ["csot", /\/(sessions-[^/]*|convenient-transactions)\.json$/],
   ["extra", /./],
+  ["index-management", /./],
+  ["read-write-concern", /./],
+  ["retryable-reads", /./],
+  ["retryable-writes", /./],
   ["run-command", /./],
   ["sessions", /./],
   ["transactions", /./],
-  ["transactions-convenient-api", /./]
+  ["transactions-convenient-api", /./],
+  ["versioned-api", /./]
 ]
 
 /** All files below a folder, in the order of their names. */

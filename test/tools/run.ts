@@ -1,5 +1,6 @@
 // Runs every check of the project, also after one has failed, and ends with one line that counts them all.
 // `npm test -- quick` runs the heart of it; `npm test -- lint unit` runs only the stages named.
+import * as Arr from "effect/Array"
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -60,6 +61,9 @@ const quick: Plan = [[[types], [{ ...unit, args: sparing }, { ...integration, ar
 const timeLimit = 30 * 60_000
 
 const colour = (code: number, text: string) => process.stdout.isTTY ? `\u001b[${code}m${text}\u001b[0m` : text
+
+// How many tests of a reason for skipping are named.
+const mostNamed = 2
 
 const run = async (stage: Stage, folder: string): Promise<Outcome> => {
   const started = performance.now()
@@ -138,7 +142,11 @@ for (const [index, { counts, problem, stage }] of outcomes.entries()) {
 }
 const skipped = outcomes.flatMap(({ counts }) => counts.skipped)
 if (skipped.length > 0) console.log("\nskipped")
-for (const { reason, test } of skipped) console.log(`  ${test} — ${reason}`)
+// By reason: there are hundreds where a server is of another version than many tests need.
+for (const [reason, tests] of Object.entries(Arr.groupBy(skipped, ({ reason }) => reason))) {
+  const few = tests.slice(0, mostNamed).map(({ test }) => test).join("; ")
+  console.log(`  ${tests.length} × ${reason} — ${few}${tests.length > mostNamed ? "; …" : ""}`)
+}
 
 const failed = [
   ...outcomes.flatMap(({ counts }) => counts.failed),
