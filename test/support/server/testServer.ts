@@ -4,12 +4,14 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { MongoClient } from "mongodb"
-import type { MongoClientOptions } from "mongodb"
+import type { MongoClient, MongoClientOptions } from "mongodb"
 import { randomBytes } from "node:crypto"
 import { inject } from "vitest"
 import * as MongoServer from "../../../src/testing/MongoServer.js"
 import * as Vitest from "../../../src/testing/vitest.js"
+import { connect } from "./clients.js"
+
+export { connect } from "./clients.js"
 
 /** The server of the worker that runs the file; in the folder `cluster` a set of three. */
 export const layer: Layer.Layer<MongoServer.MongoServer, MongoServer.MongoServerUnavailable> = Layer.suspend(() => {
@@ -34,16 +36,6 @@ export const driver = (
   options?: MongoClientOptions
 ): Effect.Effect<MongoClient, never, MongoServer.MongoServer | Scope.Scope> =>
   Effect.flatMap(MongoServer.MongoServer, ({ url }) => connect(url, options))
-
-/** A client of the driver itself, connected to any server. */
-export const connect = (
-  url: string,
-  options?: MongoClientOptions
-): Effect.Effect<MongoClient, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.promise(() => new MongoClient(url, { serverSelectionTimeoutMS: 5000, ...options }).connect()),
-    (client) => Effect.promise(() => client.close())
-  )
 
 /** The name of a database that nobody else has. It is dropped with the server, for dropping takes 100 ms. */
 export const database: Effect.Effect<string> = Effect.sync(() => `test_${randomBytes(8).toString("hex")}`)
