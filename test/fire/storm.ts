@@ -1,0 +1,135 @@
+/**
+ * A storm: rounds in which workloads run while things go wrong, each with a database of its own and checked when it is over.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { MongoClient as Driver } from "mongodb"
+import * as MongoClient from "../../src/MongoClient.js"
+import type { MongoError } from "../../src/MongoError.js"
+import type { FailPointFailed } from "../../src/testing/FailPoint.js"
+import type { MemberFailed } from "../../src/testing/MongoServer.js"
+import { connect } from "../support/server/clients.js"
+import { type Monitor, watch } from "../support/watch/commands.js"
+import type { Tally } from "../support/watch/tally.js"
+import type { Violation } from "./checker/violation.js"
+import * as Dice from "./dice.js"
+import * as Faults from "./faults.js"
+import * as Nemesis from "./nemesis.js"
+import { appName, type StormSet } from "./set.js"
+import type { Make, World } from "./world.js"
+
+/** What a storm counts. */
+export interface Counts {
+  readonly faults: Tally
+  readonly operations: Tally
+}
+
+/** A round of a storm. */
+export interface Round {
+  readonly seed: number
+  /** How long the workloads run. */
+  readonly millis: number
+  readonly workloads: ReadonlyArray<Make>
+  readonly counts: Counts
+}
+
+/** The clients of a storm, and what they do. */
+export interface Clients {
+  readonly services: ReadonlyArray<MongoClient.Service>
+  readonly monitors: ReadonlyArray<Monitor>
+  readonly calm: Driver
+}
+
+/** Connects so many clients through the networks, and one that meets no storm. */
+export const clients = (set: StormSet, count: number): Effect.Effect<Clients, MongoError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const services = yield* Effect.forEach(Array.from({ length: count }), () =>
+      MongoClient.make({
+        url: Redacted.make(set.server.url),
+        driver: {
+          appName,
+          monitorCommands: true,
+          // So that a member that hangs is soon noticed.
+          heartbeatFrequencyMS: 500,
+          connectTimeoutMS: 2000,
+          serverSelectionTimeoutMS: 10_000
+        }
+      }))
+    return {
+      services,
+      monitors: services.map(({ driver }) => watch(driver)),
+      calm: yield* connect(set.server.url, { appName: "storm-check", serverSelectionTimeoutMS: 60_000 })
+    }
+  })
+
+/** Runs a round, and gives what did not hold. */
+export const round = (
+  set: StormSet,
+  { calm, monitors, services }: Clients,
+  { counts, millis, seed, workloads }: Round
+): Effect.Effect<ReadonlyArray<Violation>, MemberFailed | FailPointFailed> =>
+  Effect.scoped(Effect.gen(function*() {
+    const violations: Array<Violation> = []
+    const violated = (anomaly: string, detail: string) => void violations.push({ anomaly, detail })
+    let isOver = false
+    const world: World = {
+      database: `storm_${seed}`,
+      clients: services,
+      calm,
+      dice: (...part) => Dice.make(seed, ...part),
+      isOver: () => isOver,
+      tally: counts.operations,
+      violated
+    }
+    const made = yield* Effect.forEach(workloads, (make) => make(world))
+    const running = yield* Effect.fork(Effect.all(made.flatMap(({ fibers }) => fibers), { concurrency: "unbounded" }))
+    const looking = yield* Effect.fork(Effect.forever(Effect.delay(overlaps(monitors, violated), "500 millis")))
+    const nemesis = yield* Effect.fork(Nemesis.run(set, Faults.plan(seed, millis), counts.faults))
+    yield* Effect.sleep(millis)
+    yield* Fiber.interrupt(nemesis)
+    isOver = true
+    // The set is whole again; what waits for it ends soon.
+    const ended = yield* Effect.timeoutOption(Fiber.await(running), patience)
+    if (ended._tag === "None") violated("stuck", `not over ${patience} after the storm`)
+    yield* Fiber.interruptFork(running)
+    yield* Fiber.interrupt(looking)
+    yield* overlaps(monitors, violated)
+    yield* left(calm, services, violated)
+    for (const { check, name } of made) {
+      const found = yield* check
+      violations.push(...found.map(({ anomaly, detail }) => ({ anomaly: `${name}: ${anomaly}`, detail })))
+    }
+    yield* Effect.promise(() => calm.db(world.database).dropDatabase())
+    return violations
+  }))
+
+const patience = "90 seconds"
+
+// Two commands of one session in flight at once.
+const overlaps = (monitors: ReadonlyArray<Monitor>, violated: World["violated"]) =>
+  Effect.forEach(monitors, ({ clear, overlaps }) =>
+    Effect.map(Effect.zipLeft(overlaps, clear), (found) => {
+      for (const [one, other] of found) violated("overlap", `${one.name} and ${other.name} in one session`)
+    }), { discard: true })
+
+// Open transactions on the server, and open sessions of the library. What is aborted in the background takes a moment.
+const left = (calm: Driver, services: ReadonlyArray<MongoClient.Service>, violated: World["violated"]) =>
+  Effect.gen(function*() {
+    const transactions = Effect.promise(() =>
+      calm.db("admin").aggregate([
+        { $currentOp: { allUsers: true, idleSessions: true } },
+        {
+          $match: { transaction: { $exists: true }, $or: [{ appName }, { "clientMetadata.application.name": appName }] }
+        }
+      ]).toArray()
+    )
+    const open = yield* Effect.repeat(Effect.delay(transactions, "100 millis"), {
+      until: ({ length }) => length === 0,
+      times: 100
+    })
+    if (open.length > 0) violated("left open", `${open.length} transactions on the server`)
+    const sessions = yield* Effect.forEach(services, ({ openSessions }) => openSessions)
+    if (sessions.some((count) => count > 0)) violated("left open", `${sessions.join(", ")} sessions of the clients`)
+  })
