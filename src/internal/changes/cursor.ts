@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import type * as Driver from "mongodb"
 import type { Added, Target } from "../data/operation.js"
-import { isDriverFailure, toMongoError } from "../driver/errors.js"
+import { brokenSocket, isDriverFailure, toMongoError } from "../driver/errors.js"
 import { type ChangeStream, ofChangeStream } from "../driver/privates.js"
 import type { Service as Client } from "../session/client.js"
 import { type Answer, opened, type Position } from "./position.js"
@@ -79,7 +79,8 @@ const leaveWhenLost = (cursor: ChangeStream["cursor"], standing: Standing): void
   cursor.getMore = async (...args) => {
     try {
       return await getMore(...args)
-    } catch (error) {
+    } catch (given) {
+      const error = brokenSocket(given) ?? given
       const { id, namespace } = cursor
       if (isDriverFailure(error) && toMongoError({ operation: "getMore" }, error).reason === "NetworkError") {
         cursor.isKilled = true

@@ -14,7 +14,7 @@ import type { MongoError } from "../../MongoError.js"
 import { within } from "../time/bounded.js"
 import { type Restore, traced } from "../time/fiber.js"
 import * as DriverCursor from "./cursor.js"
-import { toCause } from "./errors.js"
+import { brokenSocket, toCause } from "./errors.js"
 import * as Signal from "./signal.js"
 
 /** What a call is for and how long an interruption may wait for it. */
@@ -24,6 +24,8 @@ export interface CallOptions {
   readonly settleTimeout: Duration.Duration
   /** The client on which the operation may open cursors with the signal. Default: it opens none. */
   readonly client?: Driver.MongoClient | undefined
+  /** Called when the connection broke while a command was written, with the error that takes the place of the socket's. */
+  readonly onBroken?: ((error: Driver.MongoNetworkError) => void) | undefined
   /** Called when the operation was given up at the signal. */
   readonly onAborted?: (() => void) | undefined
   /** What runs when the driver's promise had not settled within `settleTimeout` after an interruption. */
@@ -137,7 +139,9 @@ export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
 // Reading the fields of a foreign error may throw.
 const failed = <A>(call: Call<A>, error: unknown): Exit.Exit<A, MongoError> => {
   try {
-    return Exit.failCause(toCause(call, error))
+    const broken = isSent(call) ? brokenSocket(error) : undefined
+    if (broken !== undefined) call.onBroken?.(broken)
+    return Exit.failCause(toCause(call, broken ?? error))
   } catch (defect) {
     return Exit.die(defect)
   }

@@ -28,6 +28,16 @@ export const toCause = (
 export const isDriverFailure = (error: unknown): error is Error =>
   error instanceof Error && (isMongoError(error) || isBsonError(error))
 
+/**
+ * The network error that an error of a socket stands for; absent for everything else. The driver passes it on as it is, with
+ * no label, where a connection breaks while a command is being written to it.
+ */
+export const brokenSocket = (error: unknown): Driver.MongoNetworkError | undefined =>
+  error instanceof Error && "errno" in error && typeof error.errno === "number" &&
+    "syscall" in error && (error.syscall === "write" || error.syscall === "read")
+    ? new Driver.MongoNetworkError(error.message, { cause: error })
+    : undefined
+
 const isMongoError = (error: Error): boolean =>
   "hasErrorLabel" in error && typeof error.hasErrorLabel === "function" &&
   "errorLabels" in error && Array.isArray(error.errorLabels)

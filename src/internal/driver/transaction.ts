@@ -4,11 +4,12 @@
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import type * as Driver from "mongodb"
-import { MongoServerError } from "mongodb"
-import type { MongoError } from "../../MongoError.js"
+import { MongoNetworkError, MongoServerError } from "mongodb"
+import { Label, type MongoError } from "../../MongoError.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as Command from "./command.js"
-import { isBsonError, toCause } from "./errors.js"
+import { isBsonError, isDriverFailure, toCause } from "./errors.js"
+import { markDirty } from "./pool.js"
 import { ofSession, type Transaction } from "./privates.js"
 import * as DriverSession from "./session.js"
 
@@ -118,6 +119,15 @@ const onceBegun = (transaction: Transaction, listener: () => void): void => {
   }
 }
 
+/**
+ * Does what the driver does when a connection breaks: the server session is not lent again, and what failed in a transaction is
+ * labelled as transient.
+ */
+export const broken = (session: Driver.ClientSession, error: Driver.MongoNetworkError): void => {
+  markDirty(session)
+  if (session.inTransaction()) error.addErrorLabel(Label.TransientTransactionError)
+}
+
 /** Starts a transaction of the driver; nothing is sent. */
 export const start = (
   session: Driver.ClientSession,
@@ -143,8 +153,16 @@ export const setWriteConcern = (
 export const commit = (session: Driver.ClientSession): Promise<void> =>
   // Where the commit is repeated, the driver's time limit is the specification's.
   session.inTransaction() || hasDeadline(session)
-    ? asStarted(session, () => session.commitTransaction())
-    : session.commitTransaction()
+    ? asStarted(session, () => sendCommit(session))
+    : sendCommit(session)
+
+// Where the connection breaks while the commit is written, the driver takes the socket's error for one of its own, fails to
+// read its labels, and rejects with a TypeError. Whether the server has the commit is not known then.
+const sendCommit = (session: Driver.ClientSession): Promise<void> =>
+  session.commitTransaction().catch((error: unknown) => {
+    if (isDriverFailure(error)) throw error
+    throw new MongoNetworkError("the connection broke while the commit was written", { cause: error as Error })
+  })
 
 /** Aborts the transaction of a driver session, with the write concern that it was started with. */
 export const abort = (session: Driver.ClientSession): Promise<void> =>

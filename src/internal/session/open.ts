@@ -189,6 +189,7 @@ export class OpenSession implements Gate, Member, Ending {
         if (--this.#inFlight === 0) this.#wake?.()
         done(exit)
       },
+      onBroken: (error) => DriverTransaction.broken(session, error),
       onAborted: () => {
         const isSent = serverSession.lastUse !== mark
         // The abort of a transaction kills those that were opened in it.
