@@ -14,6 +14,7 @@ import { connect } from "../support/server/clients.js"
 import { type Monitor, watch } from "../support/watch/commands.js"
 import type { Tally } from "../support/watch/tally.js"
 import type { Violation } from "./checker/violation.js"
+import { driverOptions } from "./counter.js"
 import * as Dice from "./dice.js"
 import * as Faults from "./faults.js"
 import * as Nemesis from "./nemesis.js"
@@ -33,6 +34,8 @@ export interface Round {
   readonly millis: number
   readonly workloads: ReadonlyArray<Make>
   readonly counts: Counts
+  /** Only the light faults: the members are left alone. Default: all. */
+  readonly only?: "network" | undefined
 }
 
 /** The clients of a storm, and what they do. */
@@ -48,14 +51,7 @@ export const clients = (set: StormSet, count: number): Effect.Effect<Clients, Mo
     const services = yield* Effect.forEach(Array.from({ length: count }), () =>
       MongoClient.make({
         url: Redacted.make(set.server.url),
-        driver: {
-          appName,
-          monitorCommands: true,
-          // So that a member that hangs is soon noticed.
-          heartbeatFrequencyMS: 500,
-          connectTimeoutMS: 2000,
-          serverSelectionTimeoutMS: 10_000
-        }
+        driver: driverOptions
       }))
     return {
       services,
@@ -68,7 +64,7 @@ export const clients = (set: StormSet, count: number): Effect.Effect<Clients, Mo
 export const round = (
   set: StormSet,
   { calm, monitors, services }: Clients,
-  { counts, millis, seed, workloads }: Round
+  { counts, millis, only, seed, workloads }: Round
 ): Effect.Effect<ReadonlyArray<Violation>, MemberFailed | FailPointFailed> =>
   Effect.scoped(Effect.gen(function*() {
     const violations: Array<Violation> = []
@@ -86,8 +82,11 @@ export const round = (
     const made = yield* Effect.forEach(workloads, (make) => make(world))
     const running = yield* Effect.fork(Effect.all(made.flatMap(({ fibers }) => fibers), { concurrency: "unbounded" }))
     const looking = yield* Effect.fork(Effect.forever(Effect.delay(overlaps(monitors, violated), "500 millis")))
-    const nemesis = yield* Effect.fork(Nemesis.run(set, Faults.plan(seed, millis), counts.faults))
-    yield* Effect.sleep(millis)
+    const plan = Faults.plan(seed, millis)
+    const faults = only === undefined ? plan : { ...plan, heavy: [] }
+    const nemesis = yield* Effect.fork(Nemesis.run(set, faults, counts.faults))
+    // Where it fails by itself, the storm cannot go on.
+    yield* Effect.raceFirst(Effect.sleep(millis), Effect.zipRight(Fiber.join(nemesis), Effect.never))
     yield* Fiber.interrupt(nemesis)
     isOver = true
     // The set is whole again; what waits for it ends soon.

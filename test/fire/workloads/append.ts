@@ -28,7 +28,7 @@ const listsOf = ({ database }: World) =>
   })
 
 // So many are in use at a time; each is left for the next one when it has grown long.
-const slots = 6
+const slots = 60
 const longest = 60
 
 /** Makes the workload, with so many fibers. */

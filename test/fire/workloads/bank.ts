@@ -8,7 +8,7 @@ import type { Violation } from "../checker/violation.js"
 import * as Telling from "../telling.js"
 import { clientOf, type Make, on, untilOver } from "../world.js"
 
-const accounts = 24
+const accounts = 160
 const money = accounts * Bank.initial
 
 /** Makes the workload, with so many fibers, the last of which audits. */
