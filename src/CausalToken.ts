@@ -211,11 +211,14 @@ export const signed = (
 
 // flags (1), operation time (8), cluster time (8), key id (8), length of the hash (4)
 const fixedLength = 29
+// The server's has 20 bytes.
+const longestHash = 128
 
 const kind: Kind = {
   prefix: "ct1.",
   source: "CausalToken",
   atLeast: fixedLength,
+  atMost: fixedLength + longestHash,
   lengthOf: (view) => fixedLength + view.getUint32(25)
 }
 

@@ -107,7 +107,8 @@ const codec = <A, I, R, Issue>(
   // What a client reads in another form than the schema takes is taken in that one. Nearly nothing is, so that it is looked
   // for only in what does not fit.
   const one = (document: unknown, source: string) => {
-    const parsed = decode(document)
+    const parsed = deeply(decode, document, source)
+    if (parsed instanceof DecodeFailed) return Either.left(parsed)
     const again = () => decode((adapt ??= adapting())(document))
     const better = isEither(parsed) ? isRight(parsed) ? parsed : again() : Effect.catchAll(parsed, again)
     return named(better, source, document)
@@ -128,8 +129,39 @@ const codec = <A, I, R, Issue>(
         }
         return Effect.succeed(decoded)
       }),
-    encode: (value, source) => Effect.suspend(() => named(encode(value), source, value, true))
+    encode: (value, source) =>
+      Effect.suspend(() => {
+        const parsed = deeply(encode, value, source, true)
+        return parsed instanceof DecodeFailed ? Either.left(parsed) : named(parsed, source, value, true)
+      })
   }
+}
+
+// A recursive schema follows what is nested more deeply than the stack; that is the value's fault, and not the schema's.
+const deeply = <A>(
+  parse: (value: unknown) => A,
+  value: unknown,
+  source: string,
+  isOwnValue?: true
+): A | DecodeFailed => {
+  try {
+    return parse(value)
+  } catch (error) {
+    if (!isTooDeep(value)) throw error
+    return new DecodeFailed({ source, path: [], issue: "is nested too deeply", isOwnValue })
+  }
+}
+
+// More than the server takes.
+const deepest = 200
+
+const isTooDeep = (value: unknown): boolean => {
+  let level: ReadonlyArray<unknown> = [value]
+  for (let depth = 0; depth <= deepest; depth++) {
+    level = level.flatMap((one) => typeof one === "object" && one !== null ? Object.values(one) : [])
+    if (level.length > 100_000) return false
+  }
+  return level.length > 0
 }
 
 // An Either is an effect as well.

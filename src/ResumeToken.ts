@@ -69,10 +69,13 @@ export const encode = (token: ResumeToken): string => seal(kind, Bson.toBson(tok
  */
 export const decode = (text: string): Either.Either<ResumeToken, DecodeFailed> =>
   Either.flatMap(unseal(kind, text), (bytes) => {
-    const document = Either.try(() => Bson.fromBson(bytes))
-    if (Either.isLeft(document)) return refuse(kind, "does not hold a document")
-    const token = new ResumeToken(document.right)
-    return encode(token) === text ? Either.right(token) : refuse(kind, "is not in its canonical form")
+    // What the driver reads it may not be able to write, as a field of the name that its types are told by.
+    const read = Either.try(() => {
+      const token = new ResumeToken(Bson.fromBson(bytes))
+      return { token, isCanonical: encode(token) === text }
+    })
+    if (Either.isLeft(read)) return refuse(kind, "does not hold a document")
+    return read.right.isCanonical ? Either.right(read.right.token) : refuse(kind, "is not in its canonical form")
   })
 
 /**
@@ -92,11 +95,13 @@ export const schema: Schema.Schema<ResumeToken, string> = Schema.transformOrFail
 ).annotations({ identifier: "ResumeToken", description: "an encoded resume token" })
 
 const emptyDocument = 5
+const largestDocument = 2 ** 24
 
 const kind: Kind = {
   prefix: "rt1.",
   source: "ResumeToken",
   atLeast: emptyDocument,
+  atMost: largestDocument,
   // A document begins with its length.
   lengthOf: (view) => view.getInt32(0, true)
 }

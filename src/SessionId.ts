@@ -88,4 +88,5 @@ export const schema: Schema.Schema<SessionId, string> = Schema.transformOrFail(
   }
 ).annotations({ identifier: "SessionId", description: "a UUID of 36 characters" })
 
-const isUuid = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
+const isUuid = (text: unknown): boolean =>
+  typeof text === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)

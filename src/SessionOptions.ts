@@ -9,6 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type { Timestamp } from "mongodb"
+import { isTimestamp } from "./internal/values/foreign.js"
 import { below, decoder, duration, fromConfig, isNone, type Rules } from "./internal/values/options.js"
 import * as Transactions from "./internal/values/transactionOptions.js"
 import type { SessionMisconfigured } from "./SessionErrors.js"
@@ -75,10 +76,6 @@ export interface Decoded {
   /** `undefined`: the client's. */
   readonly timeout: Duration.Duration | undefined
 }
-
-// by its brand: the timestamp may come from another copy of the driver
-const isTimestamp = (value: unknown): value is Timestamp =>
-  Predicate.hasProperty(value, "_bsontype") && value._bsontype === "Timestamp"
 
 const choice = <const First extends string, const Second extends string>(first: First, second: Second) =>
   Schema.Literal(first, second).annotations({ description: `"${first}" or "${second}"` })

@@ -48,6 +48,7 @@ const refusals = [
   "CausalToken: is not base64url",
   "CausalToken: is too short",
   "CausalToken: has the wrong length",
+  "CausalToken: is too long",
   "CausalToken: has the wrong checksum",
   "CausalToken: is not in its canonical form"
 ]

@@ -22,6 +22,7 @@ import type { Codec } from "../../Codec.js"
 import { MongoError } from "../../MongoError.js"
 import { ResumeToken } from "../../ResumeToken.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
+import { integerOf, isTimestamp, textOf } from "../values/foreign.js"
 
 /** What becomes of an event that can't be decoded: the stream fails, it is left out, or it tells so itself. */
 export type OnInvalid = "fail" | "skip" | "either"
@@ -152,13 +153,6 @@ const commonOf = (raw: Driver.Document, token: Driver.Document): Common => ({
   )
 })
 
-// As such or as a type of the driver's, as the client's options are.
-const integerOf = (value: unknown): Option.Option<bigint> =>
-  /^-?\d+$/.test(String(value)) ? Option.some(BigInt(String(value))) : Option.none()
-
-const isTimestamp = (value: unknown): value is Driver.Timestamp =>
-  Predicate.hasProperty(value, "_bsontype") && value._bsontype === "Timestamp"
-
 const isDocument = (value: unknown): value is Driver.Document => Predicate.isRecord(value) && !("_bsontype" in value)
 
 const documentOr = (value: unknown): Driver.Document => isDocument(value) ? value : {}
@@ -172,8 +166,8 @@ const description = (value: unknown): UpdateDescription => {
     removedFields: strings(removedFields),
     truncatedArrays: Array.isArray(truncatedArrays)
       ? truncatedArrays.filter(isDocument).map(({ field, newSize }) => ({
-        field: String(field),
-        newSize: Number(newSize)
+        field: textOf(field),
+        newSize: Number(textOf(newSize))
       }))
       : [],
     disambiguatedPaths: Option.liftPredicate(isDocument)(disambiguatedPaths)

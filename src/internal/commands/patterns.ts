@@ -55,7 +55,7 @@ export type Pattern =
  */
 export const issuesOf = (pattern: unknown, at: string): ReadonlyArray<Issue> => {
   if (!Predicate.isRecord(pattern)) return [{ path: [at], message: "expected a pattern" }]
-  const { lsid, uid } = pattern
+  const { lsid, roles, uid, users } = pattern
   return [
     ...(lsid === undefined && uid === undefined
       ? [{ path: [at], message: "needs lsid or uid: without them it would match all sessions of everybody" }]
@@ -67,7 +67,9 @@ export const issuesOf = (pattern: unknown, at: string): ReadonlyArray<Issue> => 
       ? []
       : [{ path: [at, "lsid", "id"], message: "expected a session id" }]),
     ...(Predicate.isRecord(lsid) ? digestIssues(lsid.uid, [at, "lsid", "uid"]) : []),
-    ...(uid === undefined ? [] : digestIssues(uid, [at, "uid"]))
+    ...(uid === undefined ? [] : digestIssues(uid, [at, "uid"])),
+    ...namesIssues(users, "user", [at, "users"]),
+    ...namesIssues(roles, "role", [at, "roles"])
   ]
 }
 
@@ -81,6 +83,14 @@ export const toDocument = ({ lsid, roles, uid, users }: Pattern): Document => ({
 
 /** A user as commands carry it. */
 export const toUser = ({ db, user }: User): User => ({ user, db })
+
+const namesIssues = (given: unknown, name: "user" | "role", path: ReadonlyArray<string>): ReadonlyArray<Issue> => {
+  const isName = (one: unknown) =>
+    Predicate.isRecord(one) && typeof one[name] === "string" && typeof one["db"] === "string"
+  return given === undefined || (Array.isArray(given) && given.every(isName))
+    ? []
+    : [{ path, message: `expected a list of { ${name}, db }` }]
+}
 
 const digestIssues = (uid: unknown, path: ReadonlyArray<string>): ReadonlyArray<Issue> =>
   uid instanceof Uint8Array && uid.length === 32 ? [] : [{ path, message: "expected a digest of 32 bytes" }]

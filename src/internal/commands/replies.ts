@@ -8,9 +8,9 @@ import * as ParseResult from "@effect/schema/ParseResult"
 import * as Schema from "@effect/schema/Schema"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import type { Timestamp } from "mongodb"
 import * as SessionId from "../../SessionId.js"
+import { hasBrand, integerOf, isTimestamp } from "../values/foreign.js"
 
 /**
  * A session that the server has started.
@@ -84,9 +84,6 @@ export interface CurrentTransaction {
   readonly expiryTime: Option.Option<Date>
 }
 
-const hasBrand = (value: unknown, brand: string): value is object =>
-  Predicate.hasProperty(value, "_bsontype") && value._bsontype === brand
-
 const read = <A>(
   description: string,
   to: Schema.Schema<A>,
@@ -108,13 +105,6 @@ const bytesOf = (value: unknown, subtype: number): Option.Option<Uint8Array> => 
       "buffer" in value && value.buffer instanceof Uint8Array
     ? Option.some(Uint8Array.from(value.buffer))
     : Option.none()
-}
-
-const integerOf = (value: unknown): Option.Option<bigint> => {
-  const isNumeric = Predicate.isNumber(value) || Predicate.isBigInt(value) ||
-    ["Int32", "Long", "Double"].some((brand) => hasBrand(value, brand))
-  const digits = isNumeric ? String(value) : ""
-  return /^-?\d+$/.test(digits) ? Option.some(BigInt(digits)) : Option.none()
 }
 
 // Most times are texts, with their offset written as "+01:00" or "+0100" by different versions.
@@ -159,10 +149,7 @@ const digest = read(
   (value) => Option.filter(bytesOf(value, 0), (bytes) => bytes.length === 32)
 )
 
-const timestamp = Schema.declare(
-  (value: unknown): value is Timestamp => hasBrand(value, "Timestamp"),
-  { description: "a BSON timestamp" }
-)
+const timestamp = Schema.declare(isTimestamp, { description: "a BSON timestamp" })
 
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { as: "Option", nullable: true })
 

@@ -15,6 +15,13 @@ class Refused {
   }
 }
 
+/** A document or a command of more bytes than the server takes. */
+class TooLarge extends Refused {
+  constructor(size: number) {
+    super(`It has ${size} bytes of BSON`, "")
+  }
+}
+
 /**
  * The document that is stored: a new one, for the driver adds an `_id` to what it is given. Fields that are undefined are
  * left out, at every depth: the driver stores them as null, which is another value. What says itself how it is stored, by
@@ -90,29 +97,19 @@ const refusal = (
     return undefined
   })
 
-/** A document or a command of more bytes than the server takes. */
-class TooLarge {
-  readonly size: number
-  constructor(size: number) {
-    this.size = size
-  }
-}
-
 const guarded = <A>(
   operation: string,
   namespace: string,
-  evaluate: () => A | Refused | TooLarge
+  evaluate: () => A | Refused
 ): A | MongoError => {
   const failed = (rest: Pick<MongoError, "reason"> & { readonly cause?: unknown; readonly hint?: string }) =>
     new MongoError({ operation, namespace, labels: [], ...rest })
   try {
     const found = evaluate()
-    if (found instanceof Refused) {
-      return failed({ reason: "EncodingFailed", hint: `\`${found.path}\` is ${found.why}. Nothing was sent.` })
-    }
+    if (!(found instanceof Refused)) return found
     return found instanceof TooLarge
-      ? failed({ reason: "DocumentTooLarge", hint: `It has ${found.size} bytes of BSON. Nothing was sent.` })
-      : found
+      ? failed({ reason: "DocumentTooLarge", hint: `${found.why}. Nothing was sent.` })
+      : failed({ reason: "EncodingFailed", hint: `\`${shortened(found.path)}\` is ${found.why}. Nothing was sent.` })
   } catch (cause) {
     // A getter or `toBSON` of the caller's has thrown, as it would when the value is encoded.
     return failed({ reason: "EncodingFailed", cause })
@@ -128,8 +125,11 @@ const sizeOfId = 17
 // What is found to be so large by counting is measured, which takes longer. Text has three times as many bytes at most.
 const suspicious = 2 ** 22
 
-// More than the server takes. What is circular is deeper than that, and the driver says so.
+// As many as the server takes. What is circular has more.
 const deepest = 200
+
+// A value that is found in many places is sent as often: of one that is large beyond doubt, no more is looked at.
+const mostBytes = 4 * largest
 
 const isInt64 = (value: bigint): boolean => BigInt.asIntN(64, value) === value
 
@@ -151,7 +151,7 @@ class Walk {
   /** The value as it is sent: the same one, unless something in it was left out. */
   walk(value: unknown, path: string, depth: number): unknown {
     if (typeof value === "bigint") return isInt64(value) ? value : new Refused("a bigint of more than 64 bits", path)
-    if (typeof value !== "object" || value === null || depth > deepest) return value
+    if (typeof value !== "object" || value === null) return value
     if (value instanceof Date) return Number.isNaN(value.getTime()) ? new Refused("an invalid date", path) : value
     if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
       this.#bytes += value.byteLength
@@ -160,6 +160,8 @@ class Walk {
     if (isAsItIs(value)) return value
     // It has no fields, and would be stored as a document without any.
     if (value instanceof Set) return new Refused("a Set", path)
+    if (depth > deepest) return new Refused(`nested in more than ${deepest} levels, or circular`, path)
+    if (this.#bytes > mostBytes) return new TooLarge(this.#bytes)
     if (Array.isArray(value)) return this.#array(value, path, depth)
     if (value instanceof Map) {
       const fields = Object.fromEntries(value)
@@ -215,6 +217,11 @@ class Walk {
     return typeof item === "object" || typeof item === "bigint"
   }
 }
+
+// In characters: a path of 200 levels is none to be read.
+const longestPath = 200
+
+const shortened = (path: string): string => path.length <= longestPath ? path : `${path.slice(0, longestPath)}…`
 
 const join = (path: string, key: string | number): string => path === "" ? String(key) : `${path}.${key}`
 

@@ -1,6 +1,7 @@
 /**
  * Encodes documents as BSON, and marks the failures of encoding.
  */
+import * as Option from "effect/Option"
 import * as Driver from "mongodb"
 import { isDriverFailure } from "./errors.js"
 
@@ -23,10 +24,10 @@ export const formsOf = (value: unknown): ReadonlyArray<unknown> => {
   if (value instanceof Uint8Array) {
     return [new Driver.Binary(value), ...(value.byteLength === 16 ? [new Driver.UUID(value)] : [])]
   }
+  // A document may have a field of the name that types are told by.
+  if (Object.getPrototypeOf(value) === Object.prototype) return [new Map(Object.entries(value))]
   const { _bsontype: type }: { readonly _bsontype?: unknown } = value
   switch (type) {
-    case undefined:
-      return Object.getPrototypeOf(value) === Object.prototype ? [new Map(Object.entries(value))] : []
     case "Long": {
       const long = value as Driver.Long
       const number = long.toNumber()
@@ -44,7 +45,7 @@ export const formsOf = (value: unknown): ReadonlyArray<unknown> => {
     }
     case "BSONRegExp": {
       const { options, pattern } = value as Driver.BSONRegExp
-      return flags.test(options) ? [new RegExp(pattern, options)] : []
+      return flags.test(options) ? Option.toArray(toRegExp(pattern, options)) : []
     }
     case "BSONSymbol":
       return [String(value)]
@@ -52,6 +53,9 @@ export const formsOf = (value: unknown): ReadonlyArray<unknown> => {
       return []
   }
 }
+
+// What the server takes as a pattern need not be one of JavaScript's.
+const toRegExp = Option.liftThrowable((pattern: string, options: string) => new RegExp(pattern, options))
 
 // Those that both have.
 const flags = /^[imsu]*$/

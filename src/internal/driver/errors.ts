@@ -2,6 +2,7 @@
  * Turns failures of the driver into MongoErrors.
  */
 import * as Cause from "effect/Cause"
+import * as Predicate from "effect/Predicate"
 import * as Driver from "mongodb"
 import { classify, MongoError } from "../../MongoError.js"
 import { reasonOfClass } from "../values/reasons.js"
@@ -51,7 +52,9 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
   const told = innermost(error)
   const code = "code" in told && typeof told.code === "number" ? told.code : undefined
   const codeName = "codeName" in told && typeof told.codeName === "string" ? told.codeName : undefined
-  const labels = "errorLabels" in told && Array.isArray(told.errorLabels) ? told.errorLabels.map(String) : []
+  const labels = "errorLabels" in told && Array.isArray(told.errorLabels)
+    ? told.errorLabels.filter(Predicate.isString)
+    : []
   const hint = hintOf(error, code, options.client)
   return new MongoError({
     reason: classify({ labels, code, codeName, name: nameOf(told) }),

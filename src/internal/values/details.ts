@@ -2,6 +2,7 @@
  * What a failure of the driver or the server tells besides its reason: which key was taken, what a validator missed, what a
  * bulk has done. Read from the driver's error when it is asked for, so that no document is kept in more places than one.
  */
+import { ownField, textOf } from "./foreign.js"
 import { type Reason, reasonOfCode } from "./reasons.js"
 
 /** A part of a document, as the server or the driver gives it. */
@@ -147,7 +148,7 @@ const failure = (error: unknown): WriteFailure => {
 
 // The driver keeps of the answer only its text, in which the server writes values without quoting them.
 const keyOf = (text: unknown, document: unknown): Pick<WriteFailure, "indexName" | "keyPattern" | "keyValue"> => {
-  const [, indexName, first] = / index: (\S+) .*?dup key: \{ (.*?): /.exec(String(text)) ?? []
+  const [, indexName, first] = / index: (\S+) .*?dup key: \{ (.*?): /.exec(textOf(text).slice(0, longestText)) ?? []
   if (indexName === undefined) return {}
   const fields = fieldsOf(indexName)
   // Another's name may look like one of MongoDB's own.
@@ -160,15 +161,24 @@ const keyOf = (text: unknown, document: unknown): Pick<WriteFailure, "indexName"
   }
 }
 
+// The names of database, collection, index and field come first. What follows may be as long as a document.
+const longestText = 4096
+
 const fieldsOf = (indexName: string): ReadonlyArray<readonly [string, number]> | undefined => {
   if (indexName === "_id_") return [["_id", 1]]
-  return /^(?:.+?_-?1(?:_|$))+$/.test(indexName)
-    ? Array.from(indexName.matchAll(/(.+?)_(-?1)(?:_|$)/g), ([, path = "", direction]) => [path, Number(direction)])
+  const fields = Array.from(
+    indexName.matchAll(/(.+?)_(-?1)(?:_|$)/g),
+    ([whole, path = "", direction]) => ({ whole, field: [path, Number(direction)] as const })
+  )
+  // One pattern for all of the name would be tried in as many ways as there are subsets of its fields.
+  return fields.length > 0 && fields.map(({ whole }) => whole).join("") === indexName
+    ? fields.map(({ field }) => field)
     : undefined
 }
 
 const valueAt = (document: unknown, path: string): unknown =>
-  path.split(".").reduce<unknown>((value, name) => isFields(value) ? value[name] : undefined, document) ?? null
+  path.split(".").reduce<unknown>((value, name) => isFields(value) ? ownField(value, name) : undefined, document) ??
+    null
 
 const idsOf = (results: unknown, name: string): unknown =>
   results instanceof Map

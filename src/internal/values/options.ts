@@ -1,11 +1,13 @@
 /**
  * The common parts of option decoders: a field for times, a list of all issues, and reading options from `Config`.
  */
+import * as ParseResult from "@effect/schema/ParseResult"
 import * as Schema from "@effect/schema/Schema"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { SessionMisconfigured } from "../../SessionErrors.js"
@@ -24,19 +26,28 @@ export const duration = (
   const description = maxMillis === serverLimit
     ? "a time of at least 1 millisecond and at most 2147483647"
     : "a finite time of at least 1 millisecond"
-  const isTime = (input: unknown): input is Duration.DurationInput => {
-    const millis = wholeMillis(input)
-    return Option.isSome(millis) && millis.value >= 1 && millis.value <= maxMillis
-  }
-  return Schema.transform(Schema.declare(isTime, { description }), Schema.DurationFromSelf, {
+  const isTime = (input: unknown): input is Duration.DurationInput => Option.isSome(millisOf(input, maxMillis))
+  // Read once: what an object says may change, and then it was not checked.
+  return Schema.transformOrFail(Schema.declare(isTime, { description }), Schema.DurationFromSelf, {
     strict: true,
-    decode: (input) => Duration.millis(Math.ceil(Duration.toMillis(input))),
-    encode: (time) => time
+    decode: (input, _, ast) =>
+      Option.match(millisOf(input, maxMillis), {
+        onNone: () => ParseResult.fail(new ParseResult.Type(ast, input)),
+        onSome: (millis) => ParseResult.succeed(Duration.millis(millis))
+      }),
+    encode: ParseResult.succeed
   })
 }
 
+const millisOf = (input: unknown, maxMillis: number): Option.Option<number> =>
+  Option.filter(wholeMillis(input), (millis) => millis >= 1 && millis <= maxMillis)
+
+// Longer texts have more digits than there is time.
+const longestTime = 64
+
 // less than one is left as it is, so that it can be told from one
 const wholeMillis = Option.liftThrowable((input: unknown): number => {
+  if (typeof input === "string" && input.length > longestTime) return Infinity
   const millis = Duration.toMillis(Option.getOrThrow(Duration.decodeUnknown(input)))
   return millis < 1 ? millis : Math.ceil(millis)
 })
@@ -44,26 +55,48 @@ const wholeMillis = Option.liftThrowable((input: unknown): number => {
 /** A rule over several fields of an input that need not be valid; it must not complain of what the fields do. */
 export type Rules = (input: { readonly [key: string]: unknown }) => ReadonlyArray<Issue>
 
-/** A decoder that reports every issue of the fields and of the rules over them at once. */
+/**
+ * A decoder that reports the issues of the fields and of the rules over them at once, a hundred at most. What cannot
+ * be read is an issue as well: a getter, or a proxy, may throw.
+ */
 export const decoder = <A, I>(schema: Schema.Schema<A, I>, rules: Rules) => {
   const fields = Schema.decodeUnknownEither(schema, { errors: "all", onExcessProperty: "error" })
-  return (input: unknown): Either.Either<A, SessionMisconfigured> => {
+  const decode = (input: unknown): Either.Either<A, ReadonlyArray<Issue>> => {
     const decoded = fields(input)
     const issues = [
       ...Either.match(decoded, { onLeft: issuesOf, onRight: () => [] }),
       ...(Predicate.isRecord(input) ? rules(input) : [])
     ]
-    return Either.isRight(decoded) && issues.length === 0
-      ? Either.right(decoded.right)
-      : Either.left(new SessionMisconfigured({ issues }))
+    return Either.isRight(decoded) && issues.length === 0 ? Either.right(decoded.right) : Either.left(issues)
   }
+  return (input: unknown): Either.Either<A, SessionMisconfigured> =>
+    Either.mapLeft(
+      Either.flatMap(Either.try({ try: () => decode(input), catch: () => unreadable }), identity),
+      (issues) => new SessionMisconfigured({ issues: limited(issues) })
+    )
 }
 
+const unreadable: ReadonlyArray<Issue> = [{ path: [], message: "cannot be read: a getter or a proxy in it throws" }]
+
+// An object of a stranger's may have any number of unknown keys.
+const mostIssues = 100
+
+const limited = (issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
+  issues.length <= mostIssues
+    ? issues
+    : [...issues.slice(0, mostIssues), { path: [], message: `and ${issues.length - mostIssues} more issues` }]
+
 /** Whether there are no options at all, which is the usual case. Decoding takes longer than most operations need. */
-export const isNone = (options: unknown): boolean =>
-  options === undefined ||
-  Predicate.isRecord(options) && Object.getPrototypeOf(options) === Object.prototype &&
-    Reflect.ownKeys(options).length === 0
+export const isNone = (options: unknown): boolean => options === undefined || isEmpty(options)
+
+const isEmpty = (options: unknown): boolean => {
+  try {
+    return Predicate.isRecord(options) && Object.getPrototypeOf(options) === Object.prototype &&
+      Reflect.ownKeys(options).length === 0
+  } catch {
+    return false
+  }
+}
 
 /** The same issues, found below a key. */
 export const below = (key: string, issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>

@@ -14,6 +14,8 @@ export interface Kind {
   readonly source: string
   /** How many bytes it has at least. */
   readonly atLeast: number
+  /** How many bytes it has at most: longer texts are not looked at. */
+  readonly atMost: number
   /** How many bytes it has, as it says in these. */
   readonly lengthOf: (view: DataView) => number
 }
@@ -26,9 +28,11 @@ export const seal = ({ prefix }: Kind, bytes: Uint8Array): string => {
   return prefix + Encoding.encodeBase64Url(sealed)
 }
 
-/** The bytes that {@link seal} made a text of. */
-export const unseal = (kind: Kind, text: string): Either.Either<Uint8Array, DecodeFailed> => {
+/** The bytes that {@link seal} made a text of. Whatever it is given: a header may be there twice, and is no text then. */
+export const unseal = (kind: Kind, text: unknown): Either.Either<Uint8Array, DecodeFailed> => {
+  if (typeof text !== "string") return refuse(kind, "is not a text")
   if (!text.startsWith(kind.prefix)) return refuse(kind, "is not a token of this version")
+  if (text.length > kind.prefix.length + lengthOf(kind.atMost + checksumLength)) return refuse(kind, "is too long")
   const sealed = decodeBase64Url(text.slice(kind.prefix.length))
   if (sealed === undefined) return refuse(kind, "is not base64url")
   const length = sealed.length - checksumLength
@@ -45,6 +49,9 @@ export const refuse = ({ source }: Kind, issue: string): Either.Either<never, De
 
 // CRC-32 finds every change within 32 neighbouring bits, so every change of one or two characters.
 const checksumLength = 4
+
+// In base64 there are four characters for three bytes.
+const lengthOf = (bytes: number): number => Math.ceil(bytes * 4 / 3)
 
 const decodeBase64Url = (text: string): Uint8Array | undefined =>
   /^[A-Za-z0-9_-]*$/.test(text) ? Either.getOrUndefined(Encoding.decodeBase64Url(text)) : undefined

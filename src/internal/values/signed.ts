@@ -11,7 +11,9 @@ export interface Signer {
   /** The text with a dot and its signature by the first secret: 44 characters more. */
   readonly sign: (text: string) => string
   /** The text that one of the secrets has signed. */
-  readonly verify: (signed: string) => Either.Either<string, "is not signed" | "has a wrong signature">
+  readonly verify: (
+    signed: unknown
+  ) => Either.Either<string, "is not a text" | "is not signed" | "has a wrong signature">
 }
 
 /** A signer by the first of some secrets, which accepts the signatures of all of them. */
@@ -26,6 +28,7 @@ export const make = (
   return Either.right({
     sign: (text) => `${text}.${signatureOf(first, text)}`,
     verify: (signed) => {
+      if (typeof signed !== "string") return Either.left("is not a text")
       const dot = signed.length - signatureLength - 1
       if (signed[dot] !== ".") return Either.left("is not signed")
       const [text, signature] = [signed.slice(0, dot), Buffer.from(signed.slice(dot + 1))]
@@ -40,9 +43,9 @@ export const make = (
 const leastBytes = 32
 const message = `expected a redacted text of at least ${leastBytes} bytes`
 const isLong = (secret: unknown): boolean => {
-  if (!Redacted.isRedacted(secret)) return false
-  const value = Redacted.value(secret)
-  return typeof value === "string" && Buffer.byteLength(value) >= leastBytes
+  // What was wiped has no value any more, and throws.
+  const value = Either.try(() => Redacted.isRedacted(secret) ? Redacted.value(secret) : undefined)
+  return Either.isRight(value) && typeof value.right === "string" && Buffer.byteLength(value.right) >= leastBytes
 }
 
 // 32 bytes in base64url

@@ -1,0 +1,130 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
+import * as Redacted from "effect/Redacted"
+import * as ConsumeOptions from "../../src/internal/changes/consumeOptions.js"
+import * as RelayOptions from "../../src/internal/changes/outbox/options.js"
+import * as MongoClient from "../../src/MongoClient.js"
+import { MongoError } from "../../src/MongoError.js"
+import * as Session from "../../src/Session.js"
+import { SessionMisconfigured } from "../../src/SessionErrors.js"
+import * as SessionOptions from "../../src/SessionOptions.js"
+import * as TransactionOptions from "../../src/TransactionOptions.js"
+import { build, type Described, described, everyLeaf, holds } from "../support/hostile/hostile.js"
+
+const transaction = [
+  ...["readConcern", "writeConcern", "readPreference", "maxCommitTime", "timeout"],
+  ...["level", "w", "journal", "wtimeout", "mode", "tags", "maxStalenessSeconds"]
+]
+const session = [
+  ...["causalConsistency", "snapshot", "snapshotTime", "defaultTransactionOptions", "keepAlive", "onBusy", "onLapse"],
+  ...["release", "settleTimeout", ...transaction]
+]
+const client = [
+  "database",
+  "closeTimeout",
+  "settleTimeout",
+  "keepAlive",
+  "schedule",
+  "idleFor",
+  "retry",
+  "transactions"
+]
+const relay = ["batch", "concurrency", "orderBy", "poll", "resume", "retry", "onPoison"]
+const consumer = ["collection", "database", "batch", "idleCheckpoint", "onLost", "deadLetterCollection", "transaction"]
+const values = ["primary", "nearest", "snapshot", "queue", "end", "1 second", [1, 5], { millis: 1 }]
+
+const decoders = [
+  ["a session", session, SessionOptions.decode],
+  ["a transaction", transaction, TransactionOptions.decode],
+  ["a relay", relay, RelayOptions.ensureValid],
+  ["a consumer", [...consumer, ...relay, ...transaction], ConsumeOptions.ensureValid]
+] as const
+
+describe("options of strangers", () => {
+  for (const [what, names, decode] of decoders) {
+    const isTyped = (given: Described): void => {
+      const decoded: Either.Either<object, SessionMisconfigured> = decode(build(given))
+      if (Either.isLeft(decoded)) {
+        expect(decoded.left).toBeInstanceOf(SessionMisconfigured)
+        expect(decoded.left.issues.length).toBeGreaterThan(0)
+        expect(decoded.left.message.length).toBeLessThan(100_000)
+      }
+    }
+    it(`of ${what} are decoded or refused, whatever they are`, () => {
+      everyLeaf.forEach(isTyped)
+      for (const leaf of everyLeaf) for (const name of names) isTyped({ fields: [[name, leaf]] })
+      holds(described(names, values), isTyped)
+    })
+  }
+
+  const ofClient = (given: unknown) =>
+    Effect.runSyncExit(
+      Effect.scoped(MongoClient.fromDriver(Effect.fail("reached"), given as MongoClient.CommonOptions))
+    )
+
+  it("of a client are decoded or refused before anything is acquired", () => {
+    const isTyped = (given: Described): void => {
+      const exit = ofClient(build(given))
+      if (Exit.isSuccess(exit) || exit.cause._tag !== "Fail") {
+        throw new Error("neither acquired nor refused", { cause: exit })
+      }
+      if (exit.cause.error !== "reached") {
+        expect(exit.cause.error).toBeInstanceOf(MongoError)
+        expect((exit.cause.error as MongoError).reason).toBe("InvalidOptions")
+      }
+    }
+    everyLeaf.forEach((leaf) => isTyped(leaf))
+    for (const leaf of everyLeaf) for (const name of client) isTyped({ fields: [[name, leaf]] })
+    holds(described([...client, ...transaction], values), isTyped)
+  })
+
+  it("as a URL are refused, also where it was wiped or is no text", () => {
+    const wiped = Redacted.make("mongodb://localhost")
+    Redacted.unsafeWipe(wiped)
+    const urls = [wiped, Object.create(wiped) as unknown, ...everyLeaf.map((leaf) => Redacted.make(build(leaf)))]
+    for (const url of urls) {
+      const exit = Effect.runSyncExit(Effect.scoped(MongoClient.make({ url: url as Redacted.Redacted })))
+      expect(Exit.isFailure(exit) && exit.cause._tag === "Fail" && exit.cause.error._tag).toBe("MongoError")
+    }
+  })
+
+  it("of a session fail its acquisition by type, not only its decoding", () => {
+    for (const leaf of everyLeaf) {
+      const exit = Effect.runSyncExit(
+        Session.decodeOptions(build({ fields: [["timeout", leaf], ["defaultTransactionOptions", leaf]] }))
+      )
+      expect(Exit.isSuccess(exit) || exit.cause._tag === "Fail").toBe(true)
+    }
+  })
+
+  it("of Config are read or refused as invalid data", () => {
+    const names = [
+      ...["CAUSAL_CONSISTENCY", "SNAPSHOT", "ON_BUSY", "RELEASE", "TIMEOUT", "SETTLE_TIMEOUT"],
+      ...["TRANSACTION.WRITE_CONCERN_W", "TRANSACTION.MAX_COMMIT_TIME", "TRANSACTION.READ_PREFERENCE"]
+    ]
+    const texts = FastCheck.oneof(
+      FastCheck.string({ unit: "binary", maxLength: 20 }),
+      FastCheck.constantFrom(
+        "1e309",
+        "0x10",
+        "NaN",
+        "__proto__",
+        "-0",
+        " ",
+        "9".repeat(400_000),
+        `1${" ".repeat(100_000)}`
+      )
+    )
+    holds(FastCheck.dictionary(FastCheck.constantFrom(...names), texts), (given) => {
+      const provider = ConfigProvider.fromMap(
+        new Map(Object.entries(given).map(([name, text]) => [`SESSION.${name}`, text]))
+      )
+      const exit = Effect.runSyncExit(Effect.withConfigProvider(SessionOptions.config(), provider))
+      expect(Exit.isSuccess(exit) || exit.cause._tag === "Fail").toBe(true)
+    })
+  })
+})
