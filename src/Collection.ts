@@ -274,7 +274,7 @@ const of = <A, I extends Driver.Document, R, C>(
       // One of its own: what is done with it may leave out the read concern, but not share it with other sessions.
       run(
         target,
-        { name: operation, kind: "read", keepsSignal: true, mayWrite: kind === "write" },
+        { name: operation, kind: "read", isCode: true, mayWrite: kind === "write" },
         (db, added) => evaluate(collectionOf(db, target, added), added)
       ),
     withOptions,

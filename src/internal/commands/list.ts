@@ -14,6 +14,7 @@ import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { DecodeFailed } from "../../SessionErrors.js"
 import { call } from "../driver/call.js"
+import { understood } from "../driver/understood.js"
 import type { AsGiven, ClientOption, MongoClient, Service } from "../session/client.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
@@ -108,7 +109,7 @@ const nextBatch = <A, I>(
   const namespace = collection === undefined ? database : `${database}.${collection}`
   return call(
     { operation: name, namespace, settleTimeout: client.settleTimeout, onUnsettled: Log.unsettled },
-    async () => (await cursor.hasNext()) ? cursor.readBufferedDocuments() : undefined
+    () => understood(async () => (await cursor.hasNext()) ? cursor.readBufferedDocuments() : undefined)
   ).pipe(
     Effect.mapError(Option.some),
     Effect.filterOrFail((documents) => documents !== undefined, () => Option.none<MongoError>()),

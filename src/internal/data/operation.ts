@@ -12,6 +12,7 @@ import * as Call from "../driver/call.js"
 import { bounded, maxTimeMS } from "../driver/deadline.js"
 import type { Signalled } from "../driver/signal.js"
 import { readPreferenceOf } from "../driver/transaction.js"
+import { understood } from "../driver/understood.js"
 import { type Service as Session, sessionIn } from "../session/ambient.js"
 import { clientIn, type ClientOption, inner, type MongoClient, type Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
@@ -46,8 +47,8 @@ export interface Request {
   readonly isEndless?: boolean | undefined
   /** Whether what runs takes a signal. Default `true`; where not, the driver would make it a field of the command. */
   readonly takesSignal?: boolean | undefined
-  /** Whether what runs may keep the signal that it is given. Default `false`: it leaves no listener at it. */
-  readonly keepsSignal?: boolean | undefined
+  /** Whether what runs is code of the caller: it may keep the signal that it is given, and its bugs are its own. Default `false`. */
+  readonly isCode?: boolean | undefined
   /** Whether what runs may write, though it has the options of a read. Then it is waited for as a write is. Default `false`. */
   readonly mayWrite?: boolean | undefined
   readonly options?: object | undefined
@@ -153,9 +154,10 @@ const begin = <A>(
       // Not for each batch of a cursor again.
       const refused = operation === request.name ? refusalOf(request, operation, namespace) : undefined
       if (refused !== undefined) return Call.telling(Effect.fail(refused), observed)
+      const read = request.isCode === true ? evaluate : (added: Added) => understood(() => evaluate(added))
       return Option.isSome(session)
-        ? inSession(fiber, session.value, found, operation, evaluate, observed)
-        : withoutSession(found, operation, evaluate, observed)
+        ? inSession(fiber, session.value, found, operation, read, observed)
+        : withoutSession(found, operation, read, observed)
     }
   )
 }
@@ -276,9 +278,9 @@ const added = (
   signals: Signalled,
   level: Driver.ReadConcernLevel | undefined
 ): { -readonly [K in keyof Added]: Added[K] } => {
-  const { keepsSignal, kind, pipeline } = request
+  const { isCode, kind, pipeline } = request
   const given: ReturnType<typeof added> = {}
-  if (!writes(request)) given.signal = keepsSignal === true ? signals.signal : signals.lent
+  if (!writes(request)) given.signal = isCode === true ? signals.signal : signals.lent
   if (level !== undefined && (kind === "read" || pipeline !== undefined)) given.readConcern = { level }
   return given
 }

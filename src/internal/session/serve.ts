@@ -18,6 +18,7 @@ import * as Command from "../driver/command.js"
 import { make as makePool } from "../driver/pool.js"
 import { secureRandom } from "../driver/random.js"
 import { type Deployment, type TopologyWatch, watchTopology } from "../driver/topology.js"
+import { understood } from "../driver/understood.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import { watchPools } from "../telemetry/connections.js"
 import * as Log from "../telemetry/log.js"
@@ -72,7 +73,7 @@ const serve = (
           onUnsettled: Log.unsettled
         }, ({ signal }) => {
           observed.begins(undefined, constTrue)
-          return Command.adminCommand(driver, command, signal)
+          return understood(() => Command.adminCommand(driver, command, signal))
         }))
     }
     const knownTimeout = () => {

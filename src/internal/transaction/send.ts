@@ -14,6 +14,7 @@ import * as Call from "../driver/call.js"
 import { during, late, timedOut } from "../driver/deadline.js"
 import * as Pool from "../driver/pool.js"
 import * as DriverTransaction from "../driver/transaction.js"
+import { understood } from "../driver/understood.js"
 import { inner, type Service } from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
@@ -132,7 +133,7 @@ const settled = (
     })
   }
   limit()
-  void gate.begin(fiber, { operation }, evaluate, (exit) => {
+  void gate.begin(fiber, { operation }, (session) => understood(() => evaluate(session)), (exit) => {
     stop()
     over(exit)
   })
