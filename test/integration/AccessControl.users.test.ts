@@ -1,0 +1,184 @@
+import { describe, expect, it, layer } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import * as FileSystem from "node:fs"
+import * as Path from "node:path"
+import * as Collection from "../../src/Collection.js"
+import * as Database from "../../src/Database.js"
+import * as Command from "../../src/internal/driver/command.js"
+import * as DriverSession from "../../src/internal/driver/session.js"
+import * as MongoClient from "../../src/MongoClient.js"
+import { MongoError } from "../../src/MongoError.js"
+import * as Session from "../../src/Session.js"
+import * as SessionCommands from "../../src/SessionCommands.js"
+import * as MongoServer from "../../src/testing/MongoServer.js"
+import * as Transaction from "../../src/Transaction.js"
+import * as Processes from "../support/programs/processes.js"
+import * as Certificates from "../support/server/certificates.js"
+
+const alice = { username: "alice", password: "of her own" }
+const bob = { username: "bob", password: "of his own" }
+const owner = { username: "owner", password: "of the deployment" }
+
+const Things = Collection.make("things", { database: "shop" })
+
+const clientAs = (who: MongoServer.Credentials, options: Partial<MongoClient.Options> = {}) =>
+  Effect.flatMap(
+    MongoServer.MongoServer,
+    ({ urlAs }) => MongoClient.make({ url: Redacted.make(urlAs(Option.some(who))), ...options })
+  )
+
+const createUser = (user: string, pwd: string | undefined, database: string) =>
+  Database.make(database).command({
+    createUser: user,
+    ...(pwd !== undefined && { pwd }),
+    roles: [{ role: "readWrite", db: "shop" }]
+  })
+
+const users = Effect.gen(function*() {
+  const deployment = yield* clientAs(owner)
+  const as = Effect.provideService(MongoClient.MongoClient, deployment)
+  yield* Effect.ignore(as(createUser(alice.username, alice.password, "admin")))
+  yield* Effect.ignore(as(createUser(bob.username, bob.password, "admin")))
+  return { asOwner: as, hers: yield* clientAs(alice), his: yield* clientAs(bob) }
+})
+
+const isUnauthorized = { _tag: "MongoError", reason: "Unauthorized", code: 13 }
+
+layer(MongoServer.layer({ auth: owner }), { excludeTestServices: true, timeout: "2 minutes" })((it) => {
+  describe("the session of one user", () => {
+    it.scoped("is not that of another who knows its id: he can neither use, nor refresh, nor kill it", () =>
+      Effect.gen(function*() {
+        const { asOwner, hers, his } = yield* users
+        const asBob = Effect.provideService(MongoClient.MongoClient, his)
+        yield* Effect.gen(function*() {
+          const session = yield* Session.Session
+          const uids = Effect.map(
+            asOwner(Stream.runCollect(SessionCommands.listLocalSessions({ allUsers: true }))),
+            (all) => Chunk.toReadonlyArray(all).filter(({ lsid }) => lsid.id.uuid === session.id.uuid)
+          )
+          yield* Transaction.run(Effect.gen(function*() {
+            yield* Things.insertOne({ by: "alice" })
+            const [own] = yield* uids
+            expect(own && Option.getOrNull(own.user)).toBe("alice@admin")
+
+            // Used: the same id with the number of her transaction is a session of his own, that has none.
+            const theft = yield* Effect.flip(
+              Effect.tryPromise((signal) =>
+                Command.adminCommand(his.driver, { commitTransaction: 1, autocommit: false }, signal, {
+                  lsid: DriverSession.toLsid(session.id),
+                  txnNumber: 1
+                })
+              )
+            )
+            expect(theft.error).toMatchObject({ code: 251 })
+
+            yield* asBob(SessionCommands.refreshSessions([session.id]))
+            const known = yield* uids
+            expect(known.map(({ user }) => Option.getOrNull(user)).sort()).toEqual(["alice@admin", "bob@admin"])
+            expect(known.find(({ user }) => Option.contains(user, "alice@admin"))?.lastUse).toEqual(own?.lastUse)
+
+            yield* asBob(SessionCommands.killSessions([session.id]))
+            yield* asBob(SessionCommands.endSessions([session.id]))
+            yield* asBob(SessionCommands.killMySessions)
+            yield* Things.insertOne({ by: "alice", after: "all of it" })
+          }))
+          expect(yield* Things.countDocuments({ by: "alice" })).toBe(2)
+        }).pipe(Session.scoped, Effect.provideService(MongoClient.MongoClient, hers))
+      }))
+
+    it.scoped("is not seen by another, nor are its transaction and its cursor", () =>
+      Effect.gen(function*() {
+        const { asOwner, hers, his } = yield* users
+        const asBob = Effect.provideService(MongoClient.MongoClient, his)
+        yield* Effect.gen(function*() {
+          yield* Things.insertMany(Array.from({ length: 10 }, (_, index) => ({ index })))
+          const session = yield* Session.Session
+          const cursor = yield* session.use((driverSession) =>
+            hers.driver.db("shop").command({ find: "things", batchSize: 2 }, { session: driverSession })
+          )
+          const stolen = Session.detached(
+            asBob(Database.make("shop").command({ getMore: cursor["cursor"].id, collection: "things" }))
+          )
+          expect(yield* Effect.flip(stolen)).toMatchObject(isUnauthorized)
+
+          yield* Transaction.run(Effect.gen(function*() {
+            yield* Things.insertOne({ seen: false })
+            const seen = yield* asBob(Stream.runCollect(SessionCommands.listLocalSessions()))
+            expect(Chunk.toReadonlyArray(seen).every(({ user }) => Option.contains(user, "bob@admin"))).toBe(true)
+            expect(yield* asBob(Stream.runCount(SessionCommands.currentTransactions()))).toBe(0)
+            expect(yield* asOwner(Stream.runCount(SessionCommands.currentTransactions({ allUsers: true })))).toBe(1)
+          }))
+        }).pipe(Session.scoped, Effect.provideService(MongoClient.MongoClient, hers))
+      }))
+
+    it.scoped("cannot be listed or killed by who has no privilege for it: each command is Unauthorized", () =>
+      Effect.gen(function*() {
+        const { hers, his } = yield* users
+        const session = yield* Session.make().pipe(Effect.provideService(MongoClient.MongoClient, hers))
+        yield* session.use((driverSession) => hers.driver.db("shop").command({ ping: 1 }, { session: driverSession }))
+        const [own] = Chunk.toReadonlyArray(
+          yield* Stream.runCollect(SessionCommands.listLocalSessions()).pipe(
+            Effect.provideService(MongoClient.MongoClient, hers)
+          )
+        )
+        if (own === undefined) throw new Error("the session is not listed")
+        const refused: ReadonlyArray<Effect.Effect<void, unknown, MongoClient.MongoClient>> = [
+          SessionCommands.killAllSessionsByPattern([own]),
+          SessionCommands.killAllSessionsByPattern([{ uid: own.lsid.uid }]),
+          SessionCommands.killAllSessions([{ user: "alice", db: "admin" }]),
+          SessionCommands.killEverySession,
+          Stream.runDrain(SessionCommands.listLocalSessions({ allUsers: true })),
+          Stream.runDrain(SessionCommands.listLocalSessions({ users: [{ user: "alice", db: "admin" }] })),
+          Stream.runDrain(SessionCommands.listSessions({ allUsers: true })),
+          Stream.runDrain(SessionCommands.currentTransactions({ allUsers: true }))
+        ]
+        for (const one of refused) {
+          const error = yield* Effect.flip(Effect.provideService(one, MongoClient.MongoClient, his))
+          expect(error).toBeInstanceOf(MongoError)
+          expect(error).toMatchObject(isUnauthorized)
+        }
+        yield* session.use((driverSession) => hers.driver.db("shop").command({ ping: 1 }, { session: driverSession }))
+      }))
+  })
+})
+
+describe("a user by certificate", () => {
+  it.scopedLive("has sessions and transactions over TLS, as the subject of the certificate", () =>
+    Effect.gen(function*() {
+      const folder = yield* Processes.temporaryFolder
+      const file = (name: string, text: string) => {
+        FileSystem.writeFileSync(Path.join(folder, name), text)
+        return Path.join(folder, name)
+      }
+      const { authority, server: ofServer, user } = Certificates.make("carol")
+      const caFile = file("ca.pem", authority)
+      const server = yield* MongoServer.make({
+        tls: { caFile, certificateKeyFile: file("server.pem", ofServer) },
+        auth: owner
+      })
+      const deployment = yield* MongoClient.make({ url: Redacted.make(server.urlAs(Option.some(owner))) })
+      yield* createUser("CN=carol", undefined, "$external").pipe(
+        Effect.provideService(MongoClient.MongoClient, deployment)
+      )
+      const { host } = new URL(server.url)
+      const connect = (driver: MongoClient.Options["driver"]) =>
+        MongoClient.make({
+          url: Redacted.make(`mongodb://${host}/?replicaSet=rs0`),
+          driver: { tls: true, tlsCAFile: caFile, serverSelectionTimeoutMS: 5000, ...driver }
+        })
+      const tlsCertificateKeyFile = file("carol.pem", user)
+      const carol = yield* connect({ tlsCertificateKeyFile, authMechanism: "MONGODB-X509" })
+      const seen = yield* Transaction.run(Effect.gen(function*() {
+        yield* Things.insertOne({ by: "carol" })
+        return yield* Stream.runCollect(SessionCommands.listLocalSessions())
+      })).pipe(Session.scoped, Effect.provideService(MongoClient.MongoClient, carol))
+      expect(Chunk.toReadonlyArray(seen).map(({ user }) => Option.getOrNull(user))).toContain("CN=carol@$external")
+
+      const withoutCertificate = yield* Effect.flip(connect({ authMechanism: "MONGODB-X509" }))
+      expect(withoutCertificate).toMatchObject({ _tag: "MongoError", reason: "AuthenticationFailed" })
+    }))
+})
