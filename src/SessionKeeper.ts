@@ -18,7 +18,7 @@ import type * as Driver from "mongodb"
 import { plan } from "./internal/session/round.js"
 import * as Log from "./internal/telemetry/log.js"
 import * as Spans from "./internal/telemetry/spans.js"
-import * as Idleness from "./internal/time/idleness.js"
+import * as Time from "./internal/time/clock.js"
 import { MongoError } from "./MongoError.js"
 
 /**
@@ -35,9 +35,9 @@ export interface Member {
   /** Whether an operation of the session is in flight. */
   readonly isBusy: () => boolean
   /** Milliseconds since the server last heard of the session, at the given instant. */
-  readonly idleAt: (now: Idleness.Instant) => number
+  readonly idleAt: (now: Time.Instant) => number
   /** Notes that the server heard of the session at the given instant. */
-  readonly touch: (at: Idleness.Instant) => void
+  readonly touch: (at: Time.Instant) => void
   /** Notes that the session has lapsed, and says whether that is news. */
   readonly noteLapse: () => boolean
   /** Whether nobody has begun to end the session. */
@@ -150,13 +150,13 @@ export const make = (
   // Planned anew when it is sent: what was used, ended or lapsed in the meantime is not refreshed.
   const keep = (batch: ReadonlyArray<Member>, known: Duration.Duration, idleFor: Duration.Duration) =>
     Effect.gen(function*() {
-      const sent = yield* Idleness.now
+      const sent = yield* Time.now
       const { due } = plan(batch.filter((member) => members.has(member)), sent, known, idleFor)
       if (due.length === 0) return 0
       yield* answeredInTime(sane(refresh(due.map((member) => member.lsid()))), Duration.times(known, 1 / 6))
-      const answered = yield* Idleness.now
+      const answered = yield* Time.now
       // An answer that came after the timeout does not tell whether the session was still there when it was refreshed.
-      const hasLapsed = Idleness.lapseAfter(known)
+      const hasLapsed = Time.lapseAfter(known)
       const alive = due.filter((member) => !hasLapsed(member.idleAt(answered)))
       alive.forEach((member) => member.touch(sent))
       yield* Log.refreshed(alive.length)
@@ -177,7 +177,7 @@ export const make = (
       const idleFor = options.idleFor === undefined
         ? Duration.times(known.value, 1 / 3)
         : Duration.decode(options.idleFor)
-      const { due, lapsed } = plan(members, yield* Idleness.now, known.value, idleFor)
+      const { due, lapsed } = plan(members, yield* Time.now, known.value, idleFor)
       total.lapsed = lapsed.length
       yield* report(lapsed, known.value)
       const kept = Effect.forEach(batches(due), (batch) => Effect.either(keep(batch, known.value, idleFor)), {
@@ -211,7 +211,7 @@ export const make = (
         // Its scope may be closed since.
         if (!member.isOpen()) return Effect.void
         members.add(member)
-        const idle = member.idleAt(Idleness.nowOf(fiber))
+        const idle = member.idleAt(Time.nowOf(fiber))
         if (idle <= moment || !member.keepAlive()) return Effect.void
         return Effect.flatMap(
           timeout,

@@ -13,7 +13,7 @@ import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
 import type { ServerSessionId } from "mongodb"
 import { Binary } from "mongodb"
-import * as Idleness from "../../src/internal/time/idleness.js"
+import * as Time from "../../src/internal/time/clock.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as SessionKeeper from "../../src/SessionKeeper.js"
 import * as Telemetry from "../../src/Telemetry.js"
@@ -24,10 +24,10 @@ const minutes = Duration.toMillis(Duration.minutes(1))
 const refusal = new MongoError({ reason: "NetworkError", operation: "refreshSessions", labels: [] })
 
 interface Kept extends SessionKeeper.Member {
-  lastUsed: Idleness.Instant
+  lastUsed: Time.Instant
 }
 
-const member = (name: number, lastUsed: Idleness.Instant): Kept => {
+const member = (name: number, lastUsed: Time.Instant): Kept => {
   const bytes = new Uint8Array(16)
   new DataView(bytes.buffer).setUint32(0, name)
   const id = { id: new Binary(bytes, Binary.SUBTYPE_UUID) }
@@ -36,7 +36,7 @@ const member = (name: number, lastUsed: Idleness.Instant): Kept => {
     lsid: () => id,
     keepAlive: () => true,
     isBusy: () => false,
-    idleAt: (now) => Idleness.elapsed(kept.lastUsed, now),
+    idleAt: (now) => Time.elapsed(kept.lastUsed, now),
     touch: (at) => {
       kept.lastUsed = at
     },
@@ -56,14 +56,14 @@ const keeperOf = (
 
 const addIdle = (keeper: SessionKeeper.SessionKeeper, ages: ReadonlyArray<number>) =>
   Effect.gen(function*() {
-    const now = yield* Idleness.now
-    const members = ages.map((age, n) => member(n, Idleness.before(now, age * minutes)))
+    const now = yield* Time.now
+    const members = ages.map((age, n) => member(n, Time.before(now, age * minutes)))
     yield* Effect.forEach(members, keeper.add, { discard: true })
     return members
   })
 
 const lapsed = (members: ReadonlyArray<Kept>) =>
-  Effect.map(Idleness.now, (now) => members.filter((one) => Idleness.hasLapsed(one.idleAt(now), halfAnHour)).length)
+  Effect.map(Time.now, (now) => members.filter((one) => Time.hasLapsed(one.idleAt(now), halfAnHour)).length)
 
 describe("law 7, while the server cannot be reached", () => {
   it(
@@ -85,7 +85,7 @@ describe("law 7, while the server cannot be reached", () => {
                 isUp = false
                 yield* TestClock.adjust(length * minutes)
                 isUp = true
-                const now = yield* Idleness.now
+                const now = yield* Time.now
                 const saved = members.filter((one) => one.idleAt(now) < 29 * minutes)
                 yield* TestClock.adjust(Duration.hours(1))
                 expect(yield* lapsed(saved)).toBe(0)
@@ -185,6 +185,6 @@ describe("the keeper's rounds", () => {
       yield* TestClock.adjust(Duration.zero)
       // It takes along whatever is due.
       expect(sizes).toEqual([2])
-      expect(old!.idleAt(yield* Idleness.now)).toBe(0)
+      expect(old!.idleAt(yield* Time.now)).toBe(0)
     }))
 })

@@ -8,7 +8,7 @@ import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import { Binary, type ServerSessionId } from "mongodb"
 import { plan } from "../../src/internal/session/round.js"
-import * as Idleness from "../../src/internal/time/idleness.js"
+import * as Time from "../../src/internal/time/clock.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as SessionKeeper from "../../src/SessionKeeper.js"
 import * as Telemetry from "../../src/Telemetry.js"
@@ -20,10 +20,10 @@ interface Kept extends SessionKeeper.Member {
   busy: boolean
   wanted: boolean
   lapseNoted: boolean
-  lastUsed: Idleness.Instant
+  lastUsed: Time.Instant
 }
 
-const member = (name: number, lastUsed: Idleness.Instant): Kept => {
+const member = (name: number, lastUsed: Time.Instant): Kept => {
   const id = { id: new Binary(new Uint8Array(16).fill(name % 256), Binary.SUBTYPE_UUID) }
   const kept: Kept = {
     name,
@@ -34,7 +34,7 @@ const member = (name: number, lastUsed: Idleness.Instant): Kept => {
     lsid: () => id,
     keepAlive: () => kept.wanted,
     isBusy: () => kept.busy,
-    idleAt: (now) => Idleness.elapsed(kept.lastUsed, now),
+    idleAt: (now) => Time.elapsed(kept.lastUsed, now),
     touch: (at) => {
       kept.lastUsed = at
     },
@@ -55,7 +55,7 @@ const refusal = new MongoError({ reason: "NetworkError", operation: "refreshSess
 /** A keeper of so many idle members, whose refreshes are recorded, and fail as long as `failing` says. */
 const keeperOf = (count: number, options: SessionKeeper.Options = {}) =>
   Effect.gen(function*() {
-    const start = yield* Idleness.now
+    const start = yield* Time.now
     const members = Array.from({ length: count }, (_, n) => member(n, start))
     const sent: Array<ReadonlyArray<ServerSessionId>> = []
     const server = { failing: 0, known: Option.some(halfAnHour) }
@@ -73,7 +73,7 @@ const keeperOf = (count: number, options: SessionKeeper.Options = {}) =>
   })
 
 describe("the plan of a round", () => {
-  const at = (minutes: number): Idleness.Instant => ({ wall: minutes * 60_000, monotonic: minutes * 60_000 })
+  const at = (minutes: number): Time.Instant => ({ wall: minutes * 60_000, monotonic: minutes * 60_000 })
   const table: ReadonlyArray<
     readonly [idle: number, busy: boolean, wanted: boolean, expected: "due" | "lapsed" | "left"]
   > = [
@@ -124,7 +124,7 @@ describe("SessionKeeper", () => {
       expect(sent.map((ids) => ids.length)).toEqual([10_000, 10_000, 5_000])
       expect(round).toEqual({ refreshed: 25_000, commands: 3, lapsed: 0 })
       expect(new Set(sent.flat()).size).toBe(25_000)
-      const now = yield* Idleness.now
+      const now = yield* Time.now
       expect(members.every((one) => one.idleAt(now) === 0)).toBe(true)
     }))
 
@@ -152,7 +152,7 @@ describe("SessionKeeper", () => {
       let longest = 0
       for (let minute = 0; minute < 6 * 60; minute++) {
         yield* TestClock.adjust(Duration.minutes(1))
-        const now = yield* Idleness.now
+        const now = yield* Time.now
         longest = Math.max(longest, ...members.map((one) => one.idleAt(now)))
       }
       yield* fiber.interruptAsFork(fiber.id())
@@ -188,7 +188,7 @@ describe("SessionKeeper", () => {
       yield* TestClock.adjust(Duration.minutes(10))
       const fiber = yield* Effect.fork(keeper.round)
       yield* TestClock.adjust(Duration.millis(500))
-      members[0]!.touch(yield* Idleness.now)
+      members[0]!.touch(yield* Time.now)
       members[1]!.busy = true
       keeper.remove(members[2]!)
       yield* TestClock.adjust(Duration.seconds(1))
@@ -204,8 +204,8 @@ describe("SessionKeeper", () => {
       server.failing = Number.POSITIVE_INFINITY
       yield* Effect.fork(keeper.run)
       for (let minute = 0; minute < 60; minute++) yield* TestClock.adjust(Duration.minutes(1))
-      const now = yield* Idleness.now
-      expect(members.every((one) => Idleness.hasLapsed(one.idleAt(now), halfAnHour))).toBe(true)
+      const now = yield* Time.now
+      expect(members.every((one) => Time.hasLapsed(one.idleAt(now), halfAnHour))).toBe(true)
       const tries = sent.length
       expect(tries).toBeGreaterThan(5)
       server.failing = 0
@@ -216,7 +216,7 @@ describe("SessionKeeper", () => {
 
   it.effect("an answer that comes after the timeout does not bring a session back", () =>
     Effect.gen(function*() {
-      const start = yield* Idleness.now
+      const start = yield* Time.now
       const one = member(1, start)
       const keeper = SessionKeeper.make(
         () => Effect.sleep(Duration.minutes(25)),
@@ -236,14 +236,14 @@ describe("SessionKeeper", () => {
       const { keeper, sent } = yield* keeperOf(0)
       yield* Effect.fork(keeper.run)
       yield* TestClock.adjust(Duration.minutes(1))
-      const now = yield* Idleness.now
-      yield* keeper.add(member(1, Idleness.before(now, 14 * 60_000)))
+      const now = yield* Time.now
+      yield* keeper.add(member(1, Time.before(now, 14 * 60_000)))
       yield* TestClock.adjust(Duration.seconds(1))
       expect(sent).toHaveLength(0)
-      const old = member(2, Idleness.before(now, 28 * 60_000))
+      const old = member(2, Time.before(now, 28 * 60_000))
       yield* keeper.add(old)
       yield* TestClock.adjust(Duration.seconds(1))
       expect(sent.flat()).toContainEqual(old.lsid())
-      expect(old.idleAt(yield* Idleness.now)).toBeLessThanOrEqual(1_000)
+      expect(old.idleAt(yield* Time.now)).toBeLessThanOrEqual(1_000)
     }))
 })

@@ -6,15 +6,15 @@ import * as fc from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import { bounded, late, maxTimeMS } from "../../src/internal/driver/deadline.js"
-import * as Deadline from "../../src/internal/time/deadline.js"
+import * as Time from "../../src/internal/time/clock.js"
 import { MongoError } from "../../src/MongoError.js"
 
 const name = { operation: "find", namespace: "shop.users" }
 
 const within = (timeout: Duration.DurationInput) =>
-  Effect.withFiberRuntime<Deadline.Deadline>((fiber) => Effect.succeed(Deadline.start(fiber, Duration.decode(timeout))))
+  Effect.withFiberRuntime<Time.Deadline>((fiber) => Effect.succeed(Time.start(fiber, Duration.decode(timeout))))
 
-const withLeft = (millis: number): Deadline.Deadline => ({ timeout: Duration.zero, left: () => millis })
+const withLeft = (millis: number): Time.Deadline => ({ timeout: Duration.zero, left: () => millis })
 
 describe("a deadline", () => {
   it.effect("has less and less time left, by the clock of the fiber", () =>

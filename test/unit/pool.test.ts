@@ -8,7 +8,7 @@ import type * as Driver from "mongodb"
 import type { Binary } from "mongodb"
 import { MongoClient, UUID } from "mongodb"
 import * as Pool from "../../src/internal/driver/pool.js"
-import * as Idleness from "../../src/internal/time/idleness.js"
+import * as Time from "../../src/internal/time/clock.js"
 
 const minute = 60_000
 const halfAnHour = Option.some(Duration.minutes(30))
@@ -43,9 +43,9 @@ const careless = (now: () => number) => {
 const idOf = (server: Driver.ServerSession): string => Buffer.from(server.id.id.buffer).toString("hex")
 
 const take = (pool: Pool.Pool, options: Driver.ClientSessionOptions, timeout: Option.Option<Duration.Duration>) =>
-  Effect.map(Idleness.now, (now) => pool.take(options, timeout, now))
+  Effect.map(Time.now, (now) => pool.take(options, timeout, now))
 
-const release = (pool: Pool.Pool, session: Driver.ClientSession, lastUsed: Idleness.Instant) =>
+const release = (pool: Pool.Pool, session: Driver.ClientSession, lastUsed: Time.Instant) =>
   Effect.promise(() => {
     pool.note(session, lastUsed)
     return session.endSession()
@@ -78,16 +78,16 @@ for (const [name, now] of clocks) {
                 const { client, newSession, pooled } = careless(now)
                 const all = ages.map((age) => Object.assign(newSession(), { lastUse: now() - age * minute }))
                 pooled.push(...all)
-                const start = yield* Idleness.now
+                const start = yield* Time.now
                 const { lastUsed, session } = yield* take(Pool.make(client), {}, Option.some(Duration.minutes(timeout)))
                 const fit = ages.findLastIndex((age) => age < timeout - 1)
                 const expected = all[fit]
                 if (expected === undefined) {
                   expect(all).not.toContain(session.serverSession)
-                  expect(Idleness.elapsed(lastUsed, yield* Idleness.now)).toBeLessThan(minute / 2)
+                  expect(Time.elapsed(lastUsed, yield* Time.now)).toBeLessThan(minute / 2)
                 } else {
                   expect(session.serverSession).toBe(expected)
-                  const idle = Idleness.elapsed(lastUsed, start)
+                  const idle = Time.elapsed(lastUsed, start)
                   expect(Math.abs(idle - ages[fit]! * minute)).toBeLessThan(minute / 2)
                 }
                 // What lies below the one that was taken has not been looked at.
@@ -130,12 +130,12 @@ for (const [name, now] of clocks) {
         const { client } = careless(now)
         const pool = Pool.make(client)
         const first = yield* take(pool, {}, halfAnHour)
-        yield* release(pool, first.session, yield* Idleness.now)
+        yield* release(pool, first.session, yield* Time.now)
         // The driver's clock stands still meanwhile.
         yield* TestClock.adjust(Duration.minutes(40))
         const second = yield* take(pool, {}, halfAnHour)
         expect(second.session.serverSession).not.toBe(first.session.serverSession)
-        expect(second.lastUsed).toEqual(yield* Idleness.now)
+        expect(second.lastUsed).toEqual(yield* Time.now)
       }))
 
     it.effect("hands out a session that the driver itself has used since it was released", () =>
@@ -144,7 +144,7 @@ for (const [name, now] of clocks) {
         const pool = Pool.make(client)
         const first = yield* take(pool, {}, halfAnHour)
         first.session.serverSession.lastUse -= 20 * minute
-        yield* release(pool, first.session, Idleness.before(yield* Idleness.now, 20 * minute))
+        yield* release(pool, first.session, Time.before(yield* Time.now, 20 * minute))
         first.session.serverSession.lastUse -= 41 * minute
         yield* TestClock.adjust(Duration.minutes(41))
         // An operation without an explicit session takes it, sends its id and gives it back.
@@ -153,7 +153,7 @@ for (const [name, now] of clocks) {
         yield* Effect.promise(() => implicit.endSession())
         const { lastUsed, session } = yield* take(pool, {}, halfAnHour)
         expect(session.serverSession).toBe(first.session.serverSession)
-        expect(Idleness.elapsed(lastUsed, yield* Idleness.now)).toBeLessThan(minute)
+        expect(Time.elapsed(lastUsed, yield* Time.now)).toBeLessThan(minute)
       }))
 
     it("counts idle time and notes a refresh by the driver's clock", () => {
@@ -205,7 +205,7 @@ describe("the pool of the real driver", () => {
       const { session } = yield* take(pool, {}, halfAnHour)
       const server = session.serverSession
       Pool.markDirty(session)
-      yield* release(pool, session, yield* Idleness.now)
+      yield* release(pool, session, yield* Time.now)
       const next = yield* take(pool, {}, halfAnHour)
       expect(next.session.serverSession).not.toBe(server)
       const discarded = next.session.serverSession

@@ -10,12 +10,12 @@ import { MongoError } from "../../MongoError.js"
 import type * as Session from "../../Session.js"
 import { key } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
-import * as Idleness from "../time/idleness.js"
+import * as Time from "../time/clock.js"
 import type { OperationError, Placed } from "./operation.js"
 
 /** When the server had last heard of a session before a command of it, and by which use that is known. */
 interface Heard {
-  readonly at: Idleness.Instant
+  readonly at: Time.Instant
   readonly lastUse: number
 }
 
@@ -34,17 +34,17 @@ export const explained = <A>(
           isSo = Math.ceil(serverSession.lastUse) === lastUse
         }
         return Effect.catchIf(read(noteTurn), isLost, (error) =>
-          Effect.flatMap(Effect.zip(Idleness.now, client.sessionTimeout), ([now, timeout]) => {
-            const hasLapsed = Option.exists(timeout, (limit) => Idleness.hasLapsed(Idleness.elapsed(at, now), limit))
+          Effect.flatMap(Effect.zip(Time.now, client.sessionTimeout), ([now, timeout]) => {
+            const hasLapsed = Option.exists(timeout, (limit) => Time.hasLapsed(Time.elapsed(at, now), limit))
             return Effect.fail(isSo && hasLapsed ? withHint(error) : error)
           }))
       })
   })
 
 const heard = (session: Session.Service): Effect.Effect<Heard> =>
-  Effect.map(Effect.zip(Idleness.now, session.idle), ([now, idle]) => ({
+  Effect.map(Effect.zip(Time.now, session.idle), ([now, idle]) => ({
     // An operation in flight, whose use is noted when it is over.
-    at: Lane.isBusy(session[key].lane) ? now : Idleness.before(now, Duration.toMillis(idle)),
+    at: Lane.isBusy(session[key].lane) ? now : Time.before(now, Duration.toMillis(idle)),
     // While an operation is in flight of which nothing was sent, it is a fraction less.
     lastUse: Math.ceil(session[key].session().serverSession.lastUse)
   }))

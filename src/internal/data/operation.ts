@@ -19,7 +19,7 @@ import { key } from "../session/gate.js"
 import { perform } from "../session/operation.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
-import * as Deadline from "../time/deadline.js"
+import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Rules from "./rules.js"
 import { refusalOf } from "./values.js"
@@ -221,7 +221,7 @@ const withoutSession = <A>(
   return timeout === undefined || request.isEndless === true
     ? call(() => undefined, observed)
     : Effect.withFiberRuntime((fiber) => {
-      const deadline = Deadline.start(fiber, timeout)
+      const deadline = Time.start(fiber, timeout)
       const asked = optionOf(request.options, "maxTimeMS")
       const limited = call(() => maxTimeMS(deadline, asked))
       return Call.telling(bounded(deadline, name, limited), observed)

@@ -11,7 +11,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { after } from "../time/bounded.js"
-import type { Deadline } from "../time/deadline.js"
+import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { ofSession } from "./privates.js"
 

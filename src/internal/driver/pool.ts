@@ -6,13 +6,13 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
-import * as Idleness from "../time/idleness.js"
+import * as Time from "../time/clock.js"
 import { ofServerSession } from "./privates.js"
 
 /** A driver session whose server session has at least a minute to live, and when the server last heard of that. */
 export interface Taken {
   readonly session: Driver.ClientSession
-  readonly lastUsed: Idleness.Instant
+  readonly lastUsed: Time.Instant
 }
 
 /** Takes driver sessions from the pool of one client, and gives them back. */
@@ -20,13 +20,13 @@ export interface Pool {
   readonly take: (
     options: Driver.ClientSessionOptions,
     timeout: Option.Option<Duration.Duration>,
-    now: Idleness.Instant
+    now: Time.Instant
   ) => Taken
   /**
    * Notes when a server session was last used, before its driver session is ended: the driver's own clock stands still
    * while the machine is suspended.
    */
-  readonly note: (session: Driver.ClientSession, lastUsed: Idleness.Instant) => void
+  readonly note: (session: Driver.ClientSession, lastUsed: Time.Instant) => void
   /** Notes for the driver that the server has just heard of the session. */
   readonly touch: (session: Driver.ClientSession) => void
   /** Milliseconds since the driver last sent a server session's id, by the clock that the driver uses. */
@@ -42,16 +42,16 @@ export const make = (client: Driver.MongoClient): Pool => {
     return performance.now() + ahead
   }
   const sinceLastUse = (server: Driver.ServerSession): number => Math.max(0, present(server) - server.lastUse)
-  const notes = new WeakMap<Driver.ServerSession, { readonly at: Idleness.Instant; readonly lastUse: number }>()
+  const notes = new WeakMap<Driver.ServerSession, { readonly at: Time.Instant; readonly lastUse: number }>()
 
   // What is made anew has not been idle, and nothing is noted of it: where the server keeps sessions for a minute only, it
   // would otherwise never do.
-  const idleAt = (server: Driver.ServerSession, now: Idleness.Instant): number => {
+  const idleAt = (server: Driver.ServerSession, now: Time.Instant): number => {
     const note = notes.get(server)
     const unused = sinceLastUse(server)
     if (note === undefined) return unused <= moment ? 0 : unused
     // A note that the driver has overtaken, by an operation without an explicit session, says nothing any more.
-    return note.lastUse === server.lastUse ? Math.max(unused, Idleness.elapsed(note.at, now)) : unused
+    return note.lastUse === server.lastUse ? Math.max(unused, Time.elapsed(note.at, now)) : unused
   }
 
   return {
@@ -59,12 +59,12 @@ export const make = (client: Driver.MongoClient): Pool => {
       const limit = Option.getOrElse(timeout, () => Duration.infinity)
       let session = client.startSession(options)
       let idle = idleAt(session.serverSession, now)
-      while (idle > 0 && Idleness.isStale(idle, limit)) {
+      while (idle > 0 && Time.isStale(idle, limit)) {
         discard(session)
         session = client.startSession(options)
         idle = idleAt(session.serverSession, now)
       }
-      return { session, lastUsed: idle > 0 ? Idleness.before(now, idle) : now }
+      return { session, lastUsed: idle > 0 ? Time.before(now, idle) : now }
     },
     note: (session, lastUsed) => {
       notes.set(session.serverSession, { at: lastUsed, lastUse: session.serverSession.lastUse })

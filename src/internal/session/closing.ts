@@ -14,8 +14,8 @@ import * as Pool from "../driver/pool.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
 import { grace, within } from "../time/bounded.js"
+import type * as Time from "../time/clock.js"
 import { runAs } from "../time/fiber.js"
-import type * as Idleness from "../time/idleness.js"
 import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import * as Lane from "./lane.js"
@@ -27,7 +27,7 @@ export interface Ending {
   readonly lane: Lane.Lane
   readonly settleTimeout: Duration.Duration
   readonly session: () => Driver.ClientSession
-  readonly lastUsed: () => Idleness.Instant
+  readonly lastUsed: () => Time.Instant
   readonly isBroken: () => boolean
   /** Whether its server session is to be ended on the server, too; and what is left of it killed there, at once. */
   readonly endsOnServer: () => "no" | "end" | "kill"

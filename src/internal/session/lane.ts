@@ -13,7 +13,8 @@ import type * as Tracer from "effect/Tracer"
 import { SessionBusy } from "../../SessionErrors.js"
 import { laneWait, messages } from "../../Telemetry.js"
 import { update } from "../telemetry/log.js"
-import { clockOf, type Restore, type RunningFiber, secondsSince } from "../time/fiber.js"
+import { clockOf, secondsSince } from "../time/clock.js"
+import type { Restore, RunningFiber } from "../time/fiber.js"
 
 /** Who asks for the permit: the operation, and the span that it runs in. */
 export interface Claim {

@@ -20,14 +20,13 @@ import * as DriverTransaction from "../driver/transaction.js"
 import * as Log from "../telemetry/log.js"
 import type * as Operations from "../telemetry/operations.js"
 import { grace, within } from "../time/bounded.js"
+import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
-import * as Idleness from "../time/idleness.js"
 import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import { closeCursors, Closing, type Ending } from "./closing.js"
 import type { Evaluate, Gate } from "./gate.js"
 import * as Lane from "./lane.js"
-import { Usage } from "./lapse.js"
 import { inTurn } from "./operation.js"
 import type { Name, Standing } from "./turn.js"
 
@@ -62,7 +61,7 @@ export class OpenSession implements Gate, Member, Ending {
   readonly openedIn: Tracer.AnySpan | undefined
   readonly #signals = Signal.lender()
   readonly #closing: Closing
-  readonly #usage: Usage
+  readonly #usage: Time.Usage
   #session: Driver.ClientSession
   #standing: Standing | undefined
   // What the driver notes as the last use of the server session until a command of the operation is sent.
@@ -85,8 +84,8 @@ export class OpenSession implements Gate, Member, Ending {
     this.settleTimeout = options.settleTimeout ?? client.settleTimeout
     this.timeout = options.timeout ?? client.timeout
     this.#closing = new Closing(opener.getFiberRefs())
-    const { lastUsed, session } = this.#take(Idleness.nowOf(opener))
-    this.#usage = new Usage(lastUsed, client[inner].knownTimeout)
+    const { lastUsed, session } = this.#take(Time.nowOf(opener))
+    this.#usage = new Time.Usage(lastUsed, client[inner].knownTimeout)
     this.#session = session
     Log.sessionsOpen(1)
   }
@@ -123,11 +122,11 @@ export class OpenSession implements Gate, Member, Ending {
     return !this.#isEnding
   }
 
-  idleAt(now: Idleness.Instant): number {
+  idleAt(now: Time.Instant): number {
     return this.#usage.idleAt(now)
   }
 
-  touch(at: Idleness.Instant): void {
+  touch(at: Time.Instant): void {
     this.#usage.heard(at)
     // An operation that waits to be sent looks at what is noted here.
     if (this.#inFlight === 0) this.client[inner].pool.touch(this.#session)
@@ -137,7 +136,7 @@ export class OpenSession implements Gate, Member, Ending {
     return this.#usage.noteLapse()
   }
 
-  stateAt(now: Idleness.Instant): State {
+  stateAt(now: Time.Instant): State {
     if (!this.isOpen()) return "ended"
     if (this.#isBroken) return "broken"
     return this.isBusy() ? "busy" : this.#usage.lapseAt(now) === undefined ? "idle" : "lapsed"
@@ -151,7 +150,7 @@ export class OpenSession implements Gate, Member, Ending {
   ready(operation: string, fiber: RunningFiber): Effect.Effect<void, SessionEnded | SessionLapsed> {
     const refusal = this.#refusal(operation)
     if (refusal !== undefined) return Effect.fail(refusal)
-    const lapse = this.#usage.lapseAt(Idleness.nowOf(fiber))
+    const lapse = this.#usage.lapseAt(Time.nowOf(fiber))
     return lapse === undefined
       ? Effect.void
       : Effect.zipRight(
@@ -268,7 +267,7 @@ export class OpenSession implements Gate, Member, Ending {
   // In its turn: it may renew the session, which must not happen under an operation that is in flight.
   get refresh() {
     return inTurn(this, "refresh", (fiber) => {
-      const sent = Idleness.nowOf(fiber)
+      const sent = Time.nowOf(fiber)
       return Effect.map(
         this.client[inner].adminCommand({ refreshSessions: [this.lsid()] }),
         () => this.touch(sent)
@@ -283,7 +282,7 @@ export class OpenSession implements Gate, Member, Ending {
     })
   }
 
-  lastUsed(): Idleness.Instant {
+  lastUsed(): Time.Instant {
     return this.#usage.last
   }
 
@@ -297,7 +296,7 @@ export class OpenSession implements Gate, Member, Ending {
     Log.sessionsOpen(-1)
   }
 
-  #take(now: Idleness.Instant): Pool.Taken {
+  #take(now: Time.Instant): Pool.Taken {
     const { client, options } = this
     const taken = client[inner].pool.take(DriverSession.sessionOptions(options), client[inner].knownTimeout(), now)
     if (!options.causalConsistency) DriverSession.keepOperationTime(taken.session)
@@ -316,7 +315,7 @@ export class OpenSession implements Gate, Member, Ending {
     return Effect.uninterruptible(Effect.gen(this, function*() {
       const old = this.#session
       yield* closeCursors(this.client, old)
-      const { lastUsed, session } = this.#take(yield* Idleness.now)
+      const { lastUsed, session } = this.#take(yield* Time.now)
       this.#usage.renew(lastUsed)
       this.#session = session
       DriverSession.carryOver(old, session)
@@ -332,7 +331,7 @@ export class OpenSession implements Gate, Member, Ending {
     if (server.lastUse === mark) {
       server.lastUse = Math.ceil(mark)
     } else {
-      this.#usage.heard(Idleness.before(Idleness.nowOf(fiber), this.client[inner].pool.sinceLastUse(server)))
+      this.#usage.heard(Time.before(Time.nowOf(fiber), this.client[inner].pool.sinceLastUse(server)))
     }
   }
 }

@@ -21,7 +21,7 @@ import { settling, telling, type Watcher } from "../driver/call.js"
 import { bounded, during } from "../driver/deadline.js"
 import { isUnacknowledgedWrite } from "../driver/errors.js"
 import { within } from "../time/bounded.js"
-import * as Deadline from "../time/deadline.js"
+import * as Time from "../time/clock.js"
 import { andThen, match, type Restore, type RunningFiber, traced } from "../time/fiber.js"
 import type { Evaluate, Gate } from "./gate.js"
 import * as Lane from "./lane.js"
@@ -162,13 +162,13 @@ const deadlineOf = (
   fiber: RunningFiber,
   { turn }: Place,
   { isEndless }: Name
-): Deadline.Deadline | undefined =>
+): Time.Deadline | undefined =>
   turn?.deadline ??
-    (gate.timeout === undefined || isEndless === true ? undefined : Deadline.start(fiber, gate.timeout))
+    (gate.timeout === undefined || isEndless === true ? undefined : Time.start(fiber, gate.timeout))
 
 const limited = <A>(
   evaluate: Evaluate<A>,
-  deadline: Deadline.Deadline | undefined,
+  deadline: Time.Deadline | undefined,
   fiber: RunningFiber
 ): Evaluate<A> =>
   deadline === undefined
@@ -177,7 +177,7 @@ const limited = <A>(
 
 // What it was doing when its time was over is not known, and so neither is what its transaction has done.
 const inTime = <A, E>(
-  deadline: Deadline.Deadline,
+  deadline: Time.Deadline,
   name: Name,
   turn: Turn | undefined,
   operation: Effect.Effect<A, E | UseError>

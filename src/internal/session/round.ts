@@ -2,12 +2,12 @@
  * What a round of the keep-alive has to do.
  */
 import * as Duration from "effect/Duration"
-import * as Idleness from "../time/idleness.js"
+import * as Time from "../time/clock.js"
 
 interface Idle {
   readonly keepAlive: () => boolean
   readonly isBusy: () => boolean
-  readonly idleAt: (now: Idleness.Instant) => number
+  readonly idleAt: (now: Time.Instant) => number
 }
 
 /**
@@ -18,13 +18,13 @@ interface Idle {
  */
 export const plan = <M extends Idle>(
   members: Iterable<M>,
-  now: Idleness.Instant,
+  now: Time.Instant,
   timeout: Duration.Duration,
   idleFor: Duration.Duration
 ): { readonly due: ReadonlyArray<M>; readonly lapsed: ReadonlyArray<M> } => {
   const due: Array<M> = []
   const lapsed: Array<M> = []
-  const hasLapsed = Idleness.lapseAfter(timeout)
+  const hasLapsed = Time.lapseAfter(timeout)
   const least = Duration.toMillis(idleFor)
   for (const member of members) {
     if (member.isBusy()) continue

@@ -16,8 +16,8 @@ import type * as SessionOptions from "../../SessionOptions.js"
 import * as DriverCursor from "../driver/cursor.js"
 import * as Lent from "../driver/lent.js"
 import * as DriverSession from "../driver/session.js"
+import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
-import * as Idleness from "../time/idleness.js"
 import { type Advance, refuseAhead } from "./advance.js"
 import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
@@ -123,11 +123,11 @@ class Usable {
   }
 
   get idle(): Effect.Effect<Duration.Duration> {
-    return Effect.map(Idleness.now, (now) => Duration.millis(Math.floor(this[key].idleAt(now))))
+    return Effect.map(Time.now, (now) => Duration.millis(Math.floor(this[key].idleAt(now))))
   }
 
   get state(): Effect.Effect<State> {
-    return Effect.map(Idleness.now, (now) => this[key].stateAt(now))
+    return Effect.map(Time.now, (now) => this[key].stateAt(now))
   }
 
   get operationTime(): Effect.Effect<Option.Option<Driver.Timestamp>> {

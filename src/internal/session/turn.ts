@@ -10,7 +10,7 @@ import type { MongoError } from "../../MongoError.js"
 import type { TransactionDoomed, TransactionEnded } from "../../SessionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import { Around, type Waiting } from "../telemetry/outside.js"
-import type { Deadline } from "../time/deadline.js"
+import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type * as Lane from "./lane.js"
 

@@ -6,7 +6,7 @@ import type * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import * as Telemetry from "../../Telemetry.js"
-import { clockOf } from "../time/fiber.js"
+import { clockOf } from "../time/clock.js"
 import { type Labels, labels } from "./log.js"
 
 type State = "idle" | "used"

@@ -11,7 +11,8 @@ import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
 import { MongoError } from "../../MongoError.js"
 import { attributes, spans } from "../../Telemetry.js"
-import { clockOf, type RunningFiber } from "../time/fiber.js"
+import { clockOf } from "../time/clock.js"
+import type { RunningFiber } from "../time/fiber.js"
 
 const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 

@@ -12,7 +12,8 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
-import { clockOf, type Restore, type RunningFiber } from "./fiber.js"
+import { clockOf } from "./clock.js"
+import type { Restore, RunningFiber } from "./fiber.js"
 
 /**
  * Waits for an effect until a time limit, and says whether the effect ended. A further interruption does not shorten the

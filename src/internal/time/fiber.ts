@@ -2,8 +2,6 @@
  * The fiber that runs an operation, for those steps of it that are plain functions.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -61,14 +59,6 @@ const annotate = (error: unknown, span: Tracer.Span): void => {
     Object.defineProperty(error, spanKey, { value: span, configurable: true })
   }
 }
-
-/** The clock of a fiber. */
-export const clockOf = ({ currentDefaultServices }: RunningFiber): Clock.Clock =>
-  Context.get(currentDefaultServices, Clock.Clock)
-
-/** The seconds since a time in nanoseconds, by the clock of a fiber. */
-export const secondsSince = (began: bigint, fiber: RunningFiber): number =>
-  Number(clockOf(fiber).unsafeCurrentTimeNanos() - began) / 1_000_000_000
 
 /** Runs an effect with the fiber refs of another fiber, such as its loggers. */
 export const runAs = <A, E, R>(refs: FiberRefs.FiberRefs, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -13,7 +13,7 @@ import type * as Lane from "../session/lane.js"
 
 import type { Name, Turn } from "../session/turn.js"
 import { Watch } from "../telemetry/transactions.js"
-import type { Deadline } from "../time/deadline.js"
+import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { AttemptFacts, Ended } from "./outcome.js"
 import { isOfServer, transientOf } from "./transient.js"

@@ -30,7 +30,7 @@ import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
 import * as Log from "../telemetry/log.js"
 import { grace, within } from "../time/bounded.js"
-import * as Deadline from "../time/deadline.js"
+import * as Time from "../time/clock.js"
 import { match, type Restore, type RunningFiber } from "../time/fiber.js"
 import { Attempt, type Hook, Run } from "./attempt.js"
 import { commit } from "./commit.js"
@@ -136,7 +136,7 @@ class Attempts<A, E, R, VR, OR> {
     this.#plan = plan
     this.#restore = restore
     this.#retries = new Retries(fiber, client.driver, plan.retry, plan.options.timeout)
-    this.#run = new Run(plan.timeout, plan.timeout && Deadline.start(fiber, plan.timeout))
+    this.#run = new Run(plan.timeout, plan.timeout && Time.start(fiber, plan.timeout))
     this.#around = fiber.currentContext
   }
 

@@ -8,7 +8,7 @@ import { IncompatibleJoin } from "../../TransactionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import type { Gate } from "../session/gate.js"
-import * as Deadline from "../time/deadline.js"
+import * as Time from "../time/clock.js"
 import { Part } from "./part.js"
 
 type Options = TransactionOptions.Decoded
@@ -68,7 +68,7 @@ export const join = <A, E, R>(
   timeout?: Duration.Duration
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) => {
-    const part = new Part(within.of, within, timeout && Deadline.start(fiber, timeout))
+    const part = new Part(within.of, within, timeout && Time.start(fiber, timeout))
     return Effect.onError(body(part), (cause) => Effect.sync(() => part.fail(cause)))
   })
 

@@ -10,7 +10,7 @@ import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Lane from "../session/lane.js"
 import type { Name } from "../session/turn.js"
 import { placeOf, stepOut, Turn, turnOf } from "../session/turn.js"
-import type { Deadline } from "../time/deadline.js"
+import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { Attempt, Share } from "./attempt.js"
 
