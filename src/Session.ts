@@ -16,10 +16,10 @@ import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import { acquire } from "./internal/session/acquire.js"
 import type { AdvanceOptions } from "./internal/session/advance.js"
-import { type Service, Session, sessionIn } from "./internal/session/ambient.js"
 import * as MongoClient from "./internal/session/client.js"
 import { key } from "./internal/session/gate.js"
-import type { State, UseOptions } from "./internal/session/service.js"
+import type { State } from "./internal/session/open.js"
+import { type Service, Session, sessionIn, type UseOptions } from "./internal/session/service.js"
 import { inLane, isInSandbox, placeOf, type Transaction } from "./internal/session/turn.js"
 import * as Log from "./internal/telemetry/log.js"
 import type { RunningFiber } from "./internal/time/fiber.js"
@@ -29,11 +29,11 @@ import * as SessionOptions from "./SessionOptions.js"
 export {
   /** The ambient session: the one that the operations of a fiber run in. @since 0.1.0 @category tags */
   Session
-} from "./internal/session/ambient.js"
+} from "./internal/session/service.js"
 export type {
   /** An open session. @since 0.1.0 @category models */
   Service
-} from "./internal/session/ambient.js"
+} from "./internal/session/service.js"
 export type {
   /** How a session takes a causal token. @since 0.1.0 @category options */
   AdvanceOptions,

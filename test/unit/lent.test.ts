@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import type * as Driver from "mongodb"
-import { lend } from "../../src/internal/driver/lent.js"
+import { lending } from "../../src/internal/driver/lent.js"
 
 /** A session that is looked at, and nothing else. */
 const session = () =>
@@ -25,13 +25,12 @@ const end = (of: Session) => of.owner
 const close = (of: Session) => [of.owner, of.inTransaction()]
 
 const lent = (evaluate: (of: Session) => Promise<unknown>, unused = () => {}) =>
-  lend({
-    session: session(),
-    evaluate: (of) => evaluate(of as Session),
-    cursors: () => [],
+  lending((of) => evaluate(of as Session), {
+    client: { s: { activeCursors: [] } } as unknown as Driver.MongoClient,
+    calling: (call) => call(),
     unused,
     refused: () => {}
-  })
+  })(session(), new AbortController())
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 

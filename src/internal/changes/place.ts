@@ -48,7 +48,7 @@ export const placeApart = <C>(
     const ambient = placed.session
     const ensureOpen = Option.match(ambient, {
       onNone: () => Effect.void,
-      onSome: (session) => Effect.suspend(() => session[key].ensureOpen("getMore"))
+      onSome: (session) => Effect.suspend(() => session[key].refusal("getMore") ?? Effect.void)
     })
     if (Option.isSome(ambient)) yield* ensureOutside(ambient.value, request.name, placed.namespace)
     const opened = yield* Effect.option(acquire({

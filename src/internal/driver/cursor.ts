@@ -54,10 +54,6 @@ const cursorsOf = (
 const openOf = (client: Driver.MongoClient | undefined): Iterable<Cursor> =>
   client === undefined ? [] : ofClient(client).s.activeCursors
 
-/** The sessions of the cursors of a client that are open. */
-export const sessionsOf = (client: Driver.MongoClient): ReadonlyArray<Driver.ClientSession | null> =>
-  Array.from(openOf(client), (cursor) => ofCursor(cursor).session)
-
 /** Whether a cursor is one of a client. */
 export const isOf = (cursor: Driver.AbstractCursor<unknown>, client: Driver.MongoClient): boolean =>
   ofCursor(cursor).client === client

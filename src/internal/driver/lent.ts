@@ -7,7 +7,8 @@
 import type * as Driver from "mongodb"
 import { MongoExpiredSessionError, MongoTransactionError } from "mongodb"
 import { hint } from "./hints.js"
-import type * as Privates from "./privates.js"
+import { ofClient, ofCursor, type Session as OwnSession } from "./privates.js"
+import type { Signalled } from "./signal.js"
 
 type Session = Driver.ClientSession
 
@@ -33,7 +34,7 @@ const endings: ReadonlySet<PropertyKey> = new Set([
 
 // What the driver looks at, in this order, when an operation begins; and what it looks at when one ends.
 const beginning = ["snapshotEnabled", "client", "inTransaction", "isPinned"] as const
-const end: keyof Privates.Session = "owner"
+const end: keyof OwnSession = "owner"
 
 const loans = new WeakMap<object, Loan>()
 
@@ -115,12 +116,15 @@ class Loan implements ProxyHandler<Session> {
   }
 }
 
+/** What is done in a `use`. */
+export type Use<A> = (session: Session, signal: AbortSignal) => PromiseLike<A>
+
 /** What lends a session. */
-export interface Lender<A> {
-  readonly session: Session
-  readonly evaluate: (session: Session) => PromiseLike<A>
-  /** The sessions of the cursors that are open. */
-  readonly cursors: () => Iterable<Session | null>
+export interface Lender {
+  /** The client whose cursors may go on in a later loan. */
+  readonly client: Driver.MongoClient
+  /** Calls a function, and refuses all that would begin in the session meanwhile. */
+  readonly calling: <A>(call: () => A) => A
   /** Called if the function never looked at the session. */
   readonly unused: () => void
   /** Called when something was to be sent too late; if that was a cursor's, the cursor is open on the server still. */
@@ -131,28 +135,37 @@ export interface Lender<A> {
  * Runs a function with a driver session that it has until its promise has settled. Gives that promise, settled when nothing
  * that was sent with the session is in flight any more, and rejected if the function ended a transaction, or began one.
  */
-export const lend = async <A>({ cursors, evaluate, refused, session, unused }: Lender<A>): Promise<A> => {
+export const lending = <A>(use: Use<A>, { calling, client, refused, unused }: Lender) =>
+async (
+  session: Session,
+  controller: Pick<Signalled, "signal">
+): Promise<A> => {
   const loan = new Loan(session, refused)
-  const open = [loan, ...again(session, cursors)]
+  const open = [loan, ...again(session, client)]
   for (const one of open) one.isOver = false
-  const [settled] = await Promise.allSettled([called(() => evaluate(loan.session))])
+  const [settled] = await Promise.allSettled([called(() => calling(() => run(use, loan.session, controller)))])
   for (const one of open) one.isOver = true
   for (const one of open) if (!one.isQuiet) await one.quiet()
   // However the function has gone on after it.
   if (loan.misuse !== undefined) throw loan.misuse
   if (settled.status === "rejected") throw settled.reason
   // A cursor that was made, and not asked for anything yet, has not looked at it either.
-  if (!open.some(({ isTouched }) => isTouched) && !again(session, cursors).includes(loan)) unused()
+  if (!open.some(({ isTouched }) => isTouched) && !again(session, client).includes(loan)) unused()
   return settled.value
 }
 
 // What throws instead of rejecting is treated alike.
 const called = async <A>(f: () => PromiseLike<A>): Promise<A> => f()
 
+// No signal is made for a function that does not take one; what has no parameters in writing may take them all.
+const run = <A>(use: Use<A>, session: Session, controller: Pick<Signalled, "signal">): PromiseLike<A> =>
+  use.length === 1 ? (use as (session: Session) => PromiseLike<A>)(session) : use(session, controller.signal)
+
 // A cursor that an earlier loan has made, and that is open still, goes on in this one.
-const again = (session: Session, cursors: Lender<unknown>["cursors"]): ReadonlyArray<Loan> => {
+const again = (session: Session, client: Driver.MongoClient): ReadonlyArray<Loan> => {
   const found = new Set<Loan>()
-  for (const of of cursors()) {
+  for (const cursor of ofClient(client).s.activeCursors) {
+    const of = ofCursor(cursor).session
     const loan = of === null ? undefined : loans.get(of)
     if (loan?.of === session) found.add(loan)
   }

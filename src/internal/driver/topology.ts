@@ -130,6 +130,8 @@ const serversOf = (hello: Driver.Document, driver: Driver.MongoClient): Readonly
 /** What is known of a client's deployment at this moment. */
 export interface TopologyWatch {
   readonly known: () => Option.Option<Deployment>
+  /** How long the deployment keeps an idle session, as far as it is known. */
+  readonly sessionTimeout: () => Option.Option<Duration.Duration>
   readonly learn: (hello: Driver.Document) => Deployment
   /** See {@link serverOf}. */
   readonly server: (isOnPrimary: () => boolean) => Address | undefined
@@ -158,6 +160,7 @@ export const watchTopology = (driver: Driver.MongoClient): Effect.Effect<Topolog
     )
     return {
       known: () => known,
+      sessionTimeout: () => Option.isSome(known) ? known.value.sessionTimeout : Option.none(),
       learn: (hello: Driver.Document) => {
         const deployment = fromHello(hello)
         known = Option.some(deployment)

@@ -1,19 +1,20 @@
 /**
  * How a session is acquired: what may stand in its way is looked at before anything is sent.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { MongoError } from "../../MongoError.js"
 import { type AcquireError, CryptoUnavailable, SessionsUnsupported, UnacknowledgedWrite } from "../../SessionErrors.js"
 import * as SessionOptions from "../../SessionOptions.js"
 import { isTooOldServer } from "../driver/errors.js"
 import { type Deployment, unsupported } from "../driver/topology.js"
 import type { RunningFiber } from "../time/fiber.js"
-import type { Service } from "./ambient.js"
 import * as MongoClient from "./client.js"
-import { open } from "./service.js"
+import { OpenSession } from "./open.js"
+import { type Service, Usable } from "./service.js"
 
 /** How to open a session, and on which client. */
 export interface Options<Client> extends SessionOptions.SessionOptions, MongoClient.ClientOption<Client> {}
@@ -64,3 +65,26 @@ const openWhere = (
 const closed = Effect.suspend(() =>
   new MongoError({ reason: "ConnectionClosed", operation: "Session.make", labels: [] })
 )
+
+/**
+ * Opens a session for a fiber, on a client whose deployment is known to have sessions; it is ended when the fiber's scope
+ * closes.
+ *
+ * Not by `Effect.acquireRelease`, which takes longer than all that is done here: as the finalizer is there before the session
+ * is, an interruption in between leaves nothing behind.
+ */
+const open = (client: MongoClient.Service, options: SessionOptions.Decoded, fiber: RunningFiber) => {
+  let opened: OpenSession | undefined
+  let isOver = false
+  const scope = Context.unsafeGet(fiber.currentContext, Scope.Scope)
+  const added = Scope.addFinalizerExit(scope, () => {
+    isOver = true
+    return opened === undefined ? Effect.void : opened.close
+  })
+  return Effect.flatMap(added, () => {
+    const session = opened = new OpenSession(client, options, fiber)
+    const usable = new Usable(session)
+    // The scope may have been closed all along.
+    return isOver ? Effect.as(session.close, usable) : Effect.as(client[MongoClient.inner].keeper.add(session), usable)
+  })
+}

@@ -30,8 +30,8 @@ export interface Gate {
   readonly timeout: Duration.Duration | undefined
   /** The driver session; another one after a renewal. */
   readonly session: () => Driver.ClientSession
-  /** Fails where the session refuses every use. */
-  readonly ensureOpen: (operation: string) => Effect.Effect<void, SessionEnded>
+  /** Why the session refuses every use; none where it does not. */
+  readonly refusal: (operation: string) => SessionEnded | undefined
   /** Fails where no operation may begin; renews a session that has lapsed, if it may. */
   readonly ready: (operation: string, fiber: RunningFiber) => Effect.Effect<void, SessionEnded | SessionLapsed>
   /** Begins a promise of the driver for the one whose turn it is, and gives what an interruption does. */

@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
-import { SessionEnded, SessionLapsed } from "../../SessionErrors.js"
+import { SessionEnded, type SessionLapsed } from "../../SessionErrors.js"
 import type { Member } from "../../SessionKeeper.js"
 import type * as SessionOptions from "../../SessionOptions.js"
 import * as Call from "../driver/call.js"
@@ -24,9 +24,10 @@ import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
-import { closeCursors, Closing, type Ending } from "./closing.js"
+import { Closing, type Ending } from "./closing.js"
 import type { Evaluate, Gate } from "./gate.js"
 import * as Lane from "./lane.js"
+import { lapsed } from "./lapse.js"
 import { inTurn } from "./operation.js"
 import type { Name, Standing } from "./turn.js"
 
@@ -111,7 +112,7 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   keepAlive(): boolean {
-    return this.options.keepAlive && this.#refusal("refresh") === undefined
+    return this.options.keepAlive && this.refusal("refresh") === undefined
   }
 
   isBusy(): boolean {
@@ -136,30 +137,34 @@ export class OpenSession implements Gate, Member, Ending {
     return this.#usage.noteLapse()
   }
 
+  /** Goes on with another driver session, which has seen what the old one has. */
+  renew(now: Time.Instant): void {
+    const old = this.#session
+    const { lastUsed, session } = this.#take(now)
+    this.#usage.renew(lastUsed)
+    this.#session = session
+    DriverSession.carryOver(old, session)
+    this.#left = "nothing"
+    Pool.discard(old)
+  }
+
   stateAt(now: Time.Instant): State {
     if (!this.isOpen()) return "ended"
     if (this.#isBroken) return "broken"
     return this.isBusy() ? "busy" : this.#usage.lapseAt(now) === undefined ? "idle" : "lapsed"
   }
 
-  ensureOpen(operation: string): Effect.Effect<void, SessionEnded> {
-    const refusal = this.#refusal(operation)
-    return refusal === undefined ? Effect.void : Effect.fail(refusal)
+  refusal(operation: string): SessionEnded | undefined {
+    return this.isOpen() && !this.#isBroken
+      ? undefined
+      : new SessionEnded({ operation, reason: this.isOpen() ? "broken" : "released" })
   }
 
   ready(operation: string, fiber: RunningFiber): Effect.Effect<void, SessionEnded | SessionLapsed> {
-    const refusal = this.#refusal(operation)
+    const refusal = this.refusal(operation)
     if (refusal !== undefined) return Effect.fail(refusal)
     const lapse = this.#usage.lapseAt(Time.nowOf(fiber))
-    return lapse === undefined
-      ? Effect.void
-      : Effect.zipRight(
-        Effect.when(Log.lapsed(1, lapse.timeout), () => this.noteLapse()),
-        // A transaction is gone with its session; what remains of it must not run outside of one.
-        this.options.onLapse === "renew" && !this.#session.inTransaction()
-          ? this.#renew()
-          : Effect.fail(new SessionLapsed({ operation, ...lapse }))
-      )
+    return lapse === undefined ? Effect.void : lapsed(this, operation, lapse)
   }
 
   begin<A>(
@@ -182,7 +187,10 @@ export class OpenSession implements Gate, Member, Ending {
       client: this.client.driver,
       signals: this.#signals,
       isSent: () => serverSession.lastUse !== mark,
-      evaluate: (controller) => DriverTransaction.keepStarting(session, evaluate, controller),
+      evaluate: (controller) =>
+        session.inTransaction()
+          ? DriverTransaction.keepStarting(session, evaluate, controller)
+          : evaluate(session, controller),
       done: (exit) => {
         this.#noteUse(mark, fiber)
         if (--this.#inFlight === 0) this.#wake?.()
@@ -303,25 +311,6 @@ export class OpenSession implements Gate, Member, Ending {
     // The driver ignores it as an option.
     if (options.snapshotTime !== undefined) DriverSession.setSnapshotTime(taken.session, options.snapshotTime)
     return taken
-  }
-
-  #refusal(operation: string): SessionEnded | undefined {
-    return this.isOpen() && !this.#isBroken
-      ? undefined
-      : new SessionEnded({ operation, reason: this.isOpen() ? "broken" : "released" })
-  }
-
-  #renew(): Effect.Effect<void> {
-    return Effect.uninterruptible(Effect.gen(this, function*() {
-      const old = this.#session
-      yield* closeCursors(this.client, old)
-      const { lastUsed, session } = this.#take(yield* Time.now)
-      this.#usage.renew(lastUsed)
-      this.#session = session
-      DriverSession.carryOver(old, session)
-      this.#left = "nothing"
-      Pool.discard(old)
-    }))
   }
 
   // The server has heard of the session when the driver last sent its id, not when the operation was over: an operation

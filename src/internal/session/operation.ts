@@ -124,10 +124,10 @@ export const enter = (
   if (isLocked) {
     return Effect.fail(new SessionBusy({ operation, holder: "the transaction that it stepped out of" }))
   }
-  return andThen(
-    gate.ensureOpen(operation),
-    () => Lane.enter(gate.lane, operation, restore, fiber, gate.onBusy)
-  )
+  const refusal = gate.refusal(operation)
+  return refusal === undefined
+    ? Lane.enter(gate.lane, operation, restore, fiber, gate.onBusy)
+    : Effect.fail(refusal)
 }
 
 /**

@@ -76,11 +76,7 @@ const serve = (
           return understood(() => Command.adminCommand(driver, command, signal))
         }))
     }
-    const knownTimeout = () => {
-      const deployment = topology.known()
-      return Option.isSome(deployment) ? deployment.value.sessionTimeout : Option.none()
-    }
-    const sessionTimeout = Effect.sync(knownTimeout)
+    const sessionTimeout = Effect.sync(topology.sessionTimeout)
     const keeper = SessionKeeper.make(
       (ids) => Effect.asVoid(adminCommand({ refreshSessions: ids })),
       sessionTimeout,
@@ -124,7 +120,7 @@ const serve = (
       closeTimeout: settings.closeTimeout,
       [inner]: {
         knownDeployment: topology.known,
-        knownTimeout,
+        knownTimeout: topology.sessionTimeout,
         hasSecureRandom: secureRandom(),
         isClosed: () => closed,
         keeper,

@@ -1,5 +1,5 @@
 /**
- * A session as its scope opens it, and as programs see it.
+ * A session as programs see it, and which one the operations of a fiber run in.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -7,13 +7,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "../../CausalToken.js"
-import type { UseError } from "../../SessionErrors.js"
+import type { MongoError } from "../../MongoError.js"
+import type { SessionBusy, SessionEnded, SessionLapsed, TransactionEnded, UseError } from "../../SessionErrors.js"
 import type { SessionId } from "../../SessionId.js"
 import type * as SessionOptions from "../../SessionOptions.js"
-import * as DriverCursor from "../driver/cursor.js"
 import * as Lent from "../driver/lent.js"
 import * as DriverSession from "../driver/session.js"
 import * as Time from "../time/clock.js"
@@ -21,12 +20,10 @@ import type { RunningFiber } from "../time/fiber.js"
 import { type Advance, refuseAhead } from "./advance.js"
 import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
-import { type Evaluate, key } from "./gate.js"
-import { OpenSession, type State } from "./open.js"
+import { type Gate, key } from "./gate.js"
+import type { OpenSession, State } from "./open.js"
 import { perform } from "./operation.js"
-import type { Name } from "./turn.js"
-
-export type { State }
+import { type Name, Sandbox } from "./turn.js"
 
 /**
  * How errors and logs call an operation.
@@ -42,80 +39,102 @@ export interface UseOptions {
 }
 
 /**
- * Opens a session for a fiber, on a client whose deployment is known to have sessions; it is ended when the fiber's scope
- * closes.
+ * An open session, as programs see it.
  *
- * Not by `Effect.acquireRelease`, which takes longer than all that is done here: as the finalizer is there before the session
- * is, an interruption in between leaves nothing behind.
+ * @since 0.1.0
+ * @category models
  */
-export const open = (client: MongoClient.Service, options: SessionOptions.Decoded, fiber: RunningFiber) => {
-  let opened: OpenSession | undefined
-  let isOver = false
-  const scope = Context.unsafeGet(fiber.currentContext, Scope.Scope)
-  const added = Scope.addFinalizerExit(scope, () => {
-    isOver = true
-    return opened === undefined ? Effect.void : opened.close
-  })
-  return Effect.flatMap(added, () => {
-    const session = opened = new OpenSession(client, options, fiber)
-    const usable = new Usable(session)
-    // The scope may have been closed all along.
-    return isOver ? Effect.as(session.close, usable) : Effect.as(client[inner].keeper.add(session), usable)
-  })
+export interface Service extends Inspectable.Inspectable {
+  /** The id of its server session. Another one after a renewal (`onLapse: "renew"`). */
+  readonly id: SessionId
+  /** The client that it belongs to; no other may use it. */
+  readonly client: MongoClient.Service
+  /** Its options, with every default filled in. Immutable. */
+  readonly options: SessionOptions.Decoded
+  /** Runs one operation of the driver in the session. */
+  readonly use: <A>(
+    evaluate: (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>,
+    options?: UseOptions
+  ) => Effect.Effect<A, UseError>
+  /** Refreshes the session on the server now; the keep-alive does so by itself. */
+  readonly refresh: Effect.Effect<void, SessionEnded | SessionLapsed | SessionBusy | TransactionEnded | MongoError>
+  /** How long the server has not heard of the session. */
+  readonly idle: Effect.Effect<Duration.Duration>
+  /** What the session is doing at this moment. */
+  readonly state: Effect.Effect<State>
+  /** The time of the latest operation that the session has seen. Only causally consistent sessions read as of it. */
+  readonly operationTime: Effect.Effect<Option.Option<Driver.Timestamp>>
+  /** The latest cluster time that the session has seen. */
+  readonly clusterTime: Effect.Effect<Option.Option<Driver.ClusterTime>>
+  /** The time of a snapshot session's data: known after its first read, or from its options. */
+  readonly snapshotTime: Effect.Effect<Option.Option<Driver.Timestamp>>
+  /**
+   * What the session has seen, for another session or process to go on from, be this one causally consistent or not. See
+   * {@link advanceTo} of that one.
+   */
+  readonly causalToken: Effect.Effect<CausalToken>
+  /**
+   * Makes the session see what the token's session has seen. Never goes back. Fails with `CausalTokenRefused`, before any IO,
+   * for a token that lies further than `maxAhead` (5 minutes) ahead of this machine's clock.
+   */
+  readonly advanceTo: Advance
+  /** Whether the server session will not be used again, as after a network error. */
+  readonly isDirty: Effect.Effect<boolean>
+  /** The address of the server that the session is pinned to; only on sharded clusters, during a transaction. */
+  readonly serverAddress: Effect.Effect<Option.Option<string>>
+  /** What transactions need of the session. Not for use outside of this library. */
+  readonly [key]: Gate
 }
 
-/** What is done in `use`. */
-export type Use<A> = (session: Driver.ClientSession, signal: AbortSignal) => PromiseLike<A>
+/**
+ * The ambient session: the one that the operations of a fiber run in.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Session extends Context.Tag("effect-mongo-session/Session")<Session, Service>() {}
 
-// No signal is made for a function that does not take one; what has no parameters in writing may take them all.
-const lent = <A>(evaluate: Use<A>, open: OpenSession, { operation }: Name, fiber: RunningFiber): Evaluate<A> => {
-  const { length } = evaluate
-  const withoutSignal = evaluate as (session: Driver.ClientSession) => PromiseLike<A>
-  const unused = () => open.client[inner].unused(operation, fiber)
-  return (session, controller) => {
-    const use = (lent: Driver.ClientSession) => length === 1 ? withoutSignal(lent) : evaluate(lent, controller.signal)
-    return Lent.lend({
-      session,
-      evaluate: (lent) => open.calling(() => use(lent)),
-      cursors: () => DriverCursor.sessionsOf(open.client.driver),
-      unused,
-      refused: () => open.maybeHoldsCursor()
-    })
-  }
+/** The ambient session of a fiber, if it has one, unless that belongs to another client than the given one. */
+export const sessionIn = (
+  { currentContext }: RunningFiber,
+  client: MongoClient.Service
+): Option.Option<Service> | "foreign" => {
+  // In a sandbox nothing is kept, whatever session an effect was given.
+  const sandboxes: ReadonlyArray<Service> | undefined = currentContext.unsafeMap.get(Sandbox.key)
+  const sandbox = sandboxes?.find((session) => session.client.driver === client.driver)
+  if (sandbox !== undefined) return Option.some(sandbox)
+  const session = Context.getOption(currentContext, Session)
+  return Option.isSome(session) && session.value.client.driver !== client.driver ? "foreign" : session
 }
 
-/** An open session, as programs see it. */
-class Usable {
+/** Makes the service of an open session. */
+export class Usable implements Service {
   readonly [key]: OpenSession
-  readonly use: <A>(evaluate: Use<A>, options?: UseOptions) => Effect.Effect<A, UseError>
+  readonly client: MongoClient.Service
+  readonly options: SessionOptions.Decoded
+  readonly use: Service["use"]
   readonly advanceTo: Advance
 
   constructor(session: OpenSession) {
     this[key] = session
+    this.client = session.client
+    this.options = session.options
     // Functions of its own, for programs may take them out of it.
     this.use = (evaluate, { namespace, operation = "use" } = {}) => {
       const name = { operation, namespace, isOpaque: true }
       return Effect.withFiberRuntime((fiber) =>
-        perform(fiber, session, name, () => Either.right(lent(evaluate, session, name, fiber)))
+        perform(fiber, session, name, () => Either.right(lending(evaluate, session, name, fiber)))
       )
     }
     this.advanceTo = (token, options) =>
-      session.ensureOpen("advanceTo").pipe(
-        Effect.zipRight(refuseAhead(token, options)),
-        Effect.zipRight(Effect.sync(() => DriverSession.advance(session.session(), token)))
+      Effect.zipRight(
+        Effect.suspend((): ReturnType<Advance> => session.refusal("advanceTo") ?? refuseAhead(token, options)),
+        Effect.sync(() => DriverSession.advance(session.session(), token))
       )
   }
 
   get id(): SessionId {
     return DriverSession.idOf(this[key].session())
-  }
-
-  get client(): MongoClient.Service {
-    return this[key].client
-  }
-
-  get options(): SessionOptions.Decoded {
-    return this[key].options
   }
 
   get refresh() {
@@ -171,3 +190,11 @@ class Usable {
     return Effect.sync(() => read(this[key].session()))
   }
 }
+
+const lending = <A>(use: Lent.Use<A>, open: OpenSession, { operation }: Name, fiber: RunningFiber) =>
+  Lent.lending(use, {
+    client: open.client.driver,
+    calling: (call) => open.calling(call),
+    unused: () => open.client[inner].unused(operation, fiber),
+    refused: () => open.maybeHoldsCursor()
+  })
