@@ -159,7 +159,14 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
     createCollection: (collection, given) =>
       Effect.asVoid(
         run(
-          { name: "createCollection", kind: "write", inTransaction: true, takesSignal: false, options: given },
+          {
+            name: given?.viewOn === undefined ? "createCollection" : "createView",
+            collection,
+            kind: "write",
+            inTransaction: true,
+            takesSignal: false,
+            options: given
+          },
           (db, driver: Driver.CreateCollectionOptions) => db.createCollection(collection, driver)
         )
       ),

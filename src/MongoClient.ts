@@ -18,7 +18,7 @@ import { raw } from "./Codec.js"
 import { type Given, operation, place, withoutOwn } from "./internal/data/operation.js"
 import * as Privates from "./internal/driver/privates.js"
 import { type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
-import { decode } from "./internal/session/clientSettings.js"
+import { decode, ensureMonitored } from "./internal/session/clientSettings.js"
 import { own, theirs } from "./internal/session/serve.js"
 import type { MongoError } from "./MongoError.js"
 import type { OperationError, WatchError } from "./SessionErrors.js"
@@ -73,6 +73,30 @@ export interface CommonOptions {
    * URL says, else what the server does by itself.
    */
   readonly transactions?: TransactionOptions.TransactionOptions | undefined
+  /** What is told of commands, beyond the spans of operations. Default: nothing. */
+  readonly telemetry?: TelemetryOptions | undefined
+}
+
+/**
+ * What is told of the commands of a client.
+ *
+ * See MongoDB's specification "OpenTelemetry".
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface TelemetryOptions {
+  /**
+   * Whether each command that the driver sends for an operation has a span, below that of the operation. The driver then
+   * makes events of its commands (`monitorCommands`), with or without a tracer, and Node.js hands a context on along all
+   * promises as soon as there is a tracer. Default: `false`.
+   */
+  readonly commands?: boolean | undefined
+  /**
+   * How many characters of a command its span has as `db.query.text`, with documents and filters. Needs `commands`. Default:
+   * 0, none.
+   */
+  readonly queryTextLength?: number | undefined
 }
 
 /**
@@ -185,7 +209,12 @@ export const fromDriver = <E, R>(
 ): Effect.Effect<Service, E | MongoError, R | Scope.Scope> =>
   Effect.flatMap(
     decode(options, "driver"),
-    (settings) => Effect.flatMap(Effect.tap(acquire, Privates.check), (driver) => theirs(driver, settings))
+    (settings) =>
+      acquire.pipe(
+        Effect.tap(Privates.check),
+        Effect.tap((driver) => ensureMonitored(driver, settings)),
+        Effect.flatMap((driver) => theirs(driver, settings))
+      )
   )
 
 /**
@@ -257,7 +286,7 @@ export const bulkWrite = <Client = MongoClient>(
   { client, ...options }: BulkWriteOptions<Client> = {}
 ): Effect.Effect<Driver.ClientBulkWriteResult, OperationError, Client> =>
   Effect.flatMap(
-    place({ client }, { name: "bulkWrite", kind: "write", inTransaction: true, options }),
+    place({ client, database: "admin" }, { name: "bulkWrite", kind: "write", inTransaction: true, options }),
     ({ client: { driver }, run }) =>
       run((added) =>
         driver.bulkWrite(models.map(copied), { ...withoutOwn<Driver.ClientBulkWriteOptions>(options), ...added })

@@ -208,7 +208,8 @@ export interface Retry {
 }
 
 /**
- * The names of spans. Those of operations are made of the operation and what it works on: `findOne users`.
+ * The names of spans. Those of operations are made of the operation and what it works on: `find shop.users`. Those of
+ * commands are the names of the commands.
  *
  * @since 0.1.0
  * @category models
@@ -240,10 +241,22 @@ export const attributes = {
   namespace: "db.namespace",
   collection: "db.collection.name",
   operation: "db.operation.name",
+  operationSummary: "db.operation.summary",
+  command: "db.command.name",
+  querySummary: "db.query.summary",
+  queryText: "db.query.text",
   statusCode: "db.response.status_code",
   errorType: "error.type",
+  exceptionType: "exception.type",
+  exceptionMessage: "exception.message",
+  exceptionStacktrace: "exception.stacktrace",
+  transport: "network.transport",
   serverAddress: "server.address",
   serverPort: "server.port",
+  serverType: "server.type",
+  serverConnection: "db.mongodb.server_connection_id",
+  driverConnection: "db.mongodb.driver_connection_id",
+  cursor: "db.mongodb.cursor_id",
   lsid: "db.mongodb.lsid",
   txnNumber: "db.mongodb.txn_number",
   sessions: "mongo.session.count",

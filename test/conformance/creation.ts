@@ -13,6 +13,7 @@ import type { SessionOptions } from "../../src/SessionOptions.js"
 import type { Client, Entities, Failure } from "./entities.js"
 import * as Events from "./events.js"
 import { concerns, timeoutOf, transaction, withUriOptions } from "./options.js"
+import * as Tracing from "./tracing.js"
 import { isDocument } from "./values.js"
 import { ensure, Mismatch, Unsupported } from "./verdict.js"
 
@@ -46,6 +47,7 @@ const clientOptions = new Set([
   "ignoreCommandMonitoringEvents",
   "observeEvents",
   "observeSensitiveCommands",
+  "observeTracingMessages",
   "serverApi",
   "uriOptions",
   // There are no several of them where this runs.
@@ -70,13 +72,27 @@ const client: Maker = ({ entities, scope, url }, fields) =>
     })
     const own = yield* forkScope(scope)
     const acquire = Effect.acquireRelease(Effect.succeed(driver), () => Effect.promise(() => driver.close()))
-    const service = yield* Scope.extend(MongoClient.fromDriver(acquire, timeoutOf(timeoutMS)), own)
+    const service = yield* Scope.extend(
+      MongoClient.fromDriver(acquire, { ...timeoutOf(timeoutMS), ...telemetryOf(fields["observeTracingMessages"]) }),
+      own
+    )
     // Only now, so that the library need not ask for what connecting tells.
     yield* Effect.promise(() => driver.connect())
     if (awaitMinPoolSizeMS !== undefined) yield* awaitPool(recorder, uriOptions.minPoolSize, awaitMinPoolSizeMS)
-    const entity: Client = { _tag: "client", service, recorder, scope: own }
+    const entity: Client = {
+      _tag: "client",
+      service,
+      recorder,
+      tracing: fields["observeTracingMessages"] === undefined ? undefined : Tracing.record(),
+      scope: own
+    }
     entities.add(id, entity)
   })
+
+const telemetryOf = (observed: Driver.Document | undefined): Pick<MongoClient.CommonOptions, "telemetry"> =>
+  observed === undefined
+    ? {}
+    : { telemetry: { commands: true, queryTextLength: observed["enableCommandPayload"] === true ? 100_000 : 0 } }
 
 // What becomes ready on the way is not for the test to see.
 const awaitPool = (recorder: Events.Recorder, size: number, patience: number): Effect.Effect<void> =>

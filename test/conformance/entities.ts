@@ -15,6 +15,7 @@ import type * as SessionErrors from "../../src/SessionErrors.js"
 import type * as Transaction from "../../src/Transaction.js"
 import type { Recorder } from "./events.js"
 import type { Names } from "./matching.js"
+import type { Tracing } from "./tracing.js"
 import { Mismatch } from "./verdict.js"
 
 /** What any operation of the library can fail with. */
@@ -29,6 +30,8 @@ export interface Client {
   readonly _tag: "client"
   readonly service: MongoClient.Service
   readonly recorder: Recorder
+  /** Where the test observes its spans. */
+  readonly tracing: Tracing | undefined
   readonly scope: Scope.CloseableScope
 }
 

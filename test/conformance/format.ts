@@ -9,7 +9,7 @@ import { BSON } from "mongodb"
 import { compareVersions } from "./version.js"
 
 /** The highest version of the format that is understood. */
-const schemaVersion = "1.26"
+const schemaVersion = "1.27"
 
 const Fields = Schema.Record({ key: Schema.String, value: Schema.Unknown })
 
@@ -56,6 +56,30 @@ const ExpectedEvents = Schema.Struct({
   ignoreExtraEvents: Schema.optionalWith(Schema.Boolean, { default: () => false })
 })
 
+interface Span {
+  readonly name: string
+  readonly attributes: { readonly [key: string]: unknown }
+  readonly nested: ReadonlyArray<Span>
+}
+
+interface EncodedSpan {
+  readonly name: string
+  readonly attributes: { readonly [key: string]: unknown }
+  readonly nested?: ReadonlyArray<EncodedSpan> | undefined
+}
+
+const ExpectedSpan: Schema.Schema<Span, EncodedSpan> = Schema.Struct({
+  name: Schema.String,
+  attributes: Fields,
+  nested: Schema.optionalWith(Schema.Array(Schema.suspend(() => ExpectedSpan)), { default: () => [] })
+})
+
+const ExpectedTracing = Schema.Struct({
+  client: Schema.String,
+  ignoreExtraSpans: Schema.optionalWith(Schema.Boolean, { default: () => false }),
+  spans: Schema.Array(ExpectedSpan)
+})
+
 const CollectionData = Schema.Struct({
   databaseName: Schema.String,
   collectionName: Schema.String,
@@ -70,7 +94,7 @@ const Test = Schema.Struct({
   operations: Schema.Array(Operation),
   expectEvents: Schema.optionalWith(Schema.Array(ExpectedEvents), { default: () => [] }),
   expectLogMessages: Schema.optional(Schema.Unknown),
-  expectTracingMessages: Schema.optional(Schema.Unknown),
+  expectTracingMessages: Schema.optionalWith(Schema.Array(ExpectedTracing), { default: () => [] }),
   outcome: Schema.optionalWith(Schema.Array(CollectionData), { default: () => [] })
 })
 
@@ -88,6 +112,8 @@ export interface Requirement extends Schema.Schema.Type<typeof Requirement> {}
 export interface ExpectedError extends Schema.Schema.Type<typeof ExpectedError> {}
 export interface Operation extends Schema.Schema.Type<typeof Operation> {}
 export interface ExpectedEvents extends Schema.Schema.Type<typeof ExpectedEvents> {}
+export interface ExpectedSpan extends Schema.Schema.Type<typeof ExpectedSpan> {}
+export interface ExpectedTracing extends Schema.Schema.Type<typeof ExpectedTracing> {}
 export interface CollectionData extends Schema.Schema.Type<typeof CollectionData> {}
 export interface Test extends Schema.Schema.Type<typeof Test> {}
 export interface File extends Schema.Schema.Type<typeof File> {}

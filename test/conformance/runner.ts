@@ -14,6 +14,7 @@ import type { File, Test } from "./format.js"
 import * as Operations from "./operations/index.js"
 import { unmet } from "./requirements.js"
 import type { Server } from "./server.js"
+import { ensureSpans } from "./tracing.js"
 import { isDocument } from "./values.js"
 import { Mismatch, Unsupported } from "./verdict.js"
 
@@ -30,8 +31,7 @@ const timeLimit = "60 seconds"
 export const run = (server: Server, file: File, test: Test): Effect.Effect<Outcome> => {
   const reason = test.skipReason ?? unmet(file.runOnRequirements, server.deployment) ??
     unmet(test.runOnRequirements, server.deployment) ??
-    (test.expectLogMessages === undefined ? undefined : "the library writes no log of the driver's kind") ??
-    (test.expectTracingMessages === undefined ? undefined : "the spans of the library are not the driver's")
+    (test.expectLogMessages === undefined ? undefined : "the library writes no log of the driver's kind")
   if (reason !== undefined) return Effect.succeed({ result: "skipped", reason })
   return execute(server, file, test).pipe(
     Effect.disconnect,
@@ -69,6 +69,11 @@ const execute = (server: Server, file: File, test: Test): Effect.Effect<void, En
     yield* Effect.ensuring(world.all(test.operations), settle)
     for (const expected of test.expectEvents) {
       ensureEvents(expected, entities.get("client", expected.client).recorder, entities.names)
+    }
+    for (const expected of test.expectTracingMessages) {
+      const { tracing } = entities.get("client", expected.client)
+      if (tracing === undefined) throw new Mismatch(`${expected.client} does not observe its spans`)
+      ensureSpans(expected, tracing, entities.names)
     }
     yield* Effect.forEach(test.outcome, server.ensureData, { discard: true })
   }))

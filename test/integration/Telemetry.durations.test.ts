@@ -39,22 +39,22 @@ describe("an operation is timed once", () => {
       const session = yield* open()
       yield* Effect.gen(function*() {
         yield* Things.findOne({})
-        expect(yield* counts).toEqual({ findOne: 1 })
+        expect(yield* counts).toEqual({ find: 1 })
         yield* Session.provide(Things.findOne({}), session)
-        expect(yield* counts).toEqual({ findOne: 2 })
+        expect(yield* counts).toEqual({ find: 2 })
         const answer = yield* Deferred.make<void>()
         yield* server.on("ping", () => Effect.as(Deferred.await(answer), {}))
         const holder = yield* Effect.fork(ping(session))
         yield* server.awaitCommand("ping")
         const queued = yield* Effect.fork(Session.provide(Things.findOne({}), session))
         yield* Effect.yieldNow()
-        expect(yield* counts).toEqual({ findOne: 2 })
+        expect(yield* counts).toEqual({ find: 2 })
         yield* Deferred.succeed(answer, undefined)
         yield* Fiber.join(holder)
         yield* Fiber.join(queued)
-        expect(yield* counts).toEqual({ findOne: 3 })
+        expect(yield* counts).toEqual({ find: 3 })
         yield* Transaction.run(Things.findOne({}))
-        expect(yield* counts).toEqual({ findOne: 4 })
+        expect(yield* counts).toEqual({ find: 4 })
       }).pipe(Effect.provideService(MongoClient.MongoClient, client))
     }))
 
@@ -77,10 +77,10 @@ describe("an operation is timed once", () => {
         yield* Scope.close(scope, Exit.void)
         yield* Effect.exit(Things.findOne({}))
         expect(yield* counts).toEqual({
-          "estimatedDocumentCount InvalidInTransaction": 1,
+          "count InvalidInTransaction": 1,
           "distinct Unauthorized": 2,
-          "findOne SessionEnded": 1,
-          "findOne ConnectionClosed": 1
+          "find SessionEnded": 1,
+          "find ConnectionClosed": 1
         })
       }).pipe(Effect.provideService(MongoClient.MongoClient, client))
     }))
@@ -95,7 +95,7 @@ describe("an operation is timed once", () => {
       yield* Effect.gen(function*() {
         yield* Effect.exit(Things.findOne({}))
         yield* Effect.exit(Session.provide(Things.findOne({}), yield* open()))
-        expect(yield* counts).toEqual({ "findOne TimedOut": 2 })
+        expect(yield* counts).toEqual({ "find TimedOut": 2 })
         for (const session of [undefined, yield* open({ timeout: "1 minute" })]) {
           yield* server.clear
           const find = session === undefined ? Things.findOne({}) : Session.provide(Things.findOne({}), session)
@@ -103,7 +103,7 @@ describe("an operation is timed once", () => {
           yield* server.awaitCommand("find")
           yield* Fiber.interrupt(running)
         }
-        expect(yield* counts).toEqual({ "findOne TimedOut": 2, "findOne interrupted": 2 })
+        expect(yield* counts).toEqual({ "find TimedOut": 2, "find interrupted": 2 })
       }).pipe(Effect.provideService(MongoClient.MongoClient, client))
     }))
 })
@@ -127,10 +127,10 @@ describe("the server of an operation", () => {
       expect(pinned).toBeDefined()
       expect(spans.map(({ name }, n) => [name, ports[n]])).toEqual([
         ["transaction", undefined],
-        ["findOne pinned", pinned],
-        ["findOne pinned", pinned],
+        ["find durations.pinned", pinned],
+        ["find durations.pinned", pinned],
         ["commitTransaction admin", pinned],
-        ["findOne pinned", undefined]
+        ["find durations.pinned", undefined]
       ])
     }))
 })

@@ -30,12 +30,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
   const names = (spans: ReturnType<typeof recorder>["spans"]) => spans.map(({ name }) => name)
 
   it.effect("an operation that fails says why, by the server's code too", () =>
-    traced(({ Things, spans }, watched) =>
+    traced(({ Things, database, spans }, watched) =>
       Effect.gen(function*() {
         yield* Monitor.fail(watched, { failCommands: ["find"], errorCode: 13 })
         yield* Effect.flip(Things.findOne())
         expect(spans).toMatchObject([{
-          name: "findOne things",
+          name: `find ${database}.things`,
           ended: "failure",
           attributes: { "error.type": "Unauthorized", "db.response.status_code": "13" }
         }])
@@ -43,11 +43,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     ))
 
   it.effect("one that is refused before anything is sent says so", () =>
-    traced(({ Things, spans }) =>
+    traced(({ Things, database, spans }) =>
       Effect.gen(function*() {
         yield* Effect.flip(Session.scoped(Things.estimatedDocumentCount()))
         expect(spans).toMatchObject([{
-          name: "estimatedDocumentCount things",
+          name: `count ${database}.things`,
           ended: "failure",
           attributes: { "error.type": "InvalidInTransaction" }
         }])
@@ -56,14 +56,14 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     ))
 
   it.effect("one that is interrupted says so", () =>
-    traced(({ Things, spans }, watched) =>
+    traced(({ Things, database, spans }, watched) =>
       Effect.gen(function*() {
         yield* Monitor.block(watched, ["find"], "2 seconds")
         const reading = yield* Effect.fork(Things.findOne())
         yield* watched.monitor.awaitStarted("find")
         yield* Fiber.interrupt(reading)
         expect(spans).toMatchObject([
-          { name: "findOne things", ended: "interrupted", attributes: { "error.type": "interrupted" } }
+          { name: `find ${database}.things`, ended: "interrupted", attributes: { "error.type": "interrupted" } }
         ])
       })
     ))
@@ -84,17 +84,26 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         expect(spans.map(({ attributes, ended, kind, name, parent }) => ({ name, kind, parent, attributes, ended })))
           .toEqual([
             {
-              name: "insertOne things",
+              name: `insert ${database}.things`,
               kind: "client",
               parent: undefined,
-              attributes: { ...ofThings, "db.operation.name": "insertOne" },
+              attributes: {
+                ...ofThings,
+                "db.operation.name": "insert",
+                "db.operation.summary": `insert ${database}.things`
+              },
               ended: "success"
             },
             {
-              name: "updateOne things",
+              name: `update ${database}.things`,
               kind: "client",
               parent: undefined,
-              attributes: { ...ofThings, "db.operation.name": "updateOne", "db.mongodb.lsid": lsid },
+              attributes: {
+                ...ofThings,
+                "db.operation.name": "update",
+                "db.operation.summary": `update ${database}.things`,
+                "db.mongodb.lsid": lsid
+              },
               ended: "success"
             },
             { name: "report", kind: "internal", parent: undefined, attributes: {}, ended: "success" },
@@ -102,7 +111,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               name: `stats ${database}`,
               kind: "client",
               parent: "report",
-              attributes: { ...common, "db.operation.name": "stats" },
+              attributes: { ...common, "db.operation.name": "stats", "db.operation.summary": `stats ${database}` },
               ended: "success"
             }
           ])
@@ -110,31 +119,36 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     ))
 
   it.effect("nothing of documents, filters and errors is in it", () =>
-    traced(({ Things, spans }) =>
+    traced(({ Things, database, spans }) =>
       Effect.gen(function*() {
         yield* Things.updateOne({ n: "424242" }, { $set: { n: "434343" } }, { comment: "454545" })
         yield* Things.insertOne({ _id: 464646, n: 474747 })
         yield* Effect.flip(Things.insertOne({ _id: 464646, n: 484848 }))
         yield* Stream.runDrain(Things.aggregate([{ $match: { n: "494949" } }]))
-        expect(names(spans)).toEqual(["updateOne things", "insertOne things", "insertOne things", "aggregate things"])
+        expect(names(spans)).toEqual([
+          `update ${database}.things`,
+          `insert ${database}.things`,
+          `insert ${database}.things`,
+          `aggregate ${database}.things`
+        ])
         expect(JSON.stringify(spans)).not.toMatch(/4\d4\d4\d/)
       })
     ))
 
   it.effect("each batch of a stream is one, as is the closing of its cursor", () =>
-    traced(({ Things, spans }) =>
+    traced(({ Things, database, spans }) =>
       Effect.gen(function*() {
         yield* Stream.runDrain(Things.find({}, { batchSize: 2 }))
-        expect(names(spans)).toEqual(["find things", "getMore things"])
+        expect(names(spans)).toEqual([`find ${database}.things`, `getMore ${database}.things`])
         yield* Stream.runDrain(Stream.take(Things.find({}, { batchSize: 2 }), 1))
-        expect(names(spans).slice(2)).toEqual(["find things", "killCursors things"])
+        expect(names(spans).slice(2)).toEqual([`find ${database}.things`, `killCursors ${database}.things`])
         expect(spans.map(({ attributes }) => attributes["db.operation.name"]))
           .toEqual(["find", "getMore", "find", "killCursors"])
       })
     ))
 
   it.effect("none is open while a stream's consumer is busy, and each has the consumer's span for its parent", () =>
-    traced(({ Things, spans }) =>
+    traced(({ Things, database, spans }) =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const pull = yield* Scope.extend(Stream.toPull(Things.find({}, { batchSize: 2 })), scope)
@@ -143,21 +157,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         yield* Effect.withSpan(pull, "second")
         expect(spans.map(({ name, parent }) => [name, parent])).toEqual([
           ["first", undefined],
-          ["find things", "first"],
+          [`find ${database}.things`, "first"],
           ["second", undefined],
-          ["getMore things", "second"]
+          [`getMore ${database}.things`, "second"]
         ])
         yield* Scope.close(scope, Exit.void)
       })
     ))
 
   it.effect("in a transaction it is a part of the transaction's span", () =>
-    traced(({ Things, spans }) =>
+    traced(({ Things, database, spans }) =>
       Effect.gen(function*() {
         yield* Transaction.run(Things.deleteOne({ _id: 0 }))
         expect(spans.map(({ ended, kind, name, parent }) => [name, parent, kind, ended])).toEqual([
           ["transaction", undefined, "internal", "success"],
-          ["deleteOne things", "transaction", "client", "success"],
+          [`delete ${database}.things`, "transaction", "client", "success"],
           ["commitTransaction admin", "transaction", "client", "success"]
         ])
       })

@@ -30,7 +30,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 
   it.effect("what fails has the status of an error and its type, also where it is a defect", () =>
     Effect.gen(function*() {
-      const { spans } = yield* spansOf(({ Things }, watched) =>
+      const { database, spans } = yield* spansOf(({ Things }, watched) =>
         Effect.gen(function*() {
           yield* Effect.exit(Things.insertOne({ _id: 1, n: 1 }))
           // Refused before it is sent.
@@ -43,11 +43,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       )
       expect(spans.map(({ attributes, name, status }) => [name, status, attributes["error.type"]])).toEqual([
-        ["insertOne things", "error", "DuplicateKey"],
-        ["deleteOne things", "error", "EncodingFailed"],
-        ["bulk things", "error", "TypeError"],
+        [`insert ${database}.things`, "error", "DuplicateKey"],
+        [`delete ${database}.things`, "error", "EncodingFailed"],
+        [`bulk ${database}.things`, "error", "TypeError"],
         ["transaction", "error", undefined],
-        ["findOne things", "error", "Unauthorized"],
+        [`find ${database}.things`, "error", "Unauthorized"],
         ["abortTransaction admin", "ok", undefined]
       ])
       expect(spans.map(({ attributes }) => attributes["db.response.status_code"]))
@@ -71,7 +71,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 
   it.effect("what is interrupted says so, and is no error", () =>
     Effect.gen(function*() {
-      const { spans } = yield* spansOf(({ Things }, watched) =>
+      const { database, spans } = yield* spansOf(({ Things }, watched) =>
         Effect.gen(function*() {
           yield* Monitor.block(watched, ["find"], "2 seconds")
           const running = yield* Effect.fork(Transaction.run(Things.findOne()))
@@ -81,7 +81,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       )
       expect(spans.map(({ attributes, name, status }) => [name, status, attributes["error.type"]])).toEqual([
         ["transaction", "ok", undefined],
-        ["findOne things", "ok", "interrupted"],
+        [`find ${database}.things`, "ok", "interrupted"],
         ["abortTransaction admin", "ok", undefined],
         // For the cursor that it may have opened.
         ["endSessions admin", "ok", undefined]
@@ -113,11 +113,16 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           events: [{ name: "committed", attributes: {} }]
         },
         {
-          name: "updateOne things",
+          name: `update ${database}.things`,
           kind: "client",
           parent: "transaction",
           status: "ok",
-          attributes: { ...ofThings, "db.operation.name": "updateOne", "db.mongodb.txn_number": number },
+          attributes: {
+            ...ofThings,
+            "db.operation.name": "update",
+            "db.operation.summary": `update ${database}.things`,
+            "db.mongodb.txn_number": number
+          },
           events: []
         },
         {
@@ -129,6 +134,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             ...common,
             "db.namespace": "admin",
             "db.operation.name": "commitTransaction",
+            "db.operation.summary": "commitTransaction admin",
             "db.mongodb.txn_number": number
           },
           events: []
@@ -138,11 +144,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       expect(first).toBeGreaterThan(0)
       expect(spans.slice(1)).toEqual([
         {
-          name: "findOne things",
+          name: `find ${database}.things`,
           kind: "client",
           parent: "all",
           status: "ok",
-          attributes: { ...ofThings, "db.operation.name": "findOne" },
+          attributes: { ...ofThings, "db.operation.name": "find", "db.operation.summary": `find ${database}.things` },
           events: []
         },
         ...transaction(first),
@@ -152,7 +158,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 
   it.effect("a transaction in a session of its own is a part of the one around it, and has other attributes", () =>
     Effect.gen(function*() {
-      const { spans } = yield* spansOf(({ Things }) =>
+      const { database, spans } = yield* spansOf(({ Things }) =>
         Transaction.run(Effect.gen(function*() {
           yield* Things.deleteOne({ _id: 0 })
           yield* Transaction.run(Things.deleteOne({ _id: 1 }), { propagation: "requiresNew" })
@@ -161,11 +167,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       )
       expect(tree(spans)).toEqual([
         ["transaction", undefined],
-        ["deleteOne things", "transaction"],
+        [`delete ${database}.things`, "transaction"],
         ["transaction", "transaction"],
-        ["deleteOne things", "transaction"],
+        [`delete ${database}.things`, "transaction"],
         ["commitTransaction admin", "transaction"],
-        ["deleteOne things", "transaction"],
+        [`delete ${database}.things`, "transaction"],
         ["commitTransaction admin", "transaction"]
       ])
       const [, outer, , inner, innerCommit, joined, outerCommit] = spans.map(({ attributes }) =>
@@ -179,7 +185,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 
   it.effect("what steps out of a transaction is in its span, and not of its session", () =>
     Effect.gen(function*() {
-      const { spans } = yield* spansOf(({ Things }) =>
+      const { database, spans } = yield* spansOf(({ Things }) =>
         Transaction.run(Effect.gen(function*() {
           yield* Things.deleteOne({ _id: 0 })
           yield* Session.detached(Transaction.outside(Things.findOne()))
@@ -189,43 +195,57 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       expect(spans.map(({ attributes, name, parent }) => [name, parent, Object.keys(attributes).filter(isOfSession)]))
         .toEqual([
           ["transaction", undefined, []],
-          ["deleteOne things", "transaction", ["db.mongodb.lsid", "db.mongodb.txn_number"]],
-          ["findOne things", "transaction", []],
+          [`delete ${database}.things`, "transaction", ["db.mongodb.lsid", "db.mongodb.txn_number"]],
+          [`find ${database}.things`, "transaction", []],
           ["commitTransaction admin", "transaction", ["db.mongodb.lsid", "db.mongodb.txn_number"]],
-          ["countDocuments things", "transaction", []]
+          [`countDocuments ${database}.things`, "transaction", []]
         ])
     }))
 
-  it.effect("a transaction under manual control has no span of its own, but its operations have its number", () =>
+  it.effect("a transaction under manual control is a span from its start to its end, with its operations in it", () =>
     Effect.gen(function*() {
-      const { spans } = yield* spansOf(({ Things }) =>
+      const { database, spans } = yield* spansOf(({ Things }) =>
         Session.scoped(Effect.gen(function*() {
           yield* Transaction.start()
-          yield* Things.deleteOne({ _id: 0 })
+          yield* Effect.withSpan(Things.deleteOne({ _id: 0 }), "step")
           yield* Transaction.commit
+          yield* Things.countDocuments()
           yield* Transaction.start()
           yield* Things.deleteOne({ _id: 1 })
           yield* Transaction.abort
           yield* Transaction.start()
           yield* Transaction.commit
+          yield* Transaction.start()
         })).pipe(Effect.withSpan("by hand"))
       )
       expect(tree(spans)).toEqual([
         ["by hand", undefined],
-        ["deleteOne things", "by hand"],
-        ["commitTransaction admin", "by hand"],
-        ["deleteOne things", "by hand"],
-        ["abortTransaction admin", "by hand"]
+        ["transaction", "by hand"],
+        ["step", "by hand"],
+        [`delete ${database}.things`, "transaction"],
+        ["commitTransaction admin", "transaction"],
+        [`countDocuments ${database}.things`, "by hand"],
+        ["transaction", "by hand"],
+        [`delete ${database}.things`, "transaction"],
+        ["abortTransaction admin", "transaction"],
+        ["transaction", "by hand"],
+        ["transaction", "by hand"]
       ])
-      const numbers = spans.slice(1).map(({ attributes }) => Number(attributes["db.mongodb.txn_number"]))
+      expect(spans[1]?.attributes).toEqual({ "db.system.name": "mongodb" })
+      const numbers = [3, 4, 7, 8].map((index) => Number(spans[index]?.attributes["db.mongodb.txn_number"]))
       expect(numbers[2]).toBe(numbers[0]! + 1)
       expect(numbers).toEqual([numbers[0], numbers[0], numbers[2], numbers[2]])
-      expect(spans[0]?.events.map(({ name }) => name)).toEqual(["committed", "rolledBack", "committed"])
+      expect(spans.flatMap(({ events, name }) => events.map((event) => [name, event.name]))).toEqual([
+        ["transaction", "committed"],
+        ["transaction", "rolledBack"],
+        ["transaction", "committed"],
+        ["transaction", "rolledBack"]
+      ])
     }))
 
   it.effect("each batch of a stream in a session is one of that session", () =>
     Effect.gen(function*() {
-      const { spans } = yield* spansOf(({ Things }) =>
+      const { database, spans } = yield* spansOf(({ Things }) =>
         Session.scoped(Effect.zipRight(
           Stream.runDrain(Things.find({}, { batchSize: 2 })),
           Transaction.run(Stream.runDrain(Things.find({}, { batchSize: 2 })))
@@ -238,11 +258,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         attributes["db.mongodb.lsid"] === lsid,
         attributes["db.mongodb.txn_number"] !== undefined
       ])).toEqual([
-        ["find things", true, false],
-        ["getMore things", true, false],
+        [`find ${database}.things`, true, false],
+        [`getMore ${database}.things`, true, false],
         ["transaction", false, false],
-        ["find things", true, true],
-        ["getMore things", true, true],
+        [`find ${database}.things`, true, true],
+        [`getMore ${database}.things`, true, true],
         ["commitTransaction admin", true, true]
       ])
     }))

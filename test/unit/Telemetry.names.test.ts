@@ -86,7 +86,7 @@ describe("the page on telemetry", () => {
     const { attempt, label, reason, step, ...attributes } = Telemetry.attributes
     expect([...firsts(rows("Spans"))].sort()).toEqual(
       [
-        ...["{operation} {collection}", "{command} admin"],
+        ...["{operation} {database}.{collection}", "{command}", "{command} admin"],
         ...Object.values(Telemetry.spans),
         ...Object.values(attributes),
         ...outcomes,

@@ -39,6 +39,8 @@ export interface Target<C = MongoClient> extends ClientOption<C> {
 export interface Request {
   /** What errors and spans call it. */
   readonly name: string
+  /** The collection that it works on, where its target is a database. Spans tell it. */
+  readonly collection?: string | undefined
   /** Reads are given up when they are interrupted, and have a read concern; writes are waited for. */
   readonly kind: "read" | "write"
   /** Whether the specification allows it in a transaction. Default `true`. */
@@ -149,7 +151,7 @@ const begin = <A>(
   return Operations.begin(
     fiber,
     client[inner].observer,
-    { name: operation, database, collection },
+    { name: operation, database, collection: collection ?? request.collection },
     (observed) => {
       // Not for each batch of a cursor again.
       const refused = operation === request.name ? refusalOf(request, operation, namespace) : undefined
@@ -158,7 +160,8 @@ const begin = <A>(
       return Option.isSome(session)
         ? inSession(fiber, session.value, found, operation, read, observed)
         : withoutSession(found, operation, read, observed)
-    }
+    },
+    Option.isSome(session) ? session.value[key].standing()?.span : undefined
   )
 }
 
@@ -189,7 +192,7 @@ const inSession = <A>(
       if (writes(request) && request.takesSignal !== false) given.signal = signals.unsent
       // The transaction's own is in force, whatever the client prefers.
       if (isInTransaction) given.readPreference = "primary"
-      return evaluate(given)
+      return observed.sends(() => evaluate(given))
     })
   }, observed)
 }
@@ -216,7 +219,7 @@ const withoutSession = <A>(
       const given = added(request, signals, level)
       const limited = limit()
       if (limited !== undefined) given.maxTimeMS = limited
-      return evaluate(given)
+      return observed.sends(() => evaluate(given))
     }, watcher)
   return timeout === undefined || request.isEndless === true
     ? call(() => undefined, observed)

@@ -60,6 +60,9 @@ const toRegExp = Option.liftThrowable((pattern: string, options: string) => new 
 // Those that both have.
 const flags = /^[imsu]*$/
 
+/** A document as Extended JSON, in its relaxed form. */
+export const toText = (document: Driver.Document): string => Driver.BSON.EJSON.stringify(document)
+
 /** How many bytes a document has as BSON. */
 export const sizeOf = (document: Driver.Document): number => Driver.BSON.calculateObjectSize(document)
 

@@ -135,6 +135,8 @@ export interface TopologyWatch {
   readonly learn: (hello: Driver.Document) => Deployment
   /** See {@link serverOf}. */
   readonly server: (isOnPrimary: () => boolean) => Address | undefined
+  /** What kind of server is at an address, as the specification "Server Discovery and Monitoring" calls it, if it is known. */
+  readonly typeOf: (address: string) => string | undefined
 }
 
 // The topology's latest state in which something was known: while a primary is being elected, what was true of the
@@ -167,6 +169,7 @@ export const watchTopology = (driver: Driver.MongoClient): Effect.Effect<Topolog
         if (servers.length === 0) setServers(serversOf(hello, driver))
         return deployment
       },
-      server: (isOnPrimary) => only ?? (primary !== undefined && isOnPrimary() ? primary : undefined)
+      server: (isOnPrimary) => only ?? (primary !== undefined && isOnPrimary() ? primary : undefined),
+      typeOf: (of) => servers.find(({ address }) => address === of)?.type
     }
   })

@@ -8,9 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import type * as SessionKeeper from "../../SessionKeeper.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
+import type * as Commands from "../telemetry/commands.js"
 import type { Issue } from "../values/issues.js"
 import { below, decoder, duration, type Rules } from "../values/options.js"
 import * as Transactions from "../values/transactionOptions.js"
@@ -23,6 +25,7 @@ export interface Settings {
   readonly settleTimeout: Duration.Duration
   readonly timeout: Duration.Duration | undefined
   readonly transactions: TransactionOptions.Decoded | undefined
+  readonly telemetry: Commands.Settings
 }
 
 const schedule = Schema.declare((input: unknown): input is Schedule.Schedule<unknown> => Schedule.isSchedule(input), {
@@ -35,6 +38,13 @@ const common = {
   settleTimeout: Schema.optionalWith(duration(), { default: () => Duration.seconds(30) }),
   timeout: Schema.optional(duration()),
   transactions: Schema.optional(Transactions.fields),
+  telemetry: Schema.optional(
+    Schema.Struct({
+      commands: Schema.optional(Schema.Boolean),
+      queryTextLength: Schema.optional(Schema.Int.pipe(Schema.nonNegative()))
+    })
+      .annotations({ description: "{ commands, queryTextLength }" })
+  ),
   keepAlive: Schema.optional(
     Schema.Union(
       Schema.Literal(false),
@@ -47,8 +57,15 @@ const common = {
   )
 }
 
-const rules: Rules = ({ transactions }) =>
-  Predicate.isRecord(transactions) ? below("transactions", Transactions.rules(transactions)) : []
+const rules: Rules = ({ telemetry, transactions }) => [
+  ...(Predicate.isRecord(transactions) ? below("transactions", Transactions.rules(transactions)) : []),
+  ...(Predicate.isRecord(telemetry) && Number(telemetry["queryTextLength"]) > 0 && telemetry["commands"] !== true
+    ? [{
+      path: ["telemetry", "queryTextLength"],
+      message: "needs `commands: true`: the text is told in the spans of commands"
+    }]
+    : [])
+]
 
 const ofOwn = decoder(Schema.Struct(common).annotations({ description: "an object of client options" }), rules)
 
@@ -74,15 +91,32 @@ export const decode = (options: unknown, of: "url" | "driver"): Effect.Effect<Se
         labels: [],
         cause
       }),
-    onSuccess: ({ closeTimeout, database, keepAlive = {}, settleTimeout, timeout, transactions }) => ({
+    onSuccess: ({ closeTimeout, database, keepAlive = {}, settleTimeout, telemetry, timeout, transactions }) => ({
       database,
       keepAlive,
       closeTimeout,
       settleTimeout,
       timeout,
-      transactions: transactions && Transactions.normalize(transactions)
+      transactions: transactions && Transactions.normalize(transactions),
+      telemetry: { commands: telemetry?.commands ?? false, queryTextLength: telemetry?.queryTextLength ?? 0 }
     })
   })
+
+/** Fails with `InvalidOptions` where spans of commands are asked for, and the caller's own client tells of no commands. */
+export const ensureMonitored = (
+  { options }: Driver.MongoClient,
+  { telemetry }: Settings
+): Effect.Effect<void, MongoError> =>
+  telemetry.commands && !options.monitorCommands
+    ? Effect.fail(
+      new MongoError({
+        reason: "InvalidOptions",
+        operation:
+          "MongoClient (telemetry.commands: needs a client of the driver that was made with `monitorCommands: true`)",
+        labels: []
+      })
+    )
+    : Effect.void
 
 // Options of which the same is to be said, together.
 const listed = (issues: ReadonlyArray<Issue>): string => {

@@ -20,6 +20,7 @@ import { secureRandom } from "../driver/random.js"
 import { type Deployment, type TopologyWatch, watchTopology } from "../driver/topology.js"
 import { understood } from "../driver/understood.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
+import { type Commands, watchCommands } from "../telemetry/commands.js"
 import { watchPools } from "../telemetry/connections.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
@@ -36,33 +37,37 @@ export const own = (
 ): Effect.Effect<Service, MongoError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const driver = yield* DriverClient.makeClient(url, options)
+      const { commands: isMonitored } = settings.telemetry
+      const driver = yield* DriverClient.makeClient(url, isMonitored ? { ...options, monitorCommands: true } : options)
       yield* watchPools(driver)
       const watch = yield* watchTopology(driver)
+      const commands = yield* watchCommands(driver, watch, settings.telemetry)
       const close = closeDriver(driver, settings.closeTimeout)
       yield* Effect.onError(restore(DriverClient.connect(driver, close)), () => Effect.forkDaemon(close))
       yield* Effect.addFinalizer(() => close)
-      return yield* serve(driver, watch, settings)
+      return yield* serve(driver, watch, commands, settings)
     })
   )
 
 /** A client that somebody else has made, and closes. */
 export const theirs = (driver: Driver.MongoClient, settings: Settings): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.uninterruptible(
-    Effect.flatMap(
-      Effect.zipRight(watchPools(driver), watchTopology(driver)),
-      (watch) => serve(driver, watch, settings)
-    )
+    Effect.gen(function*() {
+      yield* watchPools(driver)
+      const watch = yield* watchTopology(driver)
+      return yield* serve(driver, watch, yield* watchCommands(driver, watch, settings.telemetry), settings)
+    })
   )
 
 const serve = (
   driver: Driver.MongoClient,
   topology: TopologyWatch,
+  commands: Commands | undefined,
   settings: Settings
 ): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function*() {
     let closed = false
-    const observer = Operations.make(topology.server)
+    const observer = Operations.make(topology.server, commands)
     const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> => {
       const name = Object.keys(command)[0] ?? "command"
       return Operations.operation(observer, { name, database: "admin" }, (observed) =>
@@ -73,7 +78,7 @@ const serve = (
           onUnsettled: Log.unsettled
         }, ({ signal }) => {
           observed.begins(undefined, constTrue)
-          return understood(() => Command.adminCommand(driver, command, signal))
+          return understood(() => observed.sends(() => Command.adminCommand(driver, command, signal)))
         }))
     }
     const sessionTimeout = Effect.sync(topology.sessionTimeout)

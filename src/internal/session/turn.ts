@@ -6,6 +6,7 @@
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Tracer from "effect/Tracer"
 import type { MongoError } from "../../MongoError.js"
 import type { TransactionDoomed, TransactionEnded } from "../../SessionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
@@ -79,6 +80,8 @@ export abstract class Turn implements Service, Waiting {
 
 /** A turn that no fiber waits for: it lasts until somebody ends it, or its session ends. */
 export interface Standing extends Turn {
+  /** The span that the operations of the session are below while it is open; none without a tracer. */
+  readonly span: Tracer.Span | undefined
   /** The session has ended, and the turn with it. */
   readonly abandon: Effect.Effect<void>
 }

@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import * as Telemetry from "../../Telemetry.js"
 import { clockOf } from "../time/clock.js"
+import { listen } from "./listening.js"
 import { type Labels, labels } from "./log.js"
 
 type State = "idle" | "used"
@@ -52,16 +53,6 @@ export const watchPools = (driver: Driver.MongoClient): Effect.Effect<void, neve
         })
     ))
   })
-
-type Listeners = { readonly [K in keyof Driver.MongoClientEvents]?: Driver.MongoClientEvents[K] }
-
-const listen = (driver: Driver.MongoClient, listeners: Listeners): () => void => {
-  const all = Object.entries(listeners) as Array<[keyof Driver.MongoClientEvents, () => void]>
-  for (const [name, listener] of all) driver.on(name, listener)
-  return () => {
-    for (const [name, listener] of all) driver.off(name, listener)
-  }
-}
 
 /** One pool, and what was counted of it. */
 class Pool {

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import type * as Metric from "effect/Metric"
 import * as MetricLabel from "effect/MetricLabel"
+import type * as Tracer from "effect/Tracer"
 import type { Reason } from "../../MongoError.js"
 import * as Telemetry from "../../Telemetry.js"
 import type { RunningFiber } from "../time/fiber.js"
@@ -137,10 +138,10 @@ export const ofOutcome = {
   retried: labels({ outcome: "retried" })
 } as const
 
-/** Counts how a transaction ended, and notes it in the span of a fiber. */
-export const ended = (fiber: RunningFiber, outcome: Telemetry.TransactionOutcome): void => {
+/** Counts how a transaction ended, and notes it in its span, or in that of a fiber. */
+export const ended = (fiber: RunningFiber, outcome: Telemetry.TransactionOutcome, span?: Tracer.Span): void => {
   update(fiber, Telemetry.transactions, 1, ofOutcome[outcome])
-  Spans.event(fiber, outcome)
+  Spans.event(fiber, outcome, {}, span)
 }
 
 /** Counts and logs a hook that failed. What the transaction did stays as it is. */

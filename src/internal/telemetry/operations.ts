@@ -14,7 +14,9 @@ import { type Address, toAddress } from "../driver/topology.js"
 import { transactionNumberOf } from "../driver/transaction.js"
 import { clockOf, secondsSince } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
+import type { Commands } from "./commands.js"
 import { type Labels, labels, update } from "./log.js"
+import { type Name, operationOf } from "./names.js"
 import { watched } from "./outside.js"
 import * as Spans from "./spans.js"
 
@@ -23,15 +25,18 @@ export interface Observer {
   /** See `TopologyWatch.server`. */
   readonly server: (isOnPrimary: () => boolean) => Address | undefined
   /** The tags of an operation's duration, by its name and what it failed with. */
-  readonly labelsOf: (operation: Spans.Name, errorType?: string) => Labels
+  readonly labelsOf: (operation: Name, errorType?: string) => Labels
+  /** Makes the spans of commands; none where nobody has asked for these. */
+  readonly commands: Commands | undefined
 }
 
 /** Makes an observer. It keeps the tags of each operation, for they are expensive to make. */
-export const make = (server: Observer["server"]): Observer => {
+export const make = (server: Observer["server"], commands?: Commands): Observer => {
   // Three lookups by existing objects cost less than building one key.
   const known = new Map<string | undefined, Map<string, Map<string, Map<string | undefined, Labels>>>>()
   return {
     server,
+    commands,
     labelsOf: ({ collection, database, name }, errorType) => {
       const byError = at(at(at(known, collection), database), name)
       const kept = byError.get(errorType)
@@ -39,7 +44,7 @@ export const make = (server: Observer["server"]): Observer => {
       const made = labels({
         [attributes.system]: Spans.system,
         [attributes.namespace]: database,
-        [attributes.operation]: name,
+        [attributes.operation]: operationOf(name),
         ...(collection === undefined ? {} : { [attributes.collection]: collection }),
         ...(errorType === undefined ? {} : { [attributes.errorType]: errorType })
       })
@@ -61,13 +66,13 @@ const at = <K, K2, V>(map: Map<K, Map<K2, V>>, key: K): Map<K2, V> => {
 export class Observed {
   private readonly fiber: RunningFiber
   private readonly observer: Observer
-  private readonly name: Spans.Name
+  private readonly name: Name
   private readonly span: Tracer.Span | undefined
   private readonly began: bigint
   private session: Driver.ClientSession | undefined
   private hasServer = false
 
-  constructor(fiber: RunningFiber, observer: Observer, name: Spans.Name, span: Tracer.Span | undefined) {
+  constructor(fiber: RunningFiber, observer: Observer, name: Name, span: Tracer.Span | undefined) {
     this.fiber = fiber
     this.observer = observer
     this.name = name
@@ -89,6 +94,12 @@ export class Observed {
     this.inSession(this.span, session)
     this.span.attribute(attributes.txnNumber, number)
     this.goesTo(this.span, this.pinned ?? this.observer.server(constTrue))
+  }
+
+  /** Runs the promise of the driver that sends the operation's commands. */
+  sends<A>(evaluate: () => PromiseLike<A>): PromiseLike<A> {
+    const { fiber, observer: { commands }, span } = this
+    return commands === undefined || span === undefined ? evaluate() : commands.below(fiber, span, evaluate)
   }
 
   /** Records how the operation ended, and its duration. */
@@ -120,27 +131,32 @@ export class Observed {
   }
 }
 
-/** Runs an operation of a fiber; with a tracer, in a span. What it is given is to be told when it is over. */
+/**
+ * Runs an operation of a fiber; with a tracer, in a span below the given one or that of the fiber. What it is given is to be
+ * told when it is over.
+ */
 export const begin = <A, E, R>(
   fiber: RunningFiber,
   observer: Observer,
-  name: Spans.Name,
-  run: (observed: Observed) => Effect.Effect<A, E, R>
+  name: Name,
+  run: (observed: Observed) => Effect.Effect<A, E, R>,
+  parent?: Tracer.Span
 ): Effect.Effect<A, E, R> =>
   watched(
     fiber,
     name,
     Spans.isTraced(fiber)
-      ? Spans.operation(name, (span) => run(new Observed(fiber, observer, name, span)))
+      ? Spans.operation(name, parent, (span) => run(new Observed(fiber, observer, name, span)))
       : run(new Observed(fiber, observer, name, undefined))
   )
 
 /** {@link begin}, and tells when it is over. */
 export const operation = <A, E, R>(
   observer: Observer,
-  name: Spans.Name,
-  run: (observed: Observed) => Effect.Effect<A, E, R>
+  name: Name,
+  run: (observed: Observed) => Effect.Effect<A, E, R>,
+  parent?: Tracer.Span
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime<A, E, R>((fiber) =>
-    begin(fiber, observer, name, (observed) => telling(run(observed), observed))
+    begin(fiber, observer, name, (observed) => telling(run(observed), observed), parent)
   )

@@ -7,17 +7,20 @@ import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Tracer from "effect/Tracer"
 import { MongoError } from "../../MongoError.js"
 import { attributes, spans } from "../../Telemetry.js"
 import { clockOf } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
+import { type Name, operationOf, summaryOf } from "./names.js"
 
 const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
 /** Whether a tracer keeps the spans of a fiber. An unused span costs as much as a command of the driver. */
-export const isTraced = ({ currentTracer }: RunningFiber): boolean => currentTracer !== defaultTracer
+export const isTraced = (fiber: RunningFiber): boolean =>
+  fiber.currentTracer !== defaultTracer && fiber.getFiberRef(FiberRef.currentTracerEnabled)
 
 /** The span that a fiber is in, unless it is another process's. */
 export const spanOf = ({ currentSpan }: RunningFiber): Tracer.Span | undefined =>
@@ -51,10 +54,7 @@ const around = <A, E, R>(
         const outside = fiber.currentContext
         const over = (exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
           Effect.flatMap(FiberRef.set(FiberRef.currentContext, outside), () => {
-            const { startTime } = span.status
-            // Where times are not to be taken, it has begun at 0.
-            const now = startTime === 0n ? startTime : clockOf(fiber).unsafeCurrentTimeNanos()
-            span.end(now, Exit.mapErrorCause(exit, withoutCauses))
+            end(fiber, span, Exit.mapErrorCause(exit, withoutCauses))
             return exit
           })
         return Effect.flatMap(
@@ -89,6 +89,34 @@ const withoutCause = (error: unknown): unknown => {
   return Object.assign(new Error(message), { name, stack })
 }
 
+/** The span of a transaction that a fiber starts by hand; whoever ends the transaction ends it. None without a tracer. */
+export const standing = (fiber: RunningFiber): Tracer.Span | undefined => {
+  if (!isTraced(fiber)) return undefined
+  const span = child(fiber, spans.transaction, fiber.currentSpan, "internal")
+  span?.attribute(attributes.system, system)
+  return span
+}
+
+/** A span that begins now, for whoever ends it. */
+export const child = (
+  fiber: RunningFiber,
+  name: string,
+  parent: Tracer.AnySpan | undefined,
+  kind: Tracer.SpanKind
+): Tracer.Span | undefined =>
+  fiber.currentTracer?.span(
+    name,
+    Option.fromNullable(parent),
+    Context.empty(),
+    [],
+    fiber.getFiberRef(FiberRef.currentTracerTimingEnabled) ? clockOf(fiber).unsafeCurrentTimeNanos() : 0n,
+    kind
+  )
+
+/** Ends a span now. Where times are not to be taken, it has begun at 0. */
+export const end = (fiber: RunningFiber, span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): void =>
+  span.end(span.status.startTime === 0n ? 0n : clockOf(fiber).unsafeCurrentTimeNanos(), exit)
+
 /** The span around a transaction of a fiber, with all its attempts. */
 export const transaction = <A, E, R>(
   fiber: RunningFiber,
@@ -118,34 +146,33 @@ export const apart = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A,
     (context: Context.Context<R>) => Context.omit(Tracer.ParentSpan)(context) as Context.Context<R>
   )
 
-/** An operation, as spans and metrics call it. */
-export interface Name {
-  readonly name: string
-  readonly database: string
-  readonly collection?: string | undefined
-}
-
 /**
- * The span around an operation of data access, with the names of OpenTelemetry's conventions for databases. Documents and
- * filters are never in it. Whoever runs the operation tells the span how it has failed, by {@link failed}.
+ * The span around an operation of data access, below the given span or that of the fiber, with the names of MongoDB's
+ * specification and of OpenTelemetry's conventions for databases. Documents and filters are never in it. Whoever runs the operation tells the span how it has failed, by {@link failed}.
  */
 export const operation = <A, E, R>(
   { collection, database, name }: Name,
+  parent: Tracer.Span | undefined,
   effect: (span: Tracer.Span) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  around(
-    `${name} ${collection ?? database}`,
+): Effect.Effect<A, E, R> => {
+  const operation = operationOf(name)
+  const summary = summaryOf(operation, { collection, database })
+  return around(
+    summary,
     {
       kind: "client",
+      ...(parent === undefined ? {} : { parent }),
       attributes: {
         [attributes.system]: system,
         [attributes.namespace]: database,
-        [attributes.operation]: name,
+        [attributes.operation]: operation,
+        [attributes.operationSummary]: summary,
         ...(collection === undefined ? {} : { [attributes.collection]: collection })
       }
     },
     effect
   )
+}
 
 /** What `db.system.name` says. */
 export const system = "mongodb"
@@ -166,5 +193,10 @@ export const failed = (span: Tracer.Span, cause: Cause.Cause<unknown>, errorType
   const failure = Cause.squash(cause)
   if (failure instanceof MongoError && failure.code !== undefined) {
     span.attribute(attributes.statusCode, String(failure.code))
+  }
+  if (failure instanceof Error && !Cause.isInterruptedOnly(cause)) {
+    span.attribute(attributes.exceptionType, failure.name)
+    span.attribute(attributes.exceptionMessage, failure.message)
+    span.attribute(attributes.exceptionStacktrace, failure.stack)
   }
 }

@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
@@ -21,17 +22,19 @@ const half = Duration.seconds(30)
 export class Watch {
   private readonly fiber: RunningFiber
   private readonly attempt: number
+  private readonly own: Tracer.Span | undefined
   private readonly span: Tracer.Span | undefined
   private readonly began: bigint
   private readonly stop: () => void
   private isOver = false
   private isPassed = false
 
-  /** Watches a transaction that a fiber has just started. */
-  constructor(fiber: RunningFiber, attempt: number) {
+  /** Watches a transaction that a fiber has just started, in a span that lasts as long as it does or in that of the fiber. */
+  constructor(fiber: RunningFiber, attempt: number, own?: Tracer.Span) {
     this.fiber = fiber
     this.attempt = attempt
-    this.span = Spans.spanOf(fiber)
+    this.own = own
+    this.span = own ?? Spans.spanOf(fiber)
     this.began = clockOf(fiber).unsafeCurrentTimeNanos()
     this.stop = after(fiber, half, () => this.warn())
   }
@@ -42,6 +45,12 @@ export class Watch {
     this.isOver = true
     this.stop()
     update(this.fiber, Telemetry.transactionDuration, secondsSince(this.began, this.fiber), ofOutcome[outcome])
+    if (this.own !== undefined) Spans.end(this.fiber, this.own, Exit.void)
+  }
+
+  /** The span of its own that is around its operations while it is open. */
+  get around(): Tracer.Span | undefined {
+    return this.isOver ? undefined : this.own
   }
 
   /** Warns, once, of an operation that comes after the transaction was ended by hand: it is not part of any. */

@@ -5,12 +5,12 @@ import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Tracer from "effect/Tracer"
 import { MongoError } from "../../MongoError.js"
 import { TransactionDoomed } from "../../SessionErrors.js"
 import type { TransactionOutcome } from "../../Telemetry.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Lane from "../session/lane.js"
-
 import type { Name, Turn } from "../session/turn.js"
 import { Watch } from "../telemetry/transactions.js"
 import type { Deadline } from "../time/clock.js"
@@ -228,9 +228,14 @@ export class Attempt {
     this.#hooks = [...this.#hooks, hook]
   }
 
-  /** Watches the transaction on the server, which a fiber has just started. */
-  watch(fiber: RunningFiber): void {
-    this.#watch = new Watch(fiber, this.number)
+  /** Watches the transaction on the server, which a fiber has just started, with a span of its own if it has one. */
+  watch(fiber: RunningFiber, span?: Tracer.Span): void {
+    this.#watch = new Watch(fiber, this.number, span)
+  }
+
+  /** The span of its own while it is open. */
+  get span(): Tracer.Span | undefined {
+    return this.#watch?.around
   }
 
   /** Notes how the transaction on the server ended. */

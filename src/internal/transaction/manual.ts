@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Tracer from "effect/Tracer"
 import type { MongoError } from "../../MongoError.js"
 import { InvalidInTransaction, type ManualError, TransactionDoomed } from "../../SessionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
@@ -16,6 +17,7 @@ import type { Gate } from "../session/gate.js"
 import { inTurn } from "../session/operation.js"
 import type { Standing } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
+import * as Spans from "../telemetry/spans.js"
 import { traced } from "../time/fiber.js"
 import { Attempt, type Hook, Run } from "./attempt.js"
 import * as Hooks from "./hooks.js"
@@ -44,6 +46,10 @@ class Manual extends Part implements Standing {
   // A program that ends a transaction by hand sees the server's own answers, as the specification has it.
   override refusal(): undefined {
     return undefined
+  }
+
+  get span(): Tracer.Span | undefined {
+    return this.of.span
   }
 
   get abandon(): Effect.Effect<void> {
@@ -81,7 +87,7 @@ export const start = (
         if (part === undefined) {
           const manual = new Manual(gate, options, timeout)
           gate.stand(manual)
-          manual.of.watch(fiber)
+          manual.of.watch(fiber, Spans.standing(fiber))
         } else {
           part.of.restart(options)
           part.of.watch(fiber)
@@ -201,10 +207,10 @@ const finish = (transaction: Attempt, ended: Exclude<Ended, "no">): Effect.Effec
   Effect.withFiberRuntime((fiber) => {
     const isNews = transaction.ended !== ended
     const due = Hooks.due(transaction, ended)
+    if (isNews) Log.ended(fiber, Log.outcomeOf[ended], transaction.span)
     transaction.close()
     transaction.end(ended)
     transaction.unwatch(Log.outcomeOf[ended])
     if (ended !== "unknown") transaction.dropHooks()
-    if (isNews) Log.ended(fiber, Log.outcomeOf[ended])
     return Effect.succeed(due)
   })

@@ -95,14 +95,24 @@ const observed = (
 ): Effect.Effect<void, MongoError> =>
   Effect.withFiberRuntime((fiber) => {
     const session = gate.session()
-    const sent = Effect.suspend(() => settled(gate, fiber, operation, atMost, evaluate, restore))
+    const sent = (observed?: Operations.Observed) =>
+      Effect.suspend(() =>
+        settled(
+          gate,
+          fiber,
+          operation,
+          atMost,
+          observed ? (of) => observed.sends(() => evaluate(of)) : evaluate,
+          restore
+        )
+      )
     return DriverTransaction.sendsNothing(session)
-      ? sent
+      ? sent()
       : Operations.begin(fiber, gate.observer, { name: operation, database: "admin" }, (observed) => {
         observed.beginsInTransaction(session)
         // Told in a step of the fiber, where what a tracer throws is a defect like any other.
-        return Effect.onExit(sent, (exit) => Effect.sync(() => observed.over(exit)))
-      })
+        return Effect.onExit(sent(observed), (exit) => Effect.sync(() => observed.over(exit)))
+      }, gate.standing()?.span)
   })
 
 // The first end counts: the promise's, that of its time, or that of the time after an interruption. In the last case, the turn
@@ -289,9 +299,9 @@ const sendByName = (
     observed.beginsInTransaction(gate.session(), name.txnNumber)
     return Call.call(
       { operation, settleTimeout: gate.settleTimeout, onUnsettled: Log.unsettled },
-      ({ signal }) => DriverTransaction.endByName(client.driver, operation, name, signal)
+      ({ signal }) => observed.sends(() => DriverTransaction.endByName(client.driver, operation, name, signal))
     )
-  })
+  }, gate.standing()?.span)
   return Effect.suspend(() => {
     let exit: Exit.Exit<void, MongoError> = Exit.fail(timedOut({ operation }))
     return Effect.zipRight(

@@ -41,12 +41,20 @@ export const placed = <A, E>(
   session: SessionEntity | undefined
 ): Effect.Effect<A, E | Failure> =>
   Effect.provideService(
-    session === undefined
-      ? Session.detached<A, E, MongoClient.MongoClient>(effect)
-      : Effect.flatMap(openedOf(session), (service) => Session.provide(effect, service)),
+    client.tracing === undefined
+      ? inSession(effect, session)
+      : Effect.withTracer(inSession(effect, session), client.tracing.tracer),
     MongoClient.MongoClient,
     client.service
   )
+
+const inSession = <A, E>(
+  effect: Effect.Effect<A, E, MongoClient.MongoClient>,
+  session: SessionEntity | undefined
+): Effect.Effect<A, E | Failure, MongoClient.MongoClient> =>
+  session === undefined
+    ? Session.detached<A, E, MongoClient.MongoClient>(effect)
+    : Effect.flatMap(openedOf(session), (service) => Session.provide(effect, service))
 
 /** The session of an entity. */
 export const openedOf = ({ opened }: SessionEntity): Effect.Effect<Session.Service, Failure> =>

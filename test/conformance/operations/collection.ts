@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type * as Collection from "../../../src/Collection.js"
+import * as MongoClient from "../../../src/MongoClient.js"
 import { collect, type Handlers, withoutNulls } from "./call.js"
 
 type Raw = Collection.Collection<Driver.Document, Driver.Document>
@@ -45,6 +46,16 @@ export const collectionOperations: Handlers<Raw> = {
   listIndexes: (collection, options) => collect(collection.listIndexes(options)),
   listSearchIndexes: (collection, { aggregationOptions, name }) =>
     collect(collection.listSearchIndexes(name, aggregationOptions)),
+  // The library has no such method, for MongoDB has given the command up.
+  mapReduce: (collection, { map, out, reduce, ...options }) =>
+    Effect.flatMap(
+      MongoClient.MongoClient,
+      ({ driver }) =>
+        collection.use(async ({ collectionName, dbName }, { readConcern: _, ...added }) => {
+          const command = { mapReduce: collectionName, map, reduce, out, ...options }
+          return (await driver.db(dbName).command(command, added))["results"]
+        }, { operation: "mapReduce", kind: "read" })
+    ),
   rename: (collection, { to, ...options }) => Effect.asVoid(collection.rename(to, options)),
   replaceOne: (collection, { filter, replacement, ...options }) =>
     plain(collection.replaceOne(filter, replacement, options)),

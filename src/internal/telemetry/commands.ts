@@ -1,0 +1,201 @@
+/**
+ * The spans of commands: one below an operation's span for each command that the driver sends for it, repetitions too.
+ *
+ * See MongoDB's specification "OpenTelemetry", section "Instrumenting Server Commands". The driver tells of commands by
+ * events, which say nothing of the operation that a command belongs to. The context that Node.js hands on along promises
+ * does.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
+import type * as Driver from "mongodb"
+import { AsyncLocalStorage } from "node:async_hooks"
+import { SessionId } from "../../SessionId.js"
+import { attributes } from "../../Telemetry.js"
+import { toText } from "../driver/bson.js"
+import { toAddress, type TopologyWatch } from "../driver/topology.js"
+import type { RunningFiber } from "../time/fiber.js"
+import { listen } from "./listening.js"
+import { summaryOf } from "./names.js"
+import { child, end, system } from "./spans.js"
+
+/** What is told of commands. */
+export interface Settings {
+  /** Whether there are spans of commands at all. */
+  readonly commands: boolean
+  /** How many characters of a command are told at most; 0 for none of it. */
+  readonly queryTextLength: number
+}
+
+/** An operation whose commands are told of. */
+interface Operation {
+  readonly fiber: RunningFiber
+  readonly span: Tracer.Span
+}
+
+/** A command that was sent. */
+interface Sent {
+  readonly operation: Operation
+  readonly span: Tracer.Span
+}
+
+/** Makes the spans of the commands of one client. */
+export class Commands {
+  private readonly operations = new AsyncLocalStorage<Operation>()
+  private readonly sent = new Map<number, Sent>()
+  private readonly typeOf: TopologyWatch["typeOf"]
+  private readonly queryTextLength: number
+
+  constructor(typeOf: TopologyWatch["typeOf"], { queryTextLength }: Settings) {
+    this.typeOf = typeOf
+    this.queryTextLength = queryTextLength
+  }
+
+  /** Runs what sends the commands of an operation of a fiber. */
+  below<A>(fiber: RunningFiber, span: Tracer.Span, evaluate: () => PromiseLike<A>): PromiseLike<A> {
+    return span.sampled ? this.operations.run({ fiber, span }, evaluate) : evaluate()
+  }
+
+  started(event: Driver.CommandStartedEvent): void {
+    const operation = this.operations.getStore()
+    if (operation === undefined || isHandshake(event)) return
+    const { command, commandName, databaseName: database } = event
+    const target = { database, collection: collectionOf(commandName, database, command) }
+    const { fiber, span: parent } = operation
+    const span = child(fiber, commandName, parent, "client")
+    if (span === undefined) return
+    const note = (key: string, value: unknown) => value === undefined || span.attribute(key, value)
+    const { host, port } = toAddress(event.address)
+    note(attributes.system, system)
+    note(attributes.namespace, database)
+    note(attributes.collection, target.collection)
+    note(attributes.command, commandName)
+    note(attributes.querySummary, summaryOf(commandName, target))
+    note(attributes.transport, host.endsWith(".sock") ? "unix" : "tcp")
+    note(attributes.serverAddress, host)
+    note(attributes.serverPort, port)
+    note(attributes.serverType, this.typeOf(event.address))
+    note(attributes.serverConnection, event.serverConnectionId === null ? undefined : Number(event.serverConnectionId))
+    note(attributes.driverConnection, event.connectionId)
+    note(attributes.lsid, lsidOf(command))
+    note(attributes.txnNumber, command["txnNumber"] === undefined ? undefined : Number(command["txnNumber"]))
+    if (this.queryTextLength > 0) note(attributes.queryText, this.textOf(command))
+    this.sent.set(event.requestId, { operation, span })
+    this.uses(event.requestId, commandName === "getMore" ? command["getMore"] : command["cursors"]?.[0])
+  }
+
+  succeeded({ reply, requestId }: Driver.CommandSucceededEvent): void {
+    const { cursor } = Object(reply)
+    if (cursor !== undefined) this.uses(requestId, cursor.id)
+    this.over(requestId, Exit.void)
+  }
+
+  failed({ commandName, failure, requestId }: Driver.CommandFailedEvent): void {
+    const span = this.sent.get(requestId)?.span
+    if (span === undefined) return
+    const error = shown(commandName, failure)
+    const { code }: { readonly code?: unknown } = Object(failure)
+    if (code !== undefined) span.attribute(attributes.statusCode, String(code))
+    span.attribute(attributes.errorType, code === undefined ? error.name : String(code))
+    span.attribute(attributes.exceptionType, error.name)
+    span.attribute(attributes.exceptionMessage, error.message)
+    span.attribute(attributes.exceptionStacktrace, error.stack)
+    this.over(requestId, Exit.fail(error))
+  }
+
+  /** Ends what is still open. */
+  close(): void {
+    for (const requestId of [...this.sent.keys()]) this.over(requestId, Exit.void)
+  }
+
+  // A cursor that is used up has the id 0.
+  private uses(requestId: number, id: unknown): void {
+    const sent = this.sent.get(requestId)
+    if (sent === undefined || id === undefined || BigInt(String(id)) === 0n) return
+    for (const span of [sent.span, sent.operation.span]) span.attribute(attributes.cursor, BigInt(String(id)))
+  }
+
+  private over(requestId: number, exit: Exit.Exit<void, Error>): void {
+    const sent = this.sent.get(requestId)
+    if (sent === undefined) return
+    this.sent.delete(requestId)
+    end(sent.operation.fiber, sent.span, exit)
+  }
+
+  private textOf(command: Driver.Document): string {
+    const told = Object.entries(command).filter(([name]) => !untold.has(name))
+    const text = toText(Object.fromEntries(told))
+    return text.length > this.queryTextLength ? `${text.slice(0, this.queryTextLength)}...` : text
+  }
+}
+
+/** Makes spans of the commands of a client until the scope closes; none where that is not asked for. */
+export const watchCommands = (
+  driver: Driver.MongoClient,
+  { typeOf }: TopologyWatch,
+  settings: Settings
+): Effect.Effect<Commands | undefined, never, Scope.Scope> => {
+  if (!settings.commands) return Effect.succeed(undefined)
+  return Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const commands = new Commands(typeOf, settings)
+        const unlisten = listen(driver, {
+          commandStarted: (event) => commands.started(event),
+          commandSucceeded: (event) => commands.succeeded(event),
+          commandFailed: (event) => commands.failed(event)
+        })
+        return { commands, unlisten }
+      }),
+      ({ commands, unlisten }) =>
+        Effect.sync(() => {
+          unlisten()
+          commands.close()
+        })
+    ),
+    ({ commands }) => commands
+  )
+}
+
+const untold: ReadonlySet<string> = new Set(["lsid", "$db", "$clusterTime", "signature"])
+
+// A connection that is opened for an operation. Of commands with credentials the driver shows nothing.
+const isHandshake = ({ command, commandName }: Driver.CommandStartedEvent): boolean =>
+  sensitive.has(commandName) || hellos.has(commandName) && (command["client"] !== undefined || isEmpty(command))
+
+const isEmpty = (command: object): boolean => Object.keys(command).length === 0
+
+const hellos: ReadonlySet<string> = new Set(["hello", "ismaster", "isMaster"])
+
+// See the specification "Command Logging and Monitoring", section "Security".
+const sensitive: ReadonlySet<string> = new Set([
+  "authenticate",
+  "saslStart",
+  "saslContinue",
+  "getnonce",
+  "createUser",
+  "updateUser",
+  "copydbgetnonce",
+  "copydbsaslstart",
+  "copydb"
+])
+
+// Of the commands that have a name for their value, only those of users and roles mean no collection by it.
+const collectionOf = (name: string, database: string, command: Driver.Document): string | undefined => {
+  const collection: unknown = name === "getMore" ? command["collection"] : command[name]
+  return typeof collection === "string" && database !== "admin" && !/user|role/i.test(name) ? collection : undefined
+}
+
+const lsidOf = ({ lsid }: Driver.Document): string | undefined =>
+  lsid === undefined ? undefined : SessionId.fromBytes(lsid.id.buffer).uuid
+
+/** A failure as it may be told: a message of the server quotes documents, and one of the network hosts. */
+const shown = (command: string, failure: Error): Error => {
+  const { code, codeName, name = "Error", stack }: Partial<Record<string, unknown>> = Object(failure)
+  const error = new Error(`${command} failed${code === undefined ? "" : ` (${codeName ?? "code"} ${code})`}`)
+  error.name = String(name)
+  const frames = String(stack).split("\n").filter((line) => line.startsWith("    at "))
+  error.stack = [`${error.name}: ${error.message}`, ...frames].join("\n")
+  return error
+}

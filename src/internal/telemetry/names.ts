@@ -1,0 +1,41 @@
+/**
+ * What operations and their spans are called.
+ *
+ * See MongoDB's specification "OpenTelemetry", sections "Operation Span Name" and "Covered operations".
+ */
+
+/** An operation, as the library calls it, and what it works on. */
+export interface Name {
+  readonly name: string
+  readonly database: string
+  readonly collection?: string | undefined
+}
+
+/** The name that all drivers have for the operation of a method. */
+export const operationOf = (method: string): string => operations.get(method) ?? method
+
+/** What is done, and with what: the name of an operation's span, and the summary of a command. */
+export const summaryOf = (operation: string, { collection, database }: Omit<Name, "name">): string =>
+  `${operation} ${collection === undefined ? database : `${database}.${collection}`}`
+
+const operations: ReadonlyMap<string, string> = new Map([
+  ["command", "runCommand"],
+  ["createIndex", "createIndexes"],
+  ["createSearchIndex", "createSearchIndexes"],
+  ["deleteMany", "delete"],
+  ["deleteOne", "delete"],
+  ["drop", "dropCollection"],
+  ["dropIndex", "dropIndexes"],
+  ["estimatedDocumentCount", "count"],
+  ["findOne", "find"],
+  ["findOneAndDelete", "findAndModify"],
+  ["findOneAndReplace", "findAndModify"],
+  ["findOneAndUpdate", "findAndModify"],
+  ["insertMany", "insert"],
+  ["insertOne", "insert"],
+  ["rename", "renameCollection"],
+  ["replaceOne", "update"],
+  ["runCursorCommand", "runCommand"],
+  ["updateMany", "update"],
+  ["updateOne", "update"]
+])
