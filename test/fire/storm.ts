@@ -1,6 +1,7 @@
 /**
  * A storm: rounds in which workloads run while things go wrong, each with a database of its own and checked when it is over.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
@@ -34,8 +35,10 @@ export interface Round {
   readonly millis: number
   readonly workloads: ReadonlyArray<Make>
   readonly counts: Counts
-  /** Only the light faults: the members are left alone. Default: all. */
-  readonly only?: "network" | undefined
+  /** What goes wrong. Default: what follows from the seed. */
+  readonly faults?: Faults.Plan | undefined
+  /** How long what runs may take to end when the set is whole again. Default: 90 seconds. */
+  readonly patience?: Duration.DurationInput | undefined
 }
 
 /** The clients of a storm, and what they do. */
@@ -64,7 +67,7 @@ export const clients = (set: StormSet, count: number): Effect.Effect<Clients, Mo
 export const round = (
   set: StormSet,
   { calm, monitors, services }: Clients,
-  { counts, millis, only, seed, workloads }: Round
+  { counts, faults, millis, patience = "90 seconds", seed, workloads }: Round
 ): Effect.Effect<ReadonlyArray<Violation>, MemberFailed | FailPointFailed> =>
   Effect.scoped(Effect.gen(function*() {
     const violations: Array<Violation> = []
@@ -82,16 +85,14 @@ export const round = (
     const made = yield* Effect.forEach(workloads, (make) => make(world))
     const running = yield* Effect.fork(Effect.all(made.flatMap(({ fibers }) => fibers), { concurrency: "unbounded" }))
     const looking = yield* Effect.fork(Effect.forever(Effect.delay(overlaps(monitors, violated), "500 millis")))
-    const plan = Faults.plan(seed, millis)
-    const faults = only === undefined ? plan : { ...plan, heavy: [] }
-    const nemesis = yield* Effect.fork(Nemesis.run(set, faults, counts.faults))
+    const nemesis = yield* Effect.fork(Nemesis.run(set, faults ?? Faults.plan(seed, millis), counts.faults))
     // Where it fails by itself, the storm cannot go on.
     yield* Effect.raceFirst(Effect.sleep(millis), Effect.zipRight(Fiber.join(nemesis), Effect.never))
     yield* Fiber.interrupt(nemesis)
     isOver = true
     // The set is whole again; what waits for it ends soon.
     const ended = yield* Effect.timeoutOption(Fiber.await(running), patience)
-    if (ended._tag === "None") violated("stuck", `not over ${patience} after the storm`)
+    if (ended._tag === "None") violated("stuck", `not over ${Duration.format(patience)} after the storm`)
     yield* Fiber.interruptFork(running)
     yield* Fiber.interrupt(looking)
     yield* overlaps(monitors, violated)
@@ -103,8 +104,6 @@ export const round = (
     yield* Effect.promise(() => calm.db(world.database).dropDatabase())
     return violations
   }))
-
-const patience = "90 seconds"
 
 // Two commands of one session in flight at once.
 const overlaps = (monitors: ReadonlyArray<Monitor>, violated: World["violated"]) =>
@@ -126,9 +125,13 @@ const left = (calm: Driver, services: ReadonlyArray<MongoClient.Service>, violat
     )
     const open = yield* Effect.repeat(Effect.delay(transactions, "100 millis"), {
       until: ({ length }) => length === 0,
-      times: 100
+      times: 50
     })
-    if (open.length > 0) violated("left open", `${open.length} transactions on the server`)
+    if (open.length > 0) {
+      violated("left open", `${open.length} transactions on the server`)
+      // What is to be looked at next would wait for their locks.
+      yield* Effect.promise(() => calm.db("admin").command({ killAllSessions: [] }))
+    }
     const sessions = yield* Effect.forEach(services, ({ openSessions }) => openSessions)
     if (sessions.some((count) => count > 0)) violated("left open", `${sessions.join(", ")} sessions of the clients`)
   })
