@@ -16,7 +16,7 @@ export interface Tagged {
 }
 
 /** The failure that a body asks for. */
-export class Unwanted {
+class Unwanted {
   readonly _tag = "Unwanted"
 }
 
