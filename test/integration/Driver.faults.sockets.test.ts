@@ -53,10 +53,8 @@ layer(TestServer.layer, { excludeTestServices: true })("a connection that breaks
   it.scoped("the driver rejects with the socket's error", () =>
     Effect.gen(function*() {
       const { things } = yield* breaking("insert")
-      const error = yield* Effect.flip(Effect.tryPromise({
-        try: () => things.insertOne({ _id: 1 }),
-        catch: (error) => error
-      }))
+      const error = yield* Effect.promise(() => things.insertOne({ _id: 1 }).catch((error: unknown) => error))
+      expect(error).toBeInstanceOf(Error)
       expect(error).not.toHaveProperty("errorLabels")
       expect(error).toHaveProperty("syscall")
     }))
