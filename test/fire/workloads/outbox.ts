@@ -68,7 +68,11 @@ export const make = (fibers: number): Make => (world) =>
     )
     // What is written before it notes where it begins is not its business.
     const consumerFiber = on(clientOf(world, 1))(consuming)
-    const noted = until(countOf("effect_mongo_session.checkpoints"), (count) =>
+    const places = db.collection("effect_mongo_session.checkpoints")
+    const begun = Effect.promise(() =>
+      places.countDocuments({ $or: [{ token: { $exists: true } }, { time: { $exists: true } }] })
+    )
+    const noted = until(begun, (count) =>
       count > 0, "60 seconds")
     return {
       name: "outbox and consumer",
