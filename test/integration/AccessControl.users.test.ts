@@ -87,7 +87,7 @@ layer(MongoServer.layer({ auth: owner }), { excludeTestServices: true, timeout: 
             yield* Things.insertOne({ by: "alice", after: "all of it" })
           }))
           expect(yield* Things.countDocuments({ by: "alice" })).toBe(2)
-        }).pipe(Session.scoped, Effect.provideService(MongoClient.MongoClient, hers))
+        }).pipe((effect) => Session.scoped(effect), Effect.provideService(MongoClient.MongoClient, hers))
       }))
 
     it.scoped("is not seen by another, nor are its transaction and its cursor", () =>
@@ -112,7 +112,7 @@ layer(MongoServer.layer({ auth: owner }), { excludeTestServices: true, timeout: 
             expect(yield* asBob(Stream.runCount(SessionCommands.currentTransactions()))).toBe(0)
             expect(yield* asOwner(Stream.runCount(SessionCommands.currentTransactions({ allUsers: true })))).toBe(1)
           }))
-        }).pipe(Session.scoped, Effect.provideService(MongoClient.MongoClient, hers))
+        }).pipe((effect) => Session.scoped(effect), Effect.provideService(MongoClient.MongoClient, hers))
       }))
 
     it.scoped("cannot be listed or killed by who has no privilege for it: each command is Unauthorized", () =>
@@ -175,7 +175,7 @@ describe("a user by certificate", () => {
       const seen = yield* Transaction.run(Effect.gen(function*() {
         yield* Things.insertOne({ by: "carol" })
         return yield* Stream.runCollect(SessionCommands.listLocalSessions())
-      })).pipe(Session.scoped, Effect.provideService(MongoClient.MongoClient, carol))
+      })).pipe((effect) => Session.scoped(effect), Effect.provideService(MongoClient.MongoClient, carol))
       expect(Chunk.toReadonlyArray(seen).map(({ user }) => Option.getOrNull(user))).toContain("CN=carol@$external")
 
       const withoutCertificate = yield* Effect.flip(connect({ authMechanism: "MONGODB-X509" }))

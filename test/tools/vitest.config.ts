@@ -35,7 +35,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "integration",
-          include: ["test/integration/*.test.ts"],
+          include: ["test/integration/*.test.ts", "test/fire/*.test.ts"],
           globalSetup: [`${support}/server/globalServer.ts`],
           ...limits
         }

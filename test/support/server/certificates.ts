@@ -11,6 +11,12 @@ export interface Certificates {
   readonly user: string
 }
 
+// What the typings leave out.
+interface WithUser extends selfsigned.GenerateResult {
+  readonly clientprivate: string
+  readonly clientcert: string
+}
+
 /** Certificates of a server on 127.0.0.1 and of a user with this common name. The authority is the server's own. */
 export const make = (userName: string): Certificates => {
   const made = selfsigned.generate([{ name: "commonName", value: "127.0.0.1" }], {
@@ -25,10 +31,11 @@ export const make = (userName: string): Certificates => {
       { name: "subjectAltName", altNames: [{ type: 7, ip: "127.0.0.1" }] }
     ]
   })
+  const { clientcert, clientprivate } = made as WithUser
   return {
     authority: made.cert,
     server: made.private + made.cert,
-    user: made.clientprivate + signedAnew(made.clientcert, made.private)
+    user: clientprivate + signedAnew(clientcert, made.private)
   }
 }
 
