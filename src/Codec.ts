@@ -12,7 +12,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as EffectSchema from "effect/Schema"
 import * as EffectAst from "effect/SchemaAST"
 import type * as Driver from "mongodb"
-import { type Adapt, adapting } from "./internal/data/forms.js"
+import { type Adapt, adapting, namesOf } from "./internal/data/forms.js"
 import { DecodeFailed } from "./SessionErrors.js"
 
 /**
@@ -82,6 +82,28 @@ export const fromSchema = <S extends AnySchema>(schema: S): Codec<S["Type"], S["
  */
 export const ofOptional = (schema: AnySchema | undefined): typeof raw =>
   (schema === undefined ? raw : fromSchema(schema)) as typeof raw
+
+/**
+ * Whether a value is a schema of either package.
+ *
+ * @internal
+ */
+export const isSchema = <S extends AnySchema>(value: object | undefined): value is S =>
+  value !== undefined && (OldSchema.isSchema(value) || EffectSchema.isSchema(value))
+
+/**
+ * The projection of the fields that a schema reads; of one that reads fields of any name, none.
+ *
+ * @internal
+ */
+export const fieldsOf = (schema: AnySchema): Driver.Document | undefined => {
+  const names = namesOf(isOld(schema) ? OldAst.encodedAST(schema.ast) : EffectAst.encodedAST(schema.ast))
+  // An empty projection would be none.
+  return names === undefined ? undefined : Object.fromEntries([
+    ...(names.has("_id") ? [] : [["_id", names.size === 0 ? 1 : 0]]),
+    ...Array.from(names, (name) => [name, 1])
+  ])
+}
 
 const isOld = (schema: AnySchema): schema is OldSchema.Schema.Any => OldSchema.TypeId in schema
 

@@ -31,15 +31,11 @@ export type {
 } from "./internal/data/byId.js"
 export type {
   /** A schema of documents. @since 0.1.0 @category models */
-  DocumentSchema,
-  /** A filter. @since 0.1.0 @category models */
-  Filter
+  DocumentSchema
 } from "./internal/data/collection.js"
 export type {
   /** What a stream does with a document that does not fit the schema. @since 0.1.0 @category options */
-  OnInvalid,
-  /** What a projection leaves of a document. @since 0.1.0 @category models */
-  Projected
+  OnInvalid
 } from "./internal/data/decode.js"
 export type {
   /** The operations of a collection's indexes. @since 0.1.0 @category models */

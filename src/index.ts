@@ -20,12 +20,18 @@ export * as Collection from "./Collection.js"
 export * as Cursor from "./Cursor.js"
 /** A database: commands, its collections, and what is done with all of it. @since 0.1.0 */
 export * as Database from "./Database.js"
+/** Filters that the compiler checks. @since 0.1.0 */
+export * as Filter from "./Filter.js"
 /** A MongoDB client as a scoped resource. @since 0.1.0 */
 export * as MongoClient from "./MongoClient.js"
 /** The one error for failures of the driver or the server. @since 0.1.0 */
 export * as MongoError from "./MongoError.js"
 /** Messages that are published with a transaction, and delivered in order. @since 0.1.0 */
 export * as Outbox from "./Outbox.js"
+/** The names of a document's fields. @since 0.1.0 */
+export * as Path from "./Path.js"
+/** Which fields are read of a document. @since 0.1.0 */
+export * as Projection from "./Projection.js"
 /** A place in a change stream, as a value that can be stored. @since 0.1.0 */
 export * as ResumeToken from "./ResumeToken.js"
 /** A logical session as a scoped resource. @since 0.1.0 */
@@ -40,9 +46,13 @@ export * as SessionId from "./SessionId.js"
 export * as SessionKeeper from "./SessionKeeper.js"
 /** The options of a session. @since 0.1.0 */
 export * as SessionOptions from "./SessionOptions.js"
+/** In which order documents come. @since 0.1.0 */
+export * as Sort from "./Sort.js"
 /** The names and metrics of what the library reports about itself. @since 0.1.0 */
 export * as Telemetry from "./Telemetry.js"
 /** Transactions that compose. @since 0.1.0 */
 export * as Transaction from "./Transaction.js"
 /** The options of a transaction. @since 0.1.0 */
 export * as TransactionOptions from "./TransactionOptions.js"
+/** Updates that the compiler checks. @since 0.1.0 */
+export * as Update from "./Update.js"

@@ -9,6 +9,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
+import * as Update from "../../src/Update.js"
 import { lsids, numbers, onClient, sent, things } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
@@ -128,7 +129,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const program = (parts: ReadonlyArray<Part>) =>
             Session.scoped(
               Effect.forEach(parts, (part) => {
-                if (part === "write") return Things.updateMany({}, { $inc: { "times": 1 } })
+                if (part === "write") return Things.updateMany({}, Update.unsafe({ $inc: { times: 1 } }))
                 const { batchSize, take } = part
                 const stream = Things.find({}, { batchSize, sort: { _id: 1 } })
                 return Effect.map(ids(Stream.take(stream, take)), (found) => {

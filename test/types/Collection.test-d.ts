@@ -12,6 +12,8 @@ import * as Codec from "../../src/Codec.js"
 import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
 import * as MongoClient from "../../src/MongoClient.js"
+import * as Path from "../../src/Path.js"
+import type * as Projection from "../../src/Projection.js"
 import type { DecodeFailed } from "../../src/SessionErrors.js"
 
 type Client = MongoClient.MongoClient
@@ -75,7 +77,11 @@ expectTypeOf(Elsewhere.find()).toEqualTypeOf<Stream.Stream<User, OperationError 
 expectTypeOf(Raw.find({ _id: 1 })).toEqualTypeOf<Stream.Stream<Document, OperationError | DecodeFailed, Client>>()
 expectTypeOf(Users.countDocuments({ age: "1" })).toEqualTypeOf<Effect.Effect<number, OperationError, Client>>()
 expectTypeOf(Users.distinct("name")).toEqualTypeOf<Effect.Effect<ReadonlyArray<string>, OperationError, Client>>()
-expectTypeOf(Users.distinct("a.b")).toEqualTypeOf<Effect.Effect<ReadonlyArray<unknown>, OperationError, Client>>()
+expectTypeOf(Users.distinct(Path.unsafe("a.b"))).toEqualTypeOf<
+  Effect.Effect<ReadonlyArray<unknown>, OperationError, Client>
+>()
+// @ts-expect-error there is no such field
+void Users.distinct("a.b")
 expectTypeOf(Users.aggregate([])).toEqualTypeOf<Stream.Stream<Document, OperationError, Client>>()
 expectTypeOf(Users.aggregate([], { schema: Name })).toEqualTypeOf<
   Stream.Stream<{ readonly name: string }, OperationError | DecodeFailed, Client>
@@ -109,21 +115,22 @@ expectTypeOf<Extract<keyof NonNullable<Parameters<typeof Users.findOne>[1]>, "on
 // Projections
 
 expectTypeOf(Users.find({}, { projection: { name: 1 } })).toEqualTypeOf<
-  Stream.Stream<{ readonly name: string; _id: string }, OperationError, Client>
+  Stream.Stream<{ readonly _id: string; readonly name: string }, OperationError, Client>
 >()
 expectTypeOf(Users.findOne({}, { projection: { age: true, _id: 0 } })).toEqualTypeOf<
   Effect.Effect<Option.Option<{ readonly age: string }>, OperationError, Client>
 >()
 expectTypeOf(Users.findOne({}, { projection: { _id: 1 } })).toEqualTypeOf<
-  Effect.Effect<Option.Option<{ _id: string }>, OperationError, Client>
+  Effect.Effect<Option.Option<{ readonly _id: string }>, OperationError, Client>
 >()
-expectTypeOf<Collection.Projected<Stored, { readonly name: 0 }>>().toEqualTypeOf<Document>()
-expectTypeOf<Collection.Projected<Stored, { readonly name: 1; readonly "a.b": 1 }>>().toEqualTypeOf<Document>()
-expectTypeOf<Collection.Projected<Stored, { readonly name: { readonly $slice: 1 } }>>().toEqualTypeOf<Document>()
-expectTypeOf<Collection.Projected<Stored, Document>>().toEqualTypeOf<Document>()
-expectTypeOf<Collection.Projected<Document, { readonly name: 1 }>>().toEqualTypeOf<Document>()
-expectTypeOf<Collection.Projected<{ readonly name: string }, { readonly name: 1 }>>().toEqualTypeOf<
-  { readonly name: string; _id: ObjectId }
+expectTypeOf<Projection.Projected<Stored, { readonly name: 0 }>>().toEqualTypeOf<
+  { readonly _id: string; readonly age: string }
+>()
+expectTypeOf<Projection.Projected<Stored, { readonly name: { readonly $slice: 1 } }>>().toEqualTypeOf<Document>()
+expectTypeOf<Projection.Projected<Stored, Document>>().toEqualTypeOf<Document>()
+expectTypeOf<Projection.Projected<Document, { readonly name: 1 }>>().toEqualTypeOf<Document>()
+expectTypeOf<Projection.Projected<{ readonly name: string }, { readonly name: 1 }>>().toEqualTypeOf<
+  { readonly _id: ObjectId; readonly name: string }
 >()
 expectTypeOf(Users.find({}, { projection: { name: 1 }, schema: Name })).toEqualTypeOf<
   Stream.Stream<{ readonly name: string }, OperationError | DecodeFailed, Client>
@@ -141,7 +148,7 @@ expectTypeOf(Users.findOneAndUpdate({}, { $set: { name: "B" } }, { returnDocumen
   Effect.Effect<Option.Option<User>, OperationError | DecodeFailed, Client>
 >()
 expectTypeOf(Users.findOneAndDelete({}, { projection: { name: 1 } })).toEqualTypeOf<
-  Effect.Effect<Option.Option<{ readonly name: string; _id: string }>, OperationError, Client>
+  Effect.Effect<Option.Option<{ readonly _id: string; readonly name: string }>, OperationError, Client>
 >()
 void Users.bulkWrite([
   { insertOne: { document: { _id: "a", name: "A", age: 1 } } },
@@ -178,7 +185,7 @@ expectTypeOf(Priced.find({})).toEqualTypeOf<
 expectTypeOf<Needs<ReturnType<typeof Priced.watch>>>().toEqualTypeOf<Rates | Client>()
 expectTypeOf(Priced.findOneAndReplace({}, price, { projection: { price: 1 } })).toEqualTypeOf<
   Effect.Effect<
-    Option.Option<{ readonly price: number; _id: ObjectId }>,
+    Option.Option<{ readonly _id: ObjectId; readonly price: number }>,
     OperationError | DecodeFailed,
     Rates | Client
   >
@@ -190,7 +197,7 @@ expectTypeOf<Needs<ReturnType<typeof Priced.countDocuments>>>().toEqualTypeOf<Cl
 expectTypeOf<Needs<ReturnType<typeof Priced.createIndex>>>().toEqualTypeOf<Client>()
 expectTypeOf<Needs<ReturnType<typeof Priced.listIndexes>>>().toEqualTypeOf<Client>()
 expectTypeOf(Priced.find({}, { projection: { price: 1 } })).toEqualTypeOf<
-  Stream.Stream<{ readonly price: number; _id: ObjectId }, OperationError, Client>
+  Stream.Stream<{ readonly _id: ObjectId; readonly price: number }, OperationError, Client>
 >()
 expectTypeOf(Priced.findOneAndDelete({}, { schema: Name })).toEqualTypeOf<
   Effect.Effect<Option.Option<{ readonly name: string }>, OperationError | DecodeFailed, Client>

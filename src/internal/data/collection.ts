@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import type { AnySchema, Codec } from "../../Codec.js"
+import type { Filter } from "../../Filter.js"
 import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import * as Bson from "../driver/bson.js"
@@ -21,11 +22,8 @@ import { storable } from "./values.js"
 /** A schema of documents. */
 export type DocumentSchema = AnySchema & { readonly Encoded: Driver.Document }
 
-/** A filter. Typed by the documents, unless nothing is known of them: the driver would have an ObjectId for their `_id`. */
-export type Filter<I> = string extends keyof I ? Driver.Document : Driver.Filter<I>
-
 /** A filter as the driver takes it. */
-export const filterOf = <I>(filter: Filter<I> | undefined): Driver.Filter<I> => (filter ?? {})
+export const filterOf = <I>(filter: Filter<I> | undefined): Driver.Filter<I> => (filter ?? {}) as Driver.Filter<I>
 
 /** A collection, as its operations see it. */
 export interface Of<A, I extends Driver.Document, R, C> {

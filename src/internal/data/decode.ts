@@ -8,8 +8,10 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
-import { type Codec, fromSchema, raw } from "../../Codec.js"
+import { type Codec, fieldsOf, fromSchema, isSchema, raw } from "../../Codec.js"
+import type { Checked, Projected, Projection } from "../../Projection.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
+import type { Sort } from "../../Sort.js"
 import { traced } from "../time/fiber.js"
 import type { DocumentSchema } from "./collection.js"
 import { batches } from "./cursor.js"
@@ -22,6 +24,7 @@ import {
   withNamespace,
   withoutOwn
 } from "./operation.js"
+import type { IsLoose, Unsafe } from "./paths.js"
 
 /** What a stream does with a document that does not fit the schema. */
 export type OnInvalid = "fail" | "skip" | "either"
@@ -32,31 +35,31 @@ export type Row<A, V extends OnInvalid> = V extends "either" ? Either.Either<A, 
 /** What a stream of decoded documents can fail with. */
 export type Failure<V extends OnInvalid> = V extends "fail" ? OperationError | DecodeFailed : OperationError
 
-/** What a projection leaves of a document: the fields that it includes, where that can be told by their names. */
-export type Projected<I, P> = string extends keyof I | keyof P ? Driver.Document
-  : [keyof P] extends [keyof Driver.WithId<I>] ? [Included<P>] extends [never] ? Driver.Document
-    : [Exclude<keyof P, "_id">] extends [Included<P>] ? Pick<Driver.WithId<I>, Included<P> & keyof Driver.WithId<I>>
-    : Driver.Document
-  : Driver.Document
-
-type Included<P> =
-  | { readonly [K in keyof P]: P[K] extends 1 | true ? K : never }[keyof P]
-  | (P extends { readonly _id: 0 | false } ? never : Exclude<keyof P, "_id"> extends never ? never : "_id")
-
 /** Options with a schema of their own for what is read. */
-export interface WithSchema<S> {
+export interface WithSchema<S, I> {
   /** Decodes what is read, in the place of the collection's schema. Default: the collection's, unless `projection` is set. */
   readonly schema: S
-  /** The fields to return. */
-  readonly projection?: Driver.Document | undefined
+  /** The fields to read. */
+  readonly projection?: Projection<I> | undefined
 }
 
-/** Options with a projection and no schema for it: what is read stays as it is. */
-export interface WithProjection<P> {
+/** Options with a schema of some of the fields: only these are read, and decoded by it. */
+export interface WithFields<S extends DocumentSchema, I> {
   readonly schema?: undefined
-  readonly onInvalid?: undefined
-  /** The fields to return. */
-  readonly projection: P
+  /** The fields to read, and how they are decoded. */
+  readonly projection: S & Readable<S, I>
+}
+
+/** The schema, if it reads what is stored. */
+type Readable<S extends DocumentSchema, I> = true extends IsLoose<I> ? unknown
+  : [I & { readonly _id: unknown }] extends [S["Encoded"]] ? unknown
+  : Unsafe<"it does not read what is stored">
+
+/** Options with a projection and no schema for it: what is read stays as it is. */
+export interface WithProjection<P, I> {
+  readonly schema?: undefined
+  /** The fields to read. */
+  readonly projection: P & Checked<I, P>
 }
 
 /** Options that leave the document whole. */
@@ -74,40 +77,53 @@ export interface Invalid<V> {
   readonly onInvalid?: V | undefined
 }
 
-/** Options of the driver but its projection. */
-export type Bare<O> = Omit<Given<O>, "projection" | "includeResultMetadata">
+/** Options of the driver but its projection, with a sort that is checked. */
+export type Bare<O, I> = Omit<Given<O>, "projection" | "includeResultMetadata" | "sort"> & Sorted<I>
+
+/** In which order documents are looked at. */
+export interface Sorted<I> {
+  /** In which order. Default: in none. */
+  readonly sort?: Sort<I> | undefined
+}
 
 /** Reads many documents. */
 export interface Many<Args extends ReadonlyArray<unknown>, O, A, I, R, C> {
   <S extends DocumentSchema, V extends OnInvalid = "fail">(
-    ...args: [...args: Args, options: Bare<O> & WithSchema<S> & Invalid<V>]
+    ...args: [...args: Args, options: Bare<O, I> & WithSchema<S, I> & Invalid<V>]
   ): Stream.Stream<Row<S["Type"], V>, Failure<V>, S["Context"] | C>
-  <const P extends Driver.Document>(
-    ...args: [...args: Args, options: Bare<O> & WithProjection<P>]
-  ): Stream.Stream<Projected<I, P>, OperationError, C>
+  <S extends DocumentSchema, V extends OnInvalid = "fail">(
+    ...args: [...args: Args, options: Bare<O, I> & WithFields<S, I> & Invalid<V>]
+  ): Stream.Stream<Row<S["Type"], V>, Failure<V>, S["Context"] | C>
   <V extends OnInvalid = "fail">(
-    ...args: [...args: Args, options?: Bare<O> & Whole & Invalid<V>]
+    ...args: [...args: Args, options?: Bare<O, I> & Whole & Invalid<V>]
   ): Stream.Stream<Row<A, V>, Failure<V>, R | C>
+  // The last one, for its complaints are those that are told.
+  <const P extends Driver.Document>(
+    ...args: [...args: Args, options: Bare<O, I> & WithProjection<P, I>]
+  ): Stream.Stream<Projected<I, P>, OperationError, C>
 }
 
 /** Reads one document, if there is one. */
 export interface One<Args extends ReadonlyArray<unknown>, O, A, I, R, C, E = OperationError> {
   <S extends DocumentSchema>(
-    ...args: [...args: Args, options: Bare<O> & WithSchema<S>]
+    ...args: [...args: Args, options: Bare<O, I> & WithSchema<S, I>]
   ): Effect.Effect<Option.Option<S["Type"]>, E | DecodeFailed, S["Context"] | C>
-  <const P extends Driver.Document>(
-    ...args: [...args: Args, options: Bare<O> & WithProjection<P>]
-  ): Effect.Effect<Option.Option<Projected<I, P>>, E, C>
+  <S extends DocumentSchema>(
+    ...args: [...args: Args, options: Bare<O, I> & WithFields<S, I>]
+  ): Effect.Effect<Option.Option<S["Type"]>, E | DecodeFailed, S["Context"] | C>
   (
-    ...args: [...args: Args, options?: Bare<O> & Whole]
+    ...args: [...args: Args, options?: Bare<O, I> & Whole]
   ): Effect.Effect<Option.Option<A>, E | DecodeFailed, R | C>
+  <const P extends Driver.Document>(
+    ...args: [...args: Args, options: Bare<O, I> & WithProjection<P, I>]
+  ): Effect.Effect<Option.Option<Projected<I, P>>, E, C>
 }
 
 /** Reads what an aggregation gives. */
 export interface Aggregate<C> {
   <S extends DocumentSchema, V extends OnInvalid = "fail">(
     pipeline: ReadonlyArray<Driver.Document>,
-    options: Given<Driver.AggregateOptions> & Pick<WithSchema<S>, "schema"> & Invalid<V>
+    options: Given<Driver.AggregateOptions> & Pick<WithSchema<S, unknown>, "schema"> & Invalid<V>
   ): Stream.Stream<Row<S["Type"], V>, Failure<V>, S["Context"] | C>
   (
     pipeline: ReadonlyArray<Driver.Document>,
@@ -118,7 +134,7 @@ export interface Aggregate<C> {
 /** The options that say how to decode, of any shape. */
 export interface Decoding {
   readonly schema?: DocumentSchema | undefined
-  readonly projection?: Driver.Document | undefined
+  readonly projection?: Driver.Document | DocumentSchema | undefined
   readonly onInvalid?: OnInvalid | undefined
 }
 
@@ -168,17 +184,22 @@ export const one = <R, C, E>(
         : withNamespace(target, (source) => Effect.asSome(decoder.decode(document, source))))
 }
 
-const split = <R>({ onInvalid = "fail", schema, ...given }: Decoding, own: Decoder<R>) => ({
-  given,
-  onInvalid,
-  // A projection leaves documents that the collection's schema does not fit.
-  decoder: schema !== undefined
-    // What this schema needs is in the type of the method.
-    ? fromSchema(schema) as Decoder<R>
-    : given.projection === undefined
-    ? own
-    : raw
-})
+const split = <R>({ onInvalid = "fail", projection, schema, ...rest }: Decoding, own: Decoder<R>) => {
+  const ofFields = isSchema(projection) ? projection : undefined
+  const decoding = schema ?? ofFields
+  const fields = ofFields === undefined ? projection : fieldsOf(ofFields)
+  return {
+    given: { ...rest, ...(fields !== undefined && { projection: fields }) },
+    onInvalid,
+    // A projection leaves documents that the collection's schema does not fit.
+    decoder: decoding !== undefined
+      // What this schema needs is in the type of the method.
+      ? fromSchema(decoding) as Decoder<R>
+      : projection === undefined
+      ? own
+      : raw
+  }
+}
 
 const outcome = (
   results: ReadonlyArray<Either.Either<unknown, DecodeFailed>>,

@@ -88,6 +88,25 @@ export const adapting = (ast: Ast, is: Is): Adapt => {
   return of(ast)
 }
 
+/** The names of the fields that the encoded side of a schema has; undefined where it may have any. */
+export const namesOf = (ast: Ast): ReadonlySet<string> | undefined => {
+  const part = ast as Parts
+  switch (part._tag) {
+    case "TypeLiteral":
+      return part.indexSignatures.length > 0
+        ? undefined
+        : new Set(part.propertySignatures.map(({ name }) => String(name)))
+    case "Union": {
+      const members = part.types.map(namesOf)
+      return members.every((names) => names !== undefined) ? new Set(members.flatMap((names) => [...names])) : undefined
+    }
+    case "Suspend":
+      return namesOf(part.f())
+    default:
+      return undefined
+  }
+}
+
 const struct = (value: object, fields: ReadonlyMap<PropertyKey, Adapt>, others: ReadonlyArray<Adapt>): object =>
   Object.fromEntries(
     Object.entries(value).map(([name, item]) => {

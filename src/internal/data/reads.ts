@@ -4,7 +4,9 @@
 import type * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import { raw } from "../../Codec.js"
-import { call, type Filter, filterOf, type Of } from "./collection.js"
+import type { Filter } from "../../Filter.js"
+import type { At, Path, Unsafe as AnyPath } from "../../Path.js"
+import { call, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import { collectionOf, concernOf, type Given, type OperationError, preferenceOf, type Target } from "./operation.js"
 import { doesWrite } from "./rules.js"
@@ -34,20 +36,15 @@ export interface Reads<A, I extends Driver.Document, R, C> {
   readonly estimatedDocumentCount: (
     options?: Given<Driver.EstimatedDocumentCountOptions>
   ) => Effect.Effect<number, OperationError, C>
-  /** The different values of a field, as they are stored. */
-  readonly distinct: {
-    <K extends keyof Driver.WithId<I> & string>(
-      field: K,
-      filter?: Filter<I>,
-      options?: Given<Driver.DistinctOptions>
-    ): Effect.Effect<ReadonlyArray<Driver.Flatten<Driver.WithId<I>[K]>>, OperationError, C>
-    (
-      field: string,
-      filter?: Filter<I>,
-      options?: Given<Driver.DistinctOptions>
-    ): Effect.Effect<ReadonlyArray<unknown>, OperationError, C>
-  }
+  /** The different values of a field, as they are stored; of an array, those of its elements. */
+  readonly distinct: <P extends Path<I> | AnyPath>(
+    field: P,
+    filter?: Filter<I>,
+    options?: Given<Driver.DistinctOptions>
+  ) => Effect.Effect<ReadonlyArray<Distinct<At<I, P>>>, OperationError, C>
 }
+
+type Distinct<T> = T extends ReadonlyArray<infer E> ? E : T
 
 // Version 6.13 of the driver has no type of this name yet.
 type FindOneOptions = Omit<Driver.FindOptions, "batchSize" | "limit" | "noCursorTimeout">
@@ -91,12 +88,12 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Re
         { ...read("estimatedDocumentCount", options), inTransaction: false },
         (collection, given: Driver.EstimatedDocumentCountOptions) => collection.estimatedDocumentCount(given)
       ),
-    distinct: ((field: string, filter?: Filter<I>, options?: object) =>
+    distinct: (field, filter, options) =>
       call(
         of,
         read("distinct", options, filter),
         (collection, given: Driver.DistinctOptions) => collection.distinct(field, filterOf(filter), given)
-      ))
+      )
   }
 }
 

@@ -3,35 +3,29 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
+import type { Filter } from "../../Filter.js"
 import type { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
-import { call, encode, type Filter, filterOf, type Of } from "./collection.js"
+import type { Update } from "../../Update.js"
+import { call, encode, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import type { Given, OperationError } from "./operation.js"
-
-/** What an update does: update operators, or a pipeline. */
-export type Update<I> = Driver.UpdateFilter<I> | ReadonlyArray<Driver.Document>
 
 /** One write of a bulk; what is inserted or put in the place of another is a value of the schema. */
 export type BulkWrite<A, I extends Driver.Document> =
   | { readonly insertOne: { readonly document: A } }
   | { readonly replaceOne: Replacing<A, I> }
-  | { readonly updateOne: Filtered<Driver.UpdateOneModel<I>, I> }
-  | { readonly updateMany: Filtered<Driver.UpdateManyModel<I>, I> }
-  | { readonly deleteOne: Filtered<Driver.DeleteOneModel<I>, I> }
-  | { readonly deleteMany: Filtered<Driver.DeleteManyModel<I>, I> }
+  | { readonly updateOne: Updating<Driver.UpdateOneModel, I> & Decoding.Sorted<I> }
+  | { readonly updateMany: Updating<Driver.UpdateManyModel, I> }
+  | { readonly deleteOne: Filtered<Driver.DeleteOneModel, I> }
+  | { readonly deleteMany: Filtered<Driver.DeleteManyModel, I> }
 
-type Filtered<M, I> = Given<Omit<M, "filter" | "update">> & Pick<M, Extract<keyof M, "update">> & {
-  readonly filter: Filter<I>
-}
+type Filtered<M, I> = Given<Omit<M, "filter" | "update" | "replacement" | "sort">> & { readonly filter: Filter<I> }
+
+type Updating<M, I> = Filtered<M, I> & { readonly update: Update<I> }
 
 /** A replacement as one write of a bulk. */
-export interface Replacing<A, I extends Driver.Document>
-  extends Given<Omit<Driver.ReplaceOneModel, "filter" | "replacement">>
-{
-  readonly filter: Filter<I>
-  readonly replacement: A
-}
+export type Replacing<A, I> = Filtered<Driver.ReplaceOneModel, I> & Decoding.Sorted<I> & { readonly replacement: A }
 
 /**
  * The operations that write. What goes in as a value of the schema fails with `DecodeFailed` before anything is sent, when
@@ -56,7 +50,7 @@ export interface Writes<A, I extends Driver.Document, R, C> {
   readonly updateOne: (
     filter: Filter<I>,
     update: Update<I>,
-    options?: Given<Driver.UpdateOptions & { sort?: Driver.Sort }>
+    options?: Given<Omit<Driver.UpdateOptions, "sort">> & Decoding.Sorted<I>
   ) => Effect.Effect<Driver.UpdateResult<I>, OperationError, C>
   /** Updates all documents that match. */
   readonly updateMany: (
@@ -68,7 +62,7 @@ export interface Writes<A, I extends Driver.Document, R, C> {
   readonly replaceOne: (
     filter: Filter<I>,
     replacement: A,
-    options?: Given<Driver.ReplaceOptions>
+    options?: Given<Omit<Driver.ReplaceOptions, "sort">> & Decoding.Sorted<I>
   ) => Effect.Effect<Driver.UpdateResult<I>, OperationError | DecodeFailed, R | C>
   /** Deletes the first document that matches. */
   readonly deleteOne: (
@@ -236,7 +230,7 @@ const encodeWrite = <A, I extends Driver.Document, R, C>(
   }
   if ("replaceOne" in operation) {
     return Effect.map(encode(of, operation.replaceOne.replacement, "bulkWrite"), (replacement) => ({
-      replaceOne: { ...operation.replaceOne, replacement } as Driver.ReplaceOneModel<I>
+      replaceOne: { ...operation.replaceOne, replacement } as unknown as Driver.ReplaceOneModel<I>
     }))
   }
   return Effect.succeed(operation as Driver.AnyBulkWriteOperation<I>)
@@ -261,4 +255,4 @@ const updateOf = <A, I extends Driver.Document>(operation: BulkWrite<A, I>): Rea
 const insertable = <I extends Driver.Document>(document: I) => document as unknown as Driver.OptionalUnlessRequiredId<I>
 
 const mutable = <I>(update: Update<I>): Driver.UpdateFilter<I> | Array<Driver.Document> =>
-  Array.isArray(update) ? [...update] : update
+  Array.isArray(update) ? [...update] : update as Driver.UpdateFilter<I>
