@@ -34,6 +34,8 @@ export type {
   DocumentSchema
 } from "./internal/data/collection.js"
 export type {
+  /** What a write of one document has found, or inserted. @since 0.1.0 @category models */
+  Modified,
   /** What a stream does with a document that does not fit the schema. @since 0.1.0 @category options */
   OnInvalid
 } from "./internal/data/decode.js"
@@ -56,6 +58,8 @@ export type {
 export type {
   /** One write of a bulk. @since 0.1.0 @category models */
   BulkWrite,
+  /** What a bulk has done. @since 0.1.0 @category models */
+  BulkWritten,
   /** The operations of a collection that write. @since 0.1.0 @category models */
   Writes
 } from "./internal/data/writes.js"

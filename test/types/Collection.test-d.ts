@@ -164,9 +164,12 @@ void Users.replaceOne({ _id: "a" }, { _id: "a", name: "A" })
 void Users.updateOne({}, { $set: { age: 1 } })
 // @ts-expect-error values go in, not documents
 void Users.bulkWrite([{ insertOne: { document: { _id: "a", name: "A", age: "1" } } }])
-// the result would not be the document
-expectTypeOf<Extract<keyof NonNullable<Parameters<typeof Users.findOneAndUpdate>[2]>, "includeResultMetadata">>()
-  .toBeNever()
+expectTypeOf(Users.findOneAndUpdate({}, { $set: { name: "B" } }, { upsert: true, includeResultMetadata: true }))
+  .toEqualTypeOf<
+    Effect.Effect<Collection.Modified<User, string>, OperationError | DecodeFailed, Client>
+  >()
+expectTypeOf(Users.findOneAndReplace({}, { _id: "a", name: "A", age: 1 }, { includeResultMetadata: true }))
+  .toEqualTypeOf<Effect.Effect<Collection.Modified<User, string>, OperationError | DecodeFailed, Client>>()
 
 // R only where the schema is used
 

@@ -119,6 +119,40 @@ export interface One<Args extends ReadonlyArray<unknown>, O, A, I, R, C, E = Ope
   ): Effect.Effect<Option.Option<Projected<I, P>>, E, C>
 }
 
+/** What a write of one document has found, or inserted (`upsert`). */
+export interface Modified<A, Id> {
+  /** The document as it was, or as it is (`returnDocument`). */
+  readonly value: Option.Option<A>
+  /** Whether a document was found. */
+  readonly isFound: boolean
+  /** The `_id` of the document that was inserted, for none was found. */
+  readonly insertedId: Option.Option<Id>
+}
+
+type Result<A, I, M> = M extends true ? Modified<A, Driver.InferIdType<I>> : Option.Option<A>
+
+/** Whether the result also tells what was found, and what was inserted. */
+interface Telling<M> {
+  /** Whether to tell a document that was found from one that was inserted (`upsert`). Default `false`. */
+  readonly includeResultMetadata?: M | undefined
+}
+
+/** Changes one document, and gives it. */
+export interface Modify<Args extends ReadonlyArray<unknown>, O, A, I, R, C, E = OperationError> {
+  <S extends DocumentSchema, M extends boolean = false>(
+    ...args: [...args: Args, options: Bare<O, I> & WithSchema<S, I> & Telling<M>]
+  ): Effect.Effect<Result<S["Type"], I, M>, E | DecodeFailed, S["Context"] | C>
+  <S extends DocumentSchema, M extends boolean = false>(
+    ...args: [...args: Args, options: Bare<O, I> & WithFields<S, I> & Telling<M>]
+  ): Effect.Effect<Result<S["Type"], I, M>, E | DecodeFailed, S["Context"] | C>
+  <M extends boolean = false>(
+    ...args: [...args: Args, options?: Bare<O, I> & Whole & Telling<M>]
+  ): Effect.Effect<Result<A, I, M>, E | DecodeFailed, R | C>
+  <const P extends Driver.Document, M extends boolean = false>(
+    ...args: [...args: Args, options: Bare<O, I> & WithProjection<P, I> & Telling<M>]
+  ): Effect.Effect<Result<Projected<I, P>, I, M>, E, C>
+}
+
 /** Reads what an aggregation gives. */
 export interface Aggregate<C> {
   <S extends DocumentSchema, V extends OnInvalid = "fail">(
@@ -182,6 +216,27 @@ export const one = <R, C, E>(
       document === null
         ? Effect.succeedNone
         : withNamespace(target, (source) => Effect.asSome(decoder.decode(document, source))))
+}
+
+/** Changes one document, and decodes what the driver gives of it. */
+export const modified = <R, C, E>(
+  target: Target<C>,
+  options: Decoding & { readonly includeResultMetadata?: boolean | undefined },
+  own: Decoder<R>,
+  write: (options: object) => Effect.Effect<Driver.Document | null, E, C>
+): Effect.Effect<unknown, E | DecodeFailed, R | C> => {
+  if (options.includeResultMetadata !== true) return one(target, options, own, write)
+  let told: Driver.Document = {}
+  const value = one(target, options, own, (given) =>
+    Effect.map(write(given), (result) => {
+      told = Object(result?.["lastErrorObject"])
+      return Object(result)["value"] ?? null
+    }))
+  return Effect.map(value, (value) => ({
+    value,
+    isFound: told["updatedExisting"] === true,
+    insertedId: Option.fromNullable(told["upserted"])
+  }))
 }
 
 const split = <R>({ onInvalid = "fail", projection, schema, ...rest }: Decoding, own: Decoder<R>) => {

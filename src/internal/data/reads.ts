@@ -6,6 +6,7 @@ import type * as Driver from "mongodb"
 import { raw } from "../../Codec.js"
 import type { Filter } from "../../Filter.js"
 import type { At, Path, Unsafe as AnyPath } from "../../Path.js"
+import type { Projection } from "../../Projection.js"
 import { call, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import { collectionOf, concernOf, type Given, type OperationError, preferenceOf, type Target } from "./operation.js"
@@ -27,6 +28,16 @@ export interface Reads<A, I extends Driver.Document, R, C> {
   readonly findOne: Decoding.One<[filter?: Filter<I>], FindOneOptions, A, I, R, C>
   /** The result of an aggregation; raw documents unless `schema` is set. With `$out` or `$merge` it is a write. */
   readonly aggregate: Decoding.Aggregate<C>
+  /** How the server would find what matches: its plan, and, by `verbosity`, what running it takes. Not allowed in a transaction. */
+  readonly explainFind: (
+    filter?: Filter<I>,
+    options?: Decoding.Bare<Driver.FindOptions, I> & Explaining & { readonly projection?: Projection<I> | undefined }
+  ) => Effect.Effect<Driver.Document, OperationError, C>
+  /** How the server would run an aggregation. Not allowed in a transaction. */
+  readonly explainAggregate: (
+    pipeline: ReadonlyArray<Driver.Document>,
+    options?: Given<Driver.AggregateOptions> & Explaining
+  ) => Effect.Effect<Driver.Document, OperationError, C>
   /** How many documents match. */
   readonly countDocuments: (
     filter?: Filter<I>,
@@ -42,6 +53,12 @@ export interface Reads<A, I extends Driver.Document, R, C> {
     filter?: Filter<I>,
     options?: Given<Driver.DistinctOptions>
   ) => Effect.Effect<ReadonlyArray<Distinct<At<I, P>>>, OperationError, C>
+}
+
+/** How much an explanation tells. */
+export interface Explaining {
+  /** The plan, what it takes to run it, or that for every plan that was considered. Only the first runs nothing. Default `queryPlanner`. */
+  readonly verbosity?: "queryPlanner" | "executionStats" | "allPlansExecution" | undefined
 }
 
 type Distinct<T> = T extends ReadonlyArray<infer E> ? E : T
@@ -76,6 +93,18 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Re
           )
       )) as Reads<A, I, R, C>["findOne"],
     aggregate: aggregate(target),
+    explainFind: (filter, { verbosity = "queryPlanner", ...options } = {}) =>
+      call(
+        of,
+        { ...read("explain", options, filter), inTransaction: false },
+        (collection, given: Driver.FindOptions) => collection.find(filterOf(filter), given).explain(verbosity)
+      ),
+    explainAggregate: (pipeline, { verbosity = "queryPlanner", ...options } = {}) =>
+      call(
+        of,
+        { name: "explain", kind: "read", options, inTransaction: false, values: [pipeline] },
+        (collection, given: Driver.AggregateOptions) => collection.aggregate([...pipeline], given).explain(verbosity)
+      ),
     countDocuments: (filter, options) =>
       call(
         of,

@@ -27,6 +27,28 @@ type Updating<M, I> = Filtered<M, I> & { readonly update: Update<I> }
 /** A replacement as one write of a bulk. */
 export type Replacing<A, I> = Filtered<Driver.ReplaceOneModel, I> & Decoding.Sorted<I> & { readonly replacement: A }
 
+/** What a bulk has done. */
+export type BulkWritten = Pick<
+  Driver.BulkWriteResult,
+  | "insertedCount"
+  | "matchedCount"
+  | "modifiedCount"
+  | "deletedCount"
+  | "upsertedCount"
+  | "insertedIds"
+  | "upsertedIds"
+>
+
+const nothing: BulkWritten = {
+  insertedCount: 0,
+  matchedCount: 0,
+  modifiedCount: 0,
+  deletedCount: 0,
+  upsertedCount: 0,
+  insertedIds: {},
+  upsertedIds: {}
+}
+
 /**
  * The operations that write. What goes in as a value of the schema fails with `DecodeFailed` before anything is sent, when
  * it does not fit. Of such a value, fields that are undefined are left out, with and without a schema; in filters and updates
@@ -74,8 +96,11 @@ export interface Writes<A, I extends Driver.Document, R, C> {
     filter: Filter<I>,
     options?: Given<Driver.DeleteOptions>
   ) => Effect.Effect<Driver.DeleteResult, OperationError, C>
-  /** Updates the first document that matches, and gives it as it was; as it is, with `returnDocument: "after"`. */
-  readonly findOneAndUpdate: Decoding.One<
+  /**
+   * Updates the first document that matches, and gives it as it was; as it is, with `returnDocument: "after"`. With
+   * `includeResultMetadata` it tells a document that was found from one that was inserted (`upsert`).
+   */
+  readonly findOneAndUpdate: Decoding.Modify<
     [filter: Filter<I>, update: Update<I>],
     Driver.FindOneAndUpdateOptions,
     A,
@@ -83,8 +108,8 @@ export interface Writes<A, I extends Driver.Document, R, C> {
     R,
     C
   >
-  /** Replaces the first document that matches, and gives it as it was; as it is, with `returnDocument: "after"`. */
-  readonly findOneAndReplace: Decoding.One<
+  /** Replaces the first document that matches. Its result is that of {@link Writes.findOneAndUpdate}. */
+  readonly findOneAndReplace: Decoding.Modify<
     [filter: Filter<I>, replacement: A],
     Driver.FindOneAndReplaceOptions,
     A,
@@ -95,11 +120,11 @@ export interface Writes<A, I extends Driver.Document, R, C> {
   >
   /** Deletes the first document that matches, and gives it. */
   readonly findOneAndDelete: Decoding.One<[filter: Filter<I>], Driver.FindOneAndDeleteOptions, A, I, R, C>
-  /** Runs many writes with as few commands as possible. */
+  /** Runs many writes with as few commands as possible. Of none, nothing is sent. */
   readonly bulkWrite: (
     operations: ReadonlyArray<BulkWrite<A, I>>,
     options?: Given<Driver.BulkWriteOptions>
-  ) => Effect.Effect<Driver.BulkWriteResult, OperationError | DecodeFailed, R | C>
+  ) => Effect.Effect<BulkWritten, OperationError | DecodeFailed, R | C>
 }
 
 /** The operations of a collection that write. */
@@ -118,7 +143,7 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
     evaluate: (collection: Driver.Collection<I>, options: object) => PromiseLike<Driver.Document | null>,
     values: ReadonlyArray<unknown>,
     updates?: ReadonlyArray<unknown>
-  ) => Decoding.one(target, options ?? {}, codec, (given) => write(name, given, evaluate, values, updates))
+  ) => Decoding.modified(target, options ?? {}, codec, (given) => write(name, given, evaluate, values, updates))
   return {
     insertOne: (value, options) =>
       Effect.flatMap(
@@ -205,7 +230,7 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
         [filter]
       )) as Writes<A, I, R, C>["findOneAndDelete"],
     bulkWrite: (operations, options) =>
-      Effect.flatMap(
+      operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
         Effect.forEach(operations, (one) => encodeWrite(of, one)),
         (encoded) =>
           write(
