@@ -4,51 +4,36 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import * as DriverTransaction from "./internal/driver/transaction.js"
 import type * as MongoClient from "./internal/session/client.js"
 import type { AsGiven } from "./internal/session/client.js"
 import { key } from "./internal/session/gate.js"
 import { stepOut, Transaction } from "./internal/session/turn.js"
-import { andThen } from "./internal/time/fiber.js"
-import type * as Attempt from "./internal/transaction/attempt.js"
 import * as Backoff from "./internal/transaction/backoff.js"
 import * as Hooks from "./internal/transaction/hooks.js"
-import * as Joining from "./internal/transaction/join.js"
 import * as Manual from "./internal/transaction/manual.js"
-import * as Parts from "./internal/transaction/part.js"
 import {
-  alone,
-  ensureSupported,
-  inSession,
-  type Inside,
-  inside,
-  partIn,
-  resolve,
-  timeoutOf,
-  transaction,
-  whereabouts,
-  without
-} from "./internal/transaction/start.js"
-import { below } from "./internal/values/options.js"
-import type { MongoError } from "./MongoError.js"
+  decodeEnd,
+  type EndOptions,
+  type Options,
+  type Propagation,
+  type SandboxOptions
+} from "./internal/transaction/options.js"
+import * as Parts from "./internal/transaction/part.js"
+import * as Run from "./internal/transaction/run.js"
+import { alone, ensureSupported, type Inside, resolve, timeoutOf } from "./internal/transaction/start.js"
 import * as Session from "./Session.js"
-import type { TransactionEnded, TransactionUnsupported } from "./SessionErrors.js"
+import type { SessionMisconfigured, TransactionEnded, TransactionUnsupported } from "./SessionErrors.js"
 import {
   type InvalidInTransaction,
   type ManualError,
   type SandboxError,
-  SessionMisconfigured,
   type TransactionDoomed,
-  type TransactionError,
-  TransactionForbidden,
-  TransactionRequired
+  type TransactionError
 } from "./SessionErrors.js"
-import * as SessionOptions from "./SessionOptions.js"
-import type * as Telemetry from "./Telemetry.js"
 import * as TransactionOptions from "./TransactionOptions.js"
 
 export type {
@@ -70,61 +55,23 @@ export type {
   Service
 } from "./internal/session/turn.js"
 export type {
+  /** How to end a transaction by hand. @since 0.1.0 @category options */
+  EndOptions,
+  /** How to run a transaction. @since 0.1.0 @category options */
+  Options,
+  /** What `run` does with regard to a transaction around it. @since 0.1.0 @category options */
+  Propagation,
+  /** How to run a sandbox. @since 0.1.0 @category options */
+  SandboxOptions
+} from "./internal/transaction/options.js"
+export type {
+  /** What a sandbox has made of an effect. @since 0.1.0 @category models */
+  Sandboxed
+} from "./internal/transaction/run.js"
+export type {
   /** What manual control of a transaction can fail with, whatever it does. @since 0.1.0 @category errors */
   ManualError
 } from "./SessionErrors.js"
-
-/**
- * What `run` does with regard to a transaction around it.
- *
- * - `required`: joins it; without one, starts one
- * - `requiresNew`: starts one of its own in a session of its own, which is committed or rolled back by itself
- * - `mandatory`: joins it; without one, fails with `TransactionRequired`
- * - `never`: fails with `TransactionForbidden`; without one, runs the effect without a transaction
- *
- * @since 0.1.0
- * @category options
- */
-export type Propagation = "required" | "requiresNew" | "mandatory" | "never"
-
-/**
- * How to run a transaction.
- *
- * A part that joins a transaction takes that one's options, and says by its own what it needs: concerns that are at least
- * as strong as its own, the same `readPreference` and `maxCommitTime`; else it fails with `IncompatibleJoin`, which tells
- * both values. `snapshot` is stronger than `majority`, and that than `local`; a write concern `majority` than a number of
- * members. A transaction without a write concern is committed with that of its first part that has one, or a majority where that is a number; in a sandbox it
- * does not matter. The `timeout` of a part holds for its own operations, as far as the transaction has as much time left.
- * Its `retry`, `onRetry`, `verifyCommit` and `session` mean nothing.
- *
- * @since 0.1.0
- * @category options
- */
-export interface Options<
-  Client = MongoClient.MongoClient,
-  VR = never,
-  OR = never,
-  P extends Propagation | undefined = Propagation | undefined
-> extends TransactionOptions.TransactionOptions, MongoClient.ClientOption<Client> {
-  /** What to do with regard to a transaction around this one. Default `required`. */
-  readonly propagation?: P
-  /**
-   * When to run the body again, and how often. Its input is the failure; the time limit holds in any case. Default
-   * {@link backoff}.
-   */
-  readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
-  /** The options of the session that is opened where there is none. */
-  readonly session?: SessionOptions.SessionOptions | undefined
-  /** Told before the body, or the commit, is run again. Runs outside of the transaction. */
-  readonly onRetry?: ((retry: Telemetry.Retry) => Effect.Effect<void, never, OR>) | undefined
-  /**
-   * Asked when the server does not tell whether the commit happened, and when the write concern can't be satisfied:
-   * `true` if it did. Runs outside of the transaction, after the commit was repeated for as long as there was time, and
-   * for `settleTimeout` at most. When it says `false`, fails or takes too long, the run fails with `CommitUnknown`, as it
-   * does without this option; after `false` the body is run again where the transaction can be aborted.
-   */
-  readonly verifyCommit?: Effect.Effect<boolean, unknown, VR> | undefined
-}
 
 /**
  * The delays that the specification asks for: before the run number n of a body, counted from 0, a random part of the
@@ -145,51 +92,6 @@ type Remaining<R, P extends Propagation | undefined> = "never" extends P ? Exclu
 interface Fixed<P extends Propagation> {
   readonly propagation: P
 }
-
-const runWith = <A, E, R, Client, VR, OR>(
-  effect: Effect.Effect<A, E, R>,
-  given?: Options<Client, VR, OR>
-): Effect.Effect<A, E | TransactionError<Propagation>, Client | VR | OR | Inside<R>> =>
-  // In one step, up to the transaction itself: of those there would be more than the body has.
-  Effect.withFiberRuntime((fiber) => {
-    const decoded = decode(given)
-    if (Either.isLeft(decoded)) return decoded.left
-    const options = given ?? {}
-    const { propagation = "required" } = options
-    const place = whereabouts(fiber, options)
-    if (Either.isLeft(place)) return place.left
-    const { session, within } = place.right
-
-    if (propagation === "mandatory" && within === undefined) {
-      return new TransactionRequired({ operation: "Transaction.run" })
-    }
-    if (propagation === "never") {
-      return within === undefined
-        ? inSession(session, options, (service) => without(effect, service))
-        : new TransactionForbidden({ operation: "Transaction.run" })
-    }
-    // In a sandbox nothing is ever committed, so that what would be a transaction of its own must join, with any options.
-    if (within !== undefined && (propagation !== "requiresNew" || within.part.of.isSandbox)) {
-      const { part, session } = within
-      return andThen(
-        propagation === "requiresNew" ? Effect.void : Joining.ensureMet(decoded.right, part),
-        () => {
-          Joining.strengthen(decoded.right, part, session[key])
-          return Joining.join((joined) => inside(effect, session, joined), part, decoded.right.timeout)
-        }
-      )
-    }
-    return inSession(within === undefined ? session : Option.none(), options, (service) =>
-      transaction(fiber, {
-        ...planOf(options),
-        effect,
-        session: service,
-        options: decoded.right,
-        isSandbox: false,
-        whenDone: Hooks.run,
-        otherwise: () => runWith(effect, { ...options, propagation })
-      }))
-  })
 
 /**
  * Runs an effect in a transaction of the ambient session, or of a session that is opened for it: everything that the
@@ -241,65 +143,7 @@ export const run: {
   ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | TransactionError<Chosen<P>>, AsGiven<Client | VR | OR> | Remaining<R, P>>
-} = dual((args) => Effect.isEffect(args[0]), runWith)
-
-/**
- * What a sandbox has made of an effect.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Sandboxed<A> {
-  /** What the effect succeeded with. */
-  readonly value: A
-  /** The hooks that would have run, in order. They have not: run those that the test is about. */
-  readonly hooks: ReadonlyArray<{
-    /** What they were registered for. */
-    readonly moment: "onCommit" | "onRollback"
-    /** The hook; what it fails with is logged. */
-    readonly effect: Effect.Effect<void>
-  }>
-}
-
-const sandboxWith = <A, E, R, Client, OR>(
-  effect: Effect.Effect<A, E, R>,
-  options: SandboxOptions<Client, OR> = {}
-): Effect.Effect<Sandboxed<A>, E | TransactionError<"requiresNew">, Client | OR | Inside<R>> =>
-  Effect.withFiberRuntime((fiber) => {
-    const decoded = decode(options)
-    if (Either.isLeft(decoded)) return decoded.left
-    const place = whereabouts(fiber, options)
-    if (Either.isLeft(place)) return place.left
-    const { session, within } = place.right
-    let hooks: Sandboxed<A>["hooks"] = []
-    const told = (due: ReadonlyArray<Attempt.Hook>) =>
-      Effect.sync(() => {
-        hooks = due.map((hook) => ({
-          moment: hook.moment === "onCommit" ? hook.moment : "onRollback",
-          effect: Hooks.reported(hook)
-        }))
-      })
-    const again = () =>
-      Effect.map(sandboxWith(effect, options), (done) => {
-        hooks = done.hooks
-        return done.value
-      })
-    const sandboxed = inSession(
-      within === undefined ? session : Option.none(),
-      options,
-      (service) =>
-        transaction(fiber, {
-          ...planOf<never, OR>(options),
-          effect,
-          session: service,
-          options: decoded.right,
-          isSandbox: true,
-          whenDone: told,
-          otherwise: again
-        })
-    )
-    return Effect.map(sandboxed, (value) => ({ value, hooks }))
-  })
+} = dual((args) => Effect.isEffect(args[0]), Run.run)
 
 /**
  * Runs an effect in a transaction that is always rolled back: for tests that leave nothing behind. All is real but the
@@ -318,32 +162,22 @@ export const sandbox: {
   <A, E, R, OR = never>(
     effect: Effect.Effect<A, E, R>,
     options?: SandboxOptions<MongoClient.MongoClient, OR>
-  ): Effect.Effect<Sandboxed<A>, E | SandboxError, MongoClient.MongoClient | AsGiven<OR> | Inside<R>>
+  ): Effect.Effect<Run.Sandboxed<A>, E | SandboxError, MongoClient.MongoClient | AsGiven<OR> | Inside<R>>
   <A, E, R, Client = MongoClient.MongoClient, OR = never>(
     effect: Effect.Effect<A, E, R>,
     options?: SandboxOptions<Client, OR>
-  ): Effect.Effect<Sandboxed<A>, E | SandboxError, AsGiven<Client | OR> | Inside<R>>
+  ): Effect.Effect<Run.Sandboxed<A>, E | SandboxError, AsGiven<Client | OR> | Inside<R>>
   <OR = never>(
     options?: SandboxOptions<MongoClient.MongoClient, OR>
   ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<Sandboxed<A>, E | SandboxError, MongoClient.MongoClient | AsGiven<OR> | Inside<R>>
+  ) => Effect.Effect<Run.Sandboxed<A>, E | SandboxError, MongoClient.MongoClient | AsGiven<OR> | Inside<R>>
   <Client = MongoClient.MongoClient, OR = never>(
     options?: SandboxOptions<Client, OR>
   ): <A, E, R>(
     effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<Sandboxed<A>, E | SandboxError, AsGiven<Client | OR> | Inside<R>>
-} = dual((args) => Effect.isEffect(args[0]), sandboxWith)
-
-/**
- * How to run a sandbox.
- *
- * @since 0.1.0
- * @category options
- */
-export interface SandboxOptions<Client = MongoClient.MongoClient, OR = never>
-  extends Omit<Options<Client, never, OR>, "propagation" | "verifyCommit">
-{}
+  ) => Effect.Effect<Run.Sandboxed<A>, E | SandboxError, AsGiven<Client | OR> | Inside<R>>
+} = dual((args) => Effect.isEffect(args[0]), Run.sandbox)
 
 /**
  * Puts an effect off until the body has succeeded, just before the commit. It runs inside of the transaction and may
@@ -424,7 +258,7 @@ export const outside = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.flatMap(Effect.serviceOption(Session.Session), (session) => {
     const gate = Option.getOrUndefined(session)?.[key]
-    return Effect.flatMap(gate === undefined ? Effect.succeed(undefined) : partIn(gate), (part) =>
+    return Effect.flatMap(gate === undefined ? Effect.succeed(undefined) : Run.partIn(gate), (part) =>
       part === undefined
         ? Effect.mapInputContext<A, E, R, R>(effect, (context) => stepOut(context))
         : alone<A, E, R>(effect))
@@ -494,51 +328,43 @@ export const abort: Effect.Effect<void, ManualError, Session.Session> = Effect.f
 )
 
 /**
- * How to end a transaction by hand.
- *
- * @since 0.1.0
- * @category options
- */
-export interface EndOptions extends Pick<TransactionOptions.TransactionOptions, "timeout"> {}
-
-/**
  * {@link commit}, with a time limit of its own in the place of the transaction's or the session's. Whether what takes longer
  * was committed is not known: it fails with `MongoError` (`TimedOut`) and the label `UnknownTransactionCommitResult`.
  *
- * Fails, besides, with `SessionMisconfigured` for a time that is none, and with `InvalidInTransaction` in the body of
+ * Fails, besides, with `SessionMisconfigured` for a time that is none or an unknown option, and with `InvalidInTransaction` in the body of
  * {@link run}, whose own limit is in force.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const commitWith = ({ timeout }: EndOptions): Effect.Effect<
+export const commitWith = (options: EndOptions): Effect.Effect<
   void,
   ManualError | SessionMisconfigured | TransactionDoomed | InvalidInTransaction,
   Session.Session
 > =>
   Effect.flatMap(
-    Effect.zip(TransactionOptions.decode({ timeout }), Session.Session),
-    ([decoded, session]) => Manual.commit(session[key], decoded.timeout)
+    Effect.zip(decodeEnd(options), Session.Session),
+    ([{ timeout }, session]) => Manual.commit(session[key], timeout)
   )
 
 /**
  * {@link abort}, with a time limit of its own in the place of the transaction's or the session's. What takes longer is given
  * up without a failure, for the server aborts by itself what it hears no more of.
  *
- * Fails, besides, with `SessionMisconfigured` for a time that is none, and with `InvalidInTransaction` in the body of
+ * Fails, besides, with `SessionMisconfigured` for a time that is none or an unknown option, and with `InvalidInTransaction` in the body of
  * {@link run}, whose own limit is in force.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const abortWith = ({ timeout }: EndOptions): Effect.Effect<
+export const abortWith = (options: EndOptions): Effect.Effect<
   void,
   ManualError | SessionMisconfigured | InvalidInTransaction,
   Session.Session
 > =>
   Effect.flatMap(
-    Effect.zip(TransactionOptions.decode({ timeout }), Session.Session),
-    ([decoded, session]) => Manual.abortWithin(session[key], decoded.timeout)
+    Effect.zip(decodeEnd(options), Session.Session),
+    ([{ timeout }, session]) => Manual.abortWithin(session[key], timeout)
   )
 
 /**
@@ -551,47 +377,6 @@ export const state: Effect.Effect<DriverTransaction.State, never, Session.Sessio
   Session.Session,
   (session) => DriverTransaction.stateOf(session[key].session())
 )
-
-const decode = <Client, VR, OR>(
-  options: Options<Client, VR, OR> | undefined
-): Either.Either<TransactionOptions.Decoded, SessionMisconfigured> => {
-  if (options === undefined) return TransactionOptions.decode(undefined)
-  const { client: _, onRetry, propagation, retry, session, verifyCommit, ...rest } = options
-  const decoded = TransactionOptions.decode(rest)
-  const issues = [
-    ...Either.match(decoded, { onLeft: (error) => error.issues, onRight: () => [] }),
-    ...(propagations.includes(propagation) ? [] : [{
-      path: ["propagation"],
-      message: "must be \"required\", \"requiresNew\", \"mandatory\" or \"never\""
-    }]),
-    ...(retry === undefined || Schedule.isSchedule(retry) ? [] : [{ path: ["retry"], message: "expected a schedule" }]),
-    ...(onRetry === undefined || typeof onRetry === "function"
-      ? []
-      : [{ path: ["onRetry"], message: "expected a function" }]),
-    // @effect-diagnostics-next-line anyUnknownInErrorContext:off
-    ...(verifyCommit === undefined || Effect.isEffect(verifyCommit)
-      ? []
-      : [{ path: ["verifyCommit"], message: "expected an effect" }]),
-    ...Either.match(SessionOptions.decode(session), {
-      onLeft: (error) => below("session", error.issues),
-      onRight: () => []
-    })
-  ]
-  return issues.length === 0 ? decoded : Either.left(new SessionMisconfigured({ issues }))
-}
-
-const propagations: ReadonlyArray<unknown> = ["required", "requiresNew", "mandatory", "never", undefined]
-
-const planOf = <VR, OR>({ onRetry, retry = backoff, verifyCommit }: Pick<
-  Options<never, VR, OR>,
-  "retry" | "onRetry" | "verifyCommit"
->) => ({
-  retry,
-  onRetry,
-  // Whatever it fails with, it is logged; no caller needs to know the type.
-  // @effect-diagnostics-next-line anyUnknownInErrorContext:off
-  verifyCommit: verifyCommit && Effect.exit(verifyCommit)
-})
 
 const part: Effect.Effect<Parts.Part, never, Transaction> = Effect.flatMap(
   Transaction,

@@ -2,6 +2,7 @@ import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Session from "../../src/Session.js"
+import { SessionMisconfigured } from "../../src/SessionErrors.js"
 import * as Transaction from "../../src/Transaction.js"
 import type { TransactionOptions } from "../../src/TransactionOptions.js"
 import * as TestServer from "../support/server/testServer.js"
@@ -32,6 +33,30 @@ const concern = { w: 1, j: true, wtimeout: 4000 }
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("invalid options", () => {
+    it.effect("are refused where a sandbox, commitWith or abortWith do not know them", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          const paths = <A, E extends { readonly _tag: string }, R>(
+            effect: Effect.Effect<A, E | SessionMisconfigured, R>
+          ) =>
+            effect.pipe(
+              Effect.flip,
+              Effect.map((error) =>
+                error instanceof SessionMisconfigured ? error.issues.map(({ path }) => path[0]) : [error._tag]
+              )
+            )
+          const ofRun: object = { retyr: 3, propagation: "never", verifyCommit: Effect.succeed(true) }
+          expect([...yield* paths(Transaction.sandbox(place.insert(1), ofRun))].sort())
+            .toEqual(["propagation", "retyr", "verifyCommit"])
+          const none: object = { propagation: undefined, verifyCommit: undefined }
+          yield* Transaction.sandbox(place.insert(1), none)
+          for (const end of [Transaction.commitWith, Transaction.abortWith]) {
+            const ofStart: object = { timeuot: "1 second", readConcern: "local" }
+            expect([...yield* Session.scoped(paths(end(ofStart)))].sort()).toEqual(["readConcern", "timeuot"])
+          }
+        })
+      ))
+
     it.effect("are refused before anything is sent, all of them, whatever the propagation", () =>
       inPlace((place) =>
         Effect.gen(function*() {

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import { Long, MongoClient, MongoServerError } from "mongodb"
-import * as Overload from "../../src/internal/transaction/overload.js"
+import * as Backoff from "../../src/internal/transaction/backoff.js"
 import { MongoError } from "../../src/MongoError.js"
 
 const refused = (reply: object = {}) =>
@@ -16,7 +16,7 @@ const refused = (reply: object = {}) =>
 
 // As far as it goes, and not at random.
 const delays = (error: MongoError) =>
-  Effect.forEach([1, 2, 3, 7, 60], (retry) => Effect.map(Overload.delayBefore(error, retry), Duration.toMillis)).pipe(
+  Effect.forEach([1, 2, 3, 7, 60], (retry) => Effect.map(Backoff.overloadDelay(error, retry), Duration.toMillis)).pipe(
     Effect.withRandom(Random.fixed([1]))
   )
 
@@ -32,12 +32,12 @@ describe("a transaction that an overloaded server has refused", () => {
     }))
 
   it("is repeated as often as the driver repeats a command", () => {
-    expect(Overload.limitOf(new MongoClient("mongodb://localhost"))).toBe(2)
-    expect(Overload.limitOf(new MongoClient("mongodb://localhost", { maxAdaptiveRetries: 5 }))).toBe(5)
+    expect(Backoff.overloadLimitOf(new MongoClient("mongodb://localhost"))).toBe(2)
+    expect(Backoff.overloadLimitOf(new MongoClient("mongodb://localhost", { maxAdaptiveRetries: 5 }))).toBe(5)
   })
 
   it("is known by its label", () => {
-    expect(Overload.isOverload(refused())).toBe(true)
-    expect(Overload.isOverload(new MongoError({ ...refused(), labels: [] }))).toBe(false)
+    expect(Backoff.isOverload(refused())).toBe(true)
+    expect(Backoff.isOverload(new MongoError({ ...refused(), labels: [] }))).toBe(false)
   })
 })

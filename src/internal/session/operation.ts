@@ -147,6 +147,15 @@ export const giveBack = (gate: Gate, held: Lane.Waiter): Effect.Effect<void> => 
   return Effect.asVoid(Effect.forkDaemon(Effect.ensuring(settled, Effect.sync(() => Lane.leave(held)))))
 }
 
+/** Waits for the operation in flight of a turn that is over; those that are still queued are refused one by one. */
+export const drain = (gate: Gate, lane: Lane.Lane): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (!Lane.isBusy(lane)) return Effect.void
+    const quiet = Lane.withPermit(lane, "end of the transaction", Effect.void)
+    return Effect.flatMap(within(gate.settleTimeout, quiet), (inTime) =>
+      inTime ? Effect.void : gate.isInFlight() && !gate.isSent() ? drain(gate, lane) : gate.breakUp)
+  })
+
 /** Waits until nothing runs where a fiber is. Says whether that can ever be. */
 export const untilFree = (gate: Gate, operation: string): Effect.Effect<boolean> =>
   Effect.withFiberRuntime((fiber) => {

@@ -7,7 +7,7 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
 import { MongoError } from "../../MongoError.js"
-import { TransactionDoomed } from "../../SessionErrors.js"
+import { TransactionDoomed, TransactionEnded } from "../../SessionErrors.js"
 import type { TransactionOutcome } from "../../Telemetry.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Lane from "../session/lane.js"
@@ -16,7 +16,7 @@ import { Watch } from "../telemetry/transactions.js"
 import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { AttemptFacts, Ended } from "./outcome.js"
-import { isOfServer, transientOf } from "./transient.js"
+import { isLostConnection, isOfServer, originOf, transientOf } from "./transient.js"
 
 /** When a hook is to run. */
 export type Moment = "beforeCommit" | "onCommit" | "onRollback"
@@ -160,8 +160,15 @@ export class Attempt {
     return this.#past
   }
 
-  /** The failure for which no further operation of it can succeed. */
-  get failure(): MongoError | TransactionDoomed | undefined {
+  /**
+   * Why no further operation of it can succeed: the first failure of the server. A later one would only be its consequence.
+   * After the body has ended the transaction by hand, operations take effect at once, as the specification has it. In a
+   * sandbox, they are refused.
+   */
+  refusal(operation: string): MongoError | TransactionDoomed | TransactionEnded | undefined {
+    if (this.#ended !== "no") {
+      return this.isSandbox && this.#ended === "aborted" ? new TransactionEnded({ operation }) : undefined
+    }
     if (this.#transient !== undefined) return this.#transient
     return this.#doom && new TransactionDoomed({ first: Cause.squash(this.#doom) })
   }
@@ -171,8 +178,16 @@ export class Attempt {
     return this.#isOpaque
   }
 
-  beOpaque(): void {
-    this.#isOpaque = true
+  /** Whether it keeps others out of the session. A transaction under manual control queues with all others. */
+  get holdsSession(): boolean {
+    return !this.run.isOver && this.lane !== this.sessionLane
+  }
+
+  /** Notes that an operation begins. */
+  begin(name: Name): void {
+    if (name.isOpaque === true) this.#isOpaque = true
+    // It is not part of the transaction, which the body has ended by hand.
+    if (this.#ended !== "no" && this.holdsSession) this.#watch?.passedBy(name)
   }
 
   /** Whether it would be committed if it ended now. */
@@ -248,11 +263,6 @@ export class Attempt {
     this.#isOver = true
   }
 
-  /** Notes that an operation of the body begins after the body has ended the transaction by hand. */
-  passBy(name: Name): void {
-    this.#watch?.passedBy(name)
-  }
-
   /** Notes how the transaction was ended by hand. */
   end(ended: Exclude<Ended, "no">): void {
     this.#ended = ended
@@ -300,11 +310,3 @@ export class Attempt {
     return failure.reason === "NoSuchTransaction" && this.#doom !== undefined && this.#transient === undefined
   }
 }
-
-// An error of the driver that a program has wrapped becomes another MongoError each time that it is looked at.
-const originOf = (error: MongoError): unknown => error.cause ?? error
-
-// The driver labels only the first of several connections that break together: the others are of a pool that it has
-// cleared by then.
-const isLostConnection = (failure: unknown): failure is MongoError =>
-  failure instanceof MongoError && failure.reason === "NetworkError"

@@ -12,81 +12,27 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
-import type * as Schedule from "effect/Schedule"
 import type { MongoError } from "../../MongoError.js"
-import {
-  CommitUnknown,
-  type SessionEnded,
-  type SessionLapsed,
-  TransactionAborted,
-  TransactionDoomed
-} from "../../SessionErrors.js"
+import { CommitUnknown, TransactionAborted, TransactionDoomed } from "../../SessionErrors.js"
 import type * as Telemetry from "../../Telemetry.js"
-import type * as TransactionOptions from "../../TransactionOptions.js"
 import { timedOut } from "../driver/deadline.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import type * as MongoClient from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
+import { drain } from "../session/operation.js"
 import * as Log from "../telemetry/log.js"
-import { grace, within } from "../time/bounded.js"
+import { grace } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import { match, type Restore, type RunningFiber } from "../time/fiber.js"
-import { Attempt, type Hook, Run } from "./attempt.js"
+import { abort } from "./abort.js"
+import { Attempt, Run } from "./attempt.js"
 import { commit } from "./commit.js"
 import * as Hooks from "./hooks.js"
 import * as Outcome from "./outcome.js"
 import { behind, Part } from "./part.js"
+import { type Body, type Finished, finished, type Plan, type Result, type RunError } from "./plan.js"
 import { Retries } from "./retries.js"
-import { abort } from "./send.js"
-
-/** How to run a transaction. */
-export interface Plan<VR, OR> {
-  readonly options: TransactionOptions.Resolved
-  /** How long the run may take in all, operations included; absent: as long as they take. */
-  readonly timeout: Duration.Duration | undefined
-  readonly retry: Schedule.Schedule<unknown, MongoError>
-  readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
-  readonly onRetry: ((retry: Telemetry.Retry) => Effect.Effect<void, never, OR>) | undefined
-  readonly isSandbox: boolean
-  /** The transaction around this one, in another session. */
-  readonly outer: Part | undefined
-}
-
-/** What is run in each attempt, with the context that it has in a part. */
-export interface Body<A, E, R> {
-  readonly effect: Effect.Effect<A, E, R>
-  readonly contextOf: (part: Part, around: Context.Context<never>) => Context.Context<never>
-}
-
-/** What a run fails with by itself. */
-export type RunError =
-  | SessionEnded
-  | SessionLapsed
-  | MongoError
-  | TransactionAborted
-  | TransactionDoomed
-  | CommitUnknown
-
-/** How a run ended, and what is to run now. */
-export interface Finished<A, E> {
-  readonly _tag: "Finished"
-  readonly exit: Exit.Exit<A, E>
-  readonly hooks: ReadonlyArray<Hook>
-  readonly outcome: Telemetry.TransactionOutcome
-}
-
-/** The body is to be run again. */
-interface Again {
-  readonly _tag: "Again"
-  readonly failure: MongoError
-  readonly delay: Duration.Duration
-  readonly part: Part
-  /** What ends the attempt on the server where no other follows. */
-  readonly rest: Effect.Effect<void>
-}
-
-type Result<A, E> = Finished<A, E | RunError> | Again
 
 /**
  * Runs a body in attempts until one is committed or rolled back for good, for the one whose turn it is in the session, and
@@ -221,7 +167,7 @@ class Attempts<A, E, R, VR, OR> {
     return Effect.catchAllCause(
       Effect.flatMap(
         FiberRef.set(FiberRef.currentContext, this.#around),
-        () => Lane.isBusy(part.of.lane) ? Effect.flatMap(drain(this.#gate, part.of), decide) : decide()
+        () => Lane.isBusy(part.of.lane) ? Effect.flatMap(drain(this.#gate, part.lane), decide) : decide()
       ),
       (defect) => this.#broken(part, defect)
     )
@@ -362,19 +308,3 @@ class Attempts<A, E, R, VR, OR> {
   readonly #isInner = ({ id }: FiberId.Runtime): boolean =>
     id > this.#since || [...FiberId.ids(this.#fiber.id())].includes(id)
 }
-
-const finished = <A, E>(
-  { of }: Part,
-  exit: Exit.Exit<A, E>,
-  ended: Exclude<Outcome.Ended, "no">,
-  outcome: Telemetry.TransactionOutcome = Log.outcomeOf[ended]
-): Finished<A, E> => ({ _tag: "Finished", exit, hooks: Hooks.due(of, ended), outcome })
-
-/** Waits for the operation in flight of an attempt that is over; those that are still queued are refused one by one. */
-const drain = (gate: Gate, attempt: Attempt): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (!Lane.isBusy(attempt.lane)) return Effect.void
-    const quiet = Lane.withPermit(attempt.lane, "end of the transaction", Effect.void)
-    return Effect.flatMap(within(gate.settleTimeout, quiet), (inTime) =>
-      inTime ? Effect.void : gate.isInFlight() && !gate.isSent() ? drain(gate, attempt) : gate.breakUp)
-  })

@@ -1,5 +1,8 @@
 /**
- * How long to wait before a transaction, or its commit, is run again.
+ * How long to wait before a transaction or its commit is retried: the backoff of the specification, of a schedule, and of a
+ * server that protects itself from overload.
+ *
+ * See the specifications "Convenient API for Transactions" and "Client Backpressure".
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -9,6 +12,8 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
+import type * as Driver from "mongodb"
+import { Label, type MongoError } from "../../MongoError.js"
 
 const initial = 5
 const growth = 1.5
@@ -44,3 +49,29 @@ export const make = <In>(schedule: Schedule.Schedule<unknown, In>): Backoff<In> 
       })
   }
 }
+
+const overload = { initial: 100, growth: 2, longest: 10_000, mostRetries: 2 }
+
+/** Whether a server has refused an operation to protect itself. */
+export const isOverload = (error: MongoError): boolean => error.hasLabel(Label.SystemOverloadedError)
+
+/** How often an operation may be repeated for it: as often as the driver does. */
+export const overloadLimitOf = ({ options }: Driver.MongoClient): number =>
+  options.maxAdaptiveRetries ?? overload.mostRetries
+
+/** A random part of the lesser of 100 ms · 2ⁿ and 10 s before the retry n, counted from 1; or of what the server asks for. */
+export const overloadDelay = (error: MongoError, retry: number): Effect.Effect<Duration.Duration> =>
+  Effect.map(
+    Random.next,
+    (random) => Duration.millis(random * Math.min(overload.longest, baseOf(error) * overload.growth ** retry))
+  )
+
+// The server sends it as an int64; 0 says that it asks for nothing.
+const baseOf = ({ cause }: MongoError): number => {
+  const reply = hasField(cause, "errorResponse") ? cause.errorResponse : undefined
+  const base = hasField(reply, "baseBackoffMS") ? Number(reply.baseBackoffMS) : Number.NaN
+  return Number.isFinite(base) && base > 0 ? base : overload.initial
+}
+
+const hasField = <Name extends string>(value: unknown, name: Name): value is { readonly [_ in Name]: unknown } =>
+  typeof value === "object" && value !== null && name in value

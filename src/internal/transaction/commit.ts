@@ -16,10 +16,11 @@ import * as Log from "../telemetry/log.js"
 import { grace, patiently } from "../time/bounded.js"
 import type { Deadline } from "../time/clock.js"
 import type { Restore } from "../time/fiber.js"
+import { abort, abortByName, abortInBackground } from "./abort.js"
 import * as Backoff from "./backoff.js"
 import * as Outcome from "./outcome.js"
 import { behind, type Part } from "./part.js"
-import { abort, abortByName, abortInBackground, send } from "./send.js"
+import { send } from "./send.js"
 import { isCommitAnswered, isCommitUnknown, isTransient, isWritten } from "./transient.js"
 
 /** What becomes of a transaction that was committed. */

@@ -18,50 +18,36 @@ import type { Attempt, Share } from "./attempt.js"
 export class Part extends Turn {
   readonly of: Attempt
   readonly within: Part | undefined
+  readonly attempt: number
+  readonly sessionLane: Lane.Lane
+  readonly lane: Lane.Lane
+  readonly outer: Share | undefined
+  /** Its own, where that ends before the deadline of all. */
+  readonly deadline: Deadline | undefined
   #operations = 0
   #hasFailed = false
   #isClosed = false
-
-  // A part's own, where it ends before that of all.
-  readonly #deadline: Deadline | undefined
 
   constructor(of: Attempt, within?: Part, deadline?: Deadline) {
     super()
     this.of = of
     this.within = within
+    this.attempt = of.number
+    this.sessionLane = of.sessionLane
+    this.lane = of.lane
+    this.outer = of.outer
     const around = within === undefined ? of.run.deadline : within.deadline
-    this.#deadline = deadline === undefined || around !== undefined && around.left() <= deadline.left()
+    this.deadline = deadline === undefined || around !== undefined && around.left() <= deadline.left()
       ? around
       : deadline
-  }
-
-  get attempt(): number {
-    return this.of.number
   }
 
   get options(): TransactionOptions.Resolved {
     return this.of.options
   }
 
-  get sessionLane(): Lane.Lane {
-    return this.of.sessionLane
-  }
-
-  get lane(): Lane.Lane {
-    return this.of.lane
-  }
-
-  get outer(): Share | undefined {
-    return this.of.outer
-  }
-
-  get deadline(): Deadline | undefined {
-    return this.#deadline
-  }
-
-  // One that was started by hand queues with all others of the session.
   get holdsSession(): boolean {
-    return !this.of.run.isOver && this.of.lane !== this.of.sessionLane
+    return this.of.holdsSession
   }
 
   /** How many operations were begun in it; any of them may have written. */
@@ -84,19 +70,14 @@ export class Part extends Turn {
     this.#isClosed = true
   }
 
-  /** After a failure of the server, the first one that there was: a later one would only be its consequence. */
   refusal(operation: string): TransactionDoomed | TransactionEnded | MongoError | undefined {
-    const { ended, failure, isSandbox } = this.of
-    if (ended === "no") return failure
-    // Elsewhere they take effect at once, as the specification has it.
-    return isSandbox && ended === "aborted" ? new TransactionEnded({ operation }) : undefined
+    return this.of.refusal(operation)
   }
 
   begin(name: Name): void {
     this.#operations++
-    if (name.isOpaque === true) this.of.beOpaque()
-    if (this.holdsSession && this.of.ended !== "no") this.of.passBy(name)
-    this.within?.begin(name)
+    if (this.within === undefined) this.of.begin(name)
+    else this.within.begin(name)
   }
 
   observe(cause: Cause.Cause<unknown>): void {
@@ -108,7 +89,7 @@ export class Part extends Turn {
   }
 
   expire(error: MongoError): void {
-    this.of.expire(error, this.#deadline === this.of.run.deadline)
+    this.of.expire(error, this.deadline === this.of.run.deadline)
   }
 
   /** Notes that it has failed. MongoDB has no savepoints: what it has written can't be undone by itself. */

@@ -12,7 +12,6 @@ import { clockOf } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { Attempt } from "./attempt.js"
 import * as Backoff from "./backoff.js"
-import * as Overload from "./overload.js"
 
 type Pause = Effect.Effect<Option.Option<Duration.Duration>>
 
@@ -62,7 +61,7 @@ export class Retries {
     this.#counts.set(failure.reason, (this.#counts.get(failure.reason) ?? 0) + 1)
     const next = this.#backoff.next(failure)
     return Effect.map(
-      Overload.isOverload(failure) ? this.#spare(failure, next) : next,
+      Backoff.isOverload(failure) ? this.#spare(failure, next) : next,
       Option.filter((time) => Duration.lessThan(Duration.sum(this.elapsed, time), this.#timeout))
     )
   }
@@ -78,10 +77,10 @@ export class Retries {
   // A server that is overloaded is given more time, and asked less often.
   #spare(failure: MongoError, next: Pause): Pause {
     const retry = ++this.#overloads
-    if (retry > Overload.limitOf(this.#driver)) return Effect.succeedNone
+    if (retry > Backoff.overloadLimitOf(this.#driver)) return Effect.succeedNone
     return Effect.zipWith(
       next,
-      Overload.delayBefore(failure, retry),
+      Backoff.overloadDelay(failure, retry),
       (delay, least) => Option.map(delay, (time) => Duration.max(time, least))
     )
   }

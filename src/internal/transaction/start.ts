@@ -4,29 +4,19 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
 import type { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
-import {
-  type AcquireError,
-  ForeignSession,
-  type SessionBusy,
-  TransactionEnded,
-  TransactionUnsupported
-} from "../../SessionErrors.js"
-import type * as SessionOptions from "../../SessionOptions.js"
+import type { TransactionEnded } from "../../SessionErrors.js"
+import { type SessionBusy, TransactionUnsupported } from "../../SessionErrors.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
-import { acquire } from "../session/acquire.js"
 import * as MongoClient from "../session/client.js"
-import { type Gate, key } from "../session/gate.js"
+import { key } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
 import { enter, giveBack } from "../session/operation.js"
-import { sessionIn } from "../session/service.js"
 import type { Transaction as Tag } from "../session/turn.js"
 import { contextOf, placeOf, Sandbox, stepOut } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
@@ -35,50 +25,11 @@ import { andThen, type RunningFiber, traced } from "../time/fiber.js"
 import type { Hook } from "./attempt.js"
 import * as Attempts from "./attempts.js"
 import * as Manual from "./manual.js"
-import { innermostOf, type Part, partOf } from "./part.js"
+import { innermostOf, type Part } from "./part.js"
+import type { Plan, RunError } from "./plan.js"
 
 /** What an effect still needs when it is run in a transaction. */
 export type Inside<R> = Exclude<R, Session.Session | Tag>
-
-/** The ambient session, and the part of a transaction in it that an effect finds itself in. */
-export const whereabouts = <Client>(
-  fiber: RunningFiber,
-  options: MongoClient.ClientOption<Client>
-): Either.Either<Whereabouts, ForeignSession | TransactionEnded> => {
-  const session = sessionIn(fiber, MongoClient.clientIn(fiber, options))
-  if (session === "foreign") return Either.left(new ForeignSession({ operation: "Session.current" }))
-  const part = Option.isSome(session) ? partAmong(fiber, session.value[key]) : undefined
-  if (Option.isNone(session) || part === undefined) return Either.right({ session, within: undefined })
-  return part.isOver || part.of.ended !== "no"
-    ? Either.left(new TransactionEnded({ operation: "Transaction.run" }))
-    : Either.right({ session, within: { part, session: session.value } })
-}
-
-interface Whereabouts {
-  readonly session: Option.Option<Session.Service>
-  readonly within: { readonly part: Part; readonly session: Session.Service } | undefined
-}
-
-/** The part of a transaction in a session that the running fiber is in. */
-export const partIn = (gate: Gate): Effect.Effect<Part | undefined> =>
-  Effect.withFiberRuntime((fiber) => Effect.succeed(partAmong(fiber, gate)))
-
-const partAmong = (fiber: RunningFiber, gate: Gate): Part | undefined => partOf(fiber, gate.lane) ?? Manual.active(gate)
-
-/** Runs an effect with the given session, or with one that is opened for it. */
-export const inSession = <A, E, R, Client>(
-  session: Option.Option<Session.Service>,
-  options: MongoClient.ClientOption<Client> & { readonly session?: SessionOptions.SessionOptions | undefined },
-  f: (session: Session.Service) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | AcquireError, Client | R> =>
-  Option.isSome(session)
-    ? f(session.value)
-    // Not `Effect.scoped`, which would make its scope that of the body, too.
-    : Effect.acquireUseRelease(
-      Scope.make(),
-      (scope) => Effect.flatMap(Scope.extend(acquire({ ...options.session, client: options.client }), scope), f),
-      (scope, exit) => Scope.close(scope, exit)
-    )
 
 /** An effect as it runs in a part of a transaction. */
 export const inside = <A, E, R>(effect: Effect.Effect<A, E, R>, session: Session.Service, part: Part) =>
@@ -95,22 +46,9 @@ const contextIn = <R>(part: Part, session: Session.Service, around: Context.Cont
   return Context.merge(around, Context.add(inside, Sandbox, [session, ...outer]))
 }
 
-/**
- * An effect as it runs without a transaction. That it needs none is in the type of `run`, which does not exclude it from
- * what the effect needs.
- */
-export const without = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  session: Session.Service
-): Effect.Effect<A, E, Inside<R>> =>
-  Effect.mapInputContext(
-    effect,
-    (context: Context.Context<Inside<R>>) => Context.add(context, Session.Session, session) as Context.Context<R>
-  )
-
 /** What is run in a transaction, and how. */
 export interface Transaction<A, E, R, VR, OR, E2, R2>
-  extends Pick<Attempts.Plan<VR, OR>, "retry" | "onRetry" | "verifyCommit" | "isSandbox">
+  extends Pick<Plan<VR, OR>, "retry" | "onRetry" | "verifyCommit" | "isSandbox">
 {
   readonly effect: Effect.Effect<A, E, R>
   readonly session: Session.Service
@@ -135,7 +73,7 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
   >
 ): Effect.Effect<
   A,
-  E | E2 | Attempts.RunError | SessionBusy | TransactionEnded | TransactionUnsupported,
+  E | E2 | RunError | SessionBusy | TransactionEnded | TransactionUnsupported,
   Inside<R> | VR | OR | R2
 > =>
   andThen(ensureSupported(session), () => {

@@ -40,6 +40,19 @@ const transientIn = (failure: unknown, left: number): MongoError | undefined => 
   return cause === undefined || left === 0 ? undefined : transientIn(cause, left - 1)
 }
 
+/**
+ * What tells one failure from another: a driver's error that a program has wrapped becomes a new MongoError each time that it
+ * is looked at.
+ */
+export const originOf = (error: MongoError): unknown => error.cause ?? error
+
+/**
+ * Whether a connection broke. Of several connections that break together the driver labels only the first: by then it has
+ * cleared the pool of the others.
+ */
+export const isLostConnection = (failure: unknown): failure is MongoError =>
+  failure instanceof MongoError && failure.reason === "NetworkError"
+
 /** Whether a failure comes from the server, or from the way to it, and not from the driver alone. */
 export const isOfServer = (failure: unknown): boolean =>
   failure instanceof MongoError &&

@@ -1,0 +1,166 @@
+/**
+ * Aborts a transaction, and finds out what became of one whose commit was not answered.
+ *
+ * See the specification "Transactions", section "abortTransaction".
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type { MongoError } from "../../MongoError.js"
+import * as Call from "../driver/call.js"
+import { timedOut } from "../driver/deadline.js"
+import * as Pool from "../driver/pool.js"
+import * as DriverTransaction from "../driver/transaction.js"
+import { inner, type Service } from "../session/client.js"
+import type { Gate } from "../session/gate.js"
+import * as Lane from "../session/lane.js"
+import * as Log from "../telemetry/log.js"
+import * as Operations from "../telemetry/operations.js"
+import { within } from "../time/bounded.js"
+import type { Restore } from "../time/fiber.js"
+import type { VerifiedFacts } from "./outcome.js"
+import { type Command, sendWithin } from "./send.js"
+import { isTransient } from "./transient.js"
+
+/**
+ * Aborts the transaction as far as the driver knows of it: the server ends the rest when another begins in the same
+ * session. Gives what does so where none does. Never fails: the server aborts by itself what it hears no more of.
+ *
+ * Something remains to be done where the server may not have heard of it: the first command of the transaction was lost, or
+ * a connection was, and maybe the abort with it, of whose failures the driver tells nothing.
+ */
+export const abort = (
+  gate: Gate,
+  client: Service,
+  timeout: () => Duration.Duration | undefined,
+  restore: Restore
+): Effect.Effect<Effect.Effect<void>> =>
+  Effect.suspend(() => {
+    const session = gate.session()
+    const mayBeBegun = DriverTransaction.mayBeBegun(session)
+    const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
+    // However late it is, it has all its time.
+    const sent = gate.isBroken() || !session.inTransaction()
+      ? Effect.void
+      : Effect.catchAll(sendWithin(gate, "abortTransaction", timeout(), restore), (error) =>
+        Log.abortFailed(error.reason))
+    return Effect.map(
+      sent,
+      () =>
+        !gate.isBroken() && (mayBeBegun || wasBegun && session.serverSession.isDirty)
+          ? abortForGood(gate, client, DriverTransaction.nameOf(session), timeout)
+          : Effect.void
+    )
+  })
+
+const abortForGood = (
+  gate: Gate,
+  client: Service,
+  name: DriverTransaction.Name,
+  timeout: () => Duration.Duration | undefined
+): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    Effect.flatMap(
+      abortByName(gate, client, name, timeout()),
+      (late) => late === "unknown" ? abortInBackground(gate, client, name) : Effect.void
+    )
+  )
+
+/**
+ * What became of a transaction whose end was not answered, asked by aborting it by its number, with majority.
+ *
+ * An abort that is done, or that the server refuses because it knows no such transaction, is for good. One that it refuses
+ * because the transaction is committed says that of one member only: the commit is sent once more, which waits for a
+ * majority. See `docs/commits.md` for why each answer can be believed.
+ */
+export const abortByName = (
+  gate: Gate,
+  client: Service,
+  name: DriverTransaction.Name,
+  time = gate.settleTimeout
+): Effect.Effect<VerifiedFacts["late"]> =>
+  Effect.catchAll(
+    ended(gate, client, name, time),
+    (error) => Effect.as(Log.abortFailed(error.reason), "unknown" as const)
+  )
+
+/**
+ * Goes on with {@link abortByName} in the background until it is answered, for as long as the server keeps transactions.
+ *
+ * In the turn of the session as long as that is open. Its server session is not lent to another one afterwards, so that then
+ * nobody else uses it.
+ */
+export const abortInBackground = (
+  gate: Gate,
+  client: Service,
+  name: DriverTransaction.Name
+): Effect.Effect<void> => {
+  const once = Effect.suspend(() => {
+    // A transaction that was begun since has ended this one.
+    const isLast = DriverTransaction.nameOf(gate.session()).txnNumber === name.txnNumber
+    return client[inner].isClosed() || !isLast ? Effect.void : ended(gate, client, name, gate.settleTimeout)
+  })
+  return Effect.suspend(() => {
+    Pool.markDirty(gate.session())
+    return Effect.retry(Lane.withPermit(gate.lane, "abortTransaction", once), {
+      schedule: Schedule.spaced(pauseBetween),
+      while: ({ reason }) => reason !== "TransactionTooOld"
+    }).pipe(
+      Effect.delay(pauseBetween),
+      Effect.timeoutOption(lifetime),
+      Effect.ignore,
+      Effect.forkDaemon,
+      Effect.asVoid
+    )
+  })
+}
+
+const pauseBetween = Duration.seconds(1)
+
+// The server's `transactionLifetimeLimitSeconds`, by default.
+const lifetime = Duration.minutes(1)
+
+const ended = (
+  gate: Gate,
+  client: Service,
+  name: DriverTransaction.Name,
+  time: Duration.Duration
+): Effect.Effect<"aborted" | "committed", MongoError> =>
+  Effect.catchAll(Effect.as(sendByName(gate, client, "abortTransaction", name, time), "aborted" as const), (error) => {
+    // Without the label, a majority has not confirmed that nobody knows of it.
+    if (error.reason === "NoSuchTransaction" && isTransient(error) && isReplicaSet(client)) {
+      return Effect.succeed("aborted" as const)
+    }
+    return error.reason === "TransactionCommitted"
+      ? Effect.as(sendByName(gate, client, "commitTransaction", name, time), "committed" as const)
+      : Effect.fail(error)
+  })
+
+// A router answers for what it has seen itself, which may be nothing of the transaction.
+const isReplicaSet = (client: Service): boolean =>
+  Option.exists(client[inner].knownDeployment(), ({ kind }) => kind === "replicaSet")
+
+const sendByName = (
+  gate: Gate,
+  client: Service,
+  operation: Command,
+  name: DriverTransaction.Name,
+  time: Duration.Duration
+): Effect.Effect<void, MongoError> => {
+  const sent = Operations.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
+    observed.beginsInTransaction(gate.session(), name.txnNumber)
+    return Call.call(
+      { operation, settleTimeout: gate.settleTimeout, onUnsettled: Log.unsettled },
+      ({ signal }) => observed.sends(() => DriverTransaction.endByName(client.driver, operation, name, signal))
+    )
+  }, gate.standing()?.span)
+  return Effect.suspend(() => {
+    let exit: Exit.Exit<void, MongoError> = Exit.fail(timedOut({ operation }))
+    return Effect.zipRight(
+      within(time, Effect.map(Effect.exit(sent), (settled) => void (exit = settled))),
+      Effect.suspend(() => exit)
+    )
+  })
+}
