@@ -22,15 +22,14 @@ import * as Choice from "./internal/choice.js"
 import { live } from "./internal/live.js"
 import { type Options, wantedOf } from "./internal/options.js"
 import * as Progress from "./internal/progress.js"
-import { type Kind, type Service, serviceOf } from "./internal/service.js"
+import { type Service, serviceOf } from "./internal/service.js"
 import type { WayFailed } from "./internal/way.js"
+import type { Kind } from "./internal/ways.js"
 import * as Ways from "./internal/ways.js"
 
 export type {
   /** Options of {@link make} and {@link layer}. @since 0.1.0 @category options */
-  Options,
-  /** The certificates of a server that talks TLS. @since 0.1.0 @category options */
-  Tls
+  Options
 } from "./internal/options.js"
 export {
   /** The server that another process has started, from its handle. @since 0.1.0 @category constructors */
@@ -39,19 +38,25 @@ export {
   MemberFailed
 } from "./internal/service.js"
 export type {
-  /** The user that a server with access control knows. @since 0.1.0 @category models */
-  Credentials,
   /** What a server can do. @since 0.1.0 @category models */
   Features,
   /** A server as plain data, which can go to another process. @since 0.1.0 @category models */
   Handle,
-  /** The ways to get a server, in the order in which they are tried. @since 0.1.0 @category models */
-  Kind,
   /** A member of a deployment that this library has started. @since 0.1.0 @category models */
   Member,
   /** A running server: a mongod, or a replica set of them. @since 0.1.0 @category models */
   Service
 } from "./internal/service.js"
+export type {
+  /** The user that a server with access control knows. @since 0.1.0 @category models */
+  Credentials,
+  /** The certificates of a server that talks TLS. @since 0.1.0 @category options */
+  Tls
+} from "./internal/way.js"
+export type {
+  /** The ways to get a server, in the order in which they are tried. @since 0.1.0 @category models */
+  Kind
+} from "./internal/ways.js"
 
 /**
  * The server as a service.

@@ -11,10 +11,10 @@ import type { HandlingFailed } from "../../ChangeStreamErrors.js"
 import type { DecodeFailed, OperationError, TransactionError } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
 import { batches } from "../data/cursor.js"
-import { operation, type Request, type Target } from "../data/operation.js"
+import { operation, type Target } from "../data/operation.js"
 import type { Inside } from "../transaction/start.js"
 import { newId } from "./checkpoint.js"
-import { idIn, mark, markedId } from "./own.js"
+import { idIn, mark, markedId, writing } from "./own.js"
 import { Held } from "./place.js"
 import { textOf } from "./poison.js"
 import type { Source } from "./source.js"
@@ -146,5 +146,3 @@ export const setAside = <C>(
 
 const lettersOf = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Stored> =>
   db.collection(collection)
-
-const writing = (name: string): Request => ({ name, kind: "write", inTransaction: true })

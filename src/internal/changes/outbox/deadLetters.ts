@@ -14,7 +14,7 @@ import { batches } from "../../data/cursor.js"
 import { operation, type Request } from "../../data/operation.js"
 import { serverTime } from "../../driver/bson.js"
 import { clientOf } from "../../session/client.js"
-import { idIn, mark, markedId } from "../own.js"
+import { idIn, mark, markedId, writing } from "../own.js"
 import { Held } from "../place.js"
 import { textOf } from "../poison.js"
 import { type Message, messagesOf, numberOf, sequenceOf, type Stored } from "./store.js"
@@ -162,7 +162,5 @@ const ofRelay: TransactionOptions = { readConcern: "local", writeConcern: { w: "
 
 const lettersOf = <A, R, C>(db: Driver.Db, { deadLetters }: Stored<A, R, C>): Driver.Collection<StoredLetter> =>
   db.collection(deadLetters.collection ?? "")
-
-const writing = (name: string): Request => ({ name, kind: "write", inTransaction: true })
 
 const reading: Request = { name: "find", kind: "read", inTransaction: true }

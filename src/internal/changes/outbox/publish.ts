@@ -5,11 +5,11 @@ import * as Effect from "effect/Effect"
 import type { MongoError } from "../../../MongoError.js"
 import type { OperationError, TransactionEnded } from "../../../SessionErrors.js"
 import * as Transaction from "../../../Transaction.js"
-import { operation, type Request } from "../../data/operation.js"
+import { operation } from "../../data/operation.js"
 import { serverTime } from "../../driver/bson.js"
 import type { Attempt } from "../../transaction/attempt.js"
 import { ensureOpen, innermostOf, type Part } from "../../transaction/part.js"
-import { mark, markedId, marking } from "../own.js"
+import { mark, markedId, marking, writing } from "../own.js"
 import { type Message, messagesOf, numberOf, stateOf, type Stored } from "./store.js"
 
 /** A message that is to be written. */
@@ -116,5 +116,3 @@ const lastNumber = <A, R, C>(
       )),
     (sequence) => numberOf(sequence?.["last"])
   )
-
-const writing = (name: string): Request => ({ name, kind: "write", inTransaction: true })
