@@ -121,8 +121,17 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
   pipeline: ReadonlyArray<Driver.Document> = [],
   options: Options<M> = {}
 ): ChangeStream<Decoded<A, M>, WatchError, R | C> => {
-  const { maxAwaitTime, onInvalid, resume = backoff, resumeAfter, showOwn, startAfter, startAtOperationTime, ...rest } =
-    options
+  const {
+    maxAwaitTime,
+    onInvalid,
+    resume = backoff,
+    resumeAfter,
+    showOwn,
+    startAfter,
+    startAtOperationTime,
+    timeout,
+    ...rest
+  } = options
   const own = target.collection !== undefined || showOwn === true ? [] : [withoutOwnNotes]
   const invalid = onInvalid ?? ("fail" as M)
   return make({
@@ -137,7 +146,7 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
     }),
     steps: (at, leading, within) =>
       Watching.steps({
-        target,
+        target: timeout === undefined ? target : { ...target, timeout },
         within,
         options: withoutOwn<Driver.ChangeStreamOptions>({ ...rest, readPreference: target.readPreference }),
         maxAwaitTime: maxAwaitTime === undefined ? undefined : Duration.decode(maxAwaitTime),

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
@@ -19,6 +20,7 @@ import {
   type OperationError,
   type Target
 } from "./internal/data/operation.js"
+import type { Limited } from "./internal/data/options.js"
 import * as Reads from "./internal/data/reads.js"
 import * as Writes from "./internal/data/writes.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
@@ -51,6 +53,14 @@ export type {
   /** What any operation of data access can fail with. @since 0.1.0 @category errors */
   OperationError
 } from "./internal/data/operation.js"
+export type {
+  /** How long an operation may take. @since 0.1.0 @category options */
+  Limited,
+  /** What the time limit of a cursor is a limit of. @since 0.1.0 @category options */
+  LimitedCursor,
+  /** What a time limit is a limit of. @since 0.1.0 @category options */
+  TimeoutMode
+} from "./internal/data/options.js"
 export type {
   /** The operations of a collection that read. @since 0.1.0 @category models */
   Reads
@@ -145,6 +155,11 @@ export interface Concerns {
   readonly writeConcern?: WriteConcernLike | undefined
   /** Default: the client's. Reads in a transaction refuse any but `primary`. */
   readonly readPreference?: Driver.ReadPreferenceLike | undefined
+  /**
+   * How long an operation may take in all: at least a millisecond, or `Duration.infinity` for no limit. Default: that of the
+   * database, else that of the session, else the client's. Change streams have only this one and their own.
+   */
+  readonly timeout?: Duration.DurationInput | undefined
 }
 
 /**
@@ -175,7 +190,7 @@ export interface TypedOptions<S extends DocumentSchema, Client = MongoClient> ex
  * @since 0.1.0
  * @category options
  */
-export interface UseOptions {
+export interface UseOptions extends Limited {
   /** The operation's name. Default `use`. */
   readonly operation?: string | undefined
   /**
@@ -270,11 +285,11 @@ const of = <A, I extends Driver.Document, R, C>(
         whole("options", "read", options),
         (collection, given: Driver.OperationOptions) => collection.options(given)
       ),
-    use: (evaluate, { kind = "write", operation = "use" } = {}) =>
+    use: (evaluate, { kind = "write", operation = "use", ...options } = {}) =>
       // One of its own: what is done with it may leave out the read concern, but not share it with other sessions.
       run(
         target,
-        { name: operation, kind: "read", isCode: true, mayWrite: kind === "write" },
+        { name: operation, kind: "read", isCode: true, mayWrite: kind === "write", options },
         (db, added) => evaluate(collectionOf(db, target, added), added)
       ),
     withOptions,

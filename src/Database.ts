@@ -22,6 +22,7 @@ import {
   type Target,
   withoutOwn
 } from "./internal/data/operation.js"
+import type { LimitedCursor } from "./internal/data/options.js"
 import { aggregate } from "./internal/data/reads.js"
 import { isAllowedCommand } from "./internal/data/rules.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
@@ -65,11 +66,11 @@ export interface Database<Client = MongoClient> {
   readonly listCollections: {
     (
       filter: Driver.Document | undefined,
-      options: Given<Driver.ListCollectionsOptions> & { readonly nameOnly: true }
+      options: Given<Driver.ListCollectionsOptions> & LimitedCursor & { readonly nameOnly: true }
     ): Stream.Stream<Pick<Driver.CollectionInfo, "name" | "type">, OperationError, Client>
     (
       filter?: Driver.Document,
-      options?: Given<Driver.ListCollectionsOptions>
+      options?: Given<Driver.ListCollectionsOptions> & LimitedCursor
     ): Stream.Stream<Driver.CollectionInfo, OperationError, Client>
   }
   /** The result of an aggregation on the database; raw documents unless `schema` is set. */
@@ -93,7 +94,7 @@ export interface Database<Client = MongoClient> {
  * @since 0.1.0
  * @category options
  */
-export interface RunCursorCommandOptions extends Given<Driver.RunCursorCommandOptions> {
+export interface RunCursorCommandOptions extends Given<Driver.RunCursorCommandOptions>, LimitedCursor {
   /** How many documents such a batch has at most. Default: the server's own. */
   readonly batchSize?: number | undefined
   /** How long the server waits for a document of a cursor that waits for data. Default: its own, a second. */
@@ -146,7 +147,7 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
         (db, added) => db.command(copied(command, added), { ...withoutOwn<Driver.RunCommandOptions>(given), ...added })
       ),
     runCursorCommand: (command, { batchSize, comment, maxAwaitTime, ...given } = {}) =>
-      batches(target, commanding("runCursorCommand", command, given), (db, added) => {
+      batches(target, commanding("runCursorCommand", command, { ...given, maxAwaitTime }), (db, added) => {
         const cursor = db.runCursorCommand(copied(command, added), {
           ...withoutOwn<Driver.RunCursorCommandOptions>(given),
           ...added
@@ -170,7 +171,7 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
           (db, driver: Driver.CreateCollectionOptions) => db.createCollection(collection, driver)
         )
       ),
-    listCollections: (filter: Driver.Document = {}, given?: Given<Driver.ListCollectionsOptions>) =>
+    listCollections: (filter: Driver.Document = {}, given?: Given<Driver.ListCollectionsOptions> & LimitedCursor) =>
       batches(
         target,
         { ...whole("listCollections", "read", given), values: [filter] },
@@ -198,7 +199,10 @@ const commanding = (name: string, command: Driver.Document, options: object | un
 })
 
 // The driver writes the session's causal time into the read concern of a command; a snapshot session has its own.
-const copied = (command: Driver.Document, { readConcern }: Added): Driver.Document =>
-  command["readConcern"] === undefined
+const copied = (command: Driver.Document, { maxTimeMS, readConcern }: Added): Driver.Document =>
+  maxTimeMS !== undefined
+    // The driver sends no option of the name with a command.
+    ? { ...copied(command, readConcern === undefined ? {} : { readConcern }), maxTimeMS }
+    : command["readConcern"] === undefined
     ? command
     : { ...command, readConcern: { ...command["readConcern"], ...Object(readConcern) } }

@@ -7,31 +7,33 @@ import type { Concerns } from "../../src/Collection.js"
 import type { TransactionOptions } from "../../src/TransactionOptions.js"
 import { Unsupported } from "./verdict.js"
 
-/** A time limit of the format as that of the library. There, 0 is none; here, that is to have no option. */
+/** A time limit of the format as that of a client, session or transaction. There, 0 is none; here, to have no option. */
 export const timeoutOf = (millis: unknown): { readonly timeout?: Duration.Duration } =>
   typeof millis === "number" && millis > 0 ? { timeout: Duration.millis(millis) } : {}
 
-// The library has time limits of clients, sessions and transactions only.
-const refuseTimeout = ({ timeoutMS }: Driver.Document): void => {
-  if (timeoutMS !== undefined) throw new Unsupported("a time limit of a single operation, collection or database")
-}
+/** A time limit of the format as that of an operation, a collection or a database, which may lift that around it. */
+const overriding = (millis: unknown): { readonly timeout?: Duration.Duration } =>
+  millis === 0 ? { timeout: Duration.infinity } : timeoutOf(millis)
 
 /** What the format has for a collection or a database. */
 export const concerns = (options: Driver.Document = {}): Concerns => {
-  refuseTimeout(options)
-  const { readConcern, readPreference, writeConcern, ...rest } = options
+  const { readConcern, readPreference, timeoutMS, writeConcern, ...rest } = options
   const unknown = Object.keys(rest)[0]
   if (unknown !== undefined) throw new Unsupported(`the option ${unknown} of a collection or database`)
-  return defined({ readConcern, writeConcern, readPreference: readPreference && preference(readPreference) })
+  return defined({
+    readConcern,
+    writeConcern,
+    readPreference: readPreference && preference(readPreference),
+    ...overriding(timeoutMS)
+  })
 }
 
 /** What the format has for one operation, as the driver has it. */
-export const ofOperation = (given: Driver.Document, isInTransaction = false): Driver.Document => {
-  // In a transaction, to refuse it is the test.
-  if (!isInTransaction) refuseTimeout(given)
-  const { readPreference } = given
-  return readPreference === undefined ? given : { ...given, readPreference: preference(readPreference) }
-}
+export const ofOperation = ({ readPreference, timeoutMS, ...given }: Driver.Document): Driver.Document => ({
+  ...given,
+  ...overriding(timeoutMS),
+  ...(readPreference === undefined ? {} : { readPreference: preference(readPreference) })
+})
 
 const preference = ({ maxStalenessSeconds, mode, tagSets }: Driver.Document): Driver.ReadPreference =>
   new Driver.ReadPreference(mode, tagSets, defined({ maxStalenessSeconds }))

@@ -108,16 +108,40 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("is no batch of a cursor that is quick, however long all of them take", () =>
+    it.effect("is no batch of a cursor that is quick, where each batch has the time", () =>
       inPlace((place) =>
         Effect.gen(function*() {
           const { raw, Things } = yield* things(place, 6)
           const session = yield* Session.make({ timeout: "300 millis" })
-          const slowly = Stream.mapEffect(Things.find({}, { batchSize: 2 }), () => Effect.sleep("80 millis"))
+          const slowly = Stream.mapEffect(
+            Things.find({}, { batchSize: 2, timeoutMode: "iteration" }),
+            () => Effect.sleep("80 millis")
+          )
           expect(yield* Session.provide(Stream.runCount(slowly), session)).toBe(6)
-          expect(yield* limits(place, "find")).toEqual([upTo(300)])
+          expect(yield* limits(place, "find")).toEqual([undefined])
           expect(new Set(yield* limits(place, "getMore"))).toEqual(new Set([undefined]))
           expect(yield* Effect.promise(() => raw.countDocuments())).toBe(6)
+        })
+      ))
+
+    it.effect("is a cursor whose batches take longer together", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          const { Things } = yield* things(place, 6)
+          const session = yield* Session.make({ timeout: "300 millis" })
+          const seen: Array<number> = []
+          const slowly = Stream.runForEach(
+            Things.find({}, { batchSize: 2 }),
+            ({ _id }) => Effect.zipRight(Effect.sleep("200 millis"), Effect.sync(() => seen.push(_id)))
+          )
+          expect(yield* Effect.flip(Session.provide(slowly, session))).toMatchObject({
+            ...timedOut,
+            operation: "getMore"
+          })
+          // What had been read is not lost.
+          expect(seen).toEqual([0, 1])
+          expect(yield* limits(place, "find")).toEqual([upTo(300)])
+          expect(yield* session.state).toBe("idle")
         })
       ))
 
@@ -220,7 +244,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         Effect.gen(function*() {
           const items = Collection.make("items", { database: place.items.dbName })
           // What the types leave out, a program without types may still say.
-          const options: object = { timeoutMS: 100 }
+          const options = { timeout: "100 millis" } as const
           const refused = { _tag: "InvalidInTransaction" }
           const database = Database.make(place.items.dbName)
           const operations = [
@@ -239,7 +263,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           ]
           for (const operation of operations) {
             const error = yield* Effect.flip(Transaction.run(operation))
-            expect(error).toMatchObject({ ...refused, option: "timeoutMS" })
+            expect(error).toMatchObject({ ...refused, option: "timeout" })
           }
           for (const end of [Transaction.commitWith, Transaction.abortWith]) {
             const run = Transaction.run(end({ timeout: "1 second" }))

@@ -185,15 +185,15 @@ const cases: ReadonlyArray<Case> = [
   },
   {
     title: "a time limit of its own in a session",
-    asked: { ...read, timeoutMS: 100 },
+    asked: { ...read, timeout: 100 },
     place: plain,
     expected: undefined
   },
   {
     title: "a time limit of its own in a transaction",
-    asked: { ...read, timeoutMS: 100 },
+    asked: { ...read, timeout: 100 },
     place: transaction,
-    expected: invalid("timeoutMS")
+    expected: invalid("timeout")
   },
   {
     title: "a primary read in a transaction",

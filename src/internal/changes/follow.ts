@@ -66,7 +66,14 @@ export const steps = <A, R, C>(
     // The server has no change streams with another one, whatever the client or the collection prefers.
     const target: Target<C> = { ...followed.target, readConcern: "majority" }
     const { client: _, ...where } = target
-    const request: Request = { name: "watch", kind: "read", inTransaction: false, isEndless: true, options, pipeline }
+    const request: Request = {
+      name: "watch",
+      kind: "read",
+      inTransaction: false,
+      isEndless: true,
+      options: { ...options, ...awaiting, maxAwaitTime },
+      pipeline
+    }
     const { client, ensureOpen, namespace, run, session } = yield* placeApart(target, request, followed.within?.session)
     const watched = { client, target: where, pipeline, options, maxAwaitTime }
     const decoder = followed.decoder(namespace)
@@ -125,6 +132,8 @@ export const steps = <A, R, C>(
           isEstablished ||= standing.start !== undefined
           // The specification leaves alone what prevents a stream from being opened the first time.
           if (!isResumable(error, wireVersion()) || !isEstablished) return Effect.fail(error)
+          // Whoever has set a time limit is to learn of it.
+          if (error.reason === "TimedOut" && target.timeout !== undefined) return Effect.fail(error)
           // It may have been opened, and nothing read from it yet.
           if (isFirst && standing.start !== undefined) at = advanced(standing.start, standing.latest, undefined)
           orphan = standing.orphan ?? orphan
@@ -169,6 +178,9 @@ export const steps = <A, R, C>(
       () => opening
     )
   }))
+
+// What the server is asked for: it answers when there is something, or after a while.
+const awaiting = { tailable: true, awaitData: true }
 
 // What comes before an event that can't be decoded has happened, and is passed on.
 const decodeAll = <A, R>(batch: Chunk.Chunk<Driver.Document>, decoder: Decoder<A, R>, tellsInvalid: boolean) =>

@@ -13,6 +13,7 @@ import type { MongoClient } from "../session/client.js"
 import { key } from "../session/gate.js"
 import { untilFree } from "../session/operation.js"
 import { closingStep } from "../telemetry/closing.js"
+import type { Deadline } from "../time/clock.js"
 import * as CursorLoss from "./cursorLoss.js"
 import type { Added, OperationError, Placed, Request, Target } from "./operation.js"
 import { placeStream } from "./streams.js"
@@ -24,7 +25,7 @@ export const batches = <T, Client = MongoClient>(
   open: (db: Driver.Db, added: Added) => Driver.AbstractCursor<T>
 ): Stream.Stream<T, OperationError, Client> =>
   Stream.unwrapScoped(Effect.gen(function*() {
-    const placed = yield* placeStream(target, request)
+    const placed = yield* placeStream(target, { ...request, isCursor: true })
     const cursor = yield* acquire(placed, (added) => open(placed.db, added))
     return Stream.repeatEffectChunkOption(pull(placed, cursor, request.name))
   }))
@@ -98,27 +99,32 @@ const pull = <T>(
   const { client, namespace, run } = placed
   let isOver = false
   let isPolled = false
+  let lifetime: Deadline | undefined
   const read = (operation: string, noteTurn: (session: Driver.ClientSession) => void) => {
     let problem: OperationError | undefined
-    const batch = run(async (added) => {
-      if (added.session !== undefined) noteTurn(added.session)
-      const opened = cursor.use(added)
-      if (opened === undefined) {
-        problem = CursorLoss.renewed(operation, namespace)
-        return []
-      }
-      if (!DriverCursor.isOf(opened, client.driver)) {
-        problem = new ForeignSession({ operation })
-        return []
-      }
-      added.signal?.addEventListener("abort", cursor.abort, { once: true })
-      const batch = await DriverCursor.nextBatch(opened).finally(() =>
-        added.signal?.removeEventListener("abort", cursor.abort)
-      )
-      isOver = DriverCursor.isExhausted(opened)
-      isPolled = !isOver && batch.length === 0 && !DriverCursor.waitsForData(opened)
-      return batch
-    }, operation)
+    const batch = run(
+      async (added) => {
+        if (added.session !== undefined) noteTurn(added.session)
+        const opened = cursor.use(added)
+        if (opened === undefined) {
+          problem = CursorLoss.renewed(operation, namespace)
+          return []
+        }
+        if (!DriverCursor.isOf(opened, client.driver)) {
+          problem = new ForeignSession({ operation })
+          return []
+        }
+        added.signal?.addEventListener("abort", cursor.abort, { once: true })
+        const batch = await DriverCursor.nextBatch(opened).finally(() =>
+          added.signal?.removeEventListener("abort", cursor.abort)
+        )
+        isOver = DriverCursor.isExhausted(opened)
+        isPolled = !isOver && batch.length === 0 && !DriverCursor.waitsForData(opened)
+        return batch
+      },
+      operation,
+      lifetime
+    )
     return Effect.flatMap(
       batch,
       (documents) => problem === undefined ? Effect.succeed(documents) : Effect.fail(problem)
@@ -127,7 +133,10 @@ const pull = <T>(
   const next = Effect.suspend(() =>
     cursor.isOpen()
       ? CursorLoss.explained(placed, (noteTurn) => read("getMore", noteTurn))
-      : read(name, () => undefined)
+      : Effect.withFiberRuntime<Array<T>, OperationError>((fiber) => {
+        lifetime = placed.lifetime(fiber)
+        return read(name, () => undefined)
+      })
   )
   return Effect.suspend(() =>
     isOver ? Effect.fail(Option.none()) : Effect.mapBoth(

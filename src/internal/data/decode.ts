@@ -24,6 +24,7 @@ import {
   withNamespace,
   withoutOwn
 } from "./operation.js"
+import type { LimitedCursor } from "./options.js"
 import type { IsLoose, Unsafe } from "./paths.js"
 
 /** What a stream does with a document that does not fit the schema. */
@@ -89,17 +90,17 @@ export interface Sorted<I> {
 /** Reads many documents. */
 export interface Many<Args extends ReadonlyArray<unknown>, O, A, I, R, C> {
   <S extends DocumentSchema, V extends OnInvalid = "fail">(
-    ...args: [...args: Args, options: Bare<O, I> & WithSchema<S, I> & Invalid<V>]
+    ...args: [...args: Args, options: Bare<O, I> & LimitedCursor & WithSchema<S, I> & Invalid<V>]
   ): Stream.Stream<Row<S["Type"], V>, Failure<V>, S["Context"] | C>
   <S extends DocumentSchema, V extends OnInvalid = "fail">(
-    ...args: [...args: Args, options: Bare<O, I> & WithFields<S, I> & Invalid<V>]
+    ...args: [...args: Args, options: Bare<O, I> & LimitedCursor & WithFields<S, I> & Invalid<V>]
   ): Stream.Stream<Row<S["Type"], V>, Failure<V>, S["Context"] | C>
   <V extends OnInvalid = "fail">(
-    ...args: [...args: Args, options?: Bare<O, I> & Whole & Invalid<V>]
+    ...args: [...args: Args, options?: Bare<O, I> & LimitedCursor & Whole & Invalid<V>]
   ): Stream.Stream<Row<A, V>, Failure<V>, R | C>
   // The last one, for its complaints are those that are told.
   <const P extends Driver.Document>(
-    ...args: [...args: Args, options: Bare<O, I> & WithProjection<P, I>]
+    ...args: [...args: Args, options: Bare<O, I> & LimitedCursor & WithProjection<P, I>]
   ): Stream.Stream<Projected<I, P>, OperationError, C>
 }
 
@@ -157,11 +158,14 @@ export interface Modify<Args extends ReadonlyArray<unknown>, O, A, I, R, C, E = 
 export interface Aggregate<C> {
   <S extends DocumentSchema, V extends OnInvalid = "fail">(
     pipeline: ReadonlyArray<Driver.Document>,
-    options: Given<Driver.AggregateOptions> & Pick<WithSchema<S, unknown>, "schema"> & Invalid<V>
+    options: Given<Driver.AggregateOptions> & LimitedCursor & Pick<WithSchema<S, unknown>, "schema"> & Invalid<V>
   ): Stream.Stream<Row<S["Type"], V>, Failure<V>, S["Context"] | C>
   (
     pipeline: ReadonlyArray<Driver.Document>,
-    options?: Given<Driver.AggregateOptions> & { readonly schema?: undefined; readonly onInvalid?: undefined }
+    options?: Given<Driver.AggregateOptions> & LimitedCursor & {
+      readonly schema?: undefined
+      readonly onInvalid?: undefined
+    }
   ): Stream.Stream<Driver.Document, OperationError, C>
 }
 

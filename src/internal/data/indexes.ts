@@ -8,6 +8,7 @@ import { MongoError } from "../../MongoError.js"
 import { call, type Of } from "./collection.js"
 import { batches } from "./cursor.js"
 import { collectionOf, type Given, operation, type OperationError, withoutOwn } from "./operation.js"
+import type { LimitedCursor } from "./options.js"
 
 /**
  * The operations on a collection's indexes. Those for search need MongoDB Atlas, or another deployment with the search
@@ -36,7 +37,7 @@ export interface Indexes<C> {
   readonly dropIndexes: (options?: Given<Driver.DropIndexesOptions>) => Effect.Effect<boolean, OperationError, C>
   /** The indexes. Not allowed in a transaction. */
   readonly listIndexes: (
-    options?: Given<Driver.ListIndexesOptions>
+    options?: Given<Driver.ListIndexesOptions> & LimitedCursor
   ) => Stream.Stream<Driver.IndexDescriptionInfo, OperationError, C>
   /** Creates a search index, and gives its name. Not allowed in a transaction. */
   readonly createSearchIndex: (index: Driver.SearchIndexDescription) => Effect.Effect<string, OperationError, C>
@@ -51,7 +52,7 @@ export interface Indexes<C> {
   /** The search indexes, or the one of that name. Not allowed in a transaction. */
   readonly listSearchIndexes: (
     name?: string,
-    options?: Given<Driver.ListSearchIndexesOptions>
+    options?: Given<Driver.ListSearchIndexesOptions> & LimitedCursor
   ) => Stream.Stream<Driver.Document, OperationError, C>
 }
 

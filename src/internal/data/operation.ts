@@ -13,60 +13,22 @@ import { bounded, maxTimeMS } from "../driver/deadline.js"
 import type { Signalled } from "../driver/signal.js"
 import { readPreferenceOf } from "../driver/transaction.js"
 import { understood } from "../driver/understood.js"
-import { clientIn, type ClientOption, inner, type MongoClient, type Service as Client } from "../session/client.js"
+import { clientIn, inner, type MongoClient, type Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
 import { perform } from "../session/operation.js"
 import { type Service as Session, sessionIn } from "../session/service.js"
+import type { Timing } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
+import * as Limits from "./limits.js"
+import { type Given, levelOf, optionOf, withoutOwn } from "./options.js"
+import type { Request, Target } from "./request.js"
 import * as Rules from "./rules.js"
 import { refusalOf } from "./values.js"
 
-export type { OperationError }
-
-/** What an operation works on, and the concerns that are set for it. */
-export interface Target<C = MongoClient> extends ClientOption<C> {
-  readonly database?: string | undefined
-  readonly collection?: string | undefined
-  readonly readConcern?: Driver.ReadConcernLike | undefined
-  readonly writeConcern?: Driver.WriteConcern | Driver.WriteConcernSettings | undefined
-  readonly readPreference?: Driver.ReadPreferenceLike | undefined
-}
-
-/** What an operation is, and the options that it was given. */
-export interface Request {
-  /** What errors and spans call it. */
-  readonly name: string
-  /** The collection that it works on, where its target is a database. Spans tell it. */
-  readonly collection?: string | undefined
-  /** Reads are given up when they are interrupted, and have a read concern; writes are waited for. */
-  readonly kind: "read" | "write"
-  /** Whether the specification allows it in a transaction. Default `true`. */
-  readonly inTransaction?: boolean | undefined
-  /** Whether it waits for what may never come, so that no time is too long. Default `false`. */
-  readonly isEndless?: boolean | undefined
-  /** Whether what runs takes a signal. Default `true`; where not, the driver would make it a field of the command. */
-  readonly takesSignal?: boolean | undefined
-  /** Whether what runs is code of the caller: it may keep the signal that it is given, and its bugs are its own. Default `false`. */
-  readonly isCode?: boolean | undefined
-  /** Whether what runs may write, though it has the options of a read. Then it is waited for as a write is. Default `false`. */
-  readonly mayWrite?: boolean | undefined
-  readonly options?: object | undefined
-  /** Filters and updates as the caller gave them, in which nothing may be undefined. */
-  readonly values?: ReadonlyArray<unknown> | undefined
-  /** Updates among them, which must have operators. */
-  readonly updates?: ReadonlyArray<unknown> | undefined
-  /** The pipeline of an aggregation, which has a read concern also if it writes. */
-  readonly pipeline?: ReadonlyArray<object> | undefined
-}
-
-/** The options of the driver that this library sets itself, or that would change the type of a result. */
-type Own = "session" | "signal" | "timeoutMS" | "timeoutMode" | "explain"
-
-/** Options of the driver, as a caller may give them. */
-export type Given<O> = { readonly [K in keyof O as Exclude<K, Own>]?: O[K] | undefined }
+export { type Given, type OperationError, type Request, type Target, withoutOwn }
 
 /** What is added to the options of an operation. */
 export interface Added {
@@ -87,7 +49,13 @@ export interface Placed {
    * Runs the operation, or one batch of it, in its turn. What the turn finds decides: whether the session is in a
    * transaction then, and so what the operation must not ask for.
    */
-  readonly run: <A>(evaluate: (added: Added) => PromiseLike<A>, name?: string) => Effect.Effect<A, OperationError>
+  readonly run: <A>(
+    evaluate: (added: Added) => PromiseLike<A>,
+    name?: string,
+    deadline?: Time.Deadline
+  ) => Effect.Effect<A, OperationError>
+  /** The deadline of all batches together, from now on; none where each has its own, or there is none. */
+  readonly lifetime: (fiber: RunningFiber) => Time.Deadline | undefined
 }
 
 /** Finds out where an operation is run. */
@@ -98,10 +66,14 @@ export const place = <C = MongoClient>(
   Effect.withFiberRuntime((fiber) => {
     const found = find(fiber, target, request)
     if (found instanceof ForeignSession) return Effect.fail(found)
-    const { client, db, namespace, session } = found
-    const run: Placed["run"] = (evaluate, name = request.name) =>
-      Effect.withFiberRuntime((fiber) => begin(fiber, found, name, evaluate))
-    return Effect.succeed({ client, session, namespace, db, run })
+    const { client, db, limit, namespace, session } = found
+    const run: Placed["run"] = (evaluate, name = request.name, deadline) =>
+      Effect.withFiberRuntime((fiber) => begin(fiber, found, name, evaluate, deadline))
+    const lifetime: Placed["lifetime"] = (fiber) =>
+      limit instanceof MongoError || limit.timeout === undefined || !limit.isOfLifetime
+        ? undefined
+        : Time.start(fiber, limit.timeout)
+    return Effect.succeed({ client, session, namespace, db, run, lifetime })
   })
 
 /** Runs an operation that is one promise of the driver. */
@@ -123,6 +95,7 @@ interface Found extends Pick<Placed, "client" | "session" | "namespace" | "db"> 
   readonly target: Omit<Target, "client">
   readonly request: Request
   readonly level: Driver.ReadConcernLevel | undefined
+  readonly limit: Limits.Limit | MongoError
 }
 
 const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Found | ForeignSession => {
@@ -130,13 +103,28 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
   const session = sessionIn(fiber, client)
   if (session === "foreign") return new ForeignSession({ operation: request.name })
   const db = client[inner].db(target.database)
+  const namespace = qualified(db, target.collection)
+  const limit = Limits.limitOf({
+    operation: request.name,
+    namespace,
+    options: request.options,
+    around: target.timeout,
+    outermost: request.isEndless === true
+      ? undefined
+      : Option.isSome(session)
+      ? session.value[key].timeout
+      : client.timeout,
+    isCursor: request.isCursor === true,
+    doesWrite: request.kind === "write"
+  })
   return {
     client,
     session,
     db,
-    namespace: qualified(db, target.collection),
+    namespace,
     target,
     request,
+    limit,
     level: levelOf(request.options) ?? levelOf(target) ?? levelOf(db)
   }
 }
@@ -145,9 +133,10 @@ const begin = <A>(
   fiber: RunningFiber,
   found: Found,
   operation: string,
-  evaluate: (added: Added) => PromiseLike<A>
+  evaluate: (added: Added) => PromiseLike<A>,
+  deadline?: Time.Deadline
 ): Effect.Effect<A, OperationError> => {
-  const { client, db: { databaseName: database }, namespace, request, session, target: { collection } } = found
+  const { client, limit, db: { databaseName: database }, namespace, request, session, target: { collection } } = found
   return Operations.begin(
     fiber,
     client[inner].observer,
@@ -156,10 +145,12 @@ const begin = <A>(
       // Not for each batch of a cursor again.
       const refused = operation === request.name ? refusalOf(request, operation, namespace) : undefined
       if (refused !== undefined) return Call.telling(Effect.fail(refused), observed)
+      if (limit instanceof MongoError) return Call.telling(Effect.fail(limit), observed)
+      const limited = { ...limit, deadline }
       const read = request.isCode === true ? evaluate : (added: Added) => understood(() => evaluate(added))
       return Option.isSome(session)
-        ? inSession(fiber, session.value, found, operation, read, observed)
-        : withoutSession(found, operation, read, observed)
+        ? inSession(fiber, session.value, found, limited, operation, read, observed)
+        : withoutSession(found, limited, operation, read, observed)
     },
     Option.isSome(session) ? session.value[key].standing()?.span : undefined
   )
@@ -169,12 +160,13 @@ const inSession = <A>(
   fiber: RunningFiber,
   { client, [key]: gate, options }: Session,
   found: Found,
+  limit: Timing,
   operation: string,
   evaluate: (added: Added) => PromiseLike<A>,
   observed: Operations.Observed
 ): Effect.Effect<A, OperationError> => {
   const { level, namespace, request, target } = found
-  return perform(fiber, gate, { operation, namespace, isEndless: request.isEndless }, (driverSession) => {
+  return perform(fiber, gate, { operation, namespace, limit }, (driverSession) => {
     const isInTransaction = driverSession.inTransaction()
     const problem = Rules.violation(asked(request), {
       session: isInTransaction ? "transaction" : "plain",
@@ -199,6 +191,7 @@ const inSession = <A>(
 
 const withoutSession = <A>(
   found: Found,
+  { deadline: around, omitsMaxTime, timeout }: Timing,
   operation: string,
   evaluate: (added: Added) => PromiseLike<A>,
   observed: Operations.Observed
@@ -212,7 +205,7 @@ const withoutSession = <A>(
       observed
     )
   }
-  const { settleTimeout, timeout } = client
+  const { settleTimeout } = client
   const call = (limit: () => number | undefined, watcher?: Call.Watcher) =>
     Call.call({ ...name, settleTimeout, client: client.driver, onUnsettled: Log.unsettled }, (signals) => {
       observed.begins(undefined, () => isOnPrimary(found))
@@ -221,12 +214,12 @@ const withoutSession = <A>(
       if (limited !== undefined) given.maxTimeMS = limited
       return observed.sends(() => evaluate(given))
     }, watcher)
-  return timeout === undefined || request.isEndless === true
+  return timeout === undefined
     ? call(() => undefined, observed)
     : Effect.withFiberRuntime((fiber) => {
-      const deadline = Time.start(fiber, timeout)
+      const deadline = around ?? Time.start(fiber, timeout)
       const asked = optionOf(request.options, "maxTimeMS")
-      const limited = call(() => maxTimeMS(deadline, asked))
+      const limited = call(() => omitsMaxTime ? undefined : maxTimeMS(deadline, asked))
       return Call.telling(bounded(deadline, name, limited), observed)
     })
 }
@@ -263,18 +256,6 @@ export const concernOf = <C>({ writeConcern }: Target<C>) => writeConcern === un
 /** The read preference of a database. */
 export const preferenceOf = <C>({ readPreference }: Target<C>) => readPreference === undefined ? {} : { readPreference }
 
-/**
- * Options as the driver takes them. Not only by type: what a caller's object has beyond its type must not take an
- * operation out of its session.
- */
-export const withoutOwn = <O extends object>(options: Given<O> | undefined): O =>
-  // What is left out is optional in the driver's typings.
-  (options === undefined ? {} : Object.fromEntries(
-    Object.entries(options).filter(([name, value]) => value !== undefined && !own.has(name))
-  )) as O
-
-const own: ReadonlySet<string> = new Set<Own>(["session", "signal", "timeoutMS", "timeoutMode", "explain"])
-
 // A fresh read concern for each operation: the driver writes the session's causal time into the one that it is given.
 const added = (
   request: Request,
@@ -298,7 +279,7 @@ const asked = ({ inTransaction = true, kind, name, options, pipeline }: Request)
   readConcern: optionOf(options, "readConcern"),
   writeConcern: optionOf(options, "writeConcern"),
   readPreference: optionOf(options, "readPreference"),
-  timeoutMS: optionOf(options, "timeoutMS"),
+  timeout: optionOf(options, "timeout") ?? optionOf(options, "timeoutMS"),
   forbiddenStage: pipeline && Rules.forbiddenStageOf(pipeline)
 })
 
@@ -306,12 +287,3 @@ const writeConcerns = <C>(target: Target<C>, client: Client): Rules.Place["write
   { source: target.collection === undefined ? "database" : "collection", concern: target.writeConcern },
   { source: "client", concern: client.driver.options.writeConcern }
 ]
-
-const optionOf = (options: object | undefined, name: string): unknown =>
-  options === undefined ? undefined : Reflect.get(options, name)
-
-const levelOf = (of: object | undefined): Driver.ReadConcernLevel | undefined => {
-  const concern = optionOf(of, "readConcern")
-  const level = typeof concern === "object" && concern !== null && "level" in concern ? concern.level : concern
-  return level as Driver.ReadConcernLevel | undefined
-}

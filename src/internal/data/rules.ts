@@ -19,7 +19,7 @@ export interface Asked {
   readonly writeConcern?: unknown
   readonly readPreference?: unknown
   /** A time limit of its own. */
-  readonly timeoutMS?: unknown
+  readonly timeout?: unknown
   /** The first stage of a pipeline that a transaction does not allow. */
   readonly forbiddenStage?: string | undefined
 }
@@ -62,8 +62,8 @@ export const violation = (
     ? "writeConcern"
     : readPreference !== undefined && modeOf(readPreference) !== "primary"
     ? "readPreference"
-    : asked.timeoutMS !== undefined
-    ? "timeoutMS"
+    : asked.timeout !== undefined
+    ? "timeout"
     : asked.forbiddenStage
   if (option === undefined) return undefined
   const isInherited = option === "readPreference" && asked.readPreference === undefined

@@ -108,18 +108,19 @@ interface TimeoutContext {
   readonly refreshed: () => TimeoutContext
 }
 
-/** Runs an operation with a deadline. Nothing else may run in its session meanwhile. */
+/** Runs an operation with a deadline, of which the server may be told. Nothing else may run in its session meanwhile. */
 export const during = async <A>(
   session: Driver.ClientSession,
   deadline: Deadline,
   fiber: RunningFiber,
-  evaluate: () => PromiseLike<A>
+  evaluate: () => PromiseLike<A>,
+  omitsMaxTime = false
 ): Promise<A> => {
   const own = ofSession(session)
   // Where the driver keeps no deadline, only the waiting for it has an end.
   if (own.timeoutContext === undefined) return evaluate()
   const { serverSelectionTimeoutMS, waitQueueTimeoutMS } = own.client.options
-  const context = make(deadline, fiber, serverSelectionTimeoutMS, waitQueueTimeoutMS)
+  const context = make(deadline, fiber, serverSelectionTimeoutMS, waitQueueTimeoutMS, omitsMaxTime)
   own.timeoutContext = context
   try {
     return await evaluate()
@@ -132,7 +133,8 @@ const make = (
   deadline: Deadline,
   fiber: RunningFiber,
   serverSelectionTimeoutMS: number,
-  waitQueueTimeoutMS: number
+  waitQueueTimeoutMS: number,
+  omitsMaxTime: boolean
 ): TimeoutContext => {
   const context: TimeoutContext = {
     csotEnabled: () => false,
@@ -150,7 +152,8 @@ const make = (
       return expiry(fiber, least(deadline, 0))
     },
     maxTimeMS: null,
-    addMaxTimeMSToCommand: (command, { omitMaxTimeMS }) => {
+    addMaxTimeMSToCommand: (command, { omitMaxTimeMS = omitsMaxTime }) => {
+      withoutEmptyConcern(command)
       // A cursor has the time limit that it was opened with.
       if (omitMaxTimeMS !== true && command["getMore"] === undefined) {
         command["maxTimeMS"] = maxTimeMS(deadline, command["maxTimeMS"])
@@ -162,6 +165,14 @@ const make = (
     refreshed: () => context
   }
   return context
+}
+
+// A write concern that had nothing but a time limit, which the deadline takes the place of.
+const withoutEmptyConcern = (command: Driver.Document): void => {
+  const { writeConcern } = command
+  if (writeConcern !== undefined && Object.values(writeConcern).every((value) => value === undefined)) {
+    delete command["writeConcern"]
+  }
 }
 
 // Of the driver's own limits, 0 is none.

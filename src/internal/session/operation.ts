@@ -67,7 +67,7 @@ export const perform = <A, E>(
                 ? traced(over(Exit.fail(evaluate.left)))
                 : settling(
                   restore,
-                  (done) => begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, fiber), done),
+                  (done) => begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, name, fiber), done),
                   over
                 )
             } catch (defect) {
@@ -170,19 +170,24 @@ const deadlineOf = (
   gate: Gate,
   fiber: RunningFiber,
   { turn }: Place,
-  { isEndless }: Name
-): Time.Deadline | undefined =>
-  turn?.deadline ??
-    (gate.timeout === undefined || isEndless === true ? undefined : Time.start(fiber, gate.timeout))
+  { limit }: Name
+): Time.Deadline | undefined => {
+  const around = turn?.deadline ?? limit?.deadline
+  if (around !== undefined) return around
+  const timeout = limit === undefined ? gate.timeout : limit.timeout
+  return timeout === undefined ? undefined : Time.start(fiber, timeout)
+}
 
 const limited = <A>(
   evaluate: Evaluate<A>,
   deadline: Time.Deadline | undefined,
+  { limit }: Name,
   fiber: RunningFiber
 ): Evaluate<A> =>
   deadline === undefined
     ? evaluate
-    : (session, controller) => during(session, deadline, fiber, () => evaluate(session, controller))
+    : (session, controller) =>
+      during(session, deadline, fiber, () => evaluate(session, controller), limit?.omitsMaxTime)
 
 // What it was doing when its time was over is not known, and so neither is what its transaction has done.
 const inTime = <A, E>(

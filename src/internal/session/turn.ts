@@ -5,6 +5,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import type { MongoError } from "../../MongoError.js"
@@ -40,12 +41,22 @@ export class Transaction extends Context.Tag("effect-mongo-session/Transaction")
 // The turn of a fiber, whatever session is the ambient one: the transaction of another one does not end by that.
 class Innermost extends Context.Tag("effect-mongo-session/Transaction/Turn")<Innermost, Turn>() {}
 
+/** How long an operation may take. */
+export interface Timing {
+  /** None: no limit. */
+  readonly timeout: Duration.Duration | undefined
+  /** A deadline that has begun before; without it, the timeout begins with the operation. */
+  readonly deadline: Deadline | undefined
+  /** Whether the server is not told of it. */
+  readonly omitsMaxTime: boolean
+}
+
 /** What errors call an operation, and what it works on. */
 export interface Name {
   readonly operation: string
   readonly namespace?: string | undefined
-  /** Whether it waits for what may never come, so that no time is too long. */
-  readonly isEndless?: boolean | undefined
+  /** How long it may take where its turn has no deadline. Default: what the session has. */
+  readonly limit?: Timing | undefined
   /** Whether it is the caller's own code, which may swallow what the server answers. */
   readonly isOpaque?: boolean | undefined
 }

@@ -20,8 +20,8 @@ export const collectionOperations: Handlers<Raw> = {
   aggregate: (collection, { pipeline, ...options }) => collect(collection.aggregate(pipeline, options)),
   bulkWrite: (collection, { requests, ...options }) => plain(collection.bulkWrite(requests, options)),
   // The library has no such method, for the command counts by metadata; what the server has against it is the test.
-  count: (collection, { filter, ...options }) =>
-    collection.use((driver, added) => driver.count(filter, { ...options, ...added }), { operation: "count" }),
+  count: (collection, { filter, timeout, ...options }) =>
+    collection.use((driver, added) => driver.count(filter, { ...options, ...added }), { operation: "count", timeout }),
   countDocuments: (collection, { filter, ...options }) => collection.countDocuments(filter, options),
   createIndex: (collection, { keys, ...options }) => collection.createIndex(keys, options),
   createSearchIndex: (collection, { model }) => collection.createSearchIndex(model),
@@ -34,7 +34,7 @@ export const collectionOperations: Handlers<Raw> = {
   dropIndexes: (collection, options) => collection.dropIndexes(options),
   dropSearchIndex: (collection, { name }) => collection.dropSearchIndex(name),
   estimatedDocumentCount: (collection, options) => collection.estimatedDocumentCount(options),
-  find: (collection, { filter, ...options }) => collect(collection.find(filter, options)),
+  find: (collection, { filter, ...options }) => collect(collection.find(filter, typed(options))),
   findOne: (collection, { filter, ...options }) => orNull(collection.findOne(filter, options)),
   findOneAndDelete: (collection, { filter, ...options }) => orNull(collection.findOneAndDelete(filter, options)),
   findOneAndReplace: (collection, { filter, replacement, ...options }) =>
@@ -66,6 +66,12 @@ export const collectionOperations: Handlers<Raw> = {
 
 /** The operations whose results may each have keys that the test does not name. */
 export const manyDocuments = new Set(["aggregate", "find", "listIndexes", "listSearchIndexes"])
+
+/** The options of a find, with the type of its cursor as the driver has it. */
+export const typed = ({ cursorType, ...options }: Driver.Document): Driver.Document =>
+  cursorType === undefined || cursorType === "nonTailable"
+    ? options
+    : { ...options, tailable: true, ...(cursorType === "tailableAwait" ? { awaitData: true } : {}) }
 
 // `Before` and `After` in the format.
 const returning = ({ returnDocument, ...options }: Driver.Document): Driver.Document => ({

@@ -13,16 +13,20 @@ import type * as ChangeStream from "../../../src/ChangeStream.js"
 import * as MongoClient from "../../../src/MongoClient.js"
 import type { Client, CursorEntity, Entity, Failure, SessionEntity } from "../entities.js"
 import { placed } from "./call.js"
+import { typed } from "./collection.js"
 import { cursorOf } from "./database.js"
 
 type Rows = Stream.Stream<unknown, Failure, MongoClient.MongoClient>
 
 /** The operations that open a cursor for others to read. */
 export const streamOf = (name: string, entity: Entity, args: Driver.Document): Rows | undefined => {
-  const { filter, pipeline, ...options } = args
+  const { filter, maxAwaitTimeMS, pipeline, ...rest } = args
+  const options = name === "createChangeStream"
+    ? { ...rest, maxAwaitTime: maxAwaitTimeMS }
+    : { ...rest, maxAwaitTimeMS }
   switch (`${entity._tag} ${name}`) {
     case "collection createFindCursor":
-      return entity._tag === "collection" ? entity.collection.find(filter, options) : undefined
+      return entity._tag === "collection" ? entity.collection.find(filter, typed(options)) : undefined
     case "database createCommandCursor":
       return entity._tag === "database" ? cursorOf(entity.database, args) : undefined
     case "collection createChangeStream":
@@ -37,7 +41,11 @@ export const streamOf = (name: string, entity: Entity, args: Driver.Document): R
 }
 
 // The specification knows nothing of what the library leaves out of a stream by a stage of its own.
-const watching = (options: Driver.Document): Driver.Document => ({ ...options, showOwn: true })
+const watching = ({ maxAwaitTimeMS, ...options }: Driver.Document): Driver.Document => ({
+  ...options,
+  maxAwaitTime: maxAwaitTimeMS,
+  showOwn: true
+})
 
 const changes = <E, R>(stream: ChangeStream.ChangeStream<Driver.Document, E, R>): Stream.Stream<unknown, E, R> =>
   Stream.map(stream, documentOf)

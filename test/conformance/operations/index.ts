@@ -5,8 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import * as Session from "../../../src/Session.js"
-import * as Transaction from "../../../src/Transaction.js"
 import type { Client, DatabaseEntity, Entity, Failure, SessionEntity } from "../entities.js"
 import { ensureError } from "../errors.js"
 import type { Operation } from "../format.js"
@@ -14,7 +12,7 @@ import { type Level, mismatch } from "../matching.js"
 import { ofOperation } from "../options.js"
 import { isDocument } from "../values.js"
 import { ensure, ensureNone, Mismatch, Unsupported } from "../verdict.js"
-import { type Handlers, openedOf, placed, type World } from "./call.js"
+import { type Handlers, placed, type World } from "./call.js"
 import { collectionOperations, manyDocuments } from "./collection.js"
 import * as Cursors from "./cursor.js"
 import { clientOperations, databaseOperations } from "./database.js"
@@ -106,10 +104,7 @@ const evaluate = (world: World, { arguments: given, name, object }: Operation): 
     if (handler === undefined) throw new Unsupported(`the operation ${name} of a ${entity._tag}`)
     // What a session is given, is a transaction's.
     if (entity._tag === "session") return placed(handler(target, rest), client, session)
-    return Effect.flatMap(
-      isInTransaction(session),
-      (isIn) => placed(handler(target, ofOperation(rest, isIn)), client, session)
-    )
+    return placed(handler(target, ofOperation(rest)), client, session)
   }
   switch (entity._tag) {
     case "client":
@@ -128,6 +123,7 @@ const evaluate = (world: World, { arguments: given, name, object }: Operation): 
       return on(sessionOperations(world), entity, entity.client)
     case "cursor": {
       const ofCursor = Cursors.cursorOperations[name]
+      if (rest["timeoutMS"] !== undefined) throw new Unsupported("a time limit of closing a cursor alone")
       if (ofCursor === undefined) throw new Unsupported(`the operation ${name} of a cursor`)
       return ofCursor(entity)
     }
@@ -137,13 +133,6 @@ const evaluate = (world: World, { arguments: given, name, object }: Operation): 
   }
 }
 
-const isInTransaction = (session: SessionEntity | undefined): Effect.Effect<boolean, Failure> =>
-  session === undefined ? Effect.succeed(false) : Effect.flatMap(
-    openedOf(session),
-    (service) =>
-      Effect.map(Session.provide(Transaction.state, service), (state) => state === "starting" || state === "inProgress")
-  )
-
 const opened = (
   entity: Entity,
   name: string,
@@ -151,7 +140,6 @@ const opened = (
   client: Client,
   session: SessionEntity | undefined
 ): Effect.Effect<unknown, Failure> | undefined => {
-  const rows = Cursors.streamOf(name, entity, ofOperation(args, true))
-  if (rows !== undefined) ofOperation(args)
+  const rows = Cursors.streamOf(name, entity, ofOperation(args))
   return rows && Cursors.open(rows, client, session)
 }

@@ -1,0 +1,78 @@
+/**
+ * The options of an operation: which of them are the driver's.
+ */
+import type * as Duration from "effect/Duration"
+import type * as Driver from "mongodb"
+
+/**
+ * What a time limit is a limit of: of the life of a cursor with all its batches, or of each batch.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type TimeoutMode = "cursorLifetime" | "iteration"
+
+/**
+ * How long an operation may take.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Limited {
+  /**
+   * How long the operation may take in all: at least a millisecond, or `Duration.infinity` for no limit. In a transaction the
+   * transaction's own is in force, and this is refused. Default: that of the collection or database, else that of the session,
+   * else the client's.
+   */
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * What the time limit of a cursor is a limit of.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface LimitedCursor extends Limited {
+  /**
+   * Whether `timeout` limits all of a cursor's life, or each batch. Needs a `timeout`, its own or an inherited one. Default:
+   * `"cursorLifetime"`; of a tailable cursor `"iteration"`, the only one that it takes.
+   */
+  readonly timeoutMode?: TimeoutMode | undefined
+}
+
+/** The options of the driver that this library sets itself, or that would change the type of a result. */
+type Own = "session" | "signal" | "timeout" | "timeoutMS" | "timeoutMode" | "explain"
+
+/** Options of the driver, as a caller may give them, with the time limit of the operation. */
+export type Given<O> = { readonly [K in keyof O as Exclude<K, Own>]?: O[K] | undefined } & Limited
+
+/**
+ * Options as the driver takes them. Not only by type: what a caller's object has beyond its type must not take an
+ * operation out of its session.
+ */
+export const withoutOwn = <O extends object>(options: Given<O> | undefined): O =>
+  // What is left out is optional in the driver's typings.
+  (options === undefined ? {} : Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => value !== undefined && !own.has(name))
+  )) as O
+
+const own: ReadonlySet<string> = new Set<Own>([
+  "session",
+  "signal",
+  "timeout",
+  "timeoutMS",
+  "timeoutMode",
+  "explain"
+])
+
+/** The option of a name, of options of any kind. */
+export const optionOf = (options: object | undefined, name: string): unknown =>
+  options === undefined ? undefined : Reflect.get(options, name)
+
+/** The level of the read concern among options. */
+export const levelOf = (of: object | undefined): Driver.ReadConcernLevel | undefined => {
+  const concern = optionOf(of, "readConcern")
+  const level = typeof concern === "object" && concern !== null && "level" in concern ? concern.level : concern
+  return level as Driver.ReadConcernLevel | undefined
+}
