@@ -141,7 +141,8 @@ export const layer = <Client = MongoClient.MongoClient>(
 ): Layer.Layer<Session, AcquireError, MongoClient.AsGiven<Client>> => Layer.scoped(Session, make(options))
 
 /**
- * Opens a session around an effect and makes it the ambient one, also where there is one already: {@link ensure} uses that.
+ * Opens a session around an effect and makes it the ambient one, even if there is one already. {@link ensure} uses the
+ * existing one.
  *
  * Inside a transaction the effect is outside of it, which is logged as a warning where the client is the same; an effect that
  * needs the transaction does not type-check. In a sandbox, it stays in the sandbox.
@@ -303,8 +304,8 @@ export const current = <Client = MongoClient.MongoClient>(
  *
  * The driver session is lent until the promise has settled: what is sent with it later is refused
  * (`MongoExpiredSessionError` to whoever sends it), and what is in flight then is waited for. A cursor that it has made goes
- * on in a later `use`. A transaction is not to be begun or ended by it: that fails with `MongoError` (`TransactionMisuse`). An effect that the function runs before it returns, in the same session, would wait
- * for itself, and fails with `SessionBusy`.
+ * on in a later `use`. To begin or end a transaction by it fails with `MongoError` (`TransactionMisuse`). An effect that the
+ * function runs in the same session before it returns would wait for itself; it fails with `SessionBusy`.
  *
  * An interruption fires the signal and waits until the promise has settled, for at most the session's `settleTimeout`. A
  * promise that is rejected with anything but a failure of the driver is a defect.

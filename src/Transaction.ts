@@ -1,5 +1,5 @@
 /**
- * Transactions that compose: effects written apart become one unit, which is committed or rolled back as a whole.
+ * Transactions that compose: separate effects become one unit, which commits or rolls back as a whole.
  *
  * @since 0.1.0
  */
@@ -97,24 +97,24 @@ interface Fixed<P extends Propagation> {
  * Runs an effect in a transaction of the ambient session, or of a session that is opened for it: everything that the
  * effect does in that session takes effect together when the effect succeeds, or not at all.
  *
- * The effect, its body, is run again from its beginning as long as it fails for a reason that may go away, like a lost
- * conflict or a lost primary, be the failure wrapped, mapped or swallowed; so all else that it does must bear being
- * repeated, or belong into {@link onCommit}. Its own failures roll back and are passed on as they are. An
- * interruption waits for the running operation, and rolls back.
+ * The effect is the body of the transaction. `run` retries the body from its beginning after a transient failure, such as a
+ * write conflict or a lost primary, also when the body has wrapped, mapped or swallowed the failure. Other side effects of the
+ * body must therefore be repeatable, or belong in {@link onCommit}. The body's own failures roll back and are passed on
+ * unchanged. An interruption waits for the running operation, and rolls back.
  *
- * A failed operation has ended the transaction on the server. What follows it in the same attempt is refused without being
- * sent: with `TransactionDoomed`, or with the failure itself where the whole is run again for it.
+ * A failed operation ends the transaction on the server. Later operations of the same attempt are refused before they are sent:
+ * with `TransactionDoomed`, or with the failure itself when `run` retries the body for it.
  *
  * Operations of the body run one at a time, from however many fibers; operations of others in the session wait until the
  * transaction is over. A fiber that is still running after the body has ended finds the transaction closed
  * (`TransactionEnded`).
  *
- * Fails, besides, with `SessionMisconfigured`, `ForeignSession` and `TransactionEnded` before anything is sent. Where it
- * starts a transaction, it fails with `TransactionUnsupported`; with all that opening and using a session can fail with;
- * with `TransactionAborted` when attempts or time ran out; with `TransactionDoomed` when the body succeeded although an
- * operation in it had failed; with `CommitUnknown` when it is not known whether the commit happened; and with
- * `MongoError` when the commit was refused. `IncompatibleJoin`, `TransactionRequired` and `TransactionForbidden` are
- * those of the {@link Propagation} that gives them; the type has what the given one can give.
+ * Fails with `SessionMisconfigured`, `ForeignSession` or `TransactionEnded` before anything is sent. A run that starts a
+ * transaction also fails with `TransactionUnsupported`; with every error of opening and using a session; with
+ * `TransactionAborted` when attempts or time ran out; with `TransactionDoomed` when the body succeeded although an operation in
+ * it had failed; with `CommitUnknown` when the result of the commit is not known; and with `MongoError` when the server refused
+ * the commit. `IncompatibleJoin`, `TransactionRequired` and `TransactionForbidden` depend on the {@link Propagation}; the type
+ * contains only the errors of the given one.
  *
  * See the specifications "Transactions" and "Convenient API for Transactions".
  *
@@ -266,8 +266,8 @@ export const outside = <A, E, R>(
 
 /**
  * Starts a transaction in the ambient session by hand; every operation in the session then belongs to it, until
- * {@link commit} or {@link abort}. Nothing is sent. `timeout` is how long the commit, and likewise the abort, may take; operations have
- * the session's.
+ * {@link commit} or {@link abort}. Nothing is sent. `timeout` limits the commit, and likewise the abort; the session's own
+ * `timeout` limits the operations.
  *
  * {@link run} needs none of this, and retries. A run inside joins the transaction. When the session is released, an open
  * transaction is aborted.
@@ -292,8 +292,8 @@ export const start = (
 
 /**
  * Commits the transaction of the ambient session by hand. When a failure has the label `UnknownTransactionCommitResult`,
- * it is not known whether it happened, and it may be committed again. In the body of {@link run}, that then returns
- * what the body returns.
+ * it is not known whether it happened, and the program may commit again. In the body of {@link run}, the run then returns the
+ * result of the body.
  *
  * Fails with what using a session can fail with; with `MongoError` (`TransactionMisuse`) when there is no transaction, or
  * it was aborted; with `TransactionDoomed` when a part of it had failed after writing; with `InvalidInTransaction` in a
@@ -311,8 +311,8 @@ export const commit: Effect.Effect<
 > = Effect.flatMap(Session.Session, (session) => Manual.commit(session[key]))
 
 /**
- * Aborts the transaction of the ambient session by hand. What the server has against it is ignored, for it aborts by
- * itself what it hears no more of. In the body of {@link run}, that then returns what the body returns.
+ * Aborts the transaction of the ambient session by hand. A failure of the server is ignored: the server aborts an abandoned
+ * transaction by itself. In the body of {@link run}, the run then returns the result of the body.
  *
  * Fails with what using a session can fail with, and with `MongoError` (`TransactionMisuse`) when there is no transaction,
  * or it has ended. It can't be interrupted.
@@ -328,10 +328,10 @@ export const abort: Effect.Effect<void, ManualError, Session.Session> = Effect.f
 )
 
 /**
- * {@link commit}, with a time limit of its own in the place of the transaction's or the session's. Whether what takes longer
- * was committed is not known: it fails with `MongoError` (`TimedOut`) and the label `UnknownTransactionCommitResult`.
+ * {@link commit} with its own time limit, instead of the limit of the transaction or the session. A commit that takes longer fails
+ * with `MongoError` (`TimedOut`) and the label `UnknownTransactionCommitResult`: its result is not known.
  *
- * Fails, besides, with `SessionMisconfigured` for a time that is none or an unknown option, and with `InvalidInTransaction` in the body of
+ * Also fails with `SessionMisconfigured` for an invalid time or an unknown option, and with `InvalidInTransaction` in the body of
  * {@link run}, whose own limit is in force.
  *
  * @since 0.1.0
@@ -348,10 +348,10 @@ export const commitWith = (options: EndOptions): Effect.Effect<
   )
 
 /**
- * {@link abort}, with a time limit of its own in the place of the transaction's or the session's. What takes longer is given
- * up without a failure, for the server aborts by itself what it hears no more of.
+ * {@link abort} with its own time limit, instead of the limit of the transaction or the session. An abort that takes longer is
+ * given up without a failure: the server aborts an abandoned transaction by itself.
  *
- * Fails, besides, with `SessionMisconfigured` for a time that is none or an unknown option, and with `InvalidInTransaction` in the body of
+ * Also fails with `SessionMisconfigured` for an invalid time or an unknown option, and with `InvalidInTransaction` in the body of
  * {@link run}, whose own limit is in force.
  *
  * @since 0.1.0

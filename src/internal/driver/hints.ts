@@ -1,5 +1,5 @@
 /**
- * How to put a failure of the driver or the server right, where more is known than its reason says.
+ * Hints for failures of the driver and the server, where the error tells more than its reason.
  */
 import type * as Driver from "mongodb"
 

@@ -1,8 +1,8 @@
 /**
- * The driver session that a `use` is lent: it can be used until the promise of the `use` has settled, and no longer.
+ * Lends the driver session to a `use`, until the promise of the `use` has settled.
  *
- * Otherwise what a promise leaves behind would go on in the session, and be committed with whatever is next there. The
- * session itself stays as it is; what is lent is a proxy of it.
+ * Without that limit, operations that the promise leaves behind would go on in the session, and would be committed with the next
+ * transaction. The function gets a proxy; the session itself stays as it is.
  */
 import type * as Driver from "mongodb"
 import { MongoExpiredSessionError, MongoTransactionError } from "mongodb"

@@ -1,5 +1,5 @@
 /**
- * How a session is acquired: what may stand in its way is looked at before anything is sent.
+ * Opens a session. All that can prevent it is checked before anything is sent.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,7 +16,7 @@ import * as MongoClient from "./client.js"
 import { OpenSession } from "./open.js"
 import { type Service, Usable } from "./service.js"
 
-/** How to open a session, and on which client. */
+/** The options of a new session, and its client. */
 export interface Options<Client> extends SessionOptions.SessionOptions, MongoClient.ClientOption<Client> {}
 
 /** Opens a session that is ended when the scope closes. */
@@ -57,7 +57,7 @@ const openWhere = (
 ): Effect.Effect<Service, AcquireError, Scope.Scope> => {
   const lacking = unsupported(deployment, options)
   if (Option.isSome(lacking)) return lacking.value
-  // It may have closed while it was asked.
+  // The client may have closed while the deployment was asked.
   return client[MongoClient.inner].isClosed() ? closed : open(client, options, fiber)
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a session goes on from: how far ahead a causal token may lie.
+ * Checks causal tokens: how far ahead of the clock a token may lie.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

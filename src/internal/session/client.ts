@@ -1,5 +1,5 @@
 /**
- * A client as programs see it, with what the rest of this library needs of it, and which one is meant.
+ * The service of a client, its internal part, and the choice of one client among several.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"

@@ -1,5 +1,5 @@
 /**
- * The order in which a session is ended: operation, cursors, transaction, driver session, and then the server is told.
+ * Ends a session, in this order: running operation, cursors, transaction, driver session, server.
  *
  * Each step is bounded in time, and logged when it fails.
  */
@@ -70,7 +70,7 @@ export class Closing {
   }
 }
 
-// All that ending comes down to where there is nothing to wait for, which is nearly always; says whether it has done it.
+// Ends a session that has nothing to wait for, which is the usual case. Says whether it did.
 const endAtOnce = (of: Ending): boolean => {
   const session = of.session()
   const waits = Lane.isBusy(of.lane) || DriverCursor.hasOpen(session, of.client.driver) || of.standing() !== undefined
@@ -83,7 +83,7 @@ const endAtOnce = (of: Ending): boolean => {
 const endInOrder = (of: Ending): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { client } = of
-    // Whoever has given up waiting for an operation does not wait for it here as long again.
+    // An operation that the caller has given up already gets only a short time here.
     const patience = Lane.isAbandoned(of.lane) ? Duration.min(grace, of.settleTimeout) : of.settleTimeout
     if (yield* within(patience, Lane.withPermit(of.lane, "release", Effect.void))) {
       yield* closeCursors(client, of.session())
@@ -99,8 +99,7 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
     if (endsOnServer !== "no") Pool.markDirty(session)
     if (isOurs) client[inner].pool.note(session, of.lastUsed())
     yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
-    // Only now: an id that were still in the pool could be in use again, and this would kill its cursors. The server ends a
-    // session when it comes to it.
+    // Only now: while the id is in the pool, another session may use it, and this would kill that session's cursors.
     const commands = endsOnServer === "no"
       ? []
       : endsOnServer === "end"

@@ -1,5 +1,5 @@
 /**
- * What runs in a session needs of it, beyond what a session offers to everybody.
+ * The internal interface of a session, for the operations and transactions that run in it.
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
@@ -19,7 +19,7 @@ export const key: unique symbol = Symbol.for("effect-mongo-session/Session/Gate"
 /** An operation of the driver. */
 export type Evaluate<A> = (session: Driver.ClientSession, controller: Signalled) => PromiseLike<A>
 
-/** A session, seen from what runs in it. */
+/** The internal interface of a session. */
 export interface Gate {
   readonly lane: Lane.Lane
   readonly onBusy: Lane.OnBusy

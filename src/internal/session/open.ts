@@ -1,5 +1,5 @@
 /**
- * An open session: the driver session behind it, and who may use it when.
+ * The state of an open session: its driver session, its lane, its idle time, and what is in flight.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -48,8 +48,8 @@ export type State = "idle" | "busy" | "lapsed" | "broken" | "ended"
 /**
  * An open session, as its client and what runs in it see it.
  *
- * A class, and effects that are made when they are asked for: sessions are opened and closed for a few operations each, and
- * to make a closure and an effect for each thing that one may be asked for took longer than those.
+ * It is a class, and makes its effects on demand: a program opens a session for a few operations, and making a closure and an
+ * effect for each method took longer than those operations.
  */
 export class OpenSession implements Gate, Member, Ending {
   readonly lane = Lane.make()
@@ -272,7 +272,7 @@ export class OpenSession implements Gate, Member, Ending {
     })
   }
 
-  // In its turn: it may renew the session, which must not happen under an operation that is in flight.
+  // In its turn: it may renew the session, and no operation may be in flight then.
   get refresh() {
     return inTurn(this, "refresh", (fiber) => {
       const sent = Time.nowOf(fiber)

@@ -1,8 +1,8 @@
 /**
  * The one path of an operation through its session: place, turn, ready, begin, settle, observe, give back.
  *
- * Nearly always an operation waits for nothing but the driver. Then no step of the path is an effect of its own: each would
- * cost as much as all that is done in it.
+ * An operation usually waits for the driver only. In that case no step of the path is an effect of its own: an effect costs as
+ * much as the work in the step.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -28,8 +28,8 @@ import * as Lane from "./lane.js"
 import { type Name, type Place, placeOf, type Turn } from "./turn.js"
 
 /**
- * Runs an operation of a fiber in its turn. What it is to do is decided then by `prepare`, when nothing else can change the
- * state of the session.
+ * Runs an operation of a fiber in its turn. `prepare` decides what the operation does, when nothing else can change the state of
+ * the session.
  */
 export const perform = <A, E>(
   fiber: RunningFiber,

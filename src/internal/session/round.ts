@@ -1,5 +1,5 @@
 /**
- * What a round of the keep-alive has to do.
+ * Decides which sessions a round of the keep-alive refreshes.
  */
 import * as Duration from "effect/Duration"
 import * as Time from "../time/clock.js"

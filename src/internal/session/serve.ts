@@ -1,5 +1,5 @@
 /**
- * A client while it is open: it is connected, watched, and its sessions are kept alive, until its scope closes.
+ * Connects a client, watches its deployment and keeps its sessions alive, until the scope closes.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * A session as programs see it, and which one the operations of a fiber run in.
+ * The service of a session, and the choice of the session in which the operations of a fiber run.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

@@ -1,7 +1,7 @@
 /**
- * Who has a session at the moment: what an operation needs to know of a transaction in its session.
+ * The turn: what an operation needs to know of the transaction that holds its session.
  *
- * Transactions implement a turn, so that a session knows nothing else of them.
+ * A transaction implements `Turn`. A session knows nothing else of transactions.
  */
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"

@@ -1,5 +1,5 @@
 /**
- * One run of a transaction's body: what it has seen, and what is to run when it is over.
+ * The state of one run of a transaction's body: the failures it has seen, its hooks, and how it ended.
  */
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"

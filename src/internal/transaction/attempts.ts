@@ -1,5 +1,5 @@
 /**
- * Runs the attempts of a transaction: a loop over what becomes of each, which the tables in `outcome` decide.
+ * The loop over the attempts of a transaction. The tables in `outcome` decide what follows each attempt.
  *
  * See the specification "Convenient API for Transactions". The driver's own `withTransaction` is not used: it decides by
  * the class of an error, so that a failure that the program has wrapped is never retried.

@@ -1,5 +1,5 @@
 /**
- * Commits a transaction as often as it takes to know what became of it.
+ * Commits a transaction, and retries the commit until its result is known.
  *
  * See the specification "Transactions", section "commitTransaction".
  */
@@ -167,7 +167,7 @@ const verify = <VR, OR>(
     }
   })
 
-// Whoever has set a time limit, or was interrupted, does not wait for much longer.
+// A caller with a time limit, or one that is interrupted, does not wait long.
 const patienceOf = <VR, OR>({ deadline, gate, isInterrupted }: Commit<VR, OR>): Duration.Duration =>
   isInterrupted() || deadline !== undefined ? Duration.min(grace, gate.settleTimeout) : gate.settleTimeout
 

@@ -1,5 +1,5 @@
 /**
- * What the body of a transaction has put off until the fate of the transaction is decided.
+ * The hooks of a transaction: effects that run before its commit, after its commit, or after its rollback.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"

@@ -1,5 +1,5 @@
 /**
- * How a part joins the transaction that it is run in, and which options it may ask for there.
+ * Joins an effect to a running transaction, and checks that the transaction meets the options of the effect.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

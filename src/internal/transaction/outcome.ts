@@ -1,5 +1,5 @@
 /**
- * What becomes of an attempt of a transaction, and of its commit: the decisions, as tables without any IO.
+ * The tables of decisions: what follows an attempt, a commit, and the verification of a commit. Pure functions.
  *
  * See the specifications "Transactions" and "Convenient API for Transactions".
  */

@@ -1,5 +1,5 @@
 /**
- * What an effect in a transaction belongs to: the whole of an attempt, or a part that has joined it.
+ * The turn of an effect in a transaction: a whole attempt, or a part that has joined it.
  */
 import type * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"

@@ -1,5 +1,5 @@
 /**
- * What a run of a transaction is given, and how it ends.
+ * The input and the results of the loop over attempts.
  */
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"

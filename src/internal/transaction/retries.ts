@@ -1,5 +1,5 @@
 /**
- * Decides whether a transaction is run again after a failure, and when; it remembers what attempts have failed for.
+ * Decides whether and when a transaction is retried after a failure, and counts the reasons of its failures.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * Runs an effect in a transaction: starts one, joins the one that the effect is in, or refuses, as its propagation says.
+ * Applies the propagation of `Transaction.run`: starts a transaction, joins the one around, or refuses.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -34,7 +34,7 @@ export const run = <A, E, R, Client, VR, OR>(
   effect: Effect.Effect<A, E, R>,
   given?: Options<Client, VR, OR>
 ): Effect.Effect<A, E | TransactionError<Propagation>, Client | VR | OR | Inside<R>> =>
-  // In one step, up to the transaction itself: of those there would be more than the body has.
+  // One step of the runtime up to the transaction itself: more steps would cost more than a short body.
   Effect.withFiberRuntime((fiber) => {
     const decoded = decode(given)
     if (Either.isLeft(decoded)) return decoded.left

@@ -1,5 +1,5 @@
 /**
- * The two commands that end a transaction, commit and abort, and how long their answer is waited for.
+ * Sends the two commands that end a transaction, commit and abort, and limits the wait for their answers.
  *
  * See the specification "Transactions", sections "commitTransaction" and "abortTransaction".
  */

@@ -1,5 +1,5 @@
 /**
- * Where an effect finds itself when it is to run in a transaction, and what is around it then.
+ * Starts a transaction in a session: its options, its time limit, its turn, and the context of its body.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

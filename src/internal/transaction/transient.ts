@@ -1,5 +1,5 @@
 /**
- * Which failures may go away when a whole transaction, or its commit, is run again.
+ * Classifies failures: those that a retry of the transaction, or of its commit, may overcome.
  */
 import * as Cause from "effect/Cause"
 import { Label, MongoError } from "../../MongoError.js"
