@@ -82,7 +82,12 @@ describe("a bulk write of one collection", () => {
 describe("the details of a failure", () => {
   it("are those of many collections, too", () => {
     const writeErrors = new Map([[3, { code: 11_000, message: "E11000 index: a_1_b.c_-1 dup key: { a: 1, b.c: 2 }" }]])
-    const partialResult = { insertedCount: 1, deletedCount: 2, insertResults: new Map([[0, { insertedId: 7 }]]) }
+    const partialResult = {
+      insertedCount: 1,
+      deletedCount: 2,
+      insertResults: new Map([[0, { insertedId: 7 }]]),
+      updateResults: new Map([[1, { upsertedId: 8 }], [2, {}]])
+    }
     expect(asMongoError(bulkError({ writeErrors, partialResult })).details).toEqual({
       _tag: "BulkWrite",
       writeErrors: [{
@@ -97,7 +102,8 @@ describe("the details of a failure", () => {
       matchedCount: 0,
       modifiedCount: 0,
       deletedCount: 2,
-      upsertedCount: 0
+      upsertedCount: 0,
+      upsertedIds: { 1: 8 }
     })
   })
 

@@ -24,7 +24,7 @@ import * as Backoff from "../transaction/backoff.js"
 import * as ChangeCursor from "./cursor.js"
 import { decode, type Decoder, other } from "./events.js"
 import { placeApart } from "./place.js"
-import { advanced, after, isResumable, type Position } from "./position.js"
+import { advanced, after, isLostOnTheWay, isResumable, type Position } from "./position.js"
 
 /** What one answer of the server has brought; often nothing, for it answers at intervals also when nothing happens. */
 export interface Step<A> {
@@ -131,7 +131,9 @@ export const steps = <A, R, C>(
         Effect.suspend(() => {
           isEstablished ||= standing.start !== undefined
           // The specification leaves alone what prevents a stream from being opened the first time.
-          if (!isResumable(error, wireVersion()) || !isEstablished) return Effect.fail(error)
+          if (!isLostOnTheWay(error) || !isEstablished) return Effect.fail(error)
+          // What a stream that was open has met, the server's label decides.
+          if (standing.start !== undefined && !isResumable(error, wireVersion())) return Effect.fail(error)
           // Whoever has set a time limit is to learn of it.
           if (error.reason === "TimedOut" && target.timeout !== undefined) return Effect.fail(error)
           // It may have been opened, and nothing read from it yet.
