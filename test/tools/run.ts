@@ -42,13 +42,10 @@ const whole: Plan = [
       { name: "imports", script: "imports" },
       { name: "unused", script: "unused" },
       { name: "docs", script: "docs:check" },
-      { name: "package", script: "pack:check" }
-    ],
-    [
-      unit,
-      { name: "conformance", script: "conformance", runner: true, optional: true },
+      { name: "package", script: "pack:check" },
       { name: "examples", script: "test:examples", runner: true }
-    ]
+    ],
+    [unit, { name: "conformance", script: "conformance", runner: true, optional: true }]
   ],
   // Both wait for servers more than they need a processor.
   [[integration], [{ name: "cluster", script: "test:cluster", runner: true }]]

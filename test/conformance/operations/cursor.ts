@@ -41,11 +41,7 @@ export const streamOf = (name: string, entity: Entity, args: Driver.Document): R
 }
 
 // The specification knows nothing of what the library leaves out of a stream by a stage of its own.
-const watching = ({ maxAwaitTimeMS, ...options }: Driver.Document): Driver.Document => ({
-  ...options,
-  maxAwaitTime: maxAwaitTimeMS,
-  showOwn: true
-})
+const watching = (options: Driver.Document): Driver.Document => ({ ...options, showOwn: true })
 
 const changes = <E, R>(stream: ChangeStream.ChangeStream<Driver.Document, E, R>): Stream.Stream<unknown, E, R> =>
   Stream.map(stream, documentOf)
