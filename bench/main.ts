@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: this library against the raw driver, and effect-mongodb against the raw driver that it runs on. With
- * `--readme`, the figures of a run go into the README.
+ * `--page`, the figures of a run go onto the page on performance.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -69,4 +69,4 @@ const show = async (path: string): Promise<void> => {
 
 const args = parse(process.argv.slice(2))
 if (typeof args === "string") refuse(args)
-else await (args.readme === undefined ? run(args) : show(args.readme))
+else await (args.page === undefined ? run(args) : show(args.page))

@@ -6,7 +6,7 @@ import type { Environment } from "./environment.js"
 import { printing, root } from "./processes.js"
 import { namesInUnits, type Report, type Result } from "./results.js"
 
-/** Where it is, for the README to show. */
+/** Where it is, for the page on performance to show. */
 const file = `${root}bench/ratios.svg`
 
 /** Draws it, in a process of its own: Vega is there only once the benchmark's packages are. */

@@ -1,5 +1,5 @@
 /**
- * Writes the figures of a whole run into the README, so that nobody copies them by hand.
+ * Writes the figures of a whole run onto docs/performance.md, so that nobody copies them by hand.
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { markdown } from "../test/tools/table.js"
@@ -8,9 +8,9 @@ import { root } from "./processes.js"
 import { namesInUnits, type Report, type Result } from "./results.js"
 import { amount } from "./table.js"
 
-const file = `${root}README.md`
+const file = `${root}docs/performance.md`
 
-const start = "<!-- Figures: `npm run bench -- --readme <file>` writes what follows. -->"
+const start = "<!-- Figures: `npm run bench -- --page <file>` writes what follows. -->"
 const end = "<!-- End of the figures. -->"
 
 /** Reads a report that `--json` wrote; gives what is wrong with it as a text. */
@@ -19,14 +19,14 @@ export const read = (path: string): Report | string => {
     const report: Partial<Report> | null = JSON.parse(readFileSync(path, "utf8"))
     const { environment, isWhole, results } = report ?? {}
     if (environment === undefined || results === undefined) return `${path} is no report of the benchmark`
-    if (isWhole !== true) return `${path} is the report of a part, or of a quick run: the README shows whole runs only`
+    if (isWhole !== true) return `${path} is the report of a part, or of a quick run: the page shows whole runs only`
     return { environment, failed: [], isWhole, results }
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
 }
 
-/** Writes the README's figures, and draws the picture beside them. */
+/** Writes the figures of the page, and draws the picture beside them. */
 export const publish = async (report: Report): Promise<void> => {
   writeFileSync(file, replaced(readFileSync(file, "utf8"), section(report)))
   await draw(report)
@@ -36,7 +36,7 @@ export const publish = async (report: Report): Promise<void> => {
 export const replaced = (text: string, by: string): string => {
   const from = text.indexOf(start)
   const to = text.indexOf(end)
-  if (from < 0 || to < from) throw new Error(`README.md needs the lines ${start} and ${end}`)
+  if (from < 0 || to < from) throw new Error(`docs/performance.md needs the lines ${start} and ${end}`)
   return `${text.slice(0, from)}${start}\n\n${by}\n\n${text.slice(to)}`
 }
 

@@ -89,7 +89,7 @@ describe("the life of a client", () => {
         const done = yield* Ref.make(0)
         const inUse = yield* Ref.make(true)
         const causes: Array<Cause.Cause<unknown>> = []
-        const kinds: ReadonlyArray<Effect.Effect<unknown, unknown, MongoClient.MongoClient>> = [
+        const kinds: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }, MongoClient.MongoClient>> = [
           Session.scoped(Things.insertOne({ a: 1 })),
           Transaction.run(Effect.zip(Things.insertOne({ b: 1 }), Things.insertOne({ b: 2 }))),
           Session.scoped(Stream.runDrain(Things.find({}, { batchSize: 20 }))),

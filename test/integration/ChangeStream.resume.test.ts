@@ -8,6 +8,7 @@ import type { Collection } from "mongodb"
 import { MongoServerError } from "mongodb"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { raw } from "../../src/Codec.js"
+import { Label } from "../../src/MongoError.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import { follow, idOf, told } from "../support/data/changes.js"
@@ -77,6 +78,16 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("fails with an error that the server would have labelled, had it been one to resume from", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { failing, fiber } = yield* following(watched)
+          yield* failing({ failCommands: ["getMore"], errorCode: 6, errorLabels: [] })
+          expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({ _tag: "MongoError", code: 6 })
+          expect(yield* watched.monitor.named("aggregate")).toHaveLength(1)
+        })
+      ))
+
     it.effect("is over promptly when it is interrupted while the server can't be reached", () =>
       onClient((watched) =>
         Effect.gen(function*() {
@@ -110,7 +121,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             const { failing, put, until } = yield* following(watched)
             yield* put(1)
             yield* until(1)
-            yield* failing({ failCommands: ["getMore"], errorCode })
+            // As a server puts it on each of them but CursorNotFound.
+            const errorLabels = errorCode === 43 ? [] : [Label.ResumableChangeStreamError]
+            yield* failing({ failCommands: ["getMore"], errorCode, errorLabels })
             yield* Monitor.until(failures(watched), ({ length }) => length === 1)
             yield* put(2)
             expect(told(yield* until(2))).toEqual(["insert 1", "insert 2"])

@@ -103,7 +103,8 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
             matchedCount: 0,
             modifiedCount: 0,
             deletedCount: 0,
-            upsertedCount: 0
+            upsertedCount: 0,
+            upsertedIds: {}
           })
           const unordered = yield* failing(People.bulkWrite([
             { insertOne: { document: { _id: 1, email: "d" } } },

@@ -147,7 +147,7 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
         yield* skips(/not today/, { skipReason: "not today" })
         yield* skips(/needs MongoDB 99/, { runOnRequirements: [{ minServerVersion: "99.0" }] })
         yield* skips(/needs the topology sharded/, {}, { runOnRequirements: [{ topologies: ["sharded"] }] })
-        yield* skips(/not supported: .*mapReduce/, { operations: [on("things", "mapReduce")] })
+        yield* skips(/not supported: .*juggle/, { operations: [on("things", "juggle")] })
         yield* skips(/not supported: .*bucket/, {}, { createEntities: [client(), { bucket: { id: "bucket" } }] })
         yield* skips(/not supported: .*observeTracingMessages/, {}, {
           createEntities: [client({ observeTracingMessages: {} })]

@@ -1,6 +1,9 @@
-// Every public export has a description, `@since` and a known `@category`; every example in a doc comment compiles.
+// Every public export has a description, `@since` and a known `@category`; every example in a doc comment compiles, and so
+// does every program in README.md and docs/, whose links and lists are held to what is there.
+import { readFileSync } from "node:fs"
 import { relative } from "node:path"
 import ts from "typescript"
+import * as Pages from "./pages.js"
 
 const categories = new Set([
   "models",
@@ -44,6 +47,14 @@ for (const module of modules) {
   }
 }
 
+const pages = Pages.readPages()
+for (const [path, text] of pages) {
+  for (const [index, program] of Pages.programsOf(path, text).entries()) {
+    const name = `page-${path.replace(/\W/g, "-")}-${index}.ts`
+    examples.set(`${root}/examples/${name}`, program)
+  }
+}
+
 const options: ts.CompilerOptions = { ...config.options, noUnusedLocals: false, noUnusedParameters: false }
 const host = ts.createCompilerHost(options, true)
 const { fileExists, getSourceFile, readFile } = host
@@ -82,6 +93,44 @@ for (const module of modules) {
   }
 }
 
+/** The members of public interfaces of options. */
+const optionsOf = (module: string, ...names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const file = program.getSourceFile(`${root}/src/${module}.ts`)
+  const symbol = file && checker.getSymbolAtLocation(file)
+  const exported = symbol === undefined ? [] : checker.getExportsOfModule(symbol)
+  return names.flatMap((name) => {
+    const found = exported.find((one) => one.name === name)
+    const members = found === undefined ? [] : checker.getDeclaredTypeOfSymbol(
+      (found.flags & ts.SymbolFlags.Alias) === 0 ? found : checker.getAliasedSymbol(found)
+    ).getProperties()
+    if (members.length === 0) problems.push(`src/${module}.ts has no options ${name}`)
+    return members.map((member) => member.name)
+  })
+}
+const optionNames = new Set([
+  ...optionsOf("Session", "Options"),
+  ...optionsOf("MongoClient", "Options"),
+  ...optionsOf("SessionKeeper", "Options").map((name) => `keepAlive.${name}`),
+  ...optionsOf("Transaction", "Options"),
+  ...optionsOf("ChangeStream", "Options", "ConsumeOptions"),
+  ...optionsOf("Outbox", "TypedOptions", "RelayOptions")
+])
+const errorTags = modules.flatMap((module) =>
+  [...readFileSync(module, "utf8").matchAll(/Data\.TaggedError\("(\w+)"\)/g)].map(([, tag = ""]) => tag)
+)
+const reasons = readFileSync("src/internal/values/reasons.ts", "utf8").matchAll(/^ {2}\| "(\w+)"$/gm)
+const page = (path: string) => pages.get(path) ?? ""
+problems.push(
+  ...Pages.deadLinks(pages),
+  ...Pages.unreachable(pages),
+  ...Pages.tooLong(pages),
+  ...Pages.unnamed("docs/options.md", page("docs/options.md"), optionNames),
+  ...Pages.unnamed("docs/errors.md", page("docs/errors.md"), [
+    ...errorTags,
+    ...[...reasons].map(([, reason = ""]) => reason)
+  ])
+)
+
 for (const [name, { origin }] of examples) {
   const file = program.getSourceFile(name)
   if (file === undefined) continue
@@ -99,5 +148,5 @@ for (const [name, { origin }] of examples) {
 }
 
 for (const problem of problems) console.error(problem)
-console.log(`${modules.length} modules, ${examples.size} examples, ${problems.length} problems`)
+console.log(`${modules.length} modules, ${pages.size} pages, ${examples.size} programs, ${problems.length} problems`)
 process.exitCode = problems.length > 0 || modules.length === 0 ? 1 : 0

@@ -1,8 +1,9 @@
-// Runs every program in examples/ to its end, and holds the README to what the project really contains.
+// Runs every program in examples/ to its end, and holds README.md and docs/ to what the project really contains.
 // `npm run test:examples -- --skip <file> <reason>` leaves one out.
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { onLine, startProgram } from "./child.js"
 import * as Counts from "./counts.js"
+import { readPages } from "./pages.js"
 
 // The first program to run may have to install the test server.
 const timeLimit = 180_000
@@ -34,26 +35,26 @@ const programs = (): ReadonlyArray<string> =>
     : []
 
 /** Each `ts` block that begins with `// file: <path>` must be that file to the letter, with `// from: <path>` a part of it. */
-const readmeBlocks = (readme: string): ReadonlyArray<readonly [name: string, problem: string | undefined]> =>
-  [...readme.matchAll(/^```ts\n\/\/ (file|from): (\S+)\n([\s\S]*?)^```$/gm)].map(([, kind, file = "", code = ""]) => {
-    const name = `README.md shows ${kind === "from" ? "a part of " : ""}${file}`
+const shownBlocks = (path: string, text: string): ReadonlyArray<readonly [name: string, problem: string | undefined]> =>
+  [...text.matchAll(/^```ts\n\/\/ (file|from): (\S+)\n([\s\S]*?)^```$/gm)].map(([, kind, file = "", code = ""]) => {
+    const name = `${path} shows ${kind === "from" ? "a part of " : ""}${file}`
     if (!existsSync(file)) return [name, "there is no such file"]
-    const text = unindented(readFileSync(file, "utf8"))
-    const isSo = kind === "from" ? text.includes(unindented(code)) : text === unindented(code)
+    const source = unindented(readFileSync(file, "utf8"))
+    const isSo = kind === "from" ? source.includes(unindented(code)) : source === unindented(code)
     return [name, isSo ? undefined : "the file says something else"]
   })
 
 const unindented = (code: string) => code.trim().replace(/^ +/gm, "")
 
-const unlisted = (readme: string, files: ReadonlyArray<string>): string | undefined => {
+const unlisted = (text: string, files: ReadonlyArray<string>): string | undefined => {
   // A program of several files is named by any of them.
-  const missing = files.filter((file) => !readme.includes(file.replace(/main\.ts$/, "")))
+  const missing = files.filter((file) => !text.includes(file.replace(/main\.ts$/, "")))
   return missing.length === 0 ? undefined : `it does not name ${missing.join(", ")}`
 }
 
-const unknownScripts = (readme: string): string | undefined => {
+const unknownScripts = (text: string): string | undefined => {
   const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { readonly scripts: Record<string, string> }
-  const named = [...readme.matchAll(/\bnpm run ([\w:]+)/g)].map(([, name = ""]) => name)
+  const named = [...text.matchAll(/\bnpm run ([\w:]+)/g)].map(([, name = ""]) => name)
   const unknown = named.filter((name) => !(name in scripts))
   return unknown.length === 0 ? undefined : `package.json has no script ${unknown.join(", ")}`
 }
@@ -68,17 +69,15 @@ const report = (name: string, problem: string | undefined, note = "") => {
   console.log(problem === undefined ? `ok      ${name}${note}` : `FAILED  ${name}: ${problem}`)
 }
 
-const readme = existsSync("README.md") ? readFileSync("README.md", "utf8") : ""
-const blocks = readmeBlocks(readme)
-if (blocks.length === 0) {
-  report("README.md", "it shows no program that can be run (```ts with // file: on the first line)")
-}
+const pages = [...readPages()]
+const blocks = pages.flatMap(([path, text]) => shownBlocks(path, text))
+if (blocks.length === 0) report("pages", "they show no program that can be run (```ts with // file: on the first line)")
 for (const [name, problem] of blocks) report(name, problem)
-report("README.md names scripts that exist", unknownScripts(readme))
+for (const [path, text] of pages) report(`${path} names scripts that exist`, unknownScripts(text))
 
 const files = programs()
 if (files.length === 0) report("examples", "there are none")
-report("README.md names every example", unlisted(readme, files))
+report("docs/examples.md names every example", unlisted(readFileSync("docs/examples.md", "utf8"), files))
 for (const file of files) {
   if (flag === "--skip" && file === skippedFile) {
     skipped.push({ test: file, reason })

@@ -67,7 +67,7 @@ const report: Report = {
   isWhole: true
 }
 
-describe("the figures of the README", () => {
+describe("the figures on the page", () => {
   it("are a line for each row: ratios, or amounts where the goal is an amount", () => {
     const lines = section(report).split("\n")
     expect(lines).toContain("| find: operations/s, CPU | 0.90; 1.20 | 0.95; 1.10 | 0.25; 3.00 | 0.99; 1.00 |")
@@ -82,13 +82,13 @@ describe("the figures of the README", () => {
   })
 
   it("take the place of those before, and of nothing else", () => {
-    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8")
-    const once = replaced(readme, "figures of one run")
+    const page = readFileSync(new URL("../../docs/performance.md", import.meta.url), "utf8")
+    const once = replaced(page, "figures of one run")
     const twice = replaced(once, "figures of another")
     expect(once).toContain("figures of one run")
     expect(twice).not.toContain("figures of one run")
     expect(replaced(twice, "figures of one run")).toBe(once)
-    expect(once.split("\n## ").length).toBe(readme.split("\n## ").length)
+    expect(once.split("\n## ").length).toBe(page.split("\n## ").length)
     expect(() => replaced("no marks", "figures")).toThrow("needs the lines")
   })
 
@@ -102,8 +102,8 @@ describe("the figures of the README", () => {
   })
 
   it("are written by an option that stands alone", () => {
-    expect(parse(["--readme", "f.json"])).toMatchObject({ readme: "f.json", rows: [] })
-    expect(parse(["--readme", ""])).toBe("--readme needs the name of a file")
-    expect(parse(["--readme", "f.json", "--quick"])).toMatch(/takes no other option$/)
+    expect(parse(["--page", "f.json"])).toMatchObject({ page: "f.json", rows: [] })
+    expect(parse(["--page", ""])).toBe("--page needs the name of a file")
+    expect(parse(["--page", "f.json", "--quick"])).toMatch(/takes no other option$/)
   })
 })

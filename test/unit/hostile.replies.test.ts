@@ -14,7 +14,7 @@ import { connected } from "../support/server/connected.js"
 
 const things = Collection.make("things", { database: "test" })
 
-const operations: Readonly<Record<string, Effect.Effect<unknown, unknown, MongoClient.MongoClient>>> = {
+const operations: Readonly<Record<string, Effect.Effect<unknown, { readonly _tag: string }, MongoClient.MongoClient>>> = {
   findOne: things.findOne({}),
   find: Stream.runDrain(things.find({})),
   insertOne: things.insertOne({ _id: 1 }),

@@ -130,6 +130,7 @@ export const steps = <A, R, C>(
       const onFailure = (error: OperationError | DecodeFailed) =>
         Effect.suspend(() => {
           isEstablished ||= standing.start !== undefined
+          orphan = standing.orphan ?? orphan
           // The specification leaves alone what prevents a stream from being opened the first time.
           if (!isLostOnTheWay(error) || !isEstablished) return Effect.fail(error)
           // What a stream that was open has met, the server's label decides.
@@ -138,7 +139,6 @@ export const steps = <A, R, C>(
           if (error.reason === "TimedOut" && target.timeout !== undefined) return Effect.fail(error)
           // It may have been opened, and nothing read from it yet.
           if (isFirst && standing.start !== undefined) at = advanced(standing.start, standing.latest, undefined)
-          orphan = standing.orphan ?? orphan
           failure = error
           return Effect.void
         })

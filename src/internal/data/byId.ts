@@ -96,7 +96,7 @@ class ReadById extends Request.Class<Option.Option<unknown>, OperationError | De
 
 /** The operations of a collection that read by id. */
 export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): ById<A, I, R, C> => {
-  const ask = (kind: Kind, id: unknown): Effect.Effect<Option.Option<A>, OperationError | DecodeFailed, R | C> =>
+  const ask = (kind: Kind, id: unknown): Effect.Effect<Option.Option<unknown>, OperationError | DecodeFailed, C> =>
     withNamespace(of.target, (namespace) =>
       Effect.withFiberRuntime((fiber) => {
         const refused = refusalOf({ values: [{ _id: id }] }, kind, namespace)
@@ -113,19 +113,17 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): By
           outside: context.unsafeMap.get(Around.key)
         }
         const request = new ReadById({ id, key: keyOf(id), place, context })
-        // What the collection's codec gives is of its type.
-        return Effect.request(request, resolver) as Effect.Effect<Option.Option<A>, OperationError | DecodeFailed>
+        return Effect.request(request, resolver)
       }))
-  const findById: ById<A, I, R, C>["findById"] = (id) => ask("findById", id)
+  const findById: ById<A, I, R, C>["findById"] = (id) =>
+    // What the collection's codec gives is of its type.
+    ask("findById", id) as Effect.Effect<Option.Option<A>, OperationError | DecodeFailed, R | C>
   return {
     findById,
     findByIds: (ids) => Effect.forEach(Arr.fromIterable(ids), (id) => findById(id), { batching: true }),
     exists: (id) =>
-      Effect.map(
-        // Nothing is decoded.
-        ask("exists", id) as Effect.Effect<Option.Option<A>, OperationError, C>,
-        Option.isSome
-      )
+      // Nothing is decoded.
+      Effect.map(Effect.catchTag(ask("exists", id), "DecodeFailed", Effect.die), Option.isSome)
   }
 }
 

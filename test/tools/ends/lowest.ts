@@ -101,7 +101,20 @@ const lock = (end: Lowest): Promise<boolean> =>
 const run = (end: Lowest, wanted: ReadonlyArray<string>): Promise<Counts.Counts> =>
   inFolder(end, async (folder) => {
     cpSync(lockOf(end), join(folder, "package-lock.json"))
-    for (const part of ["src", "test", "examples", "bench", "docs", "tsconfig.json", "README.md"]) {
+    for (
+      const part of [
+        "src",
+        "test",
+        "examples",
+        "bench",
+        "docs",
+        "tsconfig.json",
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "LICENSE"
+      ]
+    ) {
       cpSync(join(root, part), join(folder, part), {
         recursive: true,
         filter: (path) => basename(path) !== "node_modules"

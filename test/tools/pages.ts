@@ -1,0 +1,110 @@
+// README.md and docs/*.md: their programs compile, their links lead somewhere, and they are short and complete.
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { dirname, join, normalize } from "node:path"
+
+/** A page, by its path. */
+export type Pages = ReadonlyMap<string, string>
+
+/** A program of a page. */
+export interface PageProgram {
+  readonly code: string
+  readonly origin: string
+}
+
+const fenced = /^```(\w*)\n([\s\S]*?)^```$/gm
+
+/** The pages, as they are on the disk. */
+export const readPages = (): Pages =>
+  new Map(
+    [
+      "README.md",
+      "CONTRIBUTING.md",
+      ...readdirSync("docs").filter((file) => file.endsWith(".md")).map((file) => `docs/${file}`)
+    ]
+      .map((path) => [path, readFileSync(path, "utf8")])
+  )
+
+/**
+ * The programs of a page. A block with an import starts a program; one without, or with `// continued` as its first line,
+ * continues the one before. A block that shows a part of an example (`// from:`) compiles there.
+ */
+export const programsOf = (path: string, text: string): ReadonlyArray<PageProgram> => {
+  const programs: Array<PageProgram> = []
+  for (const { 1: language, 2: code = "", index } of text.matchAll(fenced)) {
+    if (language !== "ts" || code.startsWith("// from: ")) continue
+    const origin = `${path}:${text.slice(0, index).split("\n").length + 1}`
+    const before = programs.at(-1)
+    const isNew = before === undefined || (/^import /m.test(code) && !code.startsWith("// continued\n"))
+    if (isNew) programs.push({ code, origin })
+    else programs[programs.length - 1] = { code: `${before.code}\n${code}`, origin: before.origin }
+  }
+  return programs
+}
+
+const prose = (text: string) => text.replace(fenced, "")
+
+/** The anchors that a forge makes of a page's headings. */
+export const anchorsOf = (text: string): ReadonlySet<string> =>
+  new Set(
+    [...prose(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+      heading.toLowerCase().replace(/[^\w\- ]/g, "").replaceAll(" ", "-")
+    )
+  )
+
+const linksOf = (text: string) =>
+  [...prose(text).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link).filter((link) => !/^https?:/.test(link))
+
+const targetOf = (path: string, link: string) => {
+  const [file = "", anchor] = link.split("#")
+  return { file: file === "" ? path : normalize(join(dirname(path), file)), anchor }
+}
+
+/** Links that lead nowhere. */
+export const deadLinks = (pages: Pages): ReadonlyArray<string> =>
+  [...pages].flatMap(([path, text]) =>
+    linksOf(text).flatMap((link) => {
+      const { anchor, file } = targetOf(path, link)
+      if (!existsSync(file)) return [`${path}: there is no ${file}`]
+      const target = pages.get(file)
+      return anchor === undefined || target === undefined || anchorsOf(target).has(anchor)
+        ? []
+        : [`${path}: ${file} has no section #${anchor}`]
+    })
+  )
+
+/** Pages that nobody finds who starts at the README. */
+export const unreachable = (pages: Pages): ReadonlyArray<string> => {
+  const found = new Set(["README.md"])
+  for (const path of found) {
+    for (const link of linksOf(pages.get(path) ?? "")) {
+      const { file } = targetOf(path, link)
+      if (pages.has(file)) found.add(file)
+    }
+  }
+  return [...pages.keys()].filter((path) => !found.has(path)).map((path) =>
+    `${path}: no link leads from the README to it`
+  )
+}
+
+/** Pages, and sentences of the README, that are too long. */
+export const tooLong = (pages: Pages): ReadonlyArray<string> => [
+  ...[...pages].flatMap(([path, text]) => {
+    const limit = path === "README.md" ? 220 : 250
+    const lines = text.trimEnd().split("\n").length
+    return lines > limit ? [`${path}: ${lines} lines, ${limit} at most`] : []
+  }),
+  ...sentences(pages.get("README.md") ?? "")
+    .filter((sentence) => sentence.split(/\s+/).length > 30)
+    .map((sentence) => `README.md: more than 30 words: ${sentence}`)
+]
+
+const sentences = (text: string) =>
+  prose(text).split("\n").filter((line) => !/^[|#!]/.test(line)).join("\n")
+    .split(/\n\n|\n- |(?<=[.!?:])\s/)
+    .map((sentence) => sentence.replace(/\]\([^)]*\)/g, "").trim())
+
+/** What a page has to name, in backticks, and does not. */
+export const unnamed = (path: string, text: string, names: Iterable<string>): ReadonlyArray<string> =>
+  [...names].filter((name) => !new RegExp(`\`(\\w+\\.)?${name}\``).test(text)).map((name) =>
+    `${path}: \`${name}\` is missing`
+  )
