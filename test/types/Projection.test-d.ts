@@ -67,7 +67,7 @@ void Users.find({}, {
     "address.town": 1
   }
 })
-void Users.findOne({}, {
+void Users.find({}, {
   projection: {
     // @ts-expect-error no array
     n: { $slice: 1 }

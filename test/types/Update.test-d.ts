@@ -106,12 +106,12 @@ void Orders.updateMany({}, {
     nickname: ""
   }
 })
-void Orders.findOneAndUpdate({}, {
+export const wrong: Parameters<typeof Orders.findOneAndUpdate>[1] = {
   $set: {
     // @ts-expect-error another type
     count: "1"
   }
-})
+}
 void Orders.bulkWrite([{
   updateOne: {
     filter: {},
