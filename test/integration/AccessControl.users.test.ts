@@ -126,7 +126,7 @@ layer(MongoServer.layer({ auth: owner }), { excludeTestServices: true, timeout: 
           )
         )
         if (own === undefined) throw new Error("the session is not listed")
-        const refused: ReadonlyArray<Effect.Effect<void, unknown, MongoClient.MongoClient>> = [
+        const refused: ReadonlyArray<Effect.Effect<void, { readonly _tag: string }, MongoClient.MongoClient>> = [
           SessionCommands.killAllSessionsByPattern([own]),
           SessionCommands.killAllSessionsByPattern([{ uid: own.lsid.uid }]),
           SessionCommands.killAllSessions([{ user: "alice", db: "admin" }]),

@@ -149,13 +149,11 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
         yield* skips(/needs the topology sharded/, {}, { runOnRequirements: [{ topologies: ["sharded"] }] })
         yield* skips(/not supported: .*juggle/, { operations: [on("things", "juggle")] })
         yield* skips(/not supported: .*bucket/, {}, { createEntities: [client(), { bucket: { id: "bucket" } }] })
-        yield* skips(/not supported: .*observeTracingMessages/, {}, {
-          createEntities: [client({ observeTracingMessages: {} })]
+        yield* skips(/not supported: .*autoEncryptOpts/, {}, {
+          createEntities: [client({ autoEncryptOpts: {} })]
         })
         const database = { id: "database", client: "client", databaseName: "conformance", databaseOptions: { new: 1 } }
         yield* skips(/not supported: the option new of/, {}, { createEntities: [client(), { database }] })
-        yield* skips(/not supported: a time limit/, { operations: [insert(1, {}, { timeoutMS: 100 })] })
-        yield* skips(/spans/, { expectTracingMessages: [] })
         yield* skips(/log/, { expectLogMessages: [] })
       }))
   })
