@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Driver from "mongodb"
-import { toMongoError } from "../../src/internal/driver/errors.js"
+import { brokenSocket, toMongoError } from "../../src/internal/driver/errors.js"
 import { isOfServer } from "../../src/internal/transaction/transient.js"
 import { MongoError } from "../../src/MongoError.js"
 
@@ -112,5 +112,26 @@ describe("the details of a failure", () => {
       const error = new MongoError({ reason: "Other", operation: "a", labels: [], cause })
       expect([undefined, "BulkWrite", "DocumentInvalid", "DuplicateKey"]).toContain(error.details?._tag)
     }))
+  })
+})
+
+describe("an error of a socket", () => {
+  it.each([
+    ["of the system", { errno: -32, syscall: "write", code: "EPIPE" }],
+    ["of the system as it reads", { errno: -104, syscall: "read", code: "ECONNRESET" }],
+    ["of the system as it closes", { errno: -107, syscall: "shutdown", code: "ENOTCONN" }],
+    ["of a stream that is destroyed", { code: "ERR_STREAM_DESTROYED" }],
+    ["of a stream that has ended", { code: "ERR_STREAM_WRITE_AFTER_END" }]
+  ])("%s is one of the network", (_, fields) => {
+    expect(brokenSocket(Object.assign(new Error("no"), fields))).toBeInstanceOf(Driver.MongoNetworkError)
+  })
+
+  it.each([
+    ["of a file", { errno: -2, syscall: "open", code: "ENOENT" }],
+    ["of an argument", { code: "ERR_INVALID_ARG_TYPE" }],
+    ["of a server", { code: 91 }],
+    ["of nobody", {}]
+  ])("%s is none", (_, fields) => {
+    expect(brokenSocket(Object.assign(new Error("no"), fields))).toBeUndefined()
   })
 })

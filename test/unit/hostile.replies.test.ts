@@ -14,22 +14,25 @@ import { connected } from "../support/server/connected.js"
 
 const things = Collection.make("things", { database: "test" })
 
-const operations: Readonly<Record<string, Effect.Effect<unknown, { readonly _tag: string }, MongoClient.MongoClient>>> = {
-  findOne: things.findOne({}),
-  find: Stream.runDrain(things.find({})),
-  insertOne: things.insertOne({ _id: 1 }),
-  insertMany: things.insertMany([{ _id: 1 }, { _id: 2 }]),
-  updateOne: things.updateOne({}, { $set: { a: 1 } }),
-  deleteMany: things.deleteMany({}),
-  findOneAndUpdate: things.findOneAndUpdate({}, { $set: { a: 1 } }),
-  countDocuments: things.countDocuments({}),
-  distinct: things.distinct("a"),
-  aggregate: Stream.runDrain(things.aggregate([])),
-  watch: Effect.scoped(Effect.flatMap(Effect.succeed(things.watch()), Stream.runHead)).pipe(Effect.timeout("1 second")),
-  startSession: SessionCommands.startSession,
-  refreshSessions: SessionCommands.refreshSessions([]),
-  listSessions: Stream.runDrain(SessionCommands.listSessions())
-}
+const operations: Readonly<Record<string, Effect.Effect<unknown, { readonly _tag: string }, MongoClient.MongoClient>>> =
+  {
+    findOne: things.findOne({}),
+    find: Stream.runDrain(things.find({})),
+    insertOne: things.insertOne({ _id: 1 }),
+    insertMany: things.insertMany([{ _id: 1 }, { _id: 2 }]),
+    updateOne: things.updateOne({}, { $set: { a: 1 } }),
+    deleteMany: things.deleteMany({}),
+    findOneAndUpdate: things.findOneAndUpdate({}, { $set: { a: 1 } }),
+    countDocuments: things.countDocuments({}),
+    distinct: things.distinct("a"),
+    aggregate: Stream.runDrain(things.aggregate([])),
+    watch: Effect.scoped(Effect.flatMap(Effect.succeed(things.watch()), Stream.runHead)).pipe(
+      Effect.timeout("1 second")
+    ),
+    startSession: SessionCommands.startSession,
+    refreshSessions: SessionCommands.refreshSessions([]),
+    listSessions: Stream.runDrain(SessionCommands.listSessions())
+  }
 
 const values: Readonly<Record<string, unknown>> = {
   "null": null,

@@ -34,10 +34,22 @@ export const isDriverFailure = (error: unknown): error is Error =>
  * no label, where a connection breaks while a command is being written to it.
  */
 export const brokenSocket = (error: unknown): Driver.MongoNetworkError | undefined =>
-  error instanceof Error && "errno" in error && typeof error.errno === "number" &&
-    "syscall" in error && (error.syscall === "write" || error.syscall === "read")
+  error instanceof Error && (isOfSystem(error) || "code" in error && codesOfStreams.has(error.code))
     ? new Driver.MongoNetworkError(error.message, { cause: error })
     : undefined
+
+const isOfSystem = (error: Error): boolean =>
+  "errno" in error && typeof error.errno === "number" && "syscall" in error && callsOfSockets.has(error.syscall)
+
+const callsOfSockets: ReadonlySet<unknown> = new Set(["connect", "read", "shutdown", "write"])
+
+// Of Node.js itself, where the socket is closed before the system is asked.
+const codesOfStreams: ReadonlySet<unknown> = new Set([
+  "ERR_SOCKET_CLOSED",
+  "ERR_STREAM_DESTROYED",
+  "ERR_STREAM_PREMATURE_CLOSE",
+  "ERR_STREAM_WRITE_AFTER_END"
+])
 
 const isMongoError = (error: Error): boolean =>
   "hasErrorLabel" in error && typeof error.hasErrorLabel === "function" &&

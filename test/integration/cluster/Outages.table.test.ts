@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { readFileSync, writeFileSync } from "node:fs"
+import { inspect } from "node:util"
 import { MongoError } from "../../../src/MongoError.js"
 import { CommitUnknown, TransactionAborted } from "../../../src/SessionErrors.js"
 import { measure, type Met, type Moment, moments, type Outage, outages } from "../../support/server/outages.js"
@@ -39,7 +40,7 @@ const onServer = ({ documents, open }: Met, moment: Moment): string => {
 const judge = (met: Met, moment: Moment) => {
   const { after, documents, exit, open } = met
   if (Exit.isFailure(exit)) {
-    expect(Cause.defects(exit.cause), "defects").toHaveLength(0)
+    expect(Array.from(Cause.defects(exit.cause), (defect) => inspect(defect, { depth: 1 })), "defects").toEqual([])
     const error = Cause.squash(exit.cause)
     const isKnown = error instanceof MongoError || error instanceof TransactionAborted || error instanceof CommitUnknown
     expect(isKnown, String(error)).toBe(true)
