@@ -128,6 +128,8 @@ describe("an error of a socket", () => {
 
   it.each([
     ["of a file", { errno: -2, syscall: "open", code: "ENOENT" }],
+    ["of a folder that is read", { errno: -21, syscall: "read", code: "EISDIR" }],
+    ["of another service that does not listen", { errno: -111, syscall: "connect", code: "ECONNREFUSED" }],
     ["of an argument", { code: "ERR_INVALID_ARG_TYPE" }],
     ["of a server", { code: 91 }],
     ["of nobody", {}]

@@ -170,7 +170,10 @@ const make = (
 // A write concern that had nothing but a time limit, which the deadline takes the place of.
 const withoutEmptyConcern = (command: Driver.Document): void => {
   const { writeConcern } = command
-  if (writeConcern !== undefined && Object.values(writeConcern).every((value) => value === undefined)) {
+  if (
+    writeConcern !== undefined && writeConcern !== null &&
+    Object.values(writeConcern).every((value) => value === undefined)
+  ) {
     delete command["writeConcern"]
   }
 }

@@ -39,9 +39,16 @@ export const brokenSocket = (error: unknown): Driver.MongoNetworkError | undefin
     : undefined
 
 const isOfSystem = (error: Error): boolean =>
-  "errno" in error && typeof error.errno === "number" && "syscall" in error && callsOfSockets.has(error.syscall)
+  "errno" in error && typeof error.errno === "number" && "syscall" in error && callsOfSockets.has(error.syscall) &&
+  "code" in error && codesOfNetworks.has(error.code)
 
-const callsOfSockets: ReadonlySet<unknown> = new Set(["connect", "read", "shutdown", "write"])
+const callsOfSockets: ReadonlySet<unknown> = new Set(["read", "shutdown", "write"])
+
+// Files are read and written, too.
+const codesOfNetworks: ReadonlySet<unknown> = new Set([
+  ...["ECONNABORTED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETRESET", "ENETUNREACH"],
+  ...["ENOTCONN", "EPIPE", "ETIMEDOUT"]
+])
 
 // Of Node.js itself, where the socket is closed before the system is asked.
 const codesOfStreams: ReadonlySet<unknown> = new Set([

@@ -161,6 +161,7 @@ export const commit = (session: Driver.ClientSession): Promise<void> =>
 const sendCommit = (session: Driver.ClientSession): Promise<void> =>
   session.commitTransaction().catch((error: unknown) => {
     if (isDriverFailure(error)) throw error
+    markDirty(session)
     throw new MongoNetworkError("the connection broke while the commit was written", { cause: error as Error })
   })
 

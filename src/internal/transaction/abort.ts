@@ -110,6 +110,8 @@ export const abortInBackground = (
     }).pipe(
       Effect.delay(pauseBetween),
       Effect.timeoutOption(lifetime),
+      // Where it is begun, nothing can be interrupted: the time limit would have no effect.
+      Effect.interruptible,
       Effect.ignore,
       Effect.forkDaemon,
       Effect.asVoid
