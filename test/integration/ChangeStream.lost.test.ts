@@ -125,11 +125,17 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const { effects, handler, put, start, target } = yield* consuming(watched)
           const messages: Array<string> = []
           const logger = Logger.make(({ message }) => void messages.push(String(message)))
+          const opened = watched.monitor.named("aggregate")
           const run = (pipeline: ReadonlyArray<object>) =>
-            start(ChangeStream.consume(ChangeStream.watch(target, raw, [...pipeline]), "consumer", handler)).pipe(
-              Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
-              Effect.flatMap(Fiber.interrupt)
-            )
+            Effect.gen(function*() {
+              const { length: before } = yield* opened
+              const fiber = yield* start(
+                ChangeStream.consume(ChangeStream.watch(target, raw, [...pipeline]), "consumer", handler)
+              )
+              // What it has to say of its pipeline, it has said when it opens the stream.
+              yield* Monitor.until(opened, ({ length }) => length > before)
+              yield* Fiber.interrupt(fiber)
+            }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
           const warnings = () => messages.filter((message) => message === Telemetry.messages.streamChanged).length
           yield* run([])
           yield* run([])
