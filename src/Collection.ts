@@ -12,16 +12,10 @@ import { type Codec, ofOptional } from "./Codec.js"
 import * as ById from "./internal/data/byId.js"
 import { call, type DocumentSchema, make as makeOf } from "./internal/data/collection.js"
 import * as Indexes from "./internal/data/indexes.js"
-import {
-  type Added,
-  collectionOf,
-  type Given,
-  operation as run,
-  type OperationError,
-  type Target
-} from "./internal/data/operation.js"
-import type { Limited } from "./internal/data/options.js"
+import { type Added, collectionOf, operation as run, type OperationError } from "./internal/data/operation.js"
+import type { Given, Limited } from "./internal/data/options.js"
 import * as Reads from "./internal/data/reads.js"
+import type { Target } from "./internal/data/request.js"
 import * as Writes from "./internal/data/writes.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 
@@ -48,12 +42,12 @@ export type {
 export type {
   /** What is added to the options of an operation. @since 0.1.0 @category models */
   Added,
-  /** Options of the driver, as a caller may give them. @since 0.1.0 @category options */
-  Given,
   /** What any operation of data access can fail with. @since 0.1.0 @category errors */
   OperationError
 } from "./internal/data/operation.js"
 export type {
+  /** Options of the driver, as a caller may give them. @since 0.1.0 @category options */
+  Given,
   /** How long an operation may take. @since 0.1.0 @category options */
   Limited,
   /** What the time limit of a cursor is a limit of. @since 0.1.0 @category options */

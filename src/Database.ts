@@ -12,18 +12,10 @@ import { raw } from "./Codec.js"
 import * as Collection from "./Collection.js"
 import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
-import {
-  type Added,
-  concernOf,
-  type Given,
-  operation,
-  type OperationError,
-  type Request,
-  type Target,
-  withoutOwn
-} from "./internal/data/operation.js"
-import type { LimitedCursor } from "./internal/data/options.js"
+import { type Added, concernOf, operation, type OperationError } from "./internal/data/operation.js"
+import { type Given, type LimitedCursor, withoutOwn } from "./internal/data/options.js"
 import { aggregate } from "./internal/data/reads.js"
+import type { Request, Target } from "./internal/data/request.js"
 import { isAllowedCommand } from "./internal/data/rules.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 

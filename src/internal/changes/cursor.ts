@@ -4,7 +4,8 @@
  */
 import * as Duration from "effect/Duration"
 import type * as Driver from "mongodb"
-import type { Added, Target } from "../data/operation.js"
+import type { Added } from "../data/operation.js"
+import type { Target } from "../data/request.js"
 import { brokenSocket, isDriverFailure, toMongoError } from "../driver/errors.js"
 import { type ChangeStream, ofChangeStream } from "../driver/privates.js"
 import type { Service as Client } from "../session/client.js"

@@ -2,7 +2,7 @@
  * How what the library writes for itself can be told from what programs write: checkpoints, outboxes, dead letters.
  */
 import type * as Driver from "mongodb"
-import type { Request } from "../data/operation.js"
+import type { Request } from "../data/request.js"
 
 /** Each collection is called so by default, with a suffix; and each document has a field of this name. */
 export const mark = "effect_mongo_session"

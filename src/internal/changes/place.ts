@@ -15,7 +15,8 @@ import {
   type SessionEnded,
   type UseError
 } from "../../SessionErrors.js"
-import { place, type Placed, type Request, type Target } from "../data/operation.js"
+import { place, type Placed } from "../data/operation.js"
+import type { Request, Target } from "../data/request.js"
 import { acquire } from "../session/acquire.js"
 import type { Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"

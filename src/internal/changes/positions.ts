@@ -6,7 +6,8 @@ import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import * as ResumeToken from "../../ResumeToken.js"
 import type { ConsumerReplaced, OperationError } from "../../SessionErrors.js"
-import { operation, type Target } from "../data/operation.js"
+import { operation } from "../data/operation.js"
+import type { Target } from "../data/request.js"
 import { claim, storeAlone, toStored } from "./checkpoint.js"
 
 /**

@@ -8,15 +8,9 @@ import type { Filter } from "../../Filter.js"
 import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import * as Bson from "../driver/bson.js"
-import {
-  collectionOf,
-  operation,
-  type OperationError,
-  type Request,
-  type Target,
-  withNamespace,
-  withoutOwn
-} from "./operation.js"
+import { collectionOf, operation, type OperationError, withNamespace } from "./operation.js"
+import { withoutOwn } from "./options.js"
+import type { Request, Target } from "./request.js"
 import { storable } from "./values.js"
 
 /** A schema of documents. */

@@ -15,7 +15,8 @@ import { untilFree } from "../session/operation.js"
 import { closingStep } from "../telemetry/closing.js"
 import type { Deadline } from "../time/clock.js"
 import * as CursorLoss from "./cursorLoss.js"
-import type { Added, OperationError, Placed, Request, Target } from "./operation.js"
+import type { Added, OperationError, Placed } from "./operation.js"
+import type { Request, Target } from "./request.js"
 import { placeStream } from "./streams.js"
 
 /** The documents of a cursor that is made when the stream is run, one chunk for each batch of the server. */

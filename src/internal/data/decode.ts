@@ -15,17 +15,10 @@ import type { Sort } from "../../Sort.js"
 import { traced } from "../time/fiber.js"
 import type { DocumentSchema } from "./collection.js"
 import { batches } from "./cursor.js"
-import {
-  type Added,
-  type Given,
-  type OperationError,
-  type Request,
-  type Target,
-  withNamespace,
-  withoutOwn
-} from "./operation.js"
-import type { LimitedCursor } from "./options.js"
+import { type Added, type OperationError, withNamespace } from "./operation.js"
+import { type Given, type LimitedCursor, withoutOwn } from "./options.js"
 import type { IsLoose, Unsafe } from "./paths.js"
+import type { Request, Target } from "./request.js"
 
 /** What a stream does with a document that does not fit the schema. */
 export type OnInvalid = "fail" | "skip" | "either"

@@ -7,8 +7,8 @@ import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { call, type Of } from "./collection.js"
 import { batches } from "./cursor.js"
-import { collectionOf, type Given, operation, type OperationError, withoutOwn } from "./operation.js"
-import type { LimitedCursor } from "./options.js"
+import { collectionOf, operation, type OperationError } from "./operation.js"
+import { type Given, type LimitedCursor, withoutOwn } from "./options.js"
 
 /**
  * The operations on a collection's indexes. Those for search need MongoDB Atlas, or another deployment with the search

@@ -23,12 +23,12 @@ import * as Operations from "../telemetry/operations.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Limits from "./limits.js"
-import { type Given, levelOf, optionOf, withoutOwn } from "./options.js"
+import { levelOf, optionOf, withoutOwn } from "./options.js"
 import type { Request, Target } from "./request.js"
 import * as Rules from "./rules.js"
 import { refusalOf } from "./values.js"
 
-export { type Given, type OperationError, type Request, type Target, withoutOwn }
+export type { OperationError }
 
 /** What is added to the options of an operation. */
 export interface Added {

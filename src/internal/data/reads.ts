@@ -9,7 +9,9 @@ import type { At, Path, Unsafe as AnyPath } from "../../Path.js"
 import type { Projection } from "../../Projection.js"
 import { call, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
-import { collectionOf, concernOf, type Given, type OperationError, preferenceOf, type Target } from "./operation.js"
+import { collectionOf, concernOf, type OperationError, preferenceOf } from "./operation.js"
+import type { Given } from "./options.js"
+import type { Target } from "./request.js"
 import { doesWrite } from "./rules.js"
 
 /**

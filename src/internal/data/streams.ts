@@ -7,7 +7,8 @@ import type * as Scope from "effect/Scope"
 import * as Session from "../../Session.js"
 import type { OperationError } from "../../SessionErrors.js"
 import { acquire } from "../session/acquire.js"
-import { place, type Placed, type Request, type Target } from "./operation.js"
+import { place, type Placed } from "./operation.js"
+import type { Request, Target } from "./request.js"
 
 /**
  * Finds out where a stream is run, and opens a session for it where there is none.

@@ -9,7 +9,8 @@ import type { DecodeFailed } from "../../SessionErrors.js"
 import type { Update } from "../../Update.js"
 import { call, encode, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
-import type { Given, OperationError } from "./operation.js"
+import type { OperationError } from "./operation.js"
+import type { Given } from "./options.js"
 
 /** One write of a bulk; what is inserted or put in the place of another is a value of the schema. */
 export type BulkWrite<A, I extends Driver.Document> =

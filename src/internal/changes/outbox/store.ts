@@ -6,7 +6,8 @@ import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { Codec } from "../../../Codec.js"
 import type { DecodeFailed, OperationError } from "../../../SessionErrors.js"
-import { operation, type Request, type Target } from "../../data/operation.js"
+import { operation } from "../../data/operation.js"
+import type { Request, Target } from "../../data/request.js"
 import { idIn } from "../own.js"
 
 /** An outbox, as it is stored. */
