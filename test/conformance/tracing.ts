@@ -4,8 +4,9 @@
  * See the specification "Unified Test Format", section "expectedTracingMessages".
  */
 import * as Option from "effect/Option"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
 import { Binary } from "mongodb"
+import { tracerTo } from "../support/watch/spans.js"
 import type { ExpectedSpan, ExpectedTracing } from "./format.js"
 import { mismatch, type Names } from "./matching.js"
 import { ensure, ensureNone } from "./verdict.js"
@@ -28,32 +29,16 @@ export interface Tracing {
 export const record = (): Tracing => {
   const spans: Array<Observed> = []
   const known = new Map<string, Observed>()
-  const tracer = Tracer.make({
-    span: (name, parent, context, links, startTime, kind, options) => {
-      const one: Observed = { name, attributes: { ...options?.attributes }, nested: [] }
-      const around = Option.flatMapNullable(parent, ({ spanId }) => known.get(spanId))
-      Option.match(around, { onNone: () => spans, onSome: ({ nested }) => nested }).push(one)
-      const spanId = String(known.size + 1)
-      known.set(spanId, one)
-      return {
-        _tag: "Span",
-        name,
-        spanId,
-        traceId: "test",
-        parent,
-        context,
-        links,
-        kind,
-        sampled: true,
-        attributes: new Map(),
-        status: { _tag: "Started", startTime },
-        addLinks: () => undefined,
-        attribute: (key, value) => void (one.attributes[key] = value),
-        end: () => undefined,
-        event: () => undefined
-      }
-    },
-    context: (f) => f()
+  const tracer = tracerTo(({ name, parent, spanId }, attributes) => {
+    const one: Observed = { name, attributes, nested: [] }
+    const around = Option.flatMapNullable(parent, ({ spanId }) => known.get(spanId))
+    Option.match(around, { onNone: () => spans, onSome: ({ nested }) => nested }).push(one)
+    known.set(spanId, one)
+    return {
+      attribute: (key, value) => void (one.attributes[key] = value),
+      event: () => undefined,
+      end: () => undefined
+    }
   })
   return { spans, tracer }
 }

@@ -23,25 +23,26 @@ interface Mutable extends Recorded {
   ended: Recorded["ended"]
 }
 
-/** A tracer, and the spans that it was given, in the order in which they began. */
-export const recorder = (): { readonly spans: ReadonlyArray<Recorded>; readonly tracer: Tracer.Tracer } => {
-  const spans: Array<Mutable> = []
-  const tracer = Tracer.make({
+/** What a span is told after it has begun. */
+interface Sink {
+  readonly attribute: (key: string, value: unknown) => void
+  readonly event: (name: string, attributes: unknown) => void
+  readonly end: (exit: Exit.Exit<unknown, unknown>) => void
+}
+
+/** A tracer that keeps what it is told in the sinks of its spans. */
+export const tracerTo = (
+  begin: (span: Pick<Tracer.Span, "name" | "spanId" | "parent" | "kind">, attributes: Record<string, unknown>) => Sink
+): Tracer.Tracer => {
+  let count = 0
+  return Tracer.make({
     span: (name, parent, context, links, startTime, kind, options) => {
-      const from = Option.getOrUndefined(parent)
-      const one: Mutable = {
-        name,
-        kind,
-        parent: from?._tag === "Span" ? from.name : undefined,
-        attributes: { ...options?.attributes },
-        events: [],
-        ended: "open"
-      }
-      spans.push(one)
+      const spanId = String(++count)
+      const sink = begin({ name, spanId, parent, kind }, { ...options?.attributes })
       return {
         _tag: "Span",
         name,
-        spanId: String(spans.length),
+        spanId,
         traceId: "trace",
         parent,
         context,
@@ -51,14 +52,36 @@ export const recorder = (): { readonly spans: ReadonlyArray<Recorded>; readonly 
         attributes: new Map(),
         status: { _tag: "Started", startTime },
         addLinks: () => undefined,
-        attribute: (key, value) => void (one.attributes[key] = value),
-        end: (_, exit) => {
-          one.ended = Exit.isSuccess(exit) ? "success" : Exit.isInterrupted(exit) ? "interrupted" : "failure"
-        },
-        event: (event, _, attributes = {}) => void one.events.push({ name: event, attributes })
+        attribute: sink.attribute,
+        end: (_, exit) => sink.end(exit),
+        event: (name, _, attributes = {}) => sink.event(name, attributes)
       }
     },
     context: (f) => f()
+  })
+}
+
+/** A tracer, and the spans that it was given, in the order in which they began. */
+export const recorder = (): { readonly spans: ReadonlyArray<Recorded>; readonly tracer: Tracer.Tracer } => {
+  const spans: Array<Mutable> = []
+  const tracer = tracerTo(({ kind, name, parent }, attributes) => {
+    const from = Option.getOrUndefined(parent)
+    const one: Mutable = {
+      name,
+      kind,
+      parent: from?._tag === "Span" ? from.name : undefined,
+      attributes,
+      events: [],
+      ended: "open"
+    }
+    spans.push(one)
+    return {
+      attribute: (key, value) => void (one.attributes[key] = value),
+      event: (name, attributes) => void one.events.push({ name, attributes }),
+      end: (exit) => {
+        one.ended = Exit.isSuccess(exit) ? "success" : Exit.isInterrupted(exit) ? "interrupted" : "failure"
+      }
+    }
   })
   return { spans, tracer }
 }
