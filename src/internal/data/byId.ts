@@ -163,9 +163,8 @@ const readAll = (place: Place, requests: ReadonlyArray<ReadById>): Effect.Effect
   )
 }
 
-const readChunk = (place: Place, chunk: ReadonlyArray<Askers>): Effect.Effect<void> => {
+const readChunk = (place: Place, chunk: Arr.NonEmptyReadonlyArray<Askers>): Effect.Effect<void> => {
   const [first] = chunk
-  if (first === undefined) return Effect.void
   if (chunk.length === 1) return readOne(place, first)
   const missing = new Map(chunk.map((askers) => [askers[0].key, askers]))
   return Effect.matchCauseEffect(find(place, first, { $in: chunk.map(([{ id }]) => id) }), {
@@ -228,6 +227,6 @@ const find = (
       kind === "exists"
         ? Effect.succeed(found.map(() => Either.void))
         : withNamespace(of.target, (namespace) => of.codec.decodeAll(found, namespace)),
-      (values) => found.map(({ _id: id }, index): Found => ({ id, value: values[index] ?? Either.void }))
+      (values) => Arr.zipWith(found, values, ({ _id: id }, value): Found => ({ id, value }))
     )).pipe(Effect.mapInputContext(() => context))
 }

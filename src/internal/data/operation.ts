@@ -146,7 +146,7 @@ const begin = <A>(
       const refused = operation === request.name ? refusalOf(request, operation, namespace) : undefined
       if (refused !== undefined) return Call.telling(Effect.fail(refused), observed)
       if (limit instanceof MongoError) return Call.telling(Effect.fail(limit), observed)
-      const limited = { ...limit, deadline }
+      const limited = deadline === undefined ? limit : { ...limit, deadline }
       const read = request.isCode === true ? evaluate : (added: Added) => understood(() => evaluate(added))
       return Option.isSome(session)
         ? inSession(fiber, session.value, found, limited, operation, read, observed)

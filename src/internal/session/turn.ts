@@ -46,7 +46,7 @@ export interface Timing {
   /** None: no limit. */
   readonly timeout: Duration.Duration | undefined
   /** A deadline that has begun before; without it, the timeout begins with the operation. */
-  readonly deadline: Deadline | undefined
+  readonly deadline?: Deadline | undefined
   /** Whether the server is not told of it. */
   readonly omitsMaxTime: boolean
 }

@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
@@ -16,6 +17,7 @@ import { attributes } from "../../Telemetry.js"
 import { toText } from "../driver/bson.js"
 import { toAddress, type TopologyWatch } from "../driver/topology.js"
 import type { RunningFiber } from "../time/fiber.js"
+import { integerOf } from "../values/foreign.js"
 import { listen } from "./listening.js"
 import { summaryOf } from "./names.js"
 import { child, end, system } from "./spans.js"
@@ -112,8 +114,9 @@ export class Commands {
   // A cursor that is used up has the id 0.
   private uses(requestId: number, id: unknown): void {
     const sent = this.sent.get(requestId)
-    if (sent === undefined || id === undefined || BigInt(String(id)) === 0n) return
-    for (const span of [sent.span, sent.operation.span]) span.attribute(attributes.cursor, BigInt(String(id)))
+    const cursor = Option.getOrElse(integerOf(id), () => 0n)
+    if (sent === undefined || cursor === 0n) return
+    for (const span of [sent.span, sent.operation.span]) span.attribute(attributes.cursor, cursor)
   }
 
   private over(requestId: number, exit: Exit.Exit<void, Error>): void {

@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
@@ -68,10 +69,7 @@ export const overloadDelay = (error: MongoError, retry: number): Effect.Effect<D
 
 // The server sends it as an int64; 0 says that it asks for nothing.
 const baseOf = ({ cause }: MongoError): number => {
-  const reply = hasField(cause, "errorResponse") ? cause.errorResponse : undefined
-  const base = hasField(reply, "baseBackoffMS") ? Number(reply.baseBackoffMS) : Number.NaN
+  const reply = Predicate.hasProperty(cause, "errorResponse") ? cause.errorResponse : undefined
+  const base = Predicate.hasProperty(reply, "baseBackoffMS") ? Number(reply.baseBackoffMS) : Number.NaN
   return Number.isFinite(base) && base > 0 ? base : overload.initial
 }
-
-const hasField = <Name extends string>(value: unknown, name: Name): value is { readonly [_ in Name]: unknown } =>
-  typeof value === "object" && value !== null && name in value
