@@ -75,12 +75,12 @@ export interface CommonOptions {
    * URL says, else what the server does by itself.
    */
   readonly transactions?: TransactionOptions.TransactionOptions | undefined
-  /** What is told of commands, beyond the spans of operations. Default: nothing. */
+  /** Spans of the commands that the driver sends, besides those of operations. Default: none. */
   readonly telemetry?: TelemetryOptions | undefined
 }
 
 /**
- * What is told of the commands of a client.
+ * Which spans the commands of a client have.
  *
  * See MongoDB's specification "OpenTelemetry".
  *

@@ -22,15 +22,15 @@ import { listen } from "./listening.js"
 import { summaryOf } from "./names.js"
 import { child, end, system } from "./spans.js"
 
-/** What is told of commands. */
+/** Which spans commands have, and what is in them. */
 export interface Settings {
   /** Whether there are spans of commands at all. */
   readonly commands: boolean
-  /** How many characters of a command are told at most; 0 for none of it. */
+  /** How many characters of a command its span has at most; 0 for none. */
   readonly queryTextLength: number
 }
 
-/** An operation whose commands are told of. */
+/** An operation whose commands have spans. */
 interface Operation {
   readonly fiber: RunningFiber
   readonly span: Tracer.Span
