@@ -181,12 +181,17 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
   }
 }
 
-// The concerns of a command are in the command.
+// The concerns of a command are in the command, and its time limit is.
 const commanding = (name: string, command: Driver.Document, options: object | undefined): Request => ({
   name,
   kind: "read",
   inTransaction: isAllowedCommand(command),
-  options: { ...options, readConcern: command["readConcern"], writeConcern: command["writeConcern"] },
+  options: {
+    ...options,
+    readConcern: command["readConcern"],
+    writeConcern: command["writeConcern"],
+    maxTimeMS: command["maxTimeMS"]
+  },
   pipeline: Array.isArray(command["pipeline"]) ? command["pipeline"] : undefined
 })
 

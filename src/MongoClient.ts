@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
+import * as Bulk from "./internal/data/bulk.js"
 import { operation, place } from "./internal/data/operation.js"
 import { type Given, withoutOwn } from "./internal/data/options.js"
 import * as Privates from "./internal/driver/privates.js"
@@ -276,7 +277,8 @@ type Untyped<M> = M extends unknown ?
 
 /**
  * Runs writes to any collections of the deployment with as few commands as possible, in the ambient session and its
- * transaction, if there are any. Documents go out as they are. Needs MongoDB 8.0.
+ * transaction, if there are any. Of documents, fields that are undefined are left out; in filters and updates they are
+ * refused, as `MongoError` (`EncodingFailed`). Needs MongoDB 8.0.
  *
  * See the manual, "bulkWrite".
  *
@@ -288,10 +290,24 @@ export const bulkWrite = <Client = MongoClient>(
   { client, ...options }: BulkWriteOptions<Client> = {}
 ): Effect.Effect<Driver.ClientBulkWriteResult, OperationError, Client> =>
   Effect.flatMap(
-    place({ client, database: "admin" }, { name: "bulkWrite", kind: "write", inTransaction: true, options }),
-    ({ client: { driver }, run }) =>
-      run((added) =>
-        driver.bulkWrite(models.map(copied), { ...withoutOwn<Driver.ClientBulkWriteOptions>(options), ...added })
+    Effect.forEach(models, Bulk.copied),
+    (given) =>
+      Effect.flatMap(
+        place({ client, database: "admin" }, {
+          name: "bulkWrite",
+          kind: "write",
+          inTransaction: true,
+          options,
+          parts: given.map(Bulk.partOf),
+          updates: given.flatMap(Bulk.updateOf)
+        }),
+        ({ client: { driver }, run }) =>
+          run((added) =>
+            driver.bulkWrite(given as ReadonlyArray<Driver.ClientBulkWriteModel>, {
+              ...withoutOwn<Driver.ClientBulkWriteOptions>(options),
+              ...added
+            })
+          )
       )
   )
 
@@ -341,8 +357,3 @@ export const watch = <Client = MongoClient>(
   { client, ...options }: WatchOptions<Client> = {}
 ): ChangeStream.ChangeStream<Driver.Document, WatchError, Client> =>
   ChangeStream.watch({ client }, raw, pipeline, options)
-
-// The driver adds an `_id` to what it is given.
-const copied = (
-  model: BulkWriteModel
-): Driver.ClientBulkWriteModel => ("document" in model ? { ...model, document: { ...model.document } } : model)

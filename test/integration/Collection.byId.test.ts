@@ -1,6 +1,8 @@
 import { describe, expect, layer } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -11,6 +13,17 @@ import * as Transaction from "../../src/Transaction.js"
 import { numbers, on, onClient, sent, things } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
+
+class Teller extends Context.Tag("Teller")<Teller, string>() {}
+
+/** A schema that decodes with a service. */
+const Told = Schema.Struct({
+  _id: Schema.Number,
+  n: Schema.transformOrFail(Schema.String, Schema.String, {
+    decode: (n) => Effect.map(Teller, (who) => `${n} to ${who}`),
+    encode: (n) => Effect.succeed(n)
+  })
+})
 
 const batching = { batching: true } as const
 
@@ -134,7 +147,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
                 new Uint8Array([1])
               ]
               yield* Raw.insertMany(ids.map((_id) => ({ _id })))
-              const found = yield* Effect.forEach([...ids, "b"], Raw.exists, batching)
+              const found = yield* Effect.forEach([...ids, 9], Raw.exists, batching)
               expect(found).toEqual([...ids.map(() => true), false])
               expect((yield* sent(watched)).filter((name) => name === "find")).toHaveLength(1)
             }))),
@@ -155,6 +168,101 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             Option.some({ _id: "bob" }),
             Option.none()
           ])
+        })
+      ))
+
+    it.effect("so also where two of the ids are the same to the collection, or none of them is there", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { database } = yield* things(watched, 0)
+          yield* Effect.promise(() =>
+            watched.client.driver.db(database).createCollection("names", { collation: { locale: "en", strength: 1 } })
+          )
+          const Names = Collection.make("names", { database, schema: Schema.Struct({ _id: Schema.String }) })
+          yield* Names.insertMany([{ _id: "ada" }, { _id: "bob" }])
+          const ada = Option.some({ _id: "ada" })
+          expect(yield* Names.findByIds(["ada", "ADA"])).toEqual([ada, ada])
+          expect(yield* Names.findByIds(["ada", "ADA", "Ada", "eve"])).toEqual([ada, ada, ada, Option.none()])
+          expect(yield* Effect.forEach(["bob", "BOB", "x"], Names.exists, batching)).toEqual([true, true, false])
+          expect(yield* Names.findByIds(["x", "y"])).toEqual([Option.none(), Option.none()])
+        })
+      ))
+
+    it.effect("texts that are not there cost one more command at most", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { database } = yield* things(watched, 0)
+          const Raw = Collection.make("texts", { database })
+          yield* Raw.insertOne({ _id: "a" })
+          yield* watched.monitor.clear
+          const found = yield* Raw.findByIds(["a", "b", "c", "d"])
+          expect(found.map(Option.isSome)).toEqual([true, false, false, false])
+          expect(yield* sent(watched)).toEqual(["find", "find"])
+        })
+      ))
+
+    it.effect("what looks like a value of BSON and is none is refused alone", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { database } = yield* things(watched, 2)
+          const Raw = Collection.make("things", { database })
+          const forged: unknown = JSON.parse("{\"_bsontype\":\"ObjectId\"}")
+          const [bad, nested, good] = yield* Effect.forEach(
+            [forged, { a: [forged] }, 1],
+            (id) => Effect.either(Raw.findById(id)),
+            batching
+          )
+          const refused = (path: string) => ({
+            left: { reason: "EncodingFailed", operation: "findById", hint: expect.stringContaining(`\`${path}\``) }
+          })
+          expect(bad).toMatchObject(refused("_id"))
+          expect(nested).toMatchObject(refused("_id.a.0"))
+          expect(good).toEqual(Either.right(Option.some({ _id: 1, n: "1" })))
+          expect(yield* sent(watched)).toEqual(["find"])
+        })
+      ))
+
+    it.effect("so many long ids that no command holds them are read by several", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { database } = yield* things(watched, 0)
+          const Raw = Collection.make("bytes", { database })
+          const ids = numbers(3).map((n) => new Uint8Array(6 * 2 ** 20).fill(n))
+          const found = yield* Effect.forEach(ids, Raw.exists, batching)
+          expect(found).toEqual([false, false, false])
+          expect((yield* sent(watched)).every((name) => name === "find")).toBe(true)
+        })
+      ))
+
+    it.effect("each is decoded with the services of who asks, also from a cache", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { database } = yield* things(watched, 2)
+          const Services = Collection.make("things", { database, schema: Told })
+          const by = (who: string) => Effect.provideService(Services.findById(1), Teller, who)
+          const told = (who: string) => Option.some({ _id: 1, n: `1 to ${who}` })
+          const together = yield* Effect.all([by("ada"), by("bob")], batching)
+          expect(together).toEqual([told("ada"), told("bob")])
+          expect(yield* sent(watched)).toEqual(["find"])
+          const cached = Effect.withRequestCaching(Effect.all([by("ada"), by("bob")]), true)
+          expect(yield* Session.scoped(cached)).toEqual([told("ada"), told("bob")])
+          expect(yield* sent(watched)).toEqual(["find", "find"])
+        })
+      ))
+
+    it.effect("a failure is not cached", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Things } = yield* things(watched, 1)
+          const seen = yield* Effect.withRequestCaching(
+            Session.scoped(Effect.gen(function*() {
+              yield* Monitor.fail(watched, { failCommands: ["find"], errorCode: 2, mode: { times: 1 } })
+              const failed = yield* Effect.exit(Things.findById(0))
+              return [Exit.isFailure(failed), yield* Things.findById(0)]
+            })),
+            true
+          )
+          expect(seen).toEqual([true, Option.some({ _id: 0, n: 0 })])
         })
       ))
 

@@ -53,6 +53,33 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("a bulk of the client with what would change what it says, before it finds out what the server can", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const namespace = "a.b"
+          const document = {}
+          const bulk = (...models: ReadonlyArray<MongoClient.BulkWriteModel>) => MongoClient.bulkWrite(models)
+          const refused = (path: string) => ({
+            reason: "EncodingFailed",
+            operation: "bulkWrite",
+            hint: expect.stringContaining(`\`${path}\``)
+          })
+          const of = (name: "deleteMany", filter: object) => ({ namespace, name, filter }) as const
+          yield* refusals(watched, [
+            bulk({ namespace, name: "insertOne", document }, of("deleteMany", { age: undefined })),
+            bulk(of("deleteMany", {}), of("deleteMany", { age: undefined }))
+          ], refused("1.filter.age"))
+          yield* refusals(watched, [
+            bulk({ namespace, name: "insertOne", document: { at: new Date(Number.NaN) } }),
+            bulk({ namespace, name: "replaceOne", filter: {}, replacement: { at: new Date(Number.NaN) } })
+          ], refused("at"))
+          yield* refusals(watched, [
+            bulk({ namespace, name: "updateOne", filter: {}, update: { name: "x" } })
+          ], { reason: "InvalidOptions", hint: expect.stringContaining("replaceOne") })
+          expect(document).toEqual({})
+        })
+      ))
+
     it.effect("an unacknowledged write in a session, wherever w: 0 is set; reads do not mind", () =>
       onClient((watched) =>
         Effect.gen(function*() {

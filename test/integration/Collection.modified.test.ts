@@ -2,6 +2,7 @@ import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Collection from "../../src/Collection.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { onClient, sent, things } from "../support/data/collections.js"
@@ -37,6 +38,37 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         expect(yield* Things.findOneAndUpdate({ _id: 0 }, { $set: { n: "6" } }, { projection })).toEqual(
           Option.some({ n: 5 })
         )
+      })
+    ))
+
+  it.effect("what is told of one run is none of another run of the same effect", () =>
+    onClient((watched) =>
+      Effect.gen(function*() {
+        const { database } = yield* things(watched, 0)
+        const bothWritten = yield* Effect.makeLatch()
+        const arrived = yield* Effect.makeSemaphore(2)
+        yield* arrived.take(2)
+        // Each run decodes only when both have written.
+        const Number = Schema.transformOrFail(Schema.Number, Schema.Number, {
+          decode: (n) => Effect.as(Effect.zipRight(arrived.release(1), bothWritten.await), n),
+          encode: (n) => Effect.succeed(n)
+        })
+        const Counters = Collection.make("counters", {
+          database,
+          schema: Schema.Struct({ _id: Schema.String, n: Number })
+        })
+        const next = Counters.findOneAndUpdate({ _id: "a" }, { $inc: { n: 1 } }, {
+          upsert: true,
+          returnDocument: "after",
+          includeResultMetadata: true
+        })
+        const first = yield* Effect.fork(next)
+        yield* arrived.take(1)
+        const second = yield* Effect.fork(next)
+        yield* arrived.take(1)
+        yield* bothWritten.open
+        expect(yield* first).toMatchObject({ isFound: false, insertedId: Option.some("a") })
+        expect(yield* second).toMatchObject({ isFound: true, insertedId: Option.none() })
       })
     ))
 

@@ -78,6 +78,33 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("is none of the writes of a bulk that has more in all", () =>
+      test((watched) =>
+        Effect.gen(function*() {
+          const { Things, database } = yield* things(watched, 0)
+          const Raw = Collection.make(Things.name, { database })
+          yield* Raw.insertMany([{ _id: 0 }, { _id: 1 }])
+          const text = "x".repeat(9 * mebibyte)
+          const written = yield* Raw.bulkWrite([
+            { updateOne: { filter: { _id: 0 }, update: { $set: { text } } } },
+            { updateOne: { filter: { _id: 1 }, update: { $set: { text } } } },
+            { updateMany: { filter: { text: { $ne: text } }, update: { $set: { n: 1 } } } }
+          ])
+          expect(written.modifiedCount).toBe(2)
+          const long = "x".repeat(17 * mebibyte)
+          yield* expectTooLarge({
+            bulkWrite: Raw.bulkWrite([{ deleteOne: { filter: {} } }, { deleteMany: { filter: { long } } }])
+          })
+          expect(
+            yield* Effect.flip(Raw.bulkWrite([
+              { deleteOne: { filter: {} } },
+              { updateOne: { filter: {}, update: { $set: { a: undefined } } } }
+            ]))
+          ).toMatchObject({ reason: "EncodingFailed", hint: expect.stringContaining("`1.update.$set.a`") })
+          expect(yield* Raw.countDocuments()).toBe(2)
+        })
+      ))
+
     it.effect("may have nearly as much", () =>
       test((watched) =>
         Effect.gen(function*() {

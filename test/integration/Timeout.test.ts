@@ -156,6 +156,19 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* limits(place, "find")).toEqual([50, upTo(60_000)])
         })
       ))
+
+    it.effect("is told so with a command that brings its own, in a session and without one", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          const session = yield* Session.make({ timeout: "1 minute" })
+          const own = Database.make("admin")
+          const ping = own.command({ ping: 1, maxTimeMS: 50 }, { timeout: "1 minute" })
+          yield* ping
+          yield* Session.provide(own.command({ ping: 1, maxTimeMS: 50 }), session)
+          yield* own.command({ ping: 1 }, { timeout: "1 minute" })
+          expect(yield* limits(place, "ping")).toEqual([50, 50, upTo(60_000)])
+        })
+      ))
   })
 
   describe("the timeout of a transaction", () => {

@@ -4,9 +4,9 @@
 import * as Arr from "effect/Array"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
 import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
 import * as Request from "effect/Request"
@@ -18,7 +18,7 @@ import { sessionIn } from "../session/service.js"
 import { turnOf } from "../session/turn.js"
 import { Around } from "../telemetry/outside.js"
 import { call, type Of } from "./collection.js"
-import { keyOf } from "./ids.js"
+import { hasText, keyOf } from "./ids.js"
 import { type OperationError, withNamespace } from "./operation.js"
 import { refusalOf } from "./values.js"
 
@@ -35,7 +35,9 @@ export type IdOf<I> = string extends keyof I ? unknown : Driver.WithId<I>["_id"]
 export interface ById<A, I extends Driver.Document, R, C> {
   /**
    * The document with this id, which is always a value: `{ $ne: null }` is no operator here. `Effect.withRequestCaching`
-   * keeps it: in a transaction for the attempt, elsewhere for the session.
+   * keeps it: in a transaction for the attempt, elsewhere for the session, and without one for whatever lives as long as the
+   * cache of requests (one minute, for the whole process, unless `Effect.withRequestCache` sets another one). A failure is
+   * not kept.
    *
    * @example
    * ```ts
@@ -78,7 +80,8 @@ const isSamePlace = (left: Place, right: Place): boolean =>
   left.of === right.of && left.kind === right.kind && left.client === right.client &&
   left.session === right.session && left.turn === right.turn && left.outside === right.outside
 
-class ReadById extends Request.Class<Option.Option<unknown>, OperationError | DecodeFailed, {
+// The answer is the document as it is stored: who asks decodes it, with the services that it has itself.
+class ReadById extends Request.Class<Option.Option<Driver.Document>, OperationError, {
   readonly id: unknown
   readonly key: string | undefined
   readonly place: Place
@@ -96,7 +99,7 @@ class ReadById extends Request.Class<Option.Option<unknown>, OperationError | De
 
 /** The operations of a collection that read by id. */
 export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): ById<A, I, R, C> => {
-  const ask = (kind: Kind, id: unknown): Effect.Effect<Option.Option<unknown>, OperationError | DecodeFailed, C> =>
+  const ask = (kind: Kind, id: unknown): Effect.Effect<Option.Option<Driver.Document>, OperationError, C> =>
     withNamespace(of.target, (namespace) =>
       Effect.withFiberRuntime((fiber) => {
         const refused = refusalOf({ values: [{ _id: id }] }, kind, namespace)
@@ -113,22 +116,31 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): By
           outside: context.unsafeMap.get(Around.key)
         }
         const request = new ReadById({ id, key: keyOf(id), place, context })
-        return Effect.request(request, resolver)
+        // A cache would keep the failure, and who asks again would get it.
+        return Effect.onError(
+          Effect.request(request, resolver),
+          () => Effect.flatMap(FiberRef.get(FiberRef.currentRequestCache), (cache) => cache.invalidate(request))
+        )
       }))
   const findById: ById<A, I, R, C>["findById"] = (id) =>
-    // What the collection's codec gives is of its type.
-    ask("findById", id) as Effect.Effect<Option.Option<A>, OperationError | DecodeFailed, R | C>
+    Effect.flatMap(
+      ask("findById", id),
+      Option.match({
+        onNone: () => Effect.succeedNone,
+        onSome: (document) =>
+          withNamespace(of.target, (namespace) => Effect.asSome(of.codec.decode(document, namespace)))
+      })
+    )
   return {
     findById,
     findByIds: (ids) => Effect.forEach(Arr.fromIterable(ids), (id) => findById(id), { batching: true }),
-    exists: (id) =>
-      // Nothing is decoded.
-      Effect.map(Effect.catchTag(ask("exists", id), "DecodeFailed", Effect.die), Option.isSome)
+    exists: (id) => Effect.map(ask("exists", id), Option.isSome)
   }
 }
 
-/** How many ids one command has at most. */
+/** How many ids one command has at most, and about how many characters they have together. */
 const largestBatch = 10_000
+const longestBatch = 2 ** 22
 
 const resolver = RequestResolver.makeBatched((requests: ReadonlyArray<ReadById>) => {
   const places: Array<{ readonly place: Place; readonly requests: Array<ReadById> }> = []
@@ -146,6 +158,9 @@ const resolver = RequestResolver.makeBatched((requests: ReadonlyArray<ReadById>)
 /** Who asked for one id. */
 type Askers = Arr.NonEmptyArray<ReadById>
 
+/** Ids that are read by one command, each with who asked for it. */
+type Batch = Arr.NonEmptyReadonlyArray<Askers>
+
 const readAll = (place: Place, requests: ReadonlyArray<ReadById>): Effect.Effect<void> => {
   const alone: Array<Askers> = []
   const together = new Map<string, Askers>()
@@ -156,77 +171,115 @@ const readAll = (place: Place, requests: ReadonlyArray<ReadById>): Effect.Effect
     else together.set(request.key, [request])
   }
   return Effect.andThen(
-    Effect.forEach(Arr.chunksOf(together.values(), largestBatch), (chunk) => readChunk(place, chunk), {
-      discard: true
-    }),
+    Effect.forEach(batchesOf(together), (batch) => readBatch(place, batch), { discard: true }),
     Effect.forEach(alone, (askers) => readOne(place, askers), { discard: true })
   )
 }
 
-const readChunk = (place: Place, chunk: Arr.NonEmptyReadonlyArray<Askers>): Effect.Effect<void> => {
-  const [first] = chunk
-  if (chunk.length === 1) return readOne(place, first)
-  const missing = new Map(chunk.map((askers) => [askers[0].key, askers]))
-  return Effect.matchCauseEffect(find(place, first, { $in: chunk.map(([{ id }]) => id) }), {
-    onFailure: (cause) => Effect.forEach(chunk, (askers) => answer(askers, Exit.failCause(cause)), { discard: true }),
-    onSuccess: (found) => {
-      const answers = found.flatMap(({ id, value }) => {
-        const key = keyOf(id)
-        const askers = missing.get(key)
-        missing.delete(key)
-        return askers === undefined ? [] : [answer(askers, valueOf(value))]
-      })
-      // A document by another id than those that were asked for: the collection compares them in a way of its own.
-      const rest = answers.length < found.length
-        ? (askers: Askers) => readOne(place, askers)
-        : (askers: Askers) => answer(askers, Exit.succeed(Option.none()))
-      return Effect.andThen(
-        Effect.all(answers, { discard: true }),
-        Effect.suspend(() => Effect.forEach(missing.values(), rest, { discard: true }))
-      )
+// A command of more bytes than the server takes would fail for all of them.
+const batchesOf = (ids: ReadonlyMap<string, Askers>): ReadonlyArray<Batch> => {
+  const batches: Array<Arr.NonEmptyArray<Askers>> = []
+  let length = 0
+  for (const [key, askers] of ids) {
+    const last = batches.at(-1)
+    length += key.length
+    if (last !== undefined && last.length < largestBatch && length <= longestBatch) last.push(askers)
+    else {
+      batches.push([askers])
+      length = key.length
     }
+  }
+  return batches
+}
+
+const readBatch = (place: Place, batch: Batch): Effect.Effect<void> => {
+  const [first] = batch
+  if (batch.length === 1) return readOne(place, first)
+  return forAll(batch, find(place, first, among(batch)), (found) => {
+    const missing = new Map(batch.map((askers) => [askers[0].key, askers]))
+    const answers = found.flatMap((document) => {
+      const key = keyOf(document["_id"])
+      const askers = missing.get(key)
+      missing.delete(key)
+      return askers === undefined ? [] : [answer(askers, Exit.succeed(Option.some(document)))]
+    })
+    const rest = Arr.fromIterable(missing.values())
+    return Effect.andThen(
+      Effect.all(answers, { discard: true }),
+      // A document by another id than those that were asked for: the collection compares them in a way of its own.
+      answers.length < found.length ? readEach(place, rest) : readMissing(place, rest, found)
+    )
   })
 }
+
+/**
+ * Those for which nothing was found. A collection may take two texts for the same, and then one document is there for both:
+ * only the server knows.
+ */
+const readMissing = (
+  place: Place,
+  missing: ReadonlyArray<Askers>,
+  found: ReadonlyArray<Driver.Document>
+): Effect.Effect<void> => {
+  const isComparable = found.some(({ _id: id }) => hasText(keyOf(id)))
+  const [absent, unsure] = Arr.partition(missing, ([{ key }]) => isComparable && hasText(key))
+  const answerNone = (all: ReadonlyArray<Askers>) =>
+    Effect.forEach(all, (askers) => answer(askers, none), { discard: true })
+  return Effect.andThen(
+    answerNone(absent),
+    Arr.isNonEmptyReadonlyArray(unsure) && unsure.length > 1
+      ? forAll(
+        unsure,
+        find(place, unsure[0], among(unsure)),
+        (again) => again.length === 0 ? answerNone(unsure) : readEach(place, unsure)
+      )
+      : readEach(place, unsure)
+  )
+}
+
+const readEach = (place: Place, all: ReadonlyArray<Askers>): Effect.Effect<void> =>
+  Effect.forEach(all, (askers) => readOne(place, askers), { discard: true })
 
 const readOne = (place: Place, askers: Askers): Effect.Effect<void> =>
   Effect.flatMap(
     Effect.exit(find(place, askers, { $eq: askers[0].id })),
-    (exit) => answer(askers, Exit.flatMap(exit, ([found]) => found === undefined ? none : valueOf(found.value)))
+    (exit) => answer(askers, Exit.map(exit, Arr.head))
   )
 
-const none: Exit.Exit<Option.Option<unknown>> = Exit.succeed(Option.none())
+/** Goes on with what a command has found; what it fails with is the answer for all. */
+const forAll = (
+  batch: Batch,
+  found: Effect.Effect<ReadonlyArray<Driver.Document>, OperationError>,
+  next: (found: ReadonlyArray<Driver.Document>) => Effect.Effect<void>
+): Effect.Effect<void> =>
+  Effect.matchCauseEffect(found, {
+    onFailure: (cause) => Effect.forEach(batch, (askers) => answer(askers, Exit.failCause(cause)), { discard: true }),
+    onSuccess: next
+  })
 
-/** A document that was found. */
-interface Found {
-  readonly id: unknown
-  readonly value: Either.Either<unknown, DecodeFailed>
-}
+const among = (batch: Batch): Driver.Document => ({ $in: batch.map(([{ id }]) => id) })
 
-const valueOf = (value: Found["value"]): Exit.Exit<Option.Option<unknown>, DecodeFailed> =>
-  Either.match(value, { onLeft: Exit.fail, onRight: (found) => Exit.succeed(Option.some(found)) })
+const none: Exit.Exit<Option.Option<Driver.Document>> = Exit.succeed(Option.none())
 
 const answer = (
   askers: Askers,
-  exit: Exit.Exit<Option.Option<unknown>, OperationError | DecodeFailed>
+  exit: Exit.Exit<Option.Option<Driver.Document>, OperationError>
 ): Effect.Effect<void> => Effect.forEach(askers, (request) => Request.complete(request, exit), { discard: true })
 
 const find = (
   { kind, of }: Place,
   [{ context }]: Askers,
   condition: Driver.Document
-): Effect.Effect<ReadonlyArray<Found>, OperationError | DecodeFailed> => {
+): Effect.Effect<ReadonlyArray<Driver.Document>, OperationError> => {
   const filter = { _id: condition }
   const options: Driver.FindOptions = kind === "exists" ? { projection: { _id: 1 } } : {}
-  const documents = call(
-    of,
-    { name: kind, kind: "read", options, values: [filter] },
-    (collection, given: Driver.FindOptions) => collection.find(filter, { ...given, batchSize: largestBatch }).toArray()
+  return Effect.mapInputContext(
+    call(
+      of,
+      { name: kind, kind: "read", options, values: [filter] },
+      (collection, given: Driver.FindOptions) =>
+        collection.find(filter, { ...given, batchSize: largestBatch }).toArray()
+    ),
+    () => context
   )
-  return Effect.flatMap(documents, (found) =>
-    Effect.map(
-      kind === "exists"
-        ? Effect.succeed(found.map(() => Either.void))
-        : withNamespace(of.target, (namespace) => of.codec.decodeAll(found, namespace)),
-      (values) => Arr.zipWith(found, values, ({ _id: id }, value): Found => ({ id, value }))
-    )).pipe(Effect.mapInputContext(() => context))
 }

@@ -223,17 +223,20 @@ export const modified = <R, C, E>(
   write: (options: object) => Effect.Effect<Driver.Document | null, E, C>
 ): Effect.Effect<unknown, E | DecodeFailed, R | C> => {
   if (options.includeResultMetadata !== true) return one(target, options, own, write)
-  let told: Driver.Document = {}
-  const value = one(target, options, own, (given) =>
-    Effect.map(write(given), (result) => {
-      told = Object(result?.["lastErrorObject"])
-      return Object(result)["value"] ?? null
+  // What one run is told is none of another's.
+  return Effect.suspend(() => {
+    let told: Driver.Document = {}
+    const value = one(target, options, own, (given) =>
+      Effect.map(write(given), (result) => {
+        told = Object(result?.["lastErrorObject"])
+        return Object(result)["value"] ?? null
+      }))
+    return Effect.map(value, (value) => ({
+      value,
+      isFound: told["updatedExisting"] === true,
+      insertedId: Option.fromNullable(told["upserted"])
     }))
-  return Effect.map(value, (value) => ({
-    value,
-    isFound: told["updatedExisting"] === true,
-    insertedId: Option.fromNullable(told["upserted"])
-  }))
+  })
 }
 
 const split = <R>({ onInvalid = "fail", projection, schema, ...rest }: Decoding, own: Decoder<R>) => {

@@ -35,7 +35,12 @@ interface Typed {
   readonly position?: unknown
 }
 
+/** Whether an id has a text in it, which collections may compare in ways of their own. */
+export const hasText = (key: string | undefined): boolean => key === undefined || /(^|:)s:"/.test(key)
+
 const objectKey = (id: object): string | undefined => {
+  // Whatever its fields are called, it is no value of the driver's classes.
+  if (Object.getPrototypeOf(id) === Object.prototype) return documentKey(id)
   if (id instanceof Date) return `d:${id.getTime()}`
   if (id instanceof Uint8Array) return binaryKey(0, id)
   const { _bsontype: type, buffer, position, sub_type: subtype }: Typed = id
@@ -53,8 +58,6 @@ const objectKey = (id: object): string | undefined => {
       return buffer instanceof Uint8Array && typeof position === "number"
         ? binaryKey(subtype, buffer.subarray(0, position))
         : undefined
-    case undefined:
-      return Object.getPrototypeOf(id) === Object.prototype ? documentKey(id) : undefined
     default:
       return undefined
   }

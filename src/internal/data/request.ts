@@ -38,6 +38,8 @@ export interface Request {
   readonly options?: object | undefined
   /** Filters and updates as the caller gave them, in which nothing may be undefined. */
   readonly values?: ReadonlyArray<unknown> | undefined
+  /** The same of many writes at once, which the driver may send by several commands. */
+  readonly parts?: ReadonlyArray<unknown> | undefined
   /** Updates among them, which must have operators. */
   readonly updates?: ReadonlyArray<unknown> | undefined
   /** The pipeline of an aggregation, which has a read concern also if it writes. */

@@ -1,9 +1,10 @@
 /**
  * What is given to the driver to be stored or to be searched for: found out before it is sent whether BSON can say it.
  */
+import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
-import { sizeOf as bsonSize } from "../driver/bson.js"
+import { isOfBson, sizeOf as bsonSize } from "../driver/bson.js"
 
 /** Why a value cannot be sent, and where it is. Without the value, which is nobody's but the caller's. */
 class Refused {
@@ -49,6 +50,7 @@ export const storable = <I extends Driver.Document>(
 /** What an operation is given that is no document to be stored. */
 interface Given {
   readonly values?: ReadonlyArray<unknown> | undefined
+  readonly parts?: ReadonlyArray<unknown> | undefined
   readonly updates?: ReadonlyArray<unknown> | undefined
   readonly pipeline?: ReadonlyArray<object> | undefined
   readonly options?:
@@ -58,7 +60,7 @@ interface Given {
 
 /** What is wrong with filters, updates and pipelines: in them nothing is left out, for that would change what they say. */
 export const refusalOf = (
-  { options = {}, pipeline, updates = [], values = [] }: Given,
+  { options = {}, parts = [], pipeline, updates = [], values = [] }: Given,
   operation: string,
   namespace: string
 ): MongoError | undefined => {
@@ -66,7 +68,8 @@ export const refusalOf = (
     return new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint: operators })
   }
   const { arrayFilters, let: variables, partialFilterExpression } = options
-  return refusal([...values, pipeline, arrayFilters, variables, partialFilterExpression], operation, namespace)
+  const all = [...values, pipeline, arrayFilters, variables, partialFilterExpression]
+  return refusal(all, parts, operation, namespace)
 }
 
 // An update without operators would be a document that takes the place of another.
@@ -82,20 +85,31 @@ const operators =
 
 const refusal = (
   values: ReadonlyArray<unknown>,
+  parts: ReadonlyArray<unknown>,
   operation: string,
   namespace: string
 ): MongoError | undefined =>
   guarded(operation, namespace, () => {
     for (const value of values) {
-      if (value === undefined) continue
-      const walked = new Walk(false)
-      const found = walked.walk(value, "", 0)
-      if (found instanceof Refused) return found
-      const size = walked.sizeOf(value)
-      if (size > largestCommand) return new TooLarge(size)
+      const refused = refusedIn(value, "")
+      if (refused !== undefined) return refused
+    }
+    // Each has a command's bytes for itself: the driver makes as many commands as it takes.
+    for (const [index, part] of parts.entries()) {
+      const refused = refusedIn(part, String(index))
+      if (refused !== undefined) return refused
     }
     return undefined
   })
+
+const refusedIn = (value: unknown, path: string): Refused | undefined => {
+  if (value === undefined) return undefined
+  const walked = new Walk(false)
+  const found = walked.walk(value, path, 0)
+  if (found instanceof Refused) return found
+  const size = walked.sizeOf(value)
+  return size > largestCommand ? new TooLarge(size) : undefined
+}
 
 const guarded = <A>(
   operation: string,
@@ -109,7 +123,7 @@ const guarded = <A>(
     if (!(found instanceof Refused)) return found
     return found instanceof TooLarge
       ? failed({ reason: "DocumentTooLarge", hint: `${found.why}. Nothing was sent.` })
-      : failed({ reason: "EncodingFailed", hint: `\`${shortened(found.path)}\` is ${found.why}. Nothing was sent.` })
+      : failed({ reason: "EncodingFailed", hint: `${named(found.path)} is ${found.why}. Nothing was sent.` })
   } catch (cause) {
     // A getter or `toBSON` of the caller's has thrown, as it would when the value is encoded.
     return failed({ reason: "EncodingFailed", cause })
@@ -157,6 +171,7 @@ class Walk {
       this.#bytes += value.byteLength
       return value
     }
+    if (hasBrand(value)) return isOfBson(value) ? value : new Refused(foreign, path)
     if (isAsItIs(value)) return value
     // It has no fields, and would be stored as a document without any.
     if (value instanceof Set) return new Refused("a Set", path)
@@ -221,12 +236,19 @@ class Walk {
 // In characters: a path of 200 levels is none to be read.
 const longestPath = 200
 
-const shortened = (path: string): string => path.length <= longestPath ? path : `${path.slice(0, longestPath)}…`
+const named = (path: string): string =>
+  path === "" ? "A document" : `\`${path.length <= longestPath ? path : `${path.slice(0, longestPath)}…`}\``
 
 const join = (path: string, key: string | number): string => path === "" ? String(key) : `${path}.${key}`
 
 // What BSON has a type of its own for, or says itself how it is stored.
-const isAsItIs = (value: object): boolean => "_bsontype" in value || value instanceof RegExp || hasToBson(value)
+const isAsItIs = (value: object): boolean => value instanceof RegExp || hasToBson(value)
+
+// The encoder takes what has such a field for one of its own values, whatever made it.
+const hasBrand = (value: object): boolean => "_bsontype" in value && !Predicate.isNullable(value._bsontype)
+
+const foreign = "no value of the driver's BSON, though it has a `_bsontype`: it is of another version of the package " +
+  "`bson`, or was made from JSON"
 
 const hasToBson = (value: object): value is { readonly toBSON: () => unknown } =>
   "toBSON" in value && typeof value.toBSON === "function"

@@ -7,6 +7,7 @@ import type { Filter } from "../../Filter.js"
 import type { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import type { Update } from "../../Update.js"
+import { partOf, updateOf } from "./bulk.js"
 import { call, encode, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import type { OperationError } from "./operation.js"
@@ -234,12 +235,16 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
       operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
         Effect.forEach(operations, (one) => encodeWrite(of, one)),
         (encoded) =>
-          write(
-            "bulkWrite",
-            options,
-            (collection, given: Driver.BulkWriteOptions) => collection.bulkWrite(encoded, given),
-            [operations.map(rawOf)],
-            operations.flatMap(updateOf)
+          call(
+            of,
+            {
+              name: "bulkWrite",
+              kind: "write",
+              options,
+              parts: operations.flatMap(Object.values).map(partOf),
+              updates: operations.flatMap(Object.values).flatMap(updateOf)
+            },
+            (collection, given: Driver.BulkWriteOptions) => collection.bulkWrite(encoded, given)
           )
       )
   }
@@ -261,21 +266,6 @@ const encodeWrite = <A, I extends Driver.Document, R, C>(
   }
   return Effect.succeed(operation as Driver.AnyBulkWriteOperation<I>)
 }
-
-// What of a write no schema has seen.
-const rawOf = <A, I extends Driver.Document>(operation: BulkWrite<A, I>): unknown => {
-  if ("insertOne" in operation) return {}
-  if ("replaceOne" in operation) return { filter: operation.replaceOne.filter }
-  const [model]: ReadonlyArray<{ filter: unknown; update?: unknown; arrayFilters?: unknown }> = Object.values(operation)
-  return { filter: model?.filter, update: model?.update ?? {}, arrayFilters: model?.arrayFilters ?? [] }
-}
-
-const updateOf = <A, I extends Driver.Document>(operation: BulkWrite<A, I>): ReadonlyArray<unknown> =>
-  "updateOne" in operation
-    ? [operation.updateOne.update]
-    : "updateMany" in operation
-    ? [operation.updateMany.update]
-    : []
 
 // The driver's typings cannot see whether a type that is not known yet has an `_id`.
 const insertable = <I extends Driver.Document>(document: I) => document as unknown as Driver.OptionalUnlessRequiredId<I>

@@ -63,6 +63,15 @@ const flags = /^[imsu]*$/
 /** A document as Extended JSON, in its relaxed form. */
 export const toText = (document: Driver.Document): string => Driver.BSON.EJSON.stringify(document)
 
+/** Whether a value is made by the driver's own version of BSON: the encoder takes no other ones. */
+export const isOfBson = (value: object): boolean => versionOf(value) === version
+
+const versionOf = (value: object): unknown => (value as { readonly [mark]?: unknown })[mark]
+
+const mark: unique symbol = Symbol.for("@@mdb.bson.version") as never
+
+const version = versionOf(Driver.Long.ZERO)
+
 /** How many bytes a document has as BSON. */
 export const sizeOf = (document: Driver.Document): number => Driver.BSON.calculateObjectSize(document)
 

@@ -27,6 +27,8 @@ const operations: ReadonlyMap<string, string> = new Map([
   ["drop", "dropCollection"],
   ["dropIndex", "dropIndexes"],
   ["estimatedDocumentCount", "count"],
+  ["exists", "find"],
+  ["findById", "find"],
   ["findOne", "find"],
   ["findOneAndDelete", "findAndModify"],
   ["findOneAndReplace", "findAndModify"],

@@ -1,0 +1,38 @@
+/**
+ * What is looked at in the writes of a bulk before they are sent.
+ */
+import * as Effect from "effect/Effect"
+import type * as Driver from "mongodb"
+import { MongoError } from "../../MongoError.js"
+import { storable } from "./values.js"
+
+/** What a write of a bulk may have, beside the document that it stores. */
+interface Model {
+  readonly filter?: unknown
+  readonly update?: unknown
+  readonly arrayFilters?: unknown
+}
+
+/** What of a write no schema has seen: in it nothing may be undefined. */
+export const partOf = (model: object): unknown => {
+  const { arrayFilters = [], filter = {}, update = {} }: Model = model
+  return { filter, update, arrayFilters }
+}
+
+/** The update of a write, if it has one. */
+export const updateOf = (model: object): ReadonlyArray<unknown> => "update" in model ? [model.update] : []
+
+/** A write to any collection of a client, whose new document the driver adds an `_id` to. */
+export const copied = <M extends ClientModel>(model: M): Effect.Effect<M, MongoError> => {
+  const [name, document] = "document" in model ? ["document", model.document] : ["replacement", model.replacement]
+  if (document === undefined) return Effect.succeed(model)
+  const stored = storable(document, "bulkWrite", model.namespace)
+  return stored instanceof MongoError ? Effect.fail(stored) : Effect.succeed({ ...model, [name]: stored })
+}
+
+/** A write to any collection of a client. */
+interface ClientModel {
+  readonly namespace: string
+  readonly document?: Driver.Document
+  readonly replacement?: Driver.Document
+}
