@@ -199,7 +199,8 @@ export const unsafe = (filter: Driver.Document): Unsafe => filter as Unsafe
 /**
  * The condition that a field has just this value, `{ $eq: value }`: for values that come from outside. An object in it is a
  * value, also if its fields are called like operators. Without it, a password of `{ "$ne": null }` in the body of a request
- * matches every document. A value of unknown type fits every field, and is compared as it is.
+ * matches every document. A value of unknown type fits every field, and is compared as it is. A `null` also matches documents
+ * that do not have the field, as MongoDB compares it: refuse it before, where that would say too much.
  *
  * @example
  * ```ts

@@ -293,5 +293,6 @@ export const messages = {
   skipped: "a message or an event that cannot be handled is left out",
   setAside: "a message or an event that cannot be handled is set aside",
   historyLost: "the oplog no longer reaches back to where a consumer or a relay was",
+  untraced: "commands of a client could not be traced as they are",
   streamChanged: "a consumer goes on with another stream or pipeline than before"
 } as const

@@ -2,12 +2,16 @@ import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import * as Driver from "mongodb"
+import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
+import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
 import { on, things } from "../support/data/collections.js"
+import { logged } from "../support/server/connected.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 import { recorder } from "../support/watch/spans.js"
@@ -153,6 +157,71 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         .toEqual({ find: "things", filter: { n: "424242" }, limit: 1, singleBatch: true })
       const { spans: short } = yield* spansOf({ commands: true, queryTextLength: 9 }, find)
       expect(textsOf(short)).toEqual(["{\"find\":\"...", "{\"usersIn..."])
+    }))
+
+  it.effect("its text is what is sent, also of a class that says itself how it is stored", () =>
+    Effect.gen(function*() {
+      class Money {
+        readonly secret = "not sent"
+        toBSON() {
+          return { cents: 5 }
+        }
+      }
+      const { spans } = yield* spansOf(
+        { commands: true, queryTextLength: 1000 },
+        ({ database }) => Collection.make("prices", { database }).findOne({ price: new Money() })
+      )
+      const text = spans.flatMap(({ attributes }) => attributes["db.query.text"] ?? []).join()
+      expect(JSON.parse(text)).toMatchObject({ filter: { price: { cents: 5 } } })
+      expect(text).not.toContain("secret")
+    }))
+
+  it.effect("a command is sent, and its span ends, also where a part of it cannot be told", () =>
+    Effect.gen(function*() {
+      // The driver asks it once, and gets what is sent.
+      let asked = 0
+      const shy = {
+        toBSON() {
+          asked += 1
+          if (asked === 1) throw new RangeError("not now")
+          return 1
+        }
+      }
+      yield* logged((entries) =>
+        Effect.gen(function*() {
+          const { spans } = yield* spansOf({ commands: true, queryTextLength: 1000 }, ({ database }) =>
+            Effect.gen(function*() {
+              const { command } = Database.make(database)
+              expect(yield* command({ ping: 1, comment: shy })).toMatchObject({ ok: 1 })
+              expect(yield* Effect.flip(command({ ping: 1, lsid: "none" }))).toMatchObject({ _tag: "MongoError" })
+            }))
+          expect(asked).toBeGreaterThan(1)
+          expect(spans.length).toBeGreaterThan(3)
+          expect(spans.map(({ ended }) =>
+            ended
+          )).not.toContain("open")
+          expect(entries.filter(({ message }) => message === Telemetry.messages.untraced)).toEqual([
+            { message: Telemetry.messages.untraced, annotations: { error: "RangeError" } }
+          ])
+        })
+      )
+    }))
+
+  it.scoped("a tracer that throws breaks no command", () =>
+    Effect.gen(function*() {
+      const driver = TestServer.driver({ monitorCommands: true })
+      const mongo = yield* MongoClient.fromDriver(driver, { telemetry: { commands: true } })
+      const { tracer } = recorder()
+      const broken = Tracer.make({
+        ...tracer,
+        span: (name, ...rest) => {
+          if (name === "ping") throw new Error("no span")
+          return tracer.span(name, ...rest)
+        }
+      })
+      const ping = Database.make("admin").command({ ping: 1 })
+      const reply = yield* Effect.withTracer(Effect.provideService(ping, MongoClient.MongoClient, mongo), broken)
+      expect(reply).toMatchObject({ ok: 1 })
     }))
 
   it.effect("with a tracer that is disabled nothing is traced, nor the context of a promise taken along", () =>

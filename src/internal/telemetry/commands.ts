@@ -8,17 +8,19 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
 import { AsyncLocalStorage } from "node:async_hooks"
 import { SessionId } from "../../SessionId.js"
 import { attributes } from "../../Telemetry.js"
-import { toText } from "../driver/bson.js"
+import { fromBson, toBson, toText } from "../driver/bson.js"
 import { toAddress, type TopologyWatch } from "../driver/topology.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { integerOf } from "../values/foreign.js"
 import { listen } from "./listening.js"
+import * as Log from "./log.js"
 import { summaryOf } from "./names.js"
 import { child, end, system } from "./spans.js"
 
@@ -82,9 +84,10 @@ export class Commands {
     note(attributes.driverConnection, event.connectionId)
     note(attributes.lsid, lsidOf(command))
     note(attributes.txnNumber, command["txnNumber"] === undefined ? undefined : Number(command["txnNumber"]))
-    if (this.queryTextLength > 0) note(attributes.queryText, this.textOf(command))
+    // From here on it ends, also where something of the command cannot be told.
     this.sent.set(event.requestId, { operation, span })
-    this.uses(event.requestId, commandName === "getMore" ? command["getMore"] : command["cursors"]?.[0])
+    this.uses(event.requestId, commandName === "getMore" ? command["getMore"] : Object(command["cursors"])[0])
+    if (this.queryTextLength > 0) note(attributes.queryText, this.textOf(command))
   }
 
   succeeded({ reply, requestId }: Driver.CommandSucceededEvent): void {
@@ -128,7 +131,8 @@ export class Commands {
 
   private textOf(command: Driver.Document): string {
     const told = Object.entries(command).filter(([name]) => !untold.has(name))
-    const text = toText(Object.fromEntries(told))
+    // As it is sent: a class may say itself how, by its `toBSON`.
+    const text = toText(fromBson(toBson(Object.fromEntries(told))))
     return text.length > this.queryTextLength ? `${text.slice(0, this.queryTextLength)}...` : text
   }
 }
@@ -142,12 +146,22 @@ export const watchCommands = (
   if (!settings.commands) return Effect.succeed(undefined)
   return Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => {
+      Effect.map(Effect.runtime(), (runtime) => {
         const commands = new Commands(typeOf, settings)
+        let hasFailed = false
+        // What is thrown into the driver breaks its operation.
+        const guarded = <E>(listener: (event: E) => void) => (event: E) => {
+          try {
+            listener(event)
+          } catch (error) {
+            if (!hasFailed) Runtime.runFork(runtime, Log.untraced(error))
+            hasFailed = true
+          }
+        }
         const unlisten = listen(driver, {
-          commandStarted: (event) => commands.started(event),
-          commandSucceeded: (event) => commands.succeeded(event),
-          commandFailed: (event) => commands.failed(event)
+          commandStarted: guarded((event) => commands.started(event)),
+          commandSucceeded: guarded((event) => commands.succeeded(event)),
+          commandFailed: guarded((event) => commands.failed(event))
         })
         return { commands, unlisten }
       }),
@@ -190,8 +204,11 @@ const collectionOf = (name: string, database: string, command: Driver.Document):
   return typeof collection === "string" && database !== "admin" && !/user|role/i.test(name) ? collection : undefined
 }
 
-const lsidOf = ({ lsid }: Driver.Document): string | undefined =>
-  lsid === undefined ? undefined : SessionId.fromBytes(lsid.id.buffer).uuid
+// A command may bring one of its own, which need not be one.
+const lsidOf = ({ lsid }: Driver.Document): string | undefined => {
+  const bytes: unknown = lsid?.id?.buffer
+  return bytes instanceof Uint8Array && bytes.length === 16 ? SessionId.fromBytes(bytes).uuid : undefined
+}
 
 /** A failure as it may be told: a message of the server quotes documents, and one of the network hosts. */
 const shown = (command: string, failure: Error): Error => {

@@ -69,6 +69,12 @@ export const refreshFailed = (sessions: number, reason: string): Effect.Effect<v
     Effect.annotateLogs(Effect.logWarning(Telemetry.messages.refreshFailed), { sessions, reason })
   )
 
+/** Logs that the span of a command could not be made or ended. What was thrown may quote the command. */
+export const untraced = (error: unknown): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(Telemetry.messages.untraced), {
+    error: error instanceof Error ? error.name : typeof error
+  })
+
 /** A session that was still open when its client closed, and the span that had opened it. */
 export interface Leak {
   readonly id: string
