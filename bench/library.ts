@@ -10,7 +10,5 @@ const library: typeof Library = await import(new URL("../dist/index.js", import.
 
 export const { Collection, MongoClient, Session, Transaction } = library
 
-const internal: typeof Inner = await import(new URL("../dist/internal/session/client.js", import.meta.url).href)
-
 /** What of a client is the library's own: its keeper can be told to look for idle sessions at once. */
-export const inner: typeof Inner.inner = internal.inner
+export const inner: typeof Inner.inner = Symbol.for("effect-mongo-session/MongoClient/Inner") as typeof Inner.inner

@@ -84,6 +84,34 @@ export type {
  */
 export const backoff: Schedule.Schedule<number> = Backoff.specification
 
+/**
+ * {@link backoff}, for what others do. A body that loses a conflict to another transaction of the same client waits for that
+ * one instead, and for those that were there before: first come, first served for each document. So they do not fight. The
+ * default of `retry`.
+ *
+ * A document is known by the filter of `updateOne`, `findOneAndUpdate` and the like: by its `_id`, or by the values of other
+ * fields. Nobody waits who has something open on the server, nor for longer than 5 seconds at a time, and where there are no
+ * conflicts, nothing is kept. Transactions inside of others do not wait. Used inside of another schedule, this is
+ * {@link backoff}.
+ *
+ * See the manual, "In-progress Transactions and Write Conflicts".
+ *
+ * @example
+ * ```ts
+ * import * as Transaction from "effect-mongo-session/Transaction"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const transfer: Effect.Effect<void>
+ *
+ * // As the specification says, also where all conflicts are this client's own.
+ * export const blindly = Transaction.run(transfer, { retry: Transaction.backoff })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const queued: Schedule.Schedule<number> = Backoff.queued
+
 type Chosen<P extends Propagation | undefined> = P extends Propagation ? P : "required"
 
 // What an effect still needs: where it may run without a transaction, what it needs of one stays.

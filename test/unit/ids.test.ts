@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import { Binary, Decimal128, Double, Int32, Long, ObjectId, Timestamp, UUID } from "mongodb"
-import { keyOf } from "../../src/internal/data/ids.js"
+import { keyOf, targetOf } from "../../src/internal/values/ids.js"
 
 const uuid = new UUID()
 const oid = new ObjectId()
@@ -29,6 +29,31 @@ const equal: ReadonlyArray<ReadonlyArray<unknown>> = [
   [2n ** 53n + 1n],
   [new Binary(new Uint8Array([1, 2]), 128)]
 ]
+
+describe("the target of a filter", () => {
+  const of = (filter: unknown) => targetOf("shop.stock", filter)
+
+  it("is its id, whatever else it asks for, and however the id is written", () => {
+    const same = [{ _id: 1 }, { _id: { $eq: 1n } }, { amount: { $gte: 1 }, _id: new Int32(1) }, { a: 1, _id: 1 }]
+    expect(new Set(same.map(of)).size).toBe(1)
+    expect(of({ _id: 2 })).not.toBe(of({ _id: 1 }))
+    expect(targetOf("shop.orders", { _id: 1 })).not.toBe(of({ _id: 1 }))
+  })
+
+  it("is what it asks for by value where it has no id", () => {
+    expect(of({ sku: "a", amount: { $gte: 1 } })).toBe(of({ amount: { $lt: 9 }, sku: { $eq: "a" } }))
+    expect(of({ a: 1, b: 2 })).toBe(of({ b: 2, a: 1 }))
+    expect(of({ a: 1 })).not.toBe(of({ b: 1 }))
+    // An id that nothing is known of does not make documents the same.
+    expect(of({ _id: { $gt: 1 }, a: 1 })).toBe(of({ a: 1 }))
+  })
+
+  it("is none where nothing is asked for by value, or too much", () => {
+    for (const filter of [undefined, null, {}, { $or: [{ a: 1 }] }, { a: { $gt: 1 } }, { _id: "x".repeat(2000) }]) {
+      expect(of(filter)).toBeUndefined()
+    }
+  })
+})
 
 describe("the key of an id", () => {
   it("is the same for ids that are equal to the server, and for no others", () => {

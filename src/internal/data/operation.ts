@@ -166,7 +166,8 @@ const inSession = <A>(
   observed: Operations.Observed
 ): Effect.Effect<A, OperationError> => {
   const { level, namespace, request, target } = found
-  return perform(fiber, gate, { operation, namespace, limit }, (driverSession) => {
+  const filter = request.kind === "write" ? request.values?.[0] : undefined
+  return perform(fiber, gate, { operation, namespace, limit, filter }, (driverSession) => {
     const isInTransaction = driverSession.inTransaction()
     const problem = Rules.violation(asked(request), {
       session: isInTransaction ? "transaction" : "plain",

@@ -49,31 +49,38 @@ export const perform = <A, E>(
         here?.over(exit)
         return exit
       },
-      onSuccess: (held) => {
+      onSuccess: (held): Effect.Effect<A, E | UseError> => {
         // The last step, which gives the turn back. A session that has not settled in time is broken by then.
         const over = (exit: Exit.Exit<A, E | UseError>) => {
           Lane.leave(held)
           here?.over(exit)
           return exit
         }
-        return match(gate.ready(name.operation, fiber), {
-          onFailure: (cause) => over(Exit.failCause(cause)),
-          onSuccess: () => {
-            const refusal = place.turn?.refusal(name.operation)
-            if (refusal !== undefined) return traced(over(Exit.fail(refusal)))
-            try {
-              const evaluate = prepare(gate.session())
-              return Either.isLeft(evaluate)
-                ? traced(over(Exit.fail(evaluate.left)))
-                : settling(
-                  restore,
-                  (done) => begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, name, fiber), done),
-                  over
-                )
-            } catch (defect) {
-              return traced(over(Exit.die(defect)))
+        const whenReady = () =>
+          match(gate.ready(name.operation, fiber), {
+            onFailure: (cause) => over(Exit.failCause(cause)),
+            onSuccess: (): Effect.Effect<A, E | UseError> => {
+              const refusal = place.turn?.refusal(name.operation)
+              if (refusal !== undefined) return traced(over(Exit.fail(refusal)))
+              try {
+                const evaluate = prepare(gate.session())
+                return Either.isLeft(evaluate)
+                  ? traced(over(Exit.fail(evaluate.left)))
+                  : settling(
+                    restore,
+                    (done) =>
+                      begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, name, fiber), done),
+                    over
+                  )
+              } catch (defect) {
+                return traced(over(Exit.die(defect)))
+              }
             }
-          }
+          })
+        const wait = place.turn?.before(name)
+        return wait === undefined ? whenReady() : Effect.matchCauseEffect(restore(wait), {
+          onFailure: (cause) => over(Exit.failCause(cause)),
+          onSuccess: whenReady
         })
       }
     })

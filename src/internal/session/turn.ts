@@ -59,6 +59,8 @@ export interface Name {
   readonly limit?: Timing | undefined
   /** Whether it is the caller's own code, which may swallow what the server answers. */
   readonly isOpaque?: boolean | undefined
+  /** What a write searches for. */
+  readonly filter?: unknown
 }
 
 /** A share of a session, for as long as somebody has the session for more than one operation. */
@@ -79,6 +81,8 @@ export abstract class Turn implements Service, Waiting {
   abstract readonly holdsSession: boolean
   /** Why it takes no operation any more, though it is not over; none where it does. */
   abstract refusal(operation: string): TransactionDoomed | TransactionEnded | MongoError | undefined
+  /** What an operation has to wait for before it is sent, as few have. */
+  abstract before(name: Name): Effect.Effect<unknown> | undefined
   /** An operation begins. */
   abstract begin(name: Name): void
   /** An operation has failed. */

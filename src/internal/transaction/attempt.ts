@@ -15,6 +15,7 @@ import type { Name, Turn } from "../session/turn.js"
 import { Watch } from "../telemetry/transactions.js"
 import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
+import type { Contender } from "./contention.js"
 import type { AttemptFacts, Ended } from "./outcome.js"
 import { isLostConnection, isOfServer, originOf, transientOf } from "./transient.js"
 
@@ -47,11 +48,14 @@ export class Run {
   readonly deadline: Deadline | undefined
   /** How long the abort may take, and the commit under manual control; absent: as long as any operation has to settle. */
   readonly timeout: Duration.Duration | undefined
+  /** What others that write the same see of it; absent where it does not queue. */
+  readonly contender: Contender | undefined
   #isOver = false
 
-  constructor(timeout?: Duration.Duration, deadline?: Deadline) {
+  constructor(timeout?: Duration.Duration, deadline?: Deadline, contender?: Contender) {
     this.timeout = timeout
     this.deadline = deadline
+    this.contender = contender
   }
 
   get isOver(): boolean {
@@ -183,8 +187,14 @@ export class Attempt {
     return !this.run.isOver && this.lane !== this.sessionLane
   }
 
+  /** What an operation has to wait for before it is sent. */
+  before(name: Name): Effect.Effect<unknown> | undefined {
+    return this.#ended === "no" ? this.run.contender?.before(name) : undefined
+  }
+
   /** Notes that an operation begins. */
   begin(name: Name): void {
+    if (this.#ended === "no") this.run.contender?.begins(name)
     if (name.isOpaque === true) this.#isOpaque = true
     // It is not part of the transaction, which the body has ended by hand.
     if (this.#ended !== "no" && this.holdsSession) this.#watch?.passedBy(name)
@@ -205,6 +215,7 @@ export class Attempt {
   /** Notes a failure that an operation has seen. What the driver refused by itself never reached the server. */
   observe(cause: Cause.Cause<unknown>): void {
     const failures = [...Cause.failures(cause)]
+    for (const failure of failures) if (failure instanceof MongoError) this.run.contender?.loses(failure)
     this.#transient ??= this.transientIn(cause) ?? failures.find(isLostConnection)
     if (failures.some(isOfServer)) this.#doom ??= cause
   }

@@ -6,7 +6,7 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
@@ -28,6 +28,8 @@ import { match, type Restore, type RunningFiber } from "../time/fiber.js"
 import { abort } from "./abort.js"
 import { Attempt, Run } from "./attempt.js"
 import { commit } from "./commit.js"
+import * as Contention from "./contention.js"
+import { Contender } from "./contention.js"
 import * as Hooks from "./hooks.js"
 import * as Outcome from "./outcome.js"
 import { behind, Part } from "./part.js"
@@ -82,7 +84,11 @@ class Attempts<A, E, R, VR, OR> {
     this.#plan = plan
     this.#restore = restore
     this.#retries = new Retries(fiber, client.driver, plan.retry, plan.options.timeout)
-    this.#run = new Run(plan.timeout, plan.timeout && Time.start(fiber, plan.timeout))
+    this.#run = new Run(
+      plan.timeout,
+      plan.timeout && Time.start(fiber, plan.timeout),
+      plan.doesQueue ? new Contender(fiber, Contention.of(client.driver)) : undefined
+    )
     this.#around = fiber.currentContext
   }
 
@@ -100,13 +106,23 @@ class Attempts<A, E, R, VR, OR> {
       this.#rolledBack = part
       const remaining = isUnsent ? rest ?? Effect.void : result.rest
       this.#previous = failure
-      const wait = Effect.zipRight(this.#tellRetry(part, "body", failure, delay), Effect.sleep(delay))
-      return Effect.matchCauseEffect(this.#restore(wait), {
+      return Effect.matchCauseEffect(this.#restore(this.#wait(part, failure, delay)), {
         onSuccess: () => this.loop(number + 1, remaining),
         // What the attempt has put off is dropped when the next one begins, and no sooner.
         onFailure: (cause) => Effect.map(remaining, () => this.#over(finished(part, Exit.failCause(cause), "aborted")))
       })
     })
+  }
+
+  // Who has lost to a transaction of this client waits for it; for any other, as long as the schedule says.
+  #wait(part: Part, failure: MongoError, delay: Duration.Duration): Effect.Effect<void, never, OR> {
+    const { contender } = this.#run
+    contender?.ends()
+    const pause = contender?.hasLostToKnown === true ? Duration.zero : delay
+    const slept = Effect.zipRight(this.#tellRetry(part, "body", failure, pause), Effect.sleep(pause))
+    return contender === undefined
+      ? slept
+      : Effect.zipRight(slept, Effect.suspend(() => contender.again(this.#retries.timeLeft)))
   }
 
   // Starts an attempt, runs the body in it, and ends it.
@@ -264,6 +280,7 @@ class Attempts<A, E, R, VR, OR> {
 
   #over(result: Finished<A, E | RunError>): Finished<A, E | RunError> {
     this.#run.end()
+    this.#run.contender?.ends()
     if (Exit.isFailure(result.exit)) this.#plan.outer?.of.spend(result.exit.cause)
     return result
   }

@@ -7,6 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
@@ -29,6 +30,9 @@ export const specification: Schedule.Schedule<number> = Schedule.addDelayEffect(
   (failed) =>
     Effect.map(Random.next, (random) => Duration.millis(random * Math.min(initial * growth ** (failed + 1), longest)))
 )
+
+/** {@link specification}, where who loses a conflict to another transaction of the same client waits for that one instead. */
+export const queued: Schedule.Schedule<number> = Schedule.map(specification, identity)
 
 /** Tells the delays of a schedule one after the other, without waiting; none when it has ended. */
 export interface Backoff<In> {

@@ -50,7 +50,7 @@ export interface Options<
   readonly propagation?: P
   /**
    * When to run the body again, and how often. Its input is the failure; the time limit holds in any case. Default
-   * `Transaction.backoff`.
+   * `Transaction.queued`.
    */
   readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
   /** The options of the session that is opened where there is none. */
@@ -137,11 +137,12 @@ const notOfSandbox = ["propagation", "verifyCommit"] as const
 export const decodeEnd = decoder(fields.pick("timeout"), () => [])
 
 /** What the options say of retries. */
-export const planOf = <VR, OR>({ onRetry, retry = Backoff.specification, verifyCommit }: Pick<
+export const planOf = <VR, OR>({ onRetry, retry = Backoff.queued, verifyCommit }: Pick<
   Options<never, VR, OR>,
   "retry" | "onRetry" | "verifyCommit"
 >) => ({
   retry,
+  doesQueue: retry === Backoff.queued,
   onRetry,
   // Whatever it fails with, it is logged; no caller needs to know the type.
   // @effect-diagnostics-next-line anyUnknownInErrorContext:off

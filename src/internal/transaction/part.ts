@@ -74,6 +74,10 @@ export class Part extends Turn {
     return this.of.refusal(operation)
   }
 
+  before(name: Name): Effect.Effect<unknown> | undefined {
+    return this.of.before(name)
+  }
+
   begin(name: Name): void {
     this.#operations++
     if (this.within === undefined) this.of.begin(name)

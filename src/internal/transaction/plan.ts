@@ -28,6 +28,8 @@ export interface Plan<VR, OR> {
   /** How long the run may take in all, operations included; absent: as long as they take. */
   readonly timeout: Duration.Duration | undefined
   readonly retry: Schedule.Schedule<unknown, MongoError>
+  /** Whether who loses a conflict waits for those that write the same. */
+  readonly doesQueue: boolean
   readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
   readonly onRetry: ((retry: Telemetry.Retry) => Effect.Effect<void, never, OR>) | undefined
   readonly isSandbox: boolean

@@ -20,6 +20,7 @@ import { enter, giveBack } from "../session/operation.js"
 import type { Transaction as Tag } from "../session/turn.js"
 import { contextOf, placeOf, Sandbox, stepOut } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
+import { Around } from "../telemetry/outside.js"
 import * as Spans from "../telemetry/spans.js"
 import { andThen, type RunningFiber, traced } from "../time/fiber.js"
 import type { Hook } from "./attempt.js"
@@ -48,7 +49,7 @@ const contextIn = <R>(part: Part, session: Session.Service, around: Context.Cont
 
 /** What is run in a transaction, and how. */
 export interface Transaction<A, E, R, VR, OR, E2, R2>
-  extends Pick<Plan<VR, OR>, "retry" | "onRetry" | "verifyCommit" | "isSandbox">
+  extends Pick<Plan<VR, OR>, "retry" | "doesQueue" | "onRetry" | "verifyCommit" | "isSandbox">
 {
   readonly effect: Effect.Effect<A, E, R>
   readonly session: Session.Service
@@ -62,7 +63,7 @@ export interface Transaction<A, E, R, VR, OR, E2, R2>
 /** Runs a transaction of a fiber's own in a session. */
 export const transaction = <A, E, R, VR, OR, E2, R2>(
   fiber: RunningFiber,
-  { effect, isSandbox, onRetry, options, otherwise, retry, session, verifyCommit, whenDone }: Transaction<
+  { doesQueue, effect, isSandbox, onRetry, options, otherwise, retry, session, verifyCommit, whenDone }: Transaction<
     A,
     E,
     R,
@@ -83,6 +84,8 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
       options: resolve(options, session),
       timeout: least(timeoutOf(options, session), outer),
       retry,
+      // What waits for it may hold what it waits for.
+      doesQueue: doesQueue && outer === undefined && !fiber.currentContext.unsafeMap.has(Around.key),
       verifyCommit: verifyCommit && alone(verifyCommit),
       onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
       // Nothing is kept of what runs in a sandbox, in whichever session.

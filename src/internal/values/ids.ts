@@ -1,5 +1,6 @@
 /**
- * Tells whether two ids are the same to the server, so that documents that were read at once find who asked for them.
+ * Tells whether two ids are the same to the server, so that documents that were read at once find who asked for them, and
+ * whether two filters are for the same document.
  */
 import * as Encoding from "effect/Encoding"
 
@@ -23,6 +24,30 @@ export const keyOf = (id: unknown): string | undefined => {
     default:
       return undefined
   }
+}
+
+/**
+ * The same text for filters that look for the same document: by its `_id`, or by the same values of other fields, whatever
+ * else they ask for. None where nothing is asked for by its value.
+ */
+export const targetOf = (namespace: string, filter: unknown): string | undefined => {
+  if (typeof filter !== "object" || filter === null) return undefined
+  const fields = Object.entries(filter).flatMap(([name, condition]) => {
+    const key = name.startsWith("$") ? undefined : keyOf(valueOf(condition))
+    return key === undefined ? [] : [{ name, key }]
+  })
+  const id = fields.find(({ name }) => name === "_id")
+  const parts = id === undefined ? fields.map(({ key, name }) => `${JSON.stringify(name)}:${key}`).sort() : [id.key]
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  return length === 0 || length > longestTarget ? undefined : `${namespace} ${parts.join()}`
+}
+
+// In characters. Longer ones are not worth to be kept.
+const longestTarget = 1024
+
+const valueOf = (condition: unknown): unknown => {
+  const operators = typeof condition === "object" && condition !== null ? Object.keys(condition) : []
+  return operators.length === 1 && operators[0] === "$eq" ? Object(condition).$eq : condition
 }
 
 const numberKey = (value: number): string => `n:${Number.isInteger(value) ? BigInt(value) : value}`
