@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Driver from "mongodb"
 import type { TestContext } from "vitest"
+import * as Collection from "../../src/Collection.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { on, things } from "../support/data/collections.js"
@@ -171,6 +172,18 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Session.scoped(Session.detached(Things.estimatedDocumentCount()))).toBe(3)
         })))
   })
+
+  it.effect("listIndexNames gives the names of the indexes in order, and fails where there is no collection", (context) =>
+    onServer(context, undefined, (watched) =>
+      Effect.gen(function*() {
+        const { there: { Things, database } } = yield* seeded(watched)
+        expect(yield* Things.listIndexNames()).toEqual(["_id_", "n_1"])
+        expect(yield* Effect.flip(Collection.make("none", { database }).listIndexNames())).toMatchObject({
+          _tag: "MongoError",
+          reason: "NamespaceNotFound",
+          operation: "listIndexNames"
+        })
+      })))
 
   describe.each(operations.filter(({ name }) => abortable.has(name)))("an interrupted $name", (operation) => {
     it.effect("is given up long before the server answers", (context) =>

@@ -199,6 +199,7 @@ expectTypeOf<Needs<ReturnType<typeof Priced.deleteMany>>>().toEqualTypeOf<Client
 expectTypeOf<Needs<ReturnType<typeof Priced.countDocuments>>>().toEqualTypeOf<Client>()
 expectTypeOf<Needs<ReturnType<typeof Priced.createIndex>>>().toEqualTypeOf<Client>()
 expectTypeOf<Needs<ReturnType<typeof Priced.listIndexes>>>().toEqualTypeOf<Client>()
+expectTypeOf(Priced.listIndexNames()).toEqualTypeOf<Effect.Effect<ReadonlyArray<string>, OperationError, Client>>()
 expectTypeOf(Priced.find({}, { projection: { price: 1 } })).toEqualTypeOf<
   Stream.Stream<{ readonly _id: ObjectId; readonly price: number }, OperationError, Client>
 >()

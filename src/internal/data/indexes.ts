@@ -39,6 +39,10 @@ export interface Indexes<C> {
   readonly listIndexes: (
     options?: Given<Driver.ListIndexesOptions> & LimitedCursor
   ) => Stream.Stream<Driver.IndexDescriptionInfo, OperationError, C>
+  /** The names of the indexes. Not allowed in a transaction. */
+  readonly listIndexNames: (
+    options?: Given<Driver.ListIndexesOptions> & LimitedCursor
+  ) => Effect.Effect<ReadonlyArray<string>, OperationError, C>
   /** Creates a search index, and gives its name. Not allowed in a transaction. */
   readonly createSearchIndex: (index: Driver.SearchIndexDescription) => Effect.Effect<string, OperationError, C>
   /** Creates search indexes, and gives their names. Not allowed in a transaction. */
@@ -72,6 +76,13 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): In
       search("createSearchIndexes", { createSearchIndexes: collection, indexes }),
       ({ indexesCreated }): ReadonlyArray<string> => indexesCreated.map((index: Driver.Document) => index["name"])
     )
+  const indexes = (name: string, options: Parameters<Indexes<C>["listIndexes"]>[0]) =>
+    batches(
+      target,
+      list(name, options),
+      (db, added) =>
+        collectionOf(db, target, added).listIndexes({ ...withoutOwn<Driver.ListIndexesOptions>(options), ...added })
+    )
   return {
     createIndex: (keys, options) =>
       call(
@@ -96,12 +107,11 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): In
       ),
     dropIndexes: (options) =>
       call(of, change("dropIndexes", options), (driver, given: Driver.DropIndexesOptions) => driver.dropIndexes(given)),
-    listIndexes: (options) =>
-      batches(
-        target,
-        list("listIndexes", options),
-        (db, added) =>
-          collectionOf(db, target, added).listIndexes({ ...withoutOwn<Driver.ListIndexesOptions>(options), ...added })
+    listIndexes: (options) => indexes("listIndexes", options),
+    listIndexNames: (options) =>
+      Effect.map(
+        Stream.runCollect(indexes("listIndexNames", options)),
+        (found) => [...found].flatMap(({ name }) => name === undefined ? [] : [name])
       ),
     createSearchIndex: (index) => Effect.map(createSearchIndexes([index]), ([name = ""]) => name),
     createSearchIndexes,

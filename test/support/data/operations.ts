@@ -100,6 +100,7 @@ export const operations: ReadonlyArray<Operation> = [
   refusedRead("isCapped", "listCollections", ({ Things }) => Things.isCapped()),
   refusedRead("options", "listCollections", ({ Things }) => Things.options()),
   refusedRead("listIndexes", "listIndexes", ({ Things }) => drain(Things.listIndexes())),
+  refusedRead("listIndexNames", "listIndexes", ({ Things }) => Things.listIndexNames()),
   refusedRead("listCollections", "listCollections", ({ database }) => drain(Database.make(database).listCollections())),
   refusedRead("stats", "dbStats", ({ database }) => Database.make(database).stats()),
   refusedRead("listDatabases", "listDatabases", () => MongoClient.listDatabases()),
