@@ -64,6 +64,28 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         }
       }))))
 
+  it.effect("the driver's own limits do not count beside it: socketTimeoutMS and the client's wTimeoutMS", () =>
+    Monitor.withClient(
+      { driver: { socketTimeoutMS: 100, wtimeoutMS: 1_000 } },
+      (watched) =>
+        on(watched)(Effect.gen(function*() {
+          const { Things } = yield* things(watched, 1)
+          yield* Monitor.block(watched, ["find"], "300 millis")
+          const find = (options: object) => Things.findOne({ _id: 0 }, options)
+          expect(yield* Effect.flip(find({}))).toMatchObject({ _tag: "MongoError", reason: "NetworkError" })
+          const limited = Effect.gen(function*() {
+            yield* find({ timeout: "20 seconds" })
+            yield* Stream.runDrain(Things.find({ _id: 0 }, { timeout: "20 seconds" }))
+            yield* Things.updateOne({ _id: 0 }, { $set: { n: "1" } }, { timeout: "20 seconds" })
+            yield* Things.updateOne({ _id: 0 }, { $set: { n: "2" } })
+          })
+          yield* limited
+          yield* Session.scoped(limited)
+          expect((yield* watched.monitor.named("update")).map(({ command }) => command["writeConcern"]))
+            .toEqual([undefined, { wtimeout: 1_000 }, undefined, { wtimeout: 1_000 }])
+        }))
+    ))
+
   it.effect("a bad one is refused before anything is sent, wherever it is", () =>
     Monitor.withClient({}, (watched) =>
       on(watched)(Effect.gen(function*() {

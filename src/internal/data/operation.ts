@@ -37,6 +37,7 @@ export interface Added {
   readonly readConcern?: Driver.ReadConcernLike
   readonly readPreference?: "primary"
   readonly maxTimeMS?: number
+  readonly socketTimeoutMS?: 0
 }
 
 /** An operation, where it is run. */
@@ -102,8 +103,9 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
   const client = clientIn(fiber, target)
   const session = sessionIn(fiber, client)
   if (session === "foreign") return new ForeignSession({ operation: request.name })
-  const db = client[inner].db(target.database)
-  const namespace = qualified(db, target.collection)
+  const { db: databaseOf } = client[inner]
+  const plain = databaseOf(target.database)
+  const namespace = qualified(plain, target.collection)
   const limit = Limits.limitOf({
     operation: request.name,
     namespace,
@@ -117,6 +119,8 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
     isCursor: request.isCursor === true,
     doesWrite: request.kind === "write"
   })
+  const isLimited = !(limit instanceof MongoError) && limit.timeout !== undefined
+  const db = isLimited ? databaseOf(target.database, true) : plain
   return {
     client,
     session,
@@ -207,16 +211,20 @@ const withoutSession = <A>(
     )
   }
   const { settleTimeout } = client
-  const call = (limit: () => number | undefined, watcher?: Call.Watcher) =>
+  const call = (limit: (() => number | undefined) | undefined, watcher?: Call.Watcher) =>
     Call.call({ ...name, settleTimeout, client: client.driver, onUnsettled: Log.unsettled }, (signals) => {
       observed.begins(undefined, () => isOnPrimary(found))
       const given = added(request, signals, level)
-      const limited = limit()
-      if (limited !== undefined) given.maxTimeMS = limited
+      if (limit !== undefined) {
+        const limited = limit()
+        if (limited !== undefined) given.maxTimeMS = limited
+        // The client's does not count beside it.
+        given.socketTimeoutMS = 0
+      }
       return observed.sends(() => evaluate(given))
     }, watcher)
   return timeout === undefined
-    ? call(() => undefined, observed)
+    ? call(undefined, observed)
     : Effect.withFiberRuntime((fiber) => {
       const deadline = around ?? Time.start(fiber, timeout)
       const asked = optionOf(request.options, "maxTimeMS")

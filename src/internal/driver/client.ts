@@ -80,3 +80,9 @@ export const connect = (
     )
     return Effect.asVoid(Effect.forkDaemon(Effect.zipRight(Effect.promise(() => settled), late)))
   })
+
+/** A write concern without its time limit; what is left of it may be nothing. */
+export const withoutTimeLimit = ({ journal, w }: Driver.WriteConcern): Driver.WriteConcernSettings => ({
+  ...(w === undefined ? {} : { w }),
+  ...(journal === undefined ? {} : { journal })
+})

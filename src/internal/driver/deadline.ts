@@ -102,7 +102,7 @@ interface TimeoutContext {
   readonly timeoutForSocketWrite: Expiry
   readonly maxTimeMS: null
   readonly addMaxTimeMSToCommand: (command: Driver.Document, options: { readonly omitMaxTimeMS?: boolean }) => void
-  readonly getSocketTimeoutMS: () => undefined
+  readonly getSocketTimeoutMS: () => number
   readonly clear: () => void
   readonly refresh: () => void
   readonly refreshed: () => TimeoutContext
@@ -159,7 +159,8 @@ const make = (
         command["maxTimeMS"] = maxTimeMS(deadline, command["maxTimeMS"])
       }
     },
-    getSocketTimeoutMS: () => undefined,
+    // None: that of the client does not count beside a deadline.
+    getSocketTimeoutMS: () => 0,
     clear: () => undefined,
     refresh: () => undefined,
     refreshed: () => context

@@ -32,8 +32,11 @@ export interface Inner {
   readonly keeper: SessionKeeper
   /** Takes driver sessions from the driver's pool, and gives them back. */
   readonly pool: Pool
-  /** The driver's database of this name, or the one that data access uses when it names none. */
-  readonly db: (name: string | undefined) => Driver.Db
+  /**
+   * The driver's database of this name, or the one that data access uses when it names none. What has a time limit of this
+   * library's has no `wTimeoutMS` of the client's beside it.
+   */
+  readonly db: (name: string | undefined, isLimited?: boolean) => Driver.Db
   /** Who is told of this client's operations. */
   readonly observer: Operations.Observer
   /** What transactions have where neither they nor their session say otherwise. */

@@ -162,12 +162,19 @@ const once = (warn: (name: string) => Effect.Effect<void>) => {
 
 // The driver makes a new one each time, which takes as long as an operation's command.
 const databases = (driver: Driver.MongoClient, fallback: string | undefined) => {
-  const known = new Map<string | undefined, Driver.Db>()
-  return (name = fallback): Driver.Db => {
-    const db = known.get(name) ?? driver.db(name)
-    known.set(name, db)
-    return db
+  const { writeConcern } = driver.options
+  const of = (options: Driver.DbOptions) => {
+    const known = new Map<string | undefined, Driver.Db>()
+    return (name = fallback): Driver.Db => {
+      const db = known.get(name) ?? driver.db(name, options)
+      known.set(name, db)
+      return db
+    }
   }
+  const plain = of({})
+  if (writeConcern?.wtimeoutMS === undefined) return plain
+  const limited = of({ writeConcern: DriverClient.withoutTimeLimit(writeConcern) })
+  return (name?: string, isLimited = false): Driver.Db => isLimited ? limited(name) : plain(name)
 }
 
 const closeDriver = (driver: Driver.MongoClient, timeout: Duration.Duration): Effect.Effect<void> =>
