@@ -71,6 +71,11 @@ export interface ThreadEntity {
   last: Fiber.Fiber<void> | undefined
 }
 
+/** Where GridFS keeps files, which the library does not offer. */
+export interface BucketEntity {
+  readonly _tag: "bucket"
+}
+
 /** A value, saved from a result. */
 export interface Value {
   readonly _tag: "value"
@@ -84,6 +89,7 @@ export type Entity =
   | SessionEntity
   | CursorEntity
   | ThreadEntity
+  | BucketEntity
   | Value
 
 /** The entities of a test. */

@@ -29,7 +29,13 @@ export const run = (
     const main = yield* start({ members })
     const servers: Servers = {
       main,
-      others: yield* Effect.all([other(main, { topology: "single" }, { standalone: true })])
+      others: yield* Effect.all([
+        other(main, { topology: "single" }, { standalone: true }),
+        other(main, { auth: true, parameters: { ...main.deployment.parameters, ...parameters } }, {
+          auth: true,
+          parameters
+        })
+      ])
     }
     const waivers = waiversOn(driver)
     const entries = yield* Effect.forEach(files, (file) => ofFile(servers, file, match, waivers))
@@ -42,11 +48,16 @@ export const run = (
 /** The server that tests run on, and those of other kinds, which are started for the first test that needs one. */
 interface Servers {
   readonly main: Server.Server
-  readonly others: ReadonlyArray<{
-    readonly expected: Deployment
-    readonly start: Effect.Effect<Server.Server, MongoServer.MongoServerUnavailable>
-  }>
+  readonly others: ReadonlyArray<Choice>
 }
+
+interface Choice {
+  readonly expected: Deployment
+  readonly start: Effect.Effect<Server.Server, MongoServer.MongoServerUnavailable>
+}
+
+// What mongod takes at its start only.
+const parameters = { acceptApiVersion2: true }
 
 const start = (options: MongoServer.Options) =>
   Effect.tap(Effect.flatMap(MongoServer.make(options), Server.make), (server) => server.killAllSessions)
@@ -58,12 +69,12 @@ const other = ({ deployment }: Server.Server, difference: Partial<Deployment>, o
     return { expected, start: yield* Effect.cached(Scope.extend(start(options), scope)) }
   })
 
-/** The first server that has what a test needs; the main one, where none has. */
+/** The first server that has what a test needs; where none has, the first one for its file, so that the reason is the test's own. */
 const serverFor = ({ main, others }: Servers, file: File, test: Test) => {
-  const fits = (deployment: Deployment) =>
-    unmet(file.runOnRequirements, deployment) === undefined && unmet(test.runOnRequirements, deployment) === undefined
-  const found = fits(main.deployment) ? undefined : others.find(({ expected }) => fits(expected))
-  return found === undefined ? Effect.succeed(main) : found.start
+  const fitsFile = ({ expected }: Choice) => unmet(file.runOnRequirements, expected) === undefined
+  const fits = (choice: Choice) => fitsFile(choice) && unmet(test.runOnRequirements, choice.expected) === undefined
+  const all = [{ expected: main.deployment, start: Effect.succeed(main) }, ...others]
+  return (all.find(fits) ?? all.find(fitsFile) ?? all[0]!).start
 }
 
 const ofFile = (

@@ -148,7 +148,9 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
         yield* skips(/needs MongoDB 99/, { runOnRequirements: [{ minServerVersion: "99.0" }] })
         yield* skips(/needs the topology sharded/, {}, { runOnRequirements: [{ topologies: ["sharded"] }] })
         yield* skips(/not supported: .*juggle/, { operations: [on("things", "juggle")] })
-        yield* skips(/not supported: .*bucket/, {}, { createEntities: [client(), { bucket: { id: "bucket" } }] })
+        const withBucket = { createEntities: [...entities, { bucket: { id: "bucket" } }] }
+        yield* skips(/not supported: GridFS, .*download/, { operations: [on("bucket", "download")] }, withBucket)
+        yield* passes({ operations: [insert(1)] }, withBucket)
         yield* skips(/not supported: .*autoEncryptOpts/, {}, {
           createEntities: [client({ autoEncryptOpts: {} })]
         })

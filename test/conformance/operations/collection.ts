@@ -43,6 +43,7 @@ export const collectionOperations: Handlers<Raw> = {
     orNull(collection.findOneAndUpdate(filter, update, returning(options))),
   insertMany: (collection, { documents, ...options }) => plain(collection.insertMany(documents, options)),
   insertOne: (collection, { document, ...options }) => plain(collection.insertOne(document, options)),
+  listIndexNames: (collection, options) => collection.listIndexNames(options),
   listIndexes: (collection, options) => collect(collection.listIndexes(options)),
   listSearchIndexes: (collection, { aggregationOptions, name }) =>
     collect(collection.listSearchIndexes(name, aggregationOptions)),

@@ -16,6 +16,12 @@ export const databaseOperations: Handlers<Database.Database> = {
       collect(database.listCollections(filter, { ...options, nameOnly: true })),
       (found) => found.map(({ name }) => name)
     ),
+  // What it gives is the same by another name: here a collection is a value, for which nothing more is sent.
+  listCollectionObjects: (database, { filter, ...options }) =>
+    Effect.map(
+      collect(database.listCollections(filter, { ...options, nameOnly: true })),
+      (found) => found.map(({ name }) => database.collection(name))
+    ),
   listCollections: (database, { filter, ...options }) => collect(database.listCollections(filter, options)),
   modifyCollection: (database, { collection, ...options }) => database.command({ collMod: collection, ...options }),
   runCommand: (database, { command, commandName: _, ...options }) => database.command(command, options),
@@ -42,6 +48,12 @@ export const clientOperations: Handlers<undefined> = {
     Effect.map(
       MongoClient.listDatabases({ ...options, nameOnly: true }),
       ({ databases }) => databases.map(({ name }) => name)
+    ),
+  // As those of collections, above.
+  listDatabaseObjects: (_, options) =>
+    Effect.map(
+      MongoClient.listDatabases({ ...options, nameOnly: true }),
+      ({ databases }) => databases.map(({ name }) => Database.make(name))
     ),
   listDatabases: (_, options) => Effect.map(MongoClient.listDatabases(options), ({ databases }) => databases)
 }

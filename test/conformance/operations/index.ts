@@ -127,6 +127,8 @@ const evaluate = (world: World, { arguments: given, name, object }: Operation): 
       if (ofCursor === undefined) throw new Unsupported(`the operation ${name} of a cursor`)
       return ofCursor(entity)
     }
+    case "bucket":
+      throw new Unsupported(`GridFS, the operation ${name} of a bucket`)
     case "thread":
     case "value":
       throw new Unsupported(`the operation ${name} of a ${entity._tag}`)
