@@ -21,6 +21,10 @@ export interface Recorder {
   readonly checkedOut: () => number
   /** How many connections have become ready. */
   readonly ready: () => number
+  /** Notes that an operation of the test begins. */
+  readonly begins: () => void
+  /** How many events there were when the last operation began. */
+  readonly before: () => number
   /** Forgets what was observed. */
   readonly clear: () => void
   /** Observes nothing more. */
@@ -90,6 +94,7 @@ export const record = (client: Driver.MongoClient, options: Options): Recorder =
   let isOn = true
   let checkedOut = 0
   let ready = 0
+  let last = 0
 
   const isIgnored = (fields: Observed["fields"]): boolean => {
     const command = String(fields["commandName"])
@@ -111,7 +116,9 @@ export const record = (client: Driver.MongoClient, options: Options): Recorder =
     events,
     checkedOut: () => checkedOut,
     ready: () => ready,
-    clear: () => void (events.length = 0),
+    begins: () => void (last = events.length),
+    before: () => last,
+    clear: () => void (last = events.length = 0),
     stop: () => void (isOn = false)
   }
 }
@@ -121,16 +128,24 @@ const isRedactedHello = (command: string, { command: sent, reply }: Observed["fi
   ["hello", "ismaster", "isMaster"].includes(command) &&
   [sent, reply].some((document) => isDocument(document) && Object.keys(document).length === 0)
 
-// What the library sends by itself after an operation that was given up: nothing of it is to run on. Sooner or later.
-const afterwards: ReadonlySet<string> = new Set(["killSessions", "endSessions"])
+// What the last operation leaves to be cleaned up: what was given up is not to run on, and nobody is to get its session.
+const closing: ReadonlySet<string> = new Set(["killSessions", "endSessions"])
+
+// After that nothing may follow: what is sent between the operations of a test, or within one of them, is looked at.
+const withoutClosing = (recorder: Recorder, kind: ReadonlySet<string>): ReadonlyArray<Observed> => {
+  const isOf = ({ name }: Observed) => kind.has(name)
+  const earlier = recorder.events.slice(0, recorder.before()).filter(isOf)
+  const latest = recorder.events.slice(recorder.before()).filter(isOf)
+  const end = latest.findLastIndex(({ fields }) => !closing.has(commandOf(fields))) + 1
+  return [...earlier, ...latest.slice(0, end)]
+}
 
 /** Throws where the events of a client are not those that are expected. */
 export const ensureEvents = (expected: ExpectedEvents, recorder: Recorder, names: Names): void => {
   const kind = new Set(namesOf(expected.eventType))
   const awaited = JSON.stringify(expected.events)
-  const found = recorder.events.filter(({ fields, name }) =>
-    kind.has(name) && (!afterwards.has(commandOf(fields)) || awaited.includes(commandOf(fields)))
-  )
+  const isAwaited = [...closing].some((command) => awaited.includes(command))
+  const found = isAwaited ? recorder.events.filter(({ name }) => kind.has(name)) : withoutClosing(recorder, kind)
   const seen = () => `; seen were ${found.map(({ fields, name }) => `${name} ${commandOf(fields)}`.trim()).join(", ")}`
   expected.events.forEach((event, index) => {
     const where = `event ${index + 1} of ${expected.client}`

@@ -92,6 +92,24 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
         yield* fails(/expected commandStartedEvent/, { operations: [], expectEvents })
       }))
 
+    it.effect("when a command that cleans up is sent before its last operation", () =>
+      Effect.gen(function*() {
+        const killing = on("database", "runCommand", { commandName: "killSessions", command: { killSessions: [{}] } }, {
+          ignoreResultAndError: true
+        })
+        const events = [{ commandStartedEvent: { commandName: "insert" } }]
+        const expectEvents = [{ client: "client", events }]
+        yield* passes({ operations: [insert(1), killing], expectEvents })
+        yield* fails(/event 1 of client: .*found "killSessions"/, { operations: [killing, insert(1)], expectEvents })
+        yield* fails(/event 2 of client: .*found "killSessions"/, {
+          operations: [insert(1), killing, on("database", "listCollectionObjects")],
+          expectEvents: [{
+            client: "client",
+            events: [...events, { commandStartedEvent: { commandName: "listCollections" } }]
+          }]
+        })
+      }))
+
     it.effect("inside of withTransaction, whatever failure is expected of that", () =>
       fails(/things\.insertOne: expected a failure/, {
         operations: [on("session", "withTransaction", {

@@ -69,6 +69,8 @@ describe("events that are expected", () => {
     })),
     checkedOut: () => 0,
     ready: () => 0,
+    begins: () => undefined,
+    before: () => 0,
     clear: () => undefined,
     stop: () => undefined
   })
@@ -86,6 +88,17 @@ describe("events that are expected", () => {
     expect(holds([insert, find], recorder({ find: "a" }, { insert: "a" }))).toThrow(Mismatch)
     expect(holds([find, insert], recorder({ find: "a" }), true)).toThrow(Mismatch)
     expect(holds([], recorder({ find: "a" }))).toThrow(Mismatch)
+  })
+
+  it("may end with what cleans up after the last operation, and have none of that before", () => {
+    const [find, insert] = [{ commandName: "find" }, { commandName: "insert" }]
+    const [kill, end] = [{ killSessions: [] }, { endSessions: [] }]
+    holds([find], recorder({ find: "a" }, kill, end))()
+    expect(holds([find], { ...recorder({ find: "a" }, kill, end), before: () => 2 })).toThrow(/found 2/)
+    expect(holds([find], { ...recorder({ find: "a" }, kill), before: () => 2 })).toThrow(/found 2/)
+    expect(holds([find, insert], recorder({ find: "a" }, kill, { insert: "a" }))).toThrow(/event 2 .*found "killSessions"/)
+    expect(holds([find, { commandName: "killSessions" }], recorder({ find: "a" }, kill, end))).toThrow(/found 3/)
+    expect(holds([find, { commandName: "killSessions" }], recorder({ find: "a" }))).toThrow(/found no more/)
   })
 
   it("have commands with extra keys at the root only", () => {

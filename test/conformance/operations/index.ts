@@ -51,11 +51,19 @@ export const run = (world: World, operation: Operation): Effect.Effect<void, Fai
 
 /** Runs the operations of a test, in order. */
 export const runAll = (world: World, operations: ReadonlyArray<Operation>): Effect.Effect<void> =>
-  Effect.forEach(operations, (operation) =>
-    Effect.catchAll(run(world, operation), (failure) => {
+  Effect.forEach(operations, (operation) => {
+    if (operation.object !== "testRunner") begins(world)
+    return Effect.catchAll(run(world, operation), (failure) => {
       if (operation.expectError !== undefined) return Effect.void
       throw new Mismatch(`${operation.object}.${operation.name}: unexpected failure: ${tell(failure)}`)
-    }), { discard: true })
+    })
+  }, { discard: true })
+
+const begins = ({ entities }: World): void => {
+  for (const entity of entities.all()) {
+    if (entity._tag === "client") entity.recorder.begins()
+  }
+}
 
 const tell = (failure: Failure): string =>
   "cause" in failure && failure.cause instanceof Error
