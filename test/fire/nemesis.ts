@@ -3,10 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { MongoClient } from "mongodb"
+import { MongoClient } from "mongodb"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import type * as MongoServer from "../../src/testing/MongoServer.js"
-import { connect } from "../support/server/clients.js"
 import type { Tally } from "../support/watch/tally.js"
 import type { Fault, Plan } from "./faults.js"
 import { appName, type StormSet } from "./set.js"
@@ -19,21 +18,35 @@ export const run = (
   set: StormSet,
   { heavy, light }: Plan,
   tally: Tally
-): Effect.Effect<void, MongoServer.MemberFailed | FailPoint.FailPointFailed> =>
+): Effect.Effect<void, MongoServer.MemberFailed> =>
   Effect.scoped(Effect.gen(function*() {
-    const clients = yield* Effect.forEach(set.members, ({ member }) =>
-      connect(`mongodb://${member.address}/?directConnection=true`, { appName: "storm-nemesis" }))
+    const clients = yield* Effect.forEach(set.members, ({ member }) => unconnected(member.address))
     const sky = new Sky(set.members)
-    const one = (fault: Fault): Effect.Effect<void, MongoServer.MemberFailed | FailPoint.FailPointFailed> =>
+    const one = (fault: Fault): Effect.Effect<void, MongoServer.MemberFailed> =>
       Effect.scoped(Effect.gen(function*() {
         yield* Effect.sleep(fault.after)
         const member = fault.member === "primary" ? yield* primaryOf(set) : fault.member
-        tally.add(fault.kind)
         yield* begin(fault, member, { set, sky, clients })
+        tally.add(fault.kind)
         yield* Effect.sleep(fault.lasts)
-      }))
+      })).pipe(
+        // A member that is down, or in disorder, takes no fail point.
+        Effect.catchTag("FailPointFailed", () => Effect.sync(() => tally.add("fail point: none, the member was away")))
+      )
     yield* Effect.all([Effect.forEach(heavy, one), Effect.forEach(light, one)], { concurrency: 2 })
   }))
+
+// It connects when it is used: where the processors are busy, that takes its time.
+const unconnected = (address: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      new MongoClient(`mongodb://${address}/?directConnection=true`, {
+        appName: "storm-nemesis",
+        serverSelectionTimeoutMS: 2000
+      })
+    ),
+    (client) => Effect.promise(() => client.close())
+  )
 
 const primaryOf = ({ members, server }: StormSet) =>
   Effect.map(server.primary, ({ address }) => members.findIndex(({ member }) => member.address === address))

@@ -9,7 +9,6 @@ import type * as Scope from "effect/Scope"
 import type { MongoClient as Driver } from "mongodb"
 import * as MongoClient from "../../src/MongoClient.js"
 import type { MongoError } from "../../src/MongoError.js"
-import type { FailPointFailed } from "../../src/testing/FailPoint.js"
 import type { MemberFailed } from "../../src/testing/MongoServer.js"
 import { connect } from "../support/server/clients.js"
 import { type Monitor, watch } from "../support/watch/commands.js"
@@ -68,7 +67,7 @@ export const round = (
   set: StormSet,
   { calm, monitors, services }: Clients,
   { counts, faults, millis, patience = "90 seconds", seed, workloads }: Round
-): Effect.Effect<ReadonlyArray<Violation>, MemberFailed | FailPointFailed> =>
+): Effect.Effect<ReadonlyArray<Violation>, MemberFailed> =>
   Effect.scoped(Effect.gen(function*() {
     const violations: Array<Violation> = []
     const violated = (anomaly: string, detail: string) => void violations.push({ anomaly, detail })
@@ -83,9 +82,15 @@ export const round = (
       violated
     }
     const made = yield* Effect.forEach(workloads, (make) => make(world))
-    const running = yield* Effect.fork(Effect.all(made.flatMap(({ fibers }) => fibers), { concurrency: "unbounded" }))
-    const looking = yield* Effect.fork(Effect.forever(Effect.delay(overlaps(monitors, violated), "500 millis")))
-    const nemesis = yield* Effect.fork(Nemesis.run(set, faults ?? Faults.plan(seed, millis), counts.faults))
+    // Where the storm fails, nothing of it may go on with clients that are closed. What is stuck is not waited for.
+    const running = yield* Effect.acquireRelease(
+      Effect.forkDaemon(Effect.interruptible(
+        Effect.all(made.flatMap(({ fibers }) => fibers), { concurrency: "unbounded" })
+      )),
+      (fiber) => Effect.zipRight(Effect.sync(() => isOver = true), Fiber.interruptFork(fiber))
+    )
+    const looking = yield* Effect.forkScoped(Effect.forever(Effect.delay(overlaps(monitors, violated), "500 millis")))
+    const nemesis = yield* Effect.forkScoped(Nemesis.run(set, faults ?? Faults.plan(seed, millis), counts.faults))
     // Where it fails by itself, the storm cannot go on.
     yield* Effect.raceFirst(Effect.sleep(millis), Effect.zipRight(Fiber.join(nemesis), Effect.never))
     yield* Fiber.interrupt(nemesis)
