@@ -319,6 +319,8 @@ export class OpenSession implements Gate, Member, Ending {
     const server = this.#session.serverSession
     if (server.lastUse === mark) {
       server.lastUse = Math.ceil(mark)
+      // It stays unsent for who asks afterwards.
+      if (this.#mark === mark) this.#mark = server.lastUse
     } else {
       this.#usage.heard(Time.before(Time.nowOf(fiber), this.client[inner].pool.sinceLastUse(server)))
     }

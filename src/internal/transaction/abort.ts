@@ -29,7 +29,8 @@ import { isTransient } from "./transient.js"
  * session. Gives what does so where none does. Never fails: the server aborts by itself what it hears no more of.
  *
  * Something remains to be done where the server may not have heard of it: the first command of the transaction was lost, or
- * a connection was, and maybe the abort with it, of whose failures the driver tells nothing.
+ * a connection was, and maybe the abort with it, or the abort found no server or no connection. The driver tells nothing of
+ * these failures. What could not be sent, or was not answered in time, is sent again in the background.
  */
 export const abort = (
   gate: Gate,
@@ -43,16 +44,17 @@ export const abort = (
     const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
     // However late it is, it has all its time.
     const sent = gate.isBroken() || !session.inTransaction()
-      ? Effect.void
-      : Effect.catchAll(sendWithin(gate, "abortTransaction", timeout(), restore), (error) =>
-        Log.abortFailed(error.reason))
-    return Effect.map(
-      sent,
-      () =>
-        !gate.isBroken() && (mayBeBegun || wasBegun && session.serverSession.isDirty)
-          ? abortForGood(gate, client, DriverTransaction.nameOf(session), timeout)
-          : Effect.void
-    )
+      ? Effect.succeed(true)
+      : Effect.matchEffect(sendWithin(gate, "abortTransaction", timeout(), restore), {
+        onFailure: (error) => Effect.as(Log.abortFailed(error.reason), false),
+        onSuccess: () => Effect.sync(() => !wasBegun || gate.isSent())
+      })
+    return Effect.map(sent, (isSent) => {
+      if (gate.isBroken()) return Effect.void
+      const name = DriverTransaction.nameOf(session)
+      if (mayBeBegun || wasBegun && session.serverSession.isDirty) return abortForGood(gate, client, name, timeout)
+      return wasBegun && !isSent ? abortInBackground(gate, client, name) : Effect.void
+    })
   })
 
 const abortForGood = (
