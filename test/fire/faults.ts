@@ -92,3 +92,18 @@ const commands = [
   "find",
   "getMore"
 ] as const
+
+/**
+ * The code with which a command fails. A fail point does not look at the transaction: what ends one gets no code that says what
+ * became of it. A commit that was done, and is repeated, would be told that nothing was committed.
+ */
+export const codeOf = ({ command, size }: Pick<Fault, "command" | "size">): number => {
+  const codes = command === "commitTransaction" || command === "abortTransaction" ? silent : [...silent, ...telling]
+  return codes[size % codes.length]!
+}
+
+// HostUnreachable, NotWritablePrimary, InterruptedDueToReplStateChange, MaxTimeMSExpired, ShutdownInProgress
+const silent: ReadonlyArray<number> = [6, 10107, 11602, 50, 91]
+
+/** WriteConflict, NoSuchTransaction: the server says with them that nothing was committed. */
+export const telling: ReadonlyArray<number> = [112, 251]

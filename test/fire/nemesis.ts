@@ -7,7 +7,7 @@ import { MongoClient } from "mongodb"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import type * as MongoServer from "../../src/testing/MongoServer.js"
 import type { Tally } from "../support/watch/tally.js"
-import type { Fault, Plan } from "./faults.js"
+import { codeOf, type Fault, type Plan } from "./faults.js"
 import { appName, type StormSet } from "./set.js"
 import { isClient, type Rule, Sky } from "./sky.js"
 
@@ -111,7 +111,7 @@ const begin = (fault: Fault, number: number, { clients, set, sky }: Means): Deed
     case "cut before the reply":
       return cutting("reply")
     case "fail point: error":
-      return failing({ errorCode: codes[size % codes.length]! })
+      return failing({ errorCode: codeOf(fault) })
     case "fail point: closed connection":
       return failing({ closeConnection: true })
     case "fail point: blocked":
@@ -120,7 +120,3 @@ const begin = (fault: Fault, number: number, { clients, set, sky }: Means): Deed
       return failing({ writeConcernError: { code: 91, errmsg: "the server shuts down" } })
   }
 }
-
-// HostUnreachable, NotWritablePrimary, InterruptedDueToReplStateChange, WriteConflict, NoSuchTransaction,
-// MaxTimeMSExpired, ShutdownInProgress
-const codes = [6, 10107, 11602, 112, 251, 50, 91] as const

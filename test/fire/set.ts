@@ -48,7 +48,12 @@ export const make: Effect.Effect<
         ...member,
         host: `127.0.0.1:${proxied(portOf(member["host"]))}`
       }))
-      await admin.command({ replSetReconfig: { ...config, version: config.version + 1, members }, force: true })
+      // The networks are in the process of the storm, which has its hands full: a heartbeat that is late must not be an election.
+      const settings = { ...config.settings, electionTimeoutMillis: 4000 }
+      await admin.command({
+        replSetReconfig: { ...config, version: config.version + 1, members, settings },
+        force: true
+      })
     })))
   const plan = direct.handle.plan as Plan
   const server = MongoServer.fromHandle({

@@ -58,7 +58,7 @@ export const clients = (set: StormSet, count: number): Effect.Effect<Clients, Mo
     return {
       services,
       monitors: services.map(({ driver }) => watch(driver)),
-      calm: yield* connect(set.server.url, { appName: "storm-check", serverSelectionTimeoutMS: 60_000 })
+      calm: yield* connect(set.server.url, { appName: "storm-check", serverSelectionTimeoutMS: 180_000 })
     }
   })
 
@@ -130,7 +130,7 @@ const left = (calm: Driver, services: ReadonlyArray<MongoClient.Service>, violat
     )
     const open = yield* Effect.repeat(Effect.delay(transactions, "100 millis"), {
       until: ({ length }) => length === 0,
-      times: 50
+      times: 150
     })
     if (open.length > 0) {
       violated("left open", `${open.length} transactions on the server`)

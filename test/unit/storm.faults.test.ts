@@ -24,6 +24,16 @@ it("no fault lasts longer than the storm, and every kind comes", () => {
   expect(new Set(light.map(({ kind }) => kind))).toEqual(new Set(Faults.light))
 })
 
+// The storm with seed 105: the second try of a commit that was done was told WriteConflict, and the whole was done twice.
+it("no fail point says of a transaction that it was not committed", () => {
+  const codesOf = (command: string) =>
+    new Set(Array.from({ length: 100 }, (_, size) => Faults.codeOf({ command, size: size + 1 })))
+  for (const command of ["commitTransaction", "abortTransaction"]) {
+    expect([...codesOf(command)].filter((code) => Faults.telling.includes(code))).toEqual([])
+  }
+  expect([...codesOf("insert")]).toEqual(expect.arrayContaining([...Faults.telling]))
+})
+
 // The third round of the storm with seed 101 ended so, and its fibers went on without it.
 it("a fail point on a member that is down is counted, and the next fault follows", async () => {
   const faults = tally()

@@ -28,6 +28,7 @@ export const make = (readers: number): Make => (world) =>
     const Rows = Collection.make("rows", { database })
     const told = new Set<number>()
     let next = 0
+    let writers = 2
     const writing = (fiber: number) =>
       on(clientOf(world, fiber))(untilOver(
         world,
@@ -39,7 +40,7 @@ export const make = (readers: number): Make => (world) =>
             if (name === "success") told.add(_id)
           })
         }).pipe(Effect.zipLeft(Effect.sleep("30 millis")))
-      ))
+      )).pipe(Effect.ensuring(Effect.sync(() => void writers--)))
 
     const followers = [0, 1].map((number) => {
       const seen: Array<number> = []
@@ -60,8 +61,9 @@ export const make = (readers: number): Make => (world) =>
         ))
       )
       const all = Effect.promise(() => db.collection("events").countDocuments())
+      // What was begun before the round was over may be written after it.
       const isDone = Effect.suspend(() =>
-        isOver() ? Effect.map(all, (count) => seen.length >= count) : Effect.succeed(false)
+        isOver() && writers === 0 ? Effect.map(all, (count) => seen.length >= count) : Effect.succeed(false)
       )
       const run = Effect.raceFirst(
         Effect.exit(follow).pipe(
