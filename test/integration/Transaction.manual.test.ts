@@ -145,7 +145,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const holder = yield* Effect.fork(session.use(() => Effect.runPromise(Deferred.await(release))))
           yield* Monitor.until(session.state, (state) => state === "busy")
           const queued = (count: number) =>
-            Monitor.until(Effect.sync(() => session[key].lane.waiting.size), (size) => size === count)
+            Monitor.until(Effect.sync(() => session[key].lane.waiting?.size), (size) => size === count)
           const starting = yield* Effect.fork(Transaction.start())
           yield* queued(1)
           const running = yield* Effect.fork(Transaction.run(place.insert(1)))

@@ -45,7 +45,7 @@ describe("lane", () => {
       yield* first.started
       const second = yield* held(lane, "second")
       yield* Effect.yieldNow()
-      expect(lane.waiting.size).toBe(1)
+      expect(lane.waiting?.size).toBe(1)
       yield* first.release
       yield* second.started
       expect(lane.holder?.claim.operation).toBe("second")
@@ -70,7 +70,7 @@ describe("lane", () => {
       const waiter = yield* held(lane, "waiter")
       yield* Effect.yieldNow()
       yield* Fiber.interrupt(waiter.fiber)
-      expect(lane.waiting.size).toBe(0)
+      expect(lane.waiting?.size).toBe(0)
       expect(lane.holder?.claim.operation).toBe("holder")
       yield* holder.release
     }))
@@ -149,8 +149,8 @@ describe("lane", () => {
           })
         )))
       yield* Effect.repeatN(Effect.yieldNow(), 5)
-      expect(lane.waiting.size).toBe(1_000)
-      Array.from(lane.waiting).forEach((waiter, index) => {
+      expect(lane.waiting?.size).toBe(1_000)
+      Array.from(lane.waiting ?? []).forEach((waiter, index) => {
         const { wake } = waiter
         waiter.wake = () => {
           woken.push(index + 1)
@@ -177,8 +177,9 @@ describe("lane", () => {
                 Effect.gen(function*() {
                   const lane = Lane.make()
                   let waits = 0
-                  const add = lane.waiting.add.bind(lane.waiting)
-                  Object.assign(lane.waiting, { add: (waiter: never) => (waits++, add(waiter)) })
+                  const waiting = new Set<Lane.Waiter>()
+                  const add = waiting.add.bind(waiting)
+                  lane.waiting = Object.assign(waiting, { add: (waiter: Lane.Waiter) => (waits++, add(waiter)) })
                   const work = Effect.repeatN(Effect.yieldNow(), 3)
                   const attempt = (steps: number, name: string) =>
                     Effect.forEach(Arr.makeBy(steps + 1, (n) => n), () => Effect.void, { discard: true }).pipe(
@@ -244,7 +245,7 @@ describe("lane", () => {
                     }), { concurrency: "unbounded", discard: true })
                   expect(overlaps).toBe(0)
                   expect(Lane.isBusy(lane)).toBe(false)
-                  expect(lane.waiting.size).toBe(0)
+                  expect(lane.waiting?.size ?? 0).toBe(0)
                   yield* Effect.timeout(Lane.withPermit(lane, "last", Effect.void), "1 seconds")
                 }).pipe(Effect.withMaxOpsBeforeYield(maxOps), Effect.withClock(Clock.make()))
               )

@@ -24,14 +24,15 @@ export interface Lender {
   readonly next: () => Controller
 }
 
-/** A lender for operations that run one after the other. */
-export const lender = (): Lender => {
-  let current: Light | undefined
-  return {
-    next: () => {
-      if (current === undefined || current.isUsed()) current = light()
-      return current
-    }
+/** A lender for operations that run one after the other. It holds nothing until the first of them. */
+export const lender = (): Lender => new OneByOne()
+
+class OneByOne implements Lender {
+  #current: Light | undefined
+
+  next(): Controller {
+    if (this.#current === undefined || this.#current.isUsed()) this.#current = light()
+    return this.#current
   }
 }
 

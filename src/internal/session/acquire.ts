@@ -74,17 +74,26 @@ const closed = Effect.suspend(() =>
  * is, an interruption in between leaves nothing behind.
  */
 const open = (client: MongoClient.Service, options: SessionOptions.Decoded, fiber: RunningFiber) => {
-  let opened: OpenSession | undefined
-  let isOver = false
+  const opening: Opening = { opened: undefined, isOver: false }
   const scope = Context.unsafeGet(fiber.currentContext, Scope.Scope)
-  const added = Scope.addFinalizerExit(scope, () => {
-    isOver = true
-    return opened === undefined ? Effect.void : opened.close
-  })
-  return Effect.flatMap(added, () => {
-    const session = opened = new OpenSession(client, options, fiber)
+  return Effect.flatMap(Scope.addFinalizerExit(scope, ending(opening)), () => {
+    const session = opening.opened = new OpenSession(client, options, fiber)
     const usable = new Usable(session)
     // The scope may have been closed all along.
-    return isOver ? Effect.as(session.close, usable) : Effect.as(client[MongoClient.inner].keeper.add(session), usable)
+    return opening.isOver
+      ? Effect.as(session.close, usable)
+      : Effect.as(client[MongoClient.inner].keeper.add(session), usable)
   })
+}
+
+interface Opening {
+  opened: OpenSession | undefined
+  /** Whether the scope was closed. */
+  isOver: boolean
+}
+
+// Made apart: the scope keeps it for as long as the session is open, and all that it could see with it, as the fiber.
+const ending = (opening: Opening) => (): Effect.Effect<void> => {
+  opening.isOver = true
+  return opening.opened === undefined ? Effect.void : opening.opened.close
 }

@@ -37,14 +37,15 @@ export interface Waiter {
 /** A queue for one permit. */
 export interface Lane {
   holder: Waiter | undefined
-  // A Set keeps the order of arrival and forgets an interrupted waiter in constant time.
-  readonly waiting: Set<Waiter>
+  // A Set keeps the order of arrival and forgets an interrupted waiter in constant time. None until somebody waits: most
+  // sessions are used by one fiber.
+  waiting: Set<Waiter> | undefined
 }
 
 /** How long a wait for the permit is silent. */
 const patience = Duration.seconds(10)
 
-export const make = (): Lane => ({ holder: undefined, waiting: new Set() })
+export const make = (): Lane => ({ holder: undefined, waiting: undefined })
 
 /** Whether an operation holds the permit at this moment. */
 export const isBusy = (lane: Lane): boolean => lane.holder !== undefined
@@ -101,7 +102,9 @@ export function enter(
 }
 
 const queue = (waiter: Waiter, restore: Restore, fiber: RunningFiber): Effect.Effect<Waiter> => {
-  waiter.lane.waiting.add(waiter)
+  const { lane } = waiter
+  lane.waiting ??= new Set()
+  lane.waiting.add(waiter)
   const began = clockOf(fiber).unsafeCurrentTimeNanos()
   // Whether the permit was handed over is looked up here, where nothing can interrupt: a fiber interrupted just as its
   // turn comes passes the permit on instead of taking it to its grave.
@@ -117,17 +120,14 @@ const queue = (waiter: Waiter, restore: Restore, fiber: RunningFiber): Effect.Ef
 export const leave = (waiter: Waiter): void => {
   const { lane } = waiter
   if (lane.holder !== waiter) {
-    lane.waiting.delete(waiter)
+    lane.waiting?.delete(waiter)
     return
   }
-  const next = lane.waiting.values().next()
-  if (next.done === true) {
-    lane.holder = undefined
-    return
-  }
-  lane.waiting.delete(next.value)
-  lane.holder = next.value
-  next.value.wake?.()
+  const next = lane.waiting?.values().next().value
+  lane.holder = next
+  if (next === undefined) return
+  lane.waiting?.delete(next)
+  next.wake?.()
 }
 
 const wait = (waiter: Waiter): Effect.Effect<void> =>
@@ -148,7 +148,7 @@ const complain = (waiter: Waiter): Effect.Effect<void> =>
   Effect.interruptible(Effect.delay(
     Effect.suspend(() => {
       const { lane } = waiter
-      if (!lane.waiting.has(waiter)) {
+      if (lane.waiting?.has(waiter) !== true) {
         return Effect.void
       }
       const holder = lane.holder?.claim
