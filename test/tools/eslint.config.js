@@ -9,7 +9,7 @@ const timers = ["setTimeout", "setInterval", "setImmediate"].map((name) => ({
 }))
 
 export default tseslint.config(
-  { ignores: ["dist/", "docs/api/", "coverage/"] },
+  { ignores: ["dist/", "docs/api/", "coverage/", "**/node_modules/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   js.configs.recommended,
   tseslint.configs.recommended,
@@ -50,6 +50,11 @@ export default tseslint.config(
       "@typescript-eslint/no-unnecessary-type-assertion": "error",
       "@typescript-eslint/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }]
     }
+  },
+  {
+    // A package of its own.
+    files: ["examples/backend/**/*.ts"],
+    languageOptions: { parserOptions: { project: "examples/backend/tsconfig.json", tsconfigRootDir: process.cwd() } }
   },
   {
     files: ["src/**/*.ts"],
