@@ -6,6 +6,7 @@
 import type * as Counts from "./counts.js"
 import type { End } from "./ends/end.js"
 import { lowestEnds } from "./ends/lowest.js"
+import { managers } from "./ends/managers.js"
 import { servers } from "./ends/servers.js"
 import * as Group from "./group.js"
 import { aligned } from "./table.js"
@@ -17,7 +18,7 @@ interface Result {
   readonly minutes: number
 }
 
-const ends: ReadonlyArray<End> = [...lowestEnds, ...servers]
+const ends: ReadonlyArray<End> = [...lowestEnds, ...servers, ...managers]
 
 const args = process.argv.slice(2)
 const isLock = args[0] === "--lock"

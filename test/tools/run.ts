@@ -43,6 +43,7 @@ const whole: Plan = [
       { name: "unused", script: "unused" },
       { name: "docs", script: "docs:check" },
       { name: "package", script: "pack:check" },
+      { name: "new-user", script: "new-user", runner: true, optional: true },
       { name: "examples", script: "test:examples", runner: true }
     ],
     [unit, { name: "conformance", script: "conformance", runner: true, optional: true }]
