@@ -2,6 +2,7 @@
  * Puts what the compiler has made of each module into one file, with a small one for each public module: Node.js takes a
  * millisecond or two for each file that is imported, and this library has more than seventy.
  */
+import { transformAsync } from "@babel/core"
 import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { dirname, resolve, sep } from "node:path"
 import { type Plugin, rollup } from "rollup"
@@ -34,10 +35,32 @@ const facades: Plugin = {
   }
 }
 
+// A bundler drops what nobody uses of a file only where calls say that they do nothing else: of one error, all would stay.
+const pure: Plugin = {
+  name: "pure",
+  renderChunk: async (code, { fileName }) => {
+    const marked = await transformAsync(code, {
+      plugins: ["annotate-pure-calls"],
+      babelrc: false,
+      configFile: false,
+      compact: false,
+      sourceMaps: true,
+      sourceFileName: fileName
+    })
+    const { code: text, map } = marked ?? {}
+    if (typeof text !== "string" || !map) throw new Error(`${fileName} could not be marked`)
+    return { code: text, map: JSON.stringify(map) }
+  }
+}
+
+// The errors and what they are made of: who catches them need not have the rest.
+const isOfErrors = (id: string): boolean =>
+  /[/](time|values)[/]|[/](MongoError|(Session|Transaction|ChangeStream)Errors|SessionId)\.js$/.test(id)
+
 const bundle = await rollup({
   input: Object.fromEntries(modules.map((file) => [file.slice(0, -".js".length), prefix + file])),
   external: (id) => /^[@a-z]/.test(id) && !id.startsWith(prefix),
-  plugins: [facades],
+  plugins: [facades, pure],
   treeshake: { moduleSideEffects: false },
   onwarn: (warning) => {
     // A module of types only.
@@ -57,5 +80,11 @@ await bundle.write({
   minifyInternalExports: false,
   chunkFileNames: "internal/[name].js",
   manualChunks: (id) =>
-    id.startsWith("\0") ? undefined : id.startsWith(resolve(dist, "testing") + sep) ? "testing" : "library"
+    id.startsWith("\0")
+      ? undefined
+      : id.startsWith(resolve(dist, "testing") + sep)
+      ? "testing"
+      : isOfErrors(id)
+      ? "errors"
+      : "library"
 })

@@ -1,0 +1,33 @@
+/**
+ * What the built package adds to a program's bundle: minified, without the packages that it needs. More than the limits is a
+ * failure: then a bundler keeps what nobody uses.
+ */
+import { build } from "esbuild"
+
+const parts = [
+  { name: "one error", limit: 6.5, code: `export { SessionEnded } from "./SessionErrors.js"` },
+  { name: "sessions", limit: 62, code: `export { scoped, use } from "./Session.js"` },
+  {
+    name: "client, sessions, transactions",
+    limit: 128,
+    code:
+      `export { layer } from "./MongoClient.js"; export { scoped } from "./Session.js"; export { run } from "./Transaction.js"`
+  },
+  { name: "all", limit: 220, code: `export * from "./index.js"` }
+]
+
+for (const { code, limit, name } of parts) {
+  const { outputFiles: [file] } = await build({
+    stdin: { contents: code, resolveDir: "dist" },
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    platform: "node",
+    packages: "external"
+  })
+  const size = (file?.contents.length ?? Number.POSITIVE_INFINITY) / 1000
+  const isTooLarge = size > limit
+  console.log(`${name}: ${size.toFixed(1)} kB${isTooLarge ? `, more than ${limit}` : ""}`)
+  if (isTooLarge) process.exitCode = 1
+}
