@@ -56,8 +56,8 @@ export interface Outbox<A, R = never, Client = MongoClient> {
    * Publishes a message when the transaction is committed, and gives the id with which it is going to be delivered.
    *
    * All that a transaction publishes is written by one insert at its end, just before the commit. Nobody waits for anybody
-   * else. When the writing fails, nothing is committed and the transaction fails with `TransactionDoomed`, or is run again. A
-   * message of a joined part that has failed is not published.
+   * else. When the writing fails, nothing is committed and the transaction fails with `TransactionDoomed`, or is run again; with
+   * `TransactionAborted` when its `timeout` expires. A message of a joined part that has failed is not published.
    *
    * Fails with `DecodeFailed` when the message does not fit the schema, `MongoError` (`EncodingFailed`) when BSON has no such
    * value, `ForeignSession` when the transaction belongs to another client, and `TransactionEnded` when it is over.

@@ -210,7 +210,7 @@ export const sandbox: {
 /**
  * Puts an effect off until the body has succeeded, just before the commit. It runs inside of the transaction and may
  * write. When it fails, nothing is committed and the run fails with `TransactionDoomed`, or is repeated when the failure
- * may go away.
+ * may go away. When the transaction's `timeout` expires in it, the run fails with `TransactionAborted`.
  *
  * Hooks run in the order in which they were registered, each once; those of an attempt that is run again are dropped, and
  * so are those of a joined part that has failed. Fails with `TransactionEnded` when the body has ended.

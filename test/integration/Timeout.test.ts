@@ -201,6 +201,20 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("gives the whole up when a hook before the commit is late, for which the body can do nothing", () =>
+      inPlace(({ failing, insert, stored }) =>
+        Effect.gen(function*() {
+          yield* failing({ failCommands: ["insert"], mode: { times: 1 }, blockFor })
+          const run = Transaction.run(Transaction.beforeCommit(insert(1)), { timeout: "300 millis" })
+          expect(yield* soon(Effect.flip(run))).toMatchObject({
+            _tag: "TransactionAborted",
+            attempts: 1,
+            last: timedOut
+          })
+          expect(yield* stored).toEqual([])
+        })
+      ))
+
     it.effect("lets nothing more be sent when it is over, not even the commit", () =>
       inPlace(({ insert, stored, wire }) =>
         Effect.gen(function*() {

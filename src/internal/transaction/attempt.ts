@@ -95,6 +95,7 @@ export class Attempt {
   #ended: Ended = "no"
   #isRollbackOnly = false
   #isLate = false
+  #lateHook: MongoError | undefined
   #isOpaque = false
   #transient: MongoError | undefined
   #doom: Cause.Cause<unknown> | undefined
@@ -138,6 +139,11 @@ export class Attempt {
   /** Whether an operation was not over in time. */
   get isLate(): boolean {
     return this.#isLate
+  }
+
+  /** What a hook has failed with for which no time was left. */
+  get lateHook(): MongoError | undefined {
+    return this.#lateHook
   }
 
   /** A failure that may go away when the whole is run again. */
@@ -243,6 +249,9 @@ export class Attempt {
   failHook(cause: Cause.Cause<unknown>): void {
     this.#halfDone ??= cause
     this.#transient ??= this.transientIn(cause)
+    // A body that has left an operation late has no hooks run.
+    const doom = this.#doom && Cause.squash(this.#doom)
+    if (this.#isLate && doom instanceof MongoError) this.#lateHook = doom
   }
 
   /** Has everything rolled back in the end. */
@@ -292,6 +301,7 @@ export class Attempt {
     this.#isRollbackOnly = false
     this.#transient = undefined
     this.#isLate = false
+    this.#lateHook = undefined
     this.#isOpaque = false
     this.#doom = undefined
     this.#halfDone = undefined

@@ -212,6 +212,9 @@ class Attempts<A, E, R, VR, OR> {
         )
       }
       case "doom": {
+        // The body could do nothing about it.
+        const late = of.lateHook
+        if (late !== undefined) return Effect.map(this.#abort, () => this.#givenUp(part, this.#previous ?? late))
         const first = Cause.squash(of.halfDone ?? of.doom ?? Cause.empty)
         const doomed = Exit.fail(new TransactionDoomed({ first }))
         return Effect.as(this.#abort, finished(part, doomed, "aborted", "doomed"))
