@@ -33,7 +33,7 @@ export const whileHeld = (name: string) => <A, E, R>(effect: Effect.Effect<A, E,
     const holder = randomUUID()
     const pause = Effect.sleep(interval)
     const lost = Effect.repeat(Effect.zipRight(pause, take(name, holder)), { while: (isHeld) => isHeld })
-    const release = Effect.ignore(Leases.deleteOne({ _id: name, holder }))
+    const release = Effect.ignore(Leases.updateOne({ _id: name, holder }, { $set: { until: new Date(0) } }))
     return take(name, holder).pipe(
       Effect.flatMap((isHeld) => isHeld ? Effect.raceFirst(effect, lost) : Effect.void),
       Effect.zipRight(pause),

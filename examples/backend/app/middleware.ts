@@ -1,6 +1,6 @@
 // What every answer gets, whoever made it.
-import { HttpApp, HttpMiddleware, HttpServerResponse } from "@effect/platform"
-import { Cause, Effect } from "effect"
+import { HttpApp, HttpMiddleware, HttpServerError, HttpServerResponse } from "@effect/platform"
+import { Effect, Option } from "effect"
 import { Shutdown } from "./shutdown.js"
 
 /** Sends clients elsewhere once the end of this instance has begun, and says when it is worth to ask again. */
@@ -20,7 +20,10 @@ const addHeaders = Effect.flatMap(
 export const everyAnswer = HttpMiddleware.make((app) =>
   Effect.zipRight(addHeaders, app).pipe(
     Effect.tapErrorCause((cause) =>
-      Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logError("a request has failed", cause)
+      Option.match(HttpServerError.causeResponseStripped(cause)[1], {
+        onNone: () => Effect.void,
+        onSome: (cause) => Effect.logError("a request has failed", cause)
+      })
     )
   )
 )
