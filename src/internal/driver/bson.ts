@@ -107,7 +107,11 @@ const valuesOf = <I extends Driver.Document>(
     values.push(...given.flat())
     return Promise.resolve()
   }
-  evaluate(new Proxy({} as Driver.Collection<I>, { get: () => take }))
+  try {
+    evaluate(new Proxy({} as Driver.Collection<I>, { get: () => take }))
+  } catch {
+    // It asks something of a cursor, which is not there. What it has given is known by then.
+  }
   return values
 }
 
