@@ -4,6 +4,7 @@
 // `npm run test:matrix -- --lock` writes new lockfiles, which a change of the versions in ends/lowest.ts or in
 // package.json needs.
 import type * as Counts from "./counts.js"
+import { backend } from "./ends/backend.js"
 import type { End } from "./ends/end.js"
 import { lowestEnds } from "./ends/lowest.js"
 import { managers } from "./ends/managers.js"
@@ -18,7 +19,7 @@ interface Result {
   readonly minutes: number
 }
 
-const ends: ReadonlyArray<End> = [...lowestEnds, ...servers, ...managers]
+const ends: ReadonlyArray<End> = [...lowestEnds, ...servers, ...managers, backend]
 
 const args = process.argv.slice(2)
 const isLock = args[0] === "--lock"

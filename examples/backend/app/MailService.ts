@@ -1,7 +1,7 @@
 // The mail service: a stand-in that records what it is asked to send. Like the real ones it knows a message by its id, and
 // sends none twice.
 import { Context, Effect, Layer, Schema } from "effect"
-import { Collection, MongoClient, MongoError } from "effect-mongo-session"
+import { Collection, MongoClient } from "effect-mongo-session"
 import type { SessionErrors } from "effect-mongo-session"
 import type { OperationError } from "effect-mongo-session/Collection"
 import { Mail } from "./model.js"
@@ -22,7 +22,7 @@ export class MailService extends Context.Tag("backend/MailService")<MailService,
         Sent.insertOne({ _id: id, ...mail }).pipe(
           Effect.asVoid,
           Effect.catchIf(
-            (error) => error instanceof MongoError.MongoError && error.reason === "DuplicateKey",
+            (error) => error._tag === "MongoError" && error.reason === "DuplicateKey",
             () => Effect.void
           ),
           Effect.provideService(MongoClient.MongoClient, client)
