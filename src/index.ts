@@ -26,6 +26,8 @@ export * as Filter from "./Filter.js"
 export * as MongoClient from "./MongoClient.js"
 /** The one error for failures of the driver or the server. @since 0.1.0 */
 export * as MongoError from "./MongoError.js"
+/** {@link Schemas} for the package `@effect/schema`. @since 0.1.0 */
+export * as OldSchemas from "./OldSchemas.js"
 /** Messages that are published with a transaction, and delivered in order. @since 0.1.0 */
 export * as Outbox from "./Outbox.js"
 /** The names of a document's fields. @since 0.1.0 */
@@ -34,6 +36,8 @@ export * as Path from "./Path.js"
 export * as Projection from "./Projection.js"
 /** A place in a change stream, as a value that can be stored. @since 0.1.0 */
 export * as ResumeToken from "./ResumeToken.js"
+/** Schemas of ids, decimals, int64, UUIDs, bytes and timestamps. @since 0.1.0 */
+export * as Schemas from "./Schemas.js"
 /** A logical session as a scoped resource. @since 0.1.0 */
 export * as Session from "./Session.js"
 /** The server's own session commands. @since 0.1.0 */

@@ -8,7 +8,7 @@ const floors = [
   floor("driver", "ResumeToken"),
   floor("telemetry", "Telemetry"),
   floor("session", "Session|SessionKeeper"),
-  floor("transaction|data|commands", "Transaction|Cursor|SessionCommands|Codec|Filter|Path|Projection|Sort|Update"),
+  floor("transaction|data|commands", "Transaction|Cursor|SessionCommands|Codec|Schemas|OldSchemas|Filter|Path|Projection|Sort|Update"),
   floor("changes", "ChangeEvent|ChangeStream"),
   floor("none", "Collection|Database|MongoClient|Outbox"),
   floor("none", "index")

@@ -10,6 +10,12 @@ import type { Timestamp } from "mongodb"
 export const hasBrand = (value: unknown, brand: string): value is object =>
   Predicate.hasProperty(value, "_bsontype") && value._bsontype === brand
 
+/** The brand that a value has from its class: not one that is a field of its own, as it has from JSON. */
+export const brandOf = (value: unknown): string | undefined =>
+  Predicate.hasProperty(value, "_bsontype") && !Object.hasOwn(value, "_bsontype") && Predicate.isString(value._bsontype)
+    ? value._bsontype
+    : undefined
+
 /** Whether a value is a timestamp, and not a document that says so. */
 export const isTimestamp = (value: unknown): value is Timestamp =>
   hasBrand(value, "Timestamp") && Object.getPrototypeOf(value) !== Object.prototype

@@ -1,0 +1,404 @@
+/**
+ * Schemas of `effect/Schema` for what BSON has types of its own for: ids, decimals, int64, UUIDs, bytes, timestamps.
+ *
+ * `…FromSelf` is stored as it is, and so is for collections. `…FromHex`, `…FromString` and the like have text outside of the
+ * program, and so are for HTTP; in a collection they would store text. `HexFromObjectId`, `BigIntFromLong` and the like are
+ * for collections of programs that have plain values. Dates need none of their own: `Schema.DateFromSelf` and
+ * `Schema.DateTimeUtcFromDate` are stored as BSON dates.
+ *
+ * A value that another copy of `bson` has made is taken if the driver can encode it, which is when its major version is the
+ * driver's own. Any other one is refused, and so is an object that has but a field `_bsontype`.
+ *
+ * The same for the package `@effect/schema` is in `OldSchemas`.
+ *
+ * @since 0.1.0
+ */
+import type * as BigDecimal from "effect/BigDecimal"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import type * as Driver from "mongodb"
+import * as Bson from "./internal/data/bsonSchemas.js"
+import { withId as make, type WithoutId } from "./internal/data/withId.js"
+
+const packaged: Bson.Package = { S: Schema, P: ParseResult }
+
+const schemas = Bson.make(packaged)
+
+/**
+ * An ObjectId, stored as such.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * const UserId = Schemas.ObjectIdFromSelf.pipe(Schema.brand("UserId"))
+ * const Users = Collection.make("users", { schema: Schema.Struct({ _id: UserId, name: Schema.String }) })
+ *
+ * export const rename = (_id: typeof UserId.Type, name: string) => Users.updateOne({ _id }, { $set: { name } })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ObjectIdFromSelf: Schema.Schema<Driver.ObjectId> = schemas.ObjectIdFromSelf
+
+/**
+ * An ObjectId, outside of the program its 24 hexadecimal digits, in either case.
+ *
+ * @example
+ * ```ts
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * // The id in the path of a request: a ParseError asks for 24 hexadecimal digits where it has others.
+ * export const idOf = (path: string) => Schema.decodeUnknown(Schemas.ObjectIdFromHex)(path.split("/").at(-1))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ObjectIdFromHex: Schema.Schema<Driver.ObjectId, string> = schemas.ObjectIdFromHex
+
+/**
+ * 24 hexadecimal digits in the program, in lower case, stored as an ObjectId.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * const User = Schema.Struct({ _id: Schemas.HexFromObjectId, name: Schema.String })
+ *
+ * // What it reads is JSON already: `{ _id: "65…", name: "Ada" }`.
+ * export const Users = Collection.make("users", { schema: User })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const HexFromObjectId: Schema.Schema<string, Driver.ObjectId> = schemas.HexFromObjectId
+
+/**
+ * A decimal of 34 digits, stored as such.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ * import { Decimal128 } from "mongodb"
+ *
+ * const Item = Schema.Struct({ _id: Schema.String, price: Schemas.Decimal128FromSelf })
+ * const Items = Collection.make("items", { schema: Item })
+ *
+ * export const cheap = Items.find({ price: { $lt: Decimal128.fromString("9.99") } })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const Decimal128FromSelf: Schema.Schema<Driver.Decimal128> = schemas.Decimal128FromSelf
+
+/**
+ * A decimal of 34 digits, outside of the program its text. `NaN` and `Infinity` are decimals, too. A text of more digits is
+ * refused, not rounded.
+ *
+ * @example
+ * ```ts
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const price = Schema.decodeUnknownSync(Schemas.Decimal128FromString)("19.90") // keeps both digits
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const Decimal128FromString: Schema.Schema<Driver.Decimal128, string> = schemas.Decimal128FromString
+
+/**
+ * A `BigDecimal` in the program, stored as a decimal. Fails for one of more than 34 digits, and for what is stored and no
+ * finite number.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as BigDecimal from "effect/BigDecimal"
+ * import * as Schema from "effect/Schema"
+ *
+ * const Item = Schema.Struct({ _id: Schema.String, price: Schemas.BigDecimalFromDecimal128 })
+ * const Items = Collection.make("items", { schema: Item })
+ *
+ * export const program = Items.insertOne({ _id: "tea", price: BigDecimal.unsafeFromString("4.50") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const BigDecimalFromDecimal128: Schema.Schema<BigDecimal.BigDecimal, Driver.Decimal128> =
+  schemas.BigDecimalFromDecimal128
+
+/**
+ * An int64 as the driver's `Long`, stored as such. Whatever the client promotes, it is read as a `Long`. One without a sign
+ * that is larger than any int64 is refused, for it would be read as a negative one.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ * import { Long } from "mongodb"
+ *
+ * const Counters = Collection.make("counters", {
+ *   schema: Schema.Struct({ _id: Schema.String, n: Schemas.LongFromSelf })
+ * })
+ *
+ * export const high = Counters.find({ n: { $gt: Long.fromString("9007199254740993") } })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const LongFromSelf: Schema.Schema<Driver.Long> = schemas.LongFromSelf
+
+/**
+ * An int64 as the driver's `Long`, outside of the program its digits.
+ *
+ * @example
+ * ```ts
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * // A number of JSON would lose its last digits.
+ * export const Body = Schema.Struct({ total: Schemas.LongFromString })
+ * export const total = Schema.decodeUnknown(Body)({ total: "9223372036854775807" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const LongFromString: Schema.Schema<Driver.Long, string> = schemas.LongFromString
+
+/**
+ * A bigint in the program, stored as an int64. `Schema.BigIntFromSelf` stores the same; of this one the filters take a `Long`.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * const Counters = Collection.make("counters", {
+ *   schema: Schema.Struct({ _id: Schema.String, n: Schemas.BigIntFromLong })
+ * })
+ *
+ * export const program = Counters.insertOne({ _id: "visits", n: 2n ** 60n })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const BigIntFromLong: Schema.Schema<bigint, Driver.Long> = schemas.BigIntFromLong
+
+/**
+ * A UUID as the driver's class, stored as a binary of subtype 4.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ * import { UUID } from "mongodb"
+ *
+ * const Order = Schema.Struct({ _id: Schemas.UUIDFromSelf, sku: Schema.String })
+ * const Orders = Collection.make("orders", { schema: Order })
+ *
+ * export const program = Orders.insertOne({ _id: new UUID(), sku: "tea" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const UUIDFromSelf: Schema.Schema<Driver.UUID> = schemas.UUIDFromSelf
+
+/**
+ * A UUID as the driver's class, outside of the program its 36 characters, in either case.
+ *
+ * @example
+ * ```ts
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const Headers = Schema.Struct({ "idempotency-key": Schemas.UUIDFromString })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const UUIDFromString: Schema.Schema<Driver.UUID, string> = schemas.UUIDFromString
+
+/**
+ * The 36 characters of a UUID in the program, in lower case, stored as a binary of subtype 4. `Schema.UUID` stores text.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * const Order = Schema.Struct({ _id: Schemas.StringFromUUID, sku: Schema.String })
+ * const Orders = Collection.make("orders", { schema: Order })
+ *
+ * export const program = Orders.insertOne({ _id: crypto.randomUUID(), sku: "tea" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const StringFromUUID: Schema.Schema<string, Driver.UUID> = schemas.StringFromUUID
+
+/**
+ * Bytes as the driver's `Binary`, of any subtype, stored as such. A client with `promoteBuffers` reads them without their
+ * subtype, so that it is 0.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * // An encrypted field is a binary of subtype 6.
+ * const Patient = Schema.Struct({ _id: Schema.String, record: Schemas.BinaryFromSelf })
+ * export const Patients = Collection.make("patients", { schema: Patient })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const BinaryFromSelf: Schema.Schema<Driver.Binary> = schemas.BinaryFromSelf
+
+/**
+ * Bytes as the driver's `Binary` of subtype 0, outside of the program their Base64. Another subtype is refused.
+ *
+ * @example
+ * ```ts
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const Upload = Schema.Struct({ name: Schema.String, content: Schemas.BinaryFromBase64 })
+ * export const upload = Schema.decodeUnknown(Upload)({ name: "a.txt", content: "aGVsbG8=" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const BinaryFromBase64: Schema.Schema<Driver.Binary, string> = schemas.BinaryFromBase64
+
+/**
+ * Bytes as the driver's `Binary` of subtype 0, outside of the program a `Uint8Array`, which is stored as the same binary.
+ * Another subtype is refused, for it would be lost.
+ *
+ * @example
+ * ```ts
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const digest = (bytes: Uint8Array) => Schema.decode(Schemas.BinaryFromUint8Array)(bytes)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const BinaryFromUint8Array: Schema.Schema<Driver.Binary, Uint8Array> = schemas.BinaryFromUint8Array
+
+/**
+ * A timestamp of the server's log, stored as such. For times of a program take `Schema.DateFromSelf`.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ * import { Timestamp } from "mongodb"
+ *
+ * const Entries = Collection.make("entries", {
+ *   schema: Schema.Struct({ _id: Schema.String, at: Schemas.TimestampFromSelf })
+ * })
+ *
+ * export const recent = (t: number) => Entries.find({ at: { $gte: new Timestamp({ t, i: 0 }) } })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const TimestampFromSelf: Schema.Schema<Driver.Timestamp> = schemas.TimestampFromSelf
+
+/**
+ * A timestamp, outside of the program its seconds since 1970 (`t`) and its place within the second (`i`).
+ *
+ * @example
+ * ```ts
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const position = Schema.decodeUnknown(Schemas.TimestampFromParts)({ t: 1_700_000_000, i: 1 })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: number; readonly i: number }> =
+  schemas.TimestampFromParts
+
+/**
+ * A schema of documents with an `_id`, which values may lack that are inserted. See {@link withId}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WithId<A, I, R, Id, StoredId>
+  extends Schema.Schema<A & { readonly _id: Id }, I & { readonly _id: StoredId }, R>
+{
+  /** What is inserted, or put in the place of another document: the `_id` may be left out. */
+  readonly insert: Schema.Schema<A & { readonly _id?: Id | undefined }, I & { readonly _id?: StoredId | undefined }, R>
+}
+
+/**
+ * A schema that has no `_id`, with one. Values are inserted without it, or with one of the program's own; the driver makes
+ * what is missing. What is read has it. Takes structs, what `Schema.extend` takes, and classes, whose instances get the
+ * field. The id is an ObjectId, if no other schema is given.
+ *
+ * @example
+ * ```ts
+ * import * as Collection from "effect-mongo-session/Collection"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ *
+ * const User = Schema.Struct({ name: Schema.String })
+ * const Users = Collection.make("users", { schema: Schemas.withId(User) })
+ *
+ * export const program = Effect.gen(function*() {
+ *   const { insertedId } = yield* Users.insertOne({ name: "Ada" })
+ *   return yield* Users.findById(insertedId) // Option<{ _id: ObjectId, name: string }>
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const withId = <
+  A extends object,
+  I extends WithoutId,
+  R,
+  Id = Driver.ObjectId,
+  StoredId = Driver.ObjectId,
+  R2 = never
+>(
+  schema: Schema.Schema<A, I, R>,
+  id?: Schema.Schema<Id, StoredId, R2>
+): WithId<A, I, R | R2, Id, StoredId> => make(packaged, schema, id ?? ObjectIdFromSelf)
