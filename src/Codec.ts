@@ -24,14 +24,34 @@ import { DecodeFailed } from "./SessionErrors.js"
 export type AnySchema = OldSchema.Schema.Any | EffectSchema.Schema.Any
 
 /**
- * Both directions between values `A` and documents `I`; `R` is what the schema needs.
+ * What values of a schema are when they are written: those of its variant `insert`, where it has one, as `Schemas.withId`
+ * gives it, and the models of `@effect/sql`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Codec<A, I, R> {
+export type Written<S extends AnySchema> = Variant<S>["Type"]
+
+/**
+ * What a schema needs, and its variant `insert`, where it has one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Needs<S extends AnySchema> = S["Context"] | Variant<S>["Context"]
+
+type Variant<S extends AnySchema> = S extends { readonly insert: infer V extends AnySchema } ? V : S
+
+/**
+ * Both directions between values `A` and documents `I`; `R` is what the schema needs. Values are written as `In`, which may
+ * lack what the database adds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Codec<A, I, R, In = A> {
   /** Turns a value into a document; `DecodeFailed` names `source` when the value does not fit. */
-  readonly encode: (value: A, source: string) => Effect.Effect<I, DecodeFailed, R>
+  readonly encode: (value: In, source: string) => Effect.Effect<I, DecodeFailed, R>
   /** Turns a document into a value; `DecodeFailed` names `source`, the document's `_id` and the path. */
   readonly decode: (document: unknown, source: string) => Effect.Effect<A, DecodeFailed, R>
   /** Turns documents into values, each by itself. */
@@ -59,17 +79,21 @@ export const raw: Codec<Driver.Document, Driver.Document, never> = {
  * @since 0.1.0
  * @category constructors
  */
-export const fromSchema = <S extends AnySchema>(schema: S): Codec<S["Type"], S["Encoded"], S["Context"]> =>
+export const fromSchema = <S extends AnySchema>(
+  schema: S
+): Codec<S["Type"], S["Encoded"], Needs<S>, Written<S>> => ofEither(schema)
+
+const ofEither = (schema: AnySchema) =>
   isOld(schema)
     ? codec(
       OldParseResult.decodeUnknown(schema),
-      OldParseResult.encodeUnknown(schema),
+      OldParseResult.encodeUnknown(writtenOf(schema)),
       OldParseResult.parseError,
       () => adapting(OldAst.encodedAST(schema.ast), (ast) => OldSchema.is(OldSchema.make(ast as OldAst.AST)))
     )
     : codec(
       ParseResult.decodeUnknown(schema),
-      ParseResult.encodeUnknown(schema),
+      ParseResult.encodeUnknown(writtenOf(schema)),
       ParseResult.parseError,
       () =>
         adapting(EffectAst.encodedAST(schema.ast), (ast) => EffectSchema.is(EffectSchema.make(ast as EffectAst.AST)))
@@ -107,12 +131,17 @@ export const fieldsOf = (schema: AnySchema): Driver.Document | undefined => {
 
 const isOld = (schema: AnySchema): schema is OldSchema.Schema.Any => OldSchema.TypeId in schema
 
-const codec = <A, I, R, Issue>(
+const writtenOf = <S extends AnySchema>(schema: S): S => {
+  const insert: object = Object(Reflect.get(schema, "insert"))
+  return isSchema<S>(insert) ? insert : schema
+}
+
+const codec = <A, I, R, In, Issue>(
   decode: (value: unknown) => Effect.Effect<A, Issue, R>,
   encode: (value: unknown) => Effect.Effect<I, Issue, R>,
   toError: (issue: Issue) => Parameters<typeof DecodeFailed.fromParseError>[1],
   adapting: () => Adapt
-): Codec<A, I, R> => {
+): Codec<A, I, R, In> => {
   let adapt: Adapt | undefined
   const failed = (issue: Issue, source: string, value: unknown, isOwnValue: true | undefined) =>
     DecodeFailed.fromParseError(source, toError(issue), idText(value), isOwnValue)

@@ -8,7 +8,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
-import { type Codec, ofOptional } from "./Codec.js"
+import { type Codec, type Needs, ofOptional, type Written } from "./Codec.js"
 import * as ById from "./internal/data/byId.js"
 import { call, type DocumentSchema, make as makeOf } from "./internal/data/collection.js"
 import * as Indexes from "./internal/data/indexes.js"
@@ -70,7 +70,7 @@ export type {
 
 /**
  * A collection: its values are of type `A`, its documents of type `I`, and what needs the schema needs `R`. `Client` is the
- * client that all of its operations need. Immutable.
+ * client that all of its operations need. Values are written as `In`, which may lack an `_id` (`Schemas.withId`). Immutable.
  *
  * Every operation runs in the ambient session, in its turn, and there in the transaction that the session is in. Its
  * options are the driver's own, but those that the library sets itself. What is misuse there fails before anything is
@@ -79,17 +79,17 @@ export type {
  * @since 0.1.0
  * @category models
  */
-export interface Collection<A, I extends Driver.Document, R = never, Client = MongoClient>
+export interface Collection<A, I extends Driver.Document, R = never, Client = MongoClient, In = A>
   extends
     Reads.Reads<A, I, R, Client>,
     ById.ById<A, I, R, Client>,
-    Writes.Writes<A, I, R, Client>,
+    Writes.Writes<A, I, R, Client, In>,
     Indexes.Indexes<Client>
 {
   /** The collection's name. */
   readonly name: string
   /** How values become documents, and documents values. */
-  readonly codec: Codec<A, I, R>
+  readonly codec: Codec<A, I, R, In>
   /** The changes of the collection, as they happen. Not allowed in a transaction. */
   readonly watch: <M extends ChangeStream.OnInvalid = "fail">(
     pipeline?: ReadonlyArray<Driver.Document>,
@@ -99,7 +99,7 @@ export interface Collection<A, I extends Driver.Document, R = never, Client = Mo
   readonly rename: (
     name: string,
     options?: Given<Driver.RenameOptions>
-  ) => Effect.Effect<Collection<A, I, R, Client>, OperationError, Client>
+  ) => Effect.Effect<Collection<A, I, R, Client, In>, OperationError, Client>
   /** Drops the collection; false where there is none. Not allowed in a transaction. */
   readonly drop: (options?: Given<Driver.DropCollectionOptions>) => Effect.Effect<boolean, OperationError, Client>
   /** Whether the collection is capped. Not allowed in a transaction. */
@@ -118,13 +118,13 @@ export interface Collection<A, I extends Driver.Document, R = never, Client = Mo
     options?: UseOptions
   ) => Effect.Effect<X, OperationError, Client>
   /** The same collection with other concerns. */
-  readonly withOptions: (options: Concerns) => Collection<A, I, R, Client>
+  readonly withOptions: (options: Concerns) => Collection<A, I, R, Client, In>
   /** The same collection with another read concern. */
-  readonly withReadConcern: (readConcern: Driver.ReadConcernLike) => Collection<A, I, R, Client>
+  readonly withReadConcern: (readConcern: Driver.ReadConcernLike) => Collection<A, I, R, Client, In>
   /** The same collection with another write concern. */
-  readonly withWriteConcern: (writeConcern: WriteConcernLike) => Collection<A, I, R, Client>
+  readonly withWriteConcern: (writeConcern: WriteConcernLike) => Collection<A, I, R, Client, In>
   /** The same collection with another read preference. */
-  readonly withReadPreference: (readPreference: Driver.ReadPreferenceLike) => Collection<A, I, R, Client>
+  readonly withReadPreference: (readPreference: Driver.ReadPreferenceLike) => Collection<A, I, R, Client, In>
 }
 
 /**
@@ -229,7 +229,7 @@ export const make: {
   <S extends DocumentSchema, Client = MongoClient>(
     name: string,
     options: TypedOptions<S, Client>
-  ): Collection<S["Type"], S["Encoded"], S["Context"], Client>
+  ): Collection<S["Type"], S["Encoded"], Needs<S>, Client, Written<S>>
   <Client = MongoClient>(
     name: string,
     options?: UntypedOptions<Client>
@@ -239,10 +239,10 @@ export const make: {
   { schema, ...options }: Options<Client> & { readonly schema?: DocumentSchema | undefined } = {}
 ) => of({ ...options, collection: name }, ofOptional(schema))
 
-const of = <A, I extends Driver.Document, R, C>(
+const of = <A, I extends Driver.Document, R, C, In>(
   target: Target<C> & { readonly collection: string },
-  codec: Codec<A, I, R>
-): Collection<A, I, R, C> => {
+  codec: Codec<A, I, R, In>
+): Collection<A, I, R, C, In> => {
   const self = makeOf(target, codec)
   const whole = (name: string, kind: "read" | "write", options: object | undefined) =>
     ({ name, kind, options, inTransaction: false }) as const

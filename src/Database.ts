@@ -9,6 +9,7 @@ import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
+import type { Needs, Written } from "./Codec.js"
 import * as Collection from "./Collection.js"
 import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
@@ -33,7 +34,7 @@ export interface Database<Client = MongoClient> {
     <S extends Collection.DocumentSchema>(
       name: string,
       options: Omit<Collection.TypedOptions<S>, "client" | "database">
-    ): Collection.Collection<S["Type"], S["Encoded"], S["Context"], Client>
+    ): Collection.Collection<S["Type"], S["Encoded"], Needs<S>, Client, Written<S>>
     (
       name: string,
       options?: Collection.Concerns & { readonly schema?: undefined }

@@ -98,7 +98,7 @@ class ReadById extends Request.Class<Option.Option<Driver.Document>, OperationEr
 }
 
 /** The operations of a collection that read by id. */
-export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): ById<A, I, R, C> => {
+export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, In>): ById<A, I, R, C> => {
   const ask = (kind: Kind, id: unknown): Effect.Effect<Option.Option<Driver.Document>, OperationError, C> =>
     withNamespace(of.target, (namespace) =>
       Effect.withFiberRuntime((fiber) => {

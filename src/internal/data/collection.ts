@@ -20,9 +20,9 @@ export type DocumentSchema = AnySchema & { readonly Encoded: Driver.Document }
 export const filterOf = <I>(filter: Filter<I> | undefined): Driver.Filter<I> => (filter ?? {}) as Driver.Filter<I>
 
 /** A collection, as its operations see it. */
-export interface Of<A, I extends Driver.Document, R, C> {
+export interface Of<A, I extends Driver.Document, R, C, In = A> {
   readonly target: Target<C> & { readonly collection: string }
-  readonly codec: Codec<A, I, R>
+  readonly codec: Codec<A, I, R, In>
   /**
    * The driver's collection. One for all operations, which bring their read concern along: the driver writes the causal time
    * of a session into that of its collection, where an operation has none.
@@ -31,10 +31,10 @@ export interface Of<A, I extends Driver.Document, R, C> {
 }
 
 /** A collection by its place and its codec. */
-export const make = <A, I extends Driver.Document, R, C>(
+export const make = <A, I extends Driver.Document, R, C, In>(
   target: Of<A, I, R, C>["target"],
-  codec: Codec<A, I, R>
-): Of<A, I, R, C> => {
+  codec: Codec<A, I, R, In>
+): Of<A, I, R, C, In> => {
   let last: { readonly db: Driver.Db; readonly collection: Driver.Collection<I> } | undefined
   return {
     target,
@@ -48,8 +48,8 @@ export const make = <A, I extends Driver.Document, R, C>(
 }
 
 /** Runs an operation of the driver's collection that is one promise. */
-export const call = <A, I extends Driver.Document, R, C, O extends object, X>(
-  { driver, target }: Of<A, I, R, C>,
+export const call = <A, I extends Driver.Document, R, C, In, O extends object, X>(
+  { driver, target }: Of<A, I, R, C, In>,
   request: Request,
   evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>
 ): Effect.Effect<X, OperationError, C> =>
@@ -63,9 +63,9 @@ export const call = <A, I extends Driver.Document, R, C, O extends object, X>(
  * Turns a value into the document that is sent: a new one, whatever the schema does, without what is undefined. Fails with
  * `EncodingFailed` where BSON has no such value.
  */
-export const encode = <A, I extends Driver.Document, R, C>(
-  { codec, target }: Of<A, I, R, C>,
-  value: A,
+export const encode = <A, I extends Driver.Document, R, C, In>(
+  { codec, target }: Of<A, I, R, C, In>,
+  value: In,
   name: string
 ): Effect.Effect<I, DecodeFailed | MongoError, R | C> =>
   withNamespace(target, (source) =>

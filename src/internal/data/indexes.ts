@@ -61,7 +61,7 @@ export interface Indexes<C> {
 }
 
 /** The operations on a collection's indexes. */
-export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Indexes<C> => {
+export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, In>): Indexes<C> => {
   const { target } = of
   const { collection } = target
   const create = (name: string, options: object | undefined) => ({ name, kind: "write", options }) as const

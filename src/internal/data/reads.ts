@@ -69,7 +69,7 @@ type Distinct<T> = T extends ReadonlyArray<infer E> ? E : T
 type FindOneOptions = Omit<Driver.FindOptions, "batchSize" | "limit" | "noCursorTimeout">
 
 /** The operations of a collection that read. */
-export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Reads<A, I, R, C> => {
+export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, In>): Reads<A, I, R, C> => {
   const { codec, target } = of
   const read = (name: string, options: object | undefined, filter?: Filter<I>) =>
     ({ name, kind: "read", options, inTransaction: true, values: [filter] }) as const

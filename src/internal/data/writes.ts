@@ -59,15 +59,15 @@ const nothing: BulkWritten = {
  * @since 0.1.0
  * @category models
  */
-export interface Writes<A, I extends Driver.Document, R, C> {
+export interface Writes<A, I extends Driver.Document, R, C, In = A> {
   /** Inserts a document. Fails with `MongoError` (`DuplicateKey`) when a unique index holds its key already. */
   readonly insertOne: (
-    value: A,
+    value: In,
     options?: Given<Driver.InsertOneOptions>
   ) => Effect.Effect<Driver.InsertOneResult<I>, OperationError | DecodeFailed, R | C>
   /** Inserts documents. Of none, nothing is sent. A failure tells by its `details` which were inserted. */
   readonly insertMany: (
-    values: ReadonlyArray<A>,
+    values: ReadonlyArray<In>,
     options?: Given<Driver.BulkWriteOptions>
   ) => Effect.Effect<Driver.InsertManyResult<I>, OperationError | DecodeFailed, R | C>
   /** Updates the first document that matches. */
@@ -85,7 +85,7 @@ export interface Writes<A, I extends Driver.Document, R, C> {
   /** Replaces the first document that matches. */
   readonly replaceOne: (
     filter: Filter<I>,
-    replacement: A,
+    replacement: In,
     options?: Given<Omit<Driver.ReplaceOptions, "sort">> & Decoding.Sorted<I>
   ) => Effect.Effect<Driver.UpdateResult<I>, OperationError | DecodeFailed, R | C>
   /** Deletes the first document that matches. */
@@ -112,7 +112,7 @@ export interface Writes<A, I extends Driver.Document, R, C> {
   >
   /** Replaces the first document that matches. Its result is that of {@link Writes.findOneAndUpdate}. */
   readonly findOneAndReplace: Decoding.Modify<
-    [filter: Filter<I>, replacement: A],
+    [filter: Filter<I>, replacement: In],
     Driver.FindOneAndReplaceOptions,
     A,
     I,
@@ -124,13 +124,13 @@ export interface Writes<A, I extends Driver.Document, R, C> {
   readonly findOneAndDelete: Decoding.One<[filter: Filter<I>], Driver.FindOneAndDeleteOptions, A, I, R, C>
   /** Runs many writes with as few commands as possible. Of none, nothing is sent. */
   readonly bulkWrite: (
-    operations: ReadonlyArray<BulkWrite<A, I>>,
+    operations: ReadonlyArray<BulkWrite<In, I>>,
     options?: Given<Driver.BulkWriteOptions>
   ) => Effect.Effect<BulkWritten, OperationError | DecodeFailed, R | C>
 }
 
 /** The operations of a collection that write. */
-export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Writes<A, I, R, C> => {
+export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, In>): Writes<A, I, R, C, In> => {
   const { codec, target } = of
   const write = <O extends object, X>(
     name: string,
@@ -216,21 +216,21 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
         (collection, given) => collection.findOneAndUpdate(filterOf(filter), mutable(update), given),
         [filter, update],
         [update]
-      )) as Writes<A, I, R, C>["findOneAndUpdate"],
-    findOneAndReplace: ((filter: Filter<I>, replacement: A, options?: Decoding.Decoding) =>
+      )) as Writes<A, I, R, C, In>["findOneAndUpdate"],
+    findOneAndReplace: ((filter: Filter<I>, replacement: In, options?: Decoding.Decoding) =>
       Effect.flatMap(
         encode(of, replacement, "findOneAndReplace"),
         (document) =>
           modify("findOneAndReplace", options, (collection, given) =>
             collection.findOneAndReplace(filterOf(filter), document, given), [filter])
-      )) as Writes<A, I, R, C>["findOneAndReplace"],
+      )) as Writes<A, I, R, C, In>["findOneAndReplace"],
     findOneAndDelete: ((filter: Filter<I>, options?: Decoding.Decoding) =>
       modify(
         "findOneAndDelete",
         options,
         (collection, given) => collection.findOneAndDelete(filterOf(filter), given),
         [filter]
-      )) as Writes<A, I, R, C>["findOneAndDelete"],
+      )) as Writes<A, I, R, C, In>["findOneAndDelete"],
     bulkWrite: (operations, options) =>
       operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
         Effect.forEach(operations, (one) => encodeWrite(of, one)),
@@ -250,9 +250,9 @@ export const make = <A, I extends Driver.Document, R, C>(of: Of<A, I, R, C>): Wr
   }
 }
 
-const encodeWrite = <A, I extends Driver.Document, R, C>(
-  of: Of<A, I, R, C>,
-  operation: BulkWrite<A, I>
+const encodeWrite = <A, I extends Driver.Document, R, C, In>(
+  of: Of<A, I, R, C, In>,
+  operation: BulkWrite<In, I>
 ): Effect.Effect<Driver.AnyBulkWriteOperation<I>, DecodeFailed | MongoError, R | C> => {
   if ("insertOne" in operation) {
     return Effect.map(encode(of, operation.insertOne.document, "bulkWrite"), (document) => ({
