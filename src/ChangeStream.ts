@@ -146,8 +146,8 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
       startAfter: startAfter?.document,
       startAtOperationTime
     }),
-    steps: (at, leading, within) =>
-      Watching.steps({
+    pulled: (at, leading, within) =>
+      Watching.pulled({
         target: timeout === undefined ? target : { ...target, timeout },
         within,
         options: withoutOwn<Driver.ChangeStreamOptions>({ ...rest, readPreference: target.readPreference }),
@@ -177,7 +177,8 @@ export const after: {
 
 /**
  * Opens a change stream, and gives it when the server has opened it: what is written after that is in it, and nothing is asked
- * for before it is pulled from. It is closed with the scope, and can be run once.
+ * for before it is pulled from. It is closed with the scope, and can be run once; after it has failed with `MongoError`
+ * (`TimedOut`) by its `timeout` it can be run again, and goes on where it stood.
  *
  * A stream that is forked is opened some time later, so that it may miss what is written at once.
  *
@@ -204,17 +205,21 @@ export const opened = <A, E, R>(
   stream: ChangeStream<A, E, R>
 ): Effect.Effect<Stream.Stream<Event<A>, E>, E, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const { at, steps } = stream[TypeId]
+    const { at, pulled } = stream[TypeId]
     const context = yield* Effect.context<R>()
-    const pull = yield* Stream.toPull(eventsOf(steps(at, [])))
-    const first = yield* Effect.catchAll(
+    const pull = Effect.map(yield* pulled(at, []), chunkOf)
+    let first = yield* Effect.catchAll(
       pull,
       Option.match({ onNone: () => Effect.succeed(Chunk.empty<Event<A>>()), onSome: Effect.fail })
     )
-    return Stream.provideContext(
-      Stream.concat(Stream.fromChunk(first), Stream.repeatEffectChunkOption(pull)),
-      context
-    )
+    return Stream.suspend(() => {
+      const begun = first
+      first = Chunk.empty()
+      return Stream.provideContext(
+        Stream.concat(Stream.fromChunk(begun), Stream.repeatEffectChunkOption(pull)),
+        context
+      )
+    })
   })
 
 /**
@@ -320,8 +325,10 @@ export const checkpoints = <Client = MongoClient>(
 ): Checkpoints<Client> => Positions.of({ client, collection, database })
 
 const make = <A, E, R>(source: Source<A, E, R>): ChangeStream<A, E, R> =>
-  Object.assign(eventsOf(source.steps(source.at, [])), { [TypeId]: source } as const)
+  Object.assign(
+    Stream.flattenChunks(Stream.map(Watching.steps(source.pulled(source.at, [])), chunkOf)),
+    { [TypeId]: source } as const
+  )
 
 // Each step is a chunk, also if it has no events.
-const eventsOf = <A, E, R>(steps: Stream.Stream<Step<A>, E, R>): Stream.Stream<Event<A>, E, R> =>
-  Stream.flattenChunks(Stream.map(steps, ({ events }) => Chunk.unsafeFromArray(events)))
+const chunkOf = <A>({ events }: Step<A>): Chunk.Chunk<Event<A>> => Chunk.unsafeFromArray(events)

@@ -117,15 +117,4 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           .toMatchObject(refused)
         expect(yield* watched.monitor.named("aggregate")).toEqual([])
       }))))
-
-  it.effect("a change stream has its own, of each answer, and not the client's", () =>
-    Monitor.withClient({ timeout: "500 millis" }, (watched) =>
-      on(watched)(Effect.gen(function*() {
-        const { Things } = yield* things(watched, 1)
-        const quiet = Stream.runDrain(Things.watch([], { maxAwaitTime: "10 millis" }))
-        expect(yield* Effect.timeoutOption(quiet, "700 millis")).toMatchObject({ _tag: "None" })
-        yield* Monitor.block(watched, ["getMore"], "1 second")
-        const limited = Things.watch([], { timeout: "100 millis", maxAwaitTime: "10 millis" })
-        expect(yield* Effect.flip(Stream.runDrain(limited))).toMatchObject({ _tag: "MongoError", reason: "TimedOut" })
-      }))))
 })

@@ -19,7 +19,7 @@ import * as Log from "../telemetry/log.js"
 import type { Inside } from "../transaction/start.js"
 import * as Checkpoints from "./checkpoint.js"
 import { type ConsumeOptions, defaultCheckpoints, defaultDeadLetters, ensureValid } from "./consumeOptions.js"
-import type { Step } from "./follow.js"
+import { type Step, steps } from "./follow.js"
 import { handling } from "./handling.js"
 import { surviving } from "./lost.js"
 import { withoutOwn } from "./own.js"
@@ -109,8 +109,9 @@ const handled = <A, E, R, X, E2, R2, E3, R3>(
     const context = yield* Effect.context<Held>()
     const mayResume = (error: MongoError) =>
       Effect.provide(Effect.negate(Checkpoints.wasReplaced(checkpoint, error)), context)
-    const steps = (at: Position) => source.steps(at, leading, { session: own, mayResume, tellsInvalid: true })
-    return surviving(steps, place ?? source.at, { checkpoint, onLost, session }).pipe(
+    const followed = (at: Position) =>
+      steps(source.pulled(at, leading, { session: own, mayResume, tellsInvalid: true }))
+    return surviving(followed, place ?? source.at, { checkpoint, onLost, session }).pipe(
       Stream.catchAll((error) => Stream.fromEffect(Checkpoints.explained(checkpoint, error))),
       Stream.map((step) => Effect.catchAll(handle(step), (error) => Checkpoints.explained(checkpoint, error)))
     )

@@ -5,9 +5,11 @@ import * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
@@ -16,9 +18,11 @@ import * as Session from "../../Session.js"
 import type { DecodeFailed, OperationError } from "../../SessionErrors.js"
 import { batches } from "../data/cursor.js"
 import type { Request, Target } from "../data/request.js"
+import { bounded } from "../driver/deadline.js"
 import { inner } from "../session/client.js"
 import { closingStep } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
+import type { Deadline } from "../time/clock.js"
 import { traced } from "../time/fiber.js"
 import * as Backoff from "../transaction/backoff.js"
 import * as ChangeCursor from "./cursor.js"
@@ -56,12 +60,36 @@ export interface Within {
   readonly tellsInvalid?: boolean | undefined
 }
 
-/** The steps of a stream from a position on. */
-export const steps = <A, R, C>(
+/** The steps of a stream, until it ends or fails. */
+export const steps = <A, E, R>(
+  pull: Effect.Effect<Pull<A, E, R>, E, R | Scope.Scope>
+): Stream.Stream<Step<A>, E, R> => Stream.unwrapScoped(Effect.map(pull, Stream.repeatEffectOption))
+
+/** Gives the next step; fails with nothing where the stream has ended. */
+export type Pull<A, E, R> = Effect.Effect<Step<A>, Option.Option<E>, R>
+
+// A cursor of the driver, and what it has told so far.
+interface Reading {
+  readonly batch: Effect.Effect<Chunk.Chunk<Driver.Document>, Option.Option<OperationError>>
+  readonly standing: ChangeCursor.Standing
+  readonly scope: Scope.CloseableScope
+  readonly isResumed: boolean
+  isFirst: boolean
+}
+
+/**
+ * A stream from a position on, step by step. One time limit covers a step, with all that is sent to resume. A step that has
+ * exceeded it fails, and does not end the stream: the next step resumes it.
+ *
+ * See the specification "Client Side Operations Timeout", section "Change Streams".
+ */
+export const pulled = <A, R, C>(
   followed: Options<A, R, C>,
   start: Position
-): Stream.Stream<Step<A>, OperationError | DecodeFailed, R | C> =>
-  Stream.unwrapScoped(Effect.gen(function*() {
+): Effect.Effect<Pull<A, OperationError | DecodeFailed, R | C>, OperationError, R | C | Scope.Scope> =>
+  Effect.gen(function*() {
+    type Failure = OperationError | DecodeFailed
+    type Next = Pull<A, Failure, R | C>
     const { maxAwaitTime, options, pipeline, resume } = followed
     // The server has no change streams with another one, whatever the client or the collection prefers.
     const target: Target<C> = { ...followed.target, readConcern: "majority" }
@@ -70,25 +98,33 @@ export const steps = <A, R, C>(
       name: "watch",
       kind: "read",
       inTransaction: false,
-      isEndless: true,
+      isEndless: followed.within !== undefined,
       options: { ...options, ...awaiting, maxAwaitTime },
       pipeline
     }
-    const { client, ensureOpen, namespace, run, session } = yield* placeApart(target, request, followed.within?.session)
+    const scope = yield* Effect.scope
+    const { client, deadline, ensureOpen, namespace, run, session } = yield* placeApart(
+      target,
+      request,
+      followed.within?.session
+    )
     const watched = { client, target: where, pipeline, options, maxAwaitTime }
     const decoder = followed.decoder(namespace)
     let backoff = Backoff.make(resume)
     let isEstablished = false
     let at = start
-    let failure: MongoError | undefined
     let orphan: ChangeCursor.Orphan | undefined
+    let reading: Reading | undefined
+    let limit: Deadline | undefined
+    // How the stream ended.
+    let over: Next | undefined
 
     // Not in vain: the server has just answered. If it is another one, it does not know the cursor.
     const killOrphan = Effect.suspend(() => {
       if (orphan === undefined) return Effect.void
       const lost = orphan
       orphan = undefined
-      return Effect.ignore(run((added) => ChangeCursor.kill(lost, client.driver, added), "killCursors"))
+      return Effect.ignore(run((added) => ChangeCursor.kill(lost, client.driver, added), "killCursors", limit))
     })
 
     const wireVersion = () =>
@@ -100,86 +136,129 @@ export const steps = <A, R, C>(
     // Nobody else knows of it.
     yield* Effect.addFinalizer(() => closingStep("cursor", client.closeTimeout, killOrphan, () => "unknown"))
 
-    // From where the last one stood, until it ends or fails; whether it is to be resumed is seen when it has.
-    const opening = Stream.suspend(() => {
-      const standing: ChangeCursor.Standing = { start: undefined, latest: {}, orphan: undefined }
-      let isFirst = true
-      const raw = batches(target, request, (db, added) => ChangeCursor.make(watched, at, standing, db, added))
+    const ended = (end: Next): Next => {
+      over = end
+      return end
+    }
+    const failed = (error: Failure): Next => ended(Effect.fail(Option.some(error)))
 
-      const step = (batch: Chunk.Chunk<Driver.Document>) =>
-        Effect.map(
-          Effect.zipRight(
-            Effect.zipRight(ensureOpen, killOrphan),
-            decodeAll(batch, decoder, followed.within?.tellsInvalid === true)
-          ),
-          ({ events, failure, invalid }) => {
-            // That it could be opened does not say that it can be read.
-            if (!isFirst || events.length > 0) backoff = Backoff.make(resume)
-            const before = isFirst ? standing.start ?? at : at
-            const last = events.at(-1)
-            isFirst = false
-            at = failure === undefined
-              ? advanced(before, standing.latest, Option.getOrUndefined(Chunk.last(batch)))
-              : last === undefined
-              ? before
-              : after(last.resumeToken)
-            return { step: { events, invalid, from: before, position: at }, failure }
-          }
-        )
-
-      const onFailure = (error: OperationError | DecodeFailed) =>
-        Effect.suspend(() => {
-          isEstablished ||= standing.start !== undefined
-          orphan = standing.orphan ?? orphan
-          // The specification leaves alone what prevents a stream from being opened the first time.
-          if (!isLostOnTheWay(error) || !isEstablished) return Effect.fail(error)
-          // What a stream that was open has met, the server's label decides.
-          if (standing.start !== undefined && !isResumable(error, wireVersion())) return Effect.fail(error)
-          // Whoever has set a time limit is to learn of it.
-          if (error.reason === "TimedOut" && target.timeout !== undefined) return Effect.fail(error)
-          // It may have been opened, and nothing read from it yet.
-          if (isFirst && standing.start !== undefined) at = advanced(standing.start, standing.latest, undefined)
-          failure = error
-          return Effect.void
-        })
-
-      return Option.match(session, {
-        onNone: () => raw,
-        onSome: (service) => Stream.provideService(raw, Session.Session, service)
-      }).pipe(
-        Stream.chunks,
-        Stream.mapEffect(step),
-        Stream.flatMap(({ failure, step }) =>
-          failure === undefined
-            ? Stream.succeed(step)
-            : Stream.concat(Stream.succeed(step), Stream.fromEffect(traced(Exit.fail(failure))))
-        ),
-        Stream.catchAll((error) => Stream.execute(onFailure(error)))
-      )
+    const close = Effect.suspend(() => {
+      const { scope } = reading ?? {}
+      reading = undefined
+      return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
     })
 
-    const again = Effect.suspend(() => {
-      if (failure === undefined) return Effect.fail(Option.none())
-      const error = failure
-      failure = undefined
-      return Effect.flatMap(
+    const open = Effect.gen(function*() {
+      const standing: ChangeCursor.Standing = { start: undefined, latest: {}, orphan: undefined }
+      const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+      const from = at
+      const raw = batches(
+        target,
+        request,
+        (db, added) => ChangeCursor.make(watched, from, standing, db, added),
+        () => limit
+      )
+      const placed = Option.match(session, {
+        onNone: () => raw,
+        onSome: (service) => Stream.provideService(raw, Session.Session, service)
+      })
+      const context = yield* Effect.context<C>()
+      const batch = Effect.provide(yield* Scope.extend(Stream.toPull(placed), own), context)
+      reading = { batch, standing, scope: own, isResumed: isEstablished, isFirst: true }
+      return reading
+    })
+
+    const stepOf = (reading: Reading, batch: Chunk.Chunk<Driver.Document>) =>
+      Effect.map(
+        Effect.zipRight(
+          Effect.zipRight(ensureOpen, killOrphan),
+          decodeAll(batch, decoder, followed.within?.tellsInvalid === true)
+        ),
+        ({ events, failure, invalid }) => {
+          const { isFirst, standing } = reading
+          // That it could be opened does not say that it can be read.
+          if (!isFirst || events.length > 0) backoff = Backoff.make(resume)
+          const before = isFirst ? standing.start ?? at : at
+          const last = events.at(-1)
+          reading.isFirst = false
+          isEstablished = true
+          at = failure === undefined
+            ? advanced(before, standing.latest, Option.getOrUndefined(Chunk.last(batch)))
+            : last === undefined
+            ? before
+            : after(last.resumeToken)
+          if (failure !== undefined) ended(Effect.mapError(traced(Exit.fail(failure)), Option.some))
+          // Whoever resumes has asked for what comes next.
+          return isFirst && reading.isResumed && events.length === 0 && failure === undefined
+            ? undefined
+            : { events, invalid, from: before, position: at }
+        }
+      )
+
+    const again = (error: MongoError): Next =>
+      Effect.flatMap(
         Effect.flatMap(
           followed.within?.mayResume(error) ?? Effect.succeed(true),
           (may): Effect.Effect<Option.Option<Duration.Duration>> => may ? backoff.next(error) : Effect.succeedNone
         ),
         Option.match({
-          onNone: () => Effect.fail(Option.some(error)),
-          onSome: (delay) => Effect.zipRight(Log.streamResumed(error.reason, delay), Effect.sleep(delay))
+          onNone: () => failed(error),
+          onSome: (delay) =>
+            Log.streamResumed(error.reason, delay).pipe(
+              Effect.zipRight(
+                limit === undefined
+                  ? Effect.sleep(delay)
+                  : Effect.mapError(bounded(limit, { operation: "watch", namespace }, Effect.sleep(delay)), Option.some)
+              ),
+              Effect.zipRight(attempt)
+            )
         })
       )
-    })
 
-    // One after the other, not one within the other: a stream may be resumed any number of times.
-    return Stream.flatMap(
-      Stream.concat(Stream.void, Stream.repeatEffectOption(again)),
-      () => opening
+    const onFailure = ({ isFirst, standing }: Reading, error: Failure): Next =>
+      Effect.zipRight(
+        close,
+        Effect.suspend(() => {
+          isEstablished ||= standing.start !== undefined
+          orphan = standing.orphan ?? orphan
+          // The specification leaves alone what prevents a stream from being opened the first time.
+          if (!isLostOnTheWay(error) || !isEstablished) return failed(error)
+          // What a stream that was open has met, the server's label decides.
+          if (standing.start !== undefined && !isResumable(error, wireVersion())) return failed(error)
+          // It may have been opened, and nothing read from it yet.
+          if (isFirst && standing.start !== undefined) at = advanced(standing.start, standing.latest, undefined)
+          // Whoever has a time limit is to learn of it.
+          return error.reason === "TimedOut" && limit !== undefined
+            ? Effect.fail(Option.some(error))
+            : again(error)
+        })
+      )
+
+    const attempt: Next = Effect.suspend(() =>
+      Effect.flatMap(
+        reading === undefined ? open : Effect.succeed(reading),
+        (reading) =>
+          Effect.matchEffect(reading.batch, {
+            onSuccess: (batch) =>
+              Effect.matchEffect(stepOf(reading, batch), {
+                onSuccess: (step) => step === undefined ? attempt : Effect.succeed(step),
+                onFailure: (error) => onFailure(reading, error)
+              }),
+            onFailure: Option.match({
+              onNone: () => Effect.zipRight(close, Effect.suspend(() => ended(Effect.fail(Option.none())))),
+              onSome: (error) => onFailure(reading, error)
+            })
+          })
+      )
     )
-  }))
+
+    return Effect.withFiberRuntime((fiber) => {
+      if (over !== undefined) return over
+      limit = deadline(fiber)
+      // What was read when the fiber was interrupted is read again.
+      return Effect.onInterrupt(attempt, () => close)
+    })
+  })
 
 // What the server is asked for: it answers when there is something, or after a while.
 const awaiting = { tailable: true, awaitData: true }

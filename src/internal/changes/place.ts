@@ -55,6 +55,7 @@ export const placeApart = <C>(
     const opened = yield* Effect.option(acquire({
       client: target.client,
       causalConsistency: Option.exists(ambient, ({ options }) => options.causalConsistency),
+      timeout: Option.getOrUndefined(ambient)?.[key].timeout,
       ...lasting
     }))
     if (Option.isNone(opened)) return { ...placed, ensureOpen }

@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Hash from "effect/Hash"
 import type * as Option from "effect/Option"
-import type * as Stream from "effect/Stream"
+import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
 import type { MongoError } from "../../MongoError.js"
@@ -14,7 +14,7 @@ import type { DecodeFailed } from "../../SessionErrors.js"
 import type { Target } from "../data/request.js"
 import * as Bson from "../driver/bson.js"
 import type { Service as Client } from "../session/client.js"
-import type { Step, Within } from "./follow.js"
+import type { Pull, Within } from "./follow.js"
 import type { Position } from "./position.js"
 
 /** What a change stream is made of. */
@@ -25,11 +25,11 @@ export interface Source<A, E, R> {
   /** Where it begins. */
   readonly at: Position
   /** Its steps from a position on, with some stages put before its own, in a session of its own or within the given one. */
-  readonly steps: (
+  readonly pulled: (
     at: Position,
     leading: ReadonlyArray<Driver.Document>,
     within?: Within
-  ) => Stream.Stream<Step<A>, E, R>
+  ) => Effect.Effect<Pull<A, E, R>, E, R | Scope.Scope>
   /** What it makes of an event of the server's. */
   readonly decode: (raw: Driver.Document) => Effect.Effect<Option.Option<Event<A>>, DecodeFailed | MongoError, R>
   /** What it is: another one has another text. */

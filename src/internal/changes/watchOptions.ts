@@ -31,9 +31,12 @@ export interface Options<M extends OnInvalid = OnInvalid> {
   /** How long the server waits for an event before it answers that there is none. Default: its own, a second. */
   readonly maxAwaitTime?: Duration.DurationInput | undefined
   /**
-   * How long each answer of the server may take, at least a millisecond and more than `maxAwaitTime`, or `Duration.infinity`
-   * for no limit. What takes longer fails with `MongoError` (`TimedOut`); run the stream again from its last resume token.
-   * Default: that of the collection or the database, else none. Session and client do not limit a stream.
+   * How long each answer of the server may take, with all that is sent to resume the stream: at least a millisecond and more
+   * than `maxAwaitTime`, or `Duration.infinity` for no limit. What takes longer fails with `MongoError` (`TimedOut`); a stream of
+   * `ChangeStream.opened` can then be run again. Default: that of the collection or the database, else that of the session, else
+   * the client's; of a consumer, that of the collection or the database, else none.
+   *
+   * See the specification "Client Side Operations Timeout", section "Change Streams".
    */
   readonly timeout?: Duration.DurationInput | undefined
   /** How many events come in one batch at most. Default: the server's own. */

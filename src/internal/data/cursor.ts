@@ -19,16 +19,20 @@ import type { Added, OperationError, Placed } from "./operation.js"
 import type { Request, Target } from "./request.js"
 import { placeStream } from "./streams.js"
 
-/** The documents of a cursor that is made when the stream is run, one chunk for each batch of the server. */
+/**
+ * The documents of a cursor that is made when the stream is run, one chunk for each batch of the server. `limit` gives the
+ * deadline of a batch that is a part of something longer.
+ */
 export const batches = <T, Client = MongoClient>(
   target: Target<Client>,
   request: Request,
-  open: (db: Driver.Db, added: Added) => Driver.AbstractCursor<T>
+  open: (db: Driver.Db, added: Added) => Driver.AbstractCursor<T>,
+  limit: () => Deadline | undefined = () => undefined
 ): Stream.Stream<T, OperationError, Client> =>
   Stream.unwrapScoped(Effect.gen(function*() {
     const placed = yield* placeStream(target, { ...request, isCursor: true })
     const cursor = yield* acquire(placed, (added) => open(placed.db, added))
-    return Stream.repeatEffectChunkOption(pull(placed, cursor, request.name))
+    return Stream.repeatEffectChunkOption(pull(placed, cursor, request.name, limit))
   }))
 
 // A cursor that is opened by the first pull.
@@ -95,7 +99,8 @@ const whenFree = <A, E>(
 const pull = <T>(
   placed: Placed,
   cursor: Lazy<T>,
-  name: string
+  name: string,
+  limit: () => Deadline | undefined
 ): Effect.Effect<Chunk.Chunk<T>, Option.Option<OperationError>> => {
   const { client, namespace, run } = placed
   let isOver = false
@@ -124,7 +129,7 @@ const pull = <T>(
         return batch
       },
       operation,
-      lifetime
+      lifetime ?? limit()
     )
     return Effect.flatMap(
       batch,

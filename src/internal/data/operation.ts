@@ -55,6 +55,8 @@ export interface Placed {
     name?: string,
     deadline?: Time.Deadline
   ) => Effect.Effect<A, OperationError>
+  /** The deadline of one operation, from now on; none where there is no limit. */
+  readonly deadline: (fiber: RunningFiber) => Time.Deadline | undefined
   /** The deadline of all batches together, from now on; none where each has its own, or there is none. */
   readonly lifetime: (fiber: RunningFiber) => Time.Deadline | undefined
 }
@@ -70,11 +72,11 @@ export const place = <C = MongoClient>(
     const { client, db, limit, namespace, session } = found
     const run: Placed["run"] = (evaluate, name = request.name, deadline) =>
       Effect.withFiberRuntime((fiber) => begin(fiber, found, name, evaluate, deadline))
+    const deadline: Placed["deadline"] = (fiber) =>
+      limit instanceof MongoError || limit.timeout === undefined ? undefined : Time.start(fiber, limit.timeout)
     const lifetime: Placed["lifetime"] = (fiber) =>
-      limit instanceof MongoError || limit.timeout === undefined || !limit.isOfLifetime
-        ? undefined
-        : Time.start(fiber, limit.timeout)
-    return Effect.succeed({ client, session, namespace, db, run, lifetime })
+      limit instanceof MongoError || !limit.isOfLifetime ? undefined : deadline(fiber)
+    return Effect.succeed({ client, session, namespace, db, run, deadline, lifetime })
   })
 
 /** Runs an operation that is one promise of the driver. */

@@ -5,11 +5,12 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
-import type * as ChangeStream from "../../../src/ChangeStream.js"
+import * as ChangeStream from "../../../src/ChangeStream.js"
 import * as MongoClient from "../../../src/MongoClient.js"
 import type { Client, CursorEntity, Entity, Failure, SessionEntity } from "../entities.js"
 import { placed } from "./call.js"
@@ -18,17 +19,22 @@ import { cursorOf } from "./database.js"
 
 type Rows = Stream.Stream<unknown, Failure, MongoClient.MongoClient>
 
+/** What opens a cursor: a stream of its documents, of which the first pull opens it, or one that is open. */
+type Opening =
+  | { readonly _tag: "byPull"; readonly rows: Rows }
+  | { readonly _tag: "byItself"; readonly rows: Effect.Effect<Rows, Failure, MongoClient.MongoClient | Scope.Scope> }
+
 /** The operations that open a cursor for others to read. */
-export const streamOf = (name: string, entity: Entity, args: Driver.Document): Rows | undefined => {
+export const openingOf = (name: string, entity: Entity, args: Driver.Document): Opening | undefined => {
   const { filter, maxAwaitTimeMS, pipeline, ...rest } = args
   const options = name === "createChangeStream"
     ? { ...rest, maxAwaitTime: maxAwaitTimeMS }
     : { ...rest, maxAwaitTimeMS }
   switch (`${entity._tag} ${name}`) {
     case "collection createFindCursor":
-      return entity._tag === "collection" ? entity.collection.find(filter, typed(options)) : undefined
+      return entity._tag === "collection" ? byPull(entity.collection.find(filter, typed(options))) : undefined
     case "database createCommandCursor":
-      return entity._tag === "database" ? cursorOf(entity.database, args) : undefined
+      return entity._tag === "database" ? byPull(cursorOf(entity.database, args)) : undefined
     case "collection createChangeStream":
       return entity._tag === "collection" ? changes(entity.collection.watch(pipeline, watching(options))) : undefined
     case "database createChangeStream":
@@ -40,11 +46,17 @@ export const streamOf = (name: string, entity: Entity, args: Driver.Document): R
   }
 }
 
+const byPull = (rows: Rows): Opening => ({ _tag: "byPull", rows })
+
 // The specification knows nothing of what the library leaves out of a stream by a stage of its own.
 const watching = (options: Driver.Document): Driver.Document => ({ ...options, showOwn: true })
 
-const changes = <E, R>(stream: ChangeStream.ChangeStream<Driver.Document, E, R>): Stream.Stream<unknown, E, R> =>
-  Stream.map(stream, documentOf)
+const changes = (
+  stream: ChangeStream.ChangeStream<Driver.Document, Failure, MongoClient.MongoClient>
+): Opening => ({
+  _tag: "byItself",
+  rows: Effect.map(ChangeStream.opened(stream), (events) => Stream.map(events, documentOf))
+})
 
 // The library's event in the form in which the server tells it. What it has no field for is in the event as it came.
 const documentOf = (event: ChangeStream.Event<Driver.Document>): Driver.Document => {
@@ -89,24 +101,35 @@ const present = (fields: object): Driver.Document =>
 
 /** Opens a cursor: its first command is sent. */
 export const open = (
-  rows: Rows,
+  opening: Opening,
   client: Client,
   session: SessionEntity | undefined
 ): Effect.Effect<CursorEntity, Failure> =>
   Effect.gen(function*() {
     const scope = yield* Scope.fork(client.scope, ExecutionStrategy.sequential)
-    const pull = yield* placed(Scope.extend(Stream.toPull(rows), scope), client, session)
-    const step = placed(pull, client, session)
+    const here = <A, E>(effect: Effect.Effect<A, E, MongoClient.MongoClient | Scope.Scope>) =>
+      placed(Scope.extend(effect, scope), client, session)
+    const rows = opening._tag === "byPull" ? opening.rows : yield* here(opening.rows)
+    const start = Effect.map(here(Stream.toPull(rows)), (pull) => placed(pull, client, session))
+    let step = yield* start
     const cursor: CursorEntity = {
       _tag: "cursor",
-      pull: Effect.mapBoth(step, {
-        onFailure: (failure) => Option.isOption(failure) ? failure : Option.some(failure),
-        onSuccess: Chunk.toReadonlyArray
-      }),
+      pull: Effect.suspend(() => step).pipe(
+        // A stream that was opened goes on after a time-out when it is run again.
+        opening._tag === "byPull"
+          ? identity
+          : Effect.tapError(() => Effect.map(start, (again) => void (step = again))),
+        Effect.mapBoth({
+          onFailure: (failure) => Option.isOption(failure) ? failure : Option.some(failure),
+          onSuccess: Chunk.toReadonlyArray
+        })
+      ),
       buffer: [],
       scope
     }
-    yield* Effect.catchAll(fill(cursor), Option.match({ onNone: () => Effect.void, onSome: Effect.fail }))
+    if (opening._tag === "byPull") {
+      yield* Effect.catchAll(fill(cursor), Option.match({ onNone: () => Effect.void, onSome: Effect.fail }))
+    }
     return cursor
   })
 

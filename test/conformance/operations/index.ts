@@ -150,6 +150,6 @@ const opened = (
   client: Client,
   session: SessionEntity | undefined
 ): Effect.Effect<unknown, Failure> | undefined => {
-  const rows = Cursors.streamOf(name, entity, ofOperation(args))
-  return rows && Cursors.open(rows, client, session)
+  const opening = Cursors.openingOf(name, entity, ofOperation(args))
+  return opening && Cursors.open(opening, client, session)
 }

@@ -83,7 +83,7 @@ const caughtUp = <A, R, C>(options: Options<A, R, C>) =>
 const followed = <A, R, C>(options: Options<A, R, C>, at: Position): Stream.Stream<Next, Failure, C> => {
   const { checkpoint, maxAwaitTime, outbox: { messages }, resume, session } = options
   const steps = Effect.map(Effect.context<C>(), (context) =>
-    Following.steps({
+    Following.steps(Following.pulled({
       target: messages,
       within: {
         session,
@@ -97,7 +97,7 @@ const followed = <A, R, C>(options: Options<A, R, C>, at: Position): Stream.Stre
       ],
       decoder: (source) => decoder(source, raw, "fail"),
       resume
-    }, at))
+    }, at)))
   return Stream.unwrap(steps).pipe(
     Stream.map(({ events, position }): Next => ({
       items: events.flatMap((event) =>
