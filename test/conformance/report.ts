@@ -22,15 +22,25 @@ export interface Report {
   readonly tests: ReadonlyArray<Entry>
 }
 
-/** The result of a test, where a waiver may hold. One that is not needed is wrong. */
-export const waive = (entry: Entry, waivers: ReadonlyArray<Waiver>): Entry => {
-  const own = waivers.filter(({ file, test }) => test === entry.test && entry.file.split("/").at(-1) === file)
+const waiversOf = (entry: Entry, waivers: ReadonlyArray<Waiver>): ReadonlyArray<Waiver> =>
+  waivers.filter(({ file, test }) => test === entry.test && entry.file.split("/").at(-1) === file)
+
+/** Whether it is to be known what the raw driver does with the test. */
+export const needsEvidence = (entry: Entry, waivers: ReadonlyArray<Waiver>): boolean =>
+  entry.result === "failed" && waiversOf(entry, waivers).some(({ raw }) => raw !== undefined)
+
+/** The result of a test, where a waiver may hold, and what came of it by the raw driver. A waiver that is not needed is wrong. */
+export const waive = (entry: Entry, waivers: ReadonlyArray<Waiver>, byDriver?: Outcome): Entry => {
+  const own = waiversOf(entry, waivers)
   if (own.length === 0 || entry.result === "skipped") return entry
   if (entry.result === "passed") return { ...entry, result: "failed", reason: "it passes: its waiver is to be removed" }
   const waiver = own.find(({ failure }) => entry.reason.includes(failure))
-  return waiver === undefined
-    ? { ...entry, reason: `${entry.reason} (its waiver is for another failure)` }
-    : { ...entry, result: "waived", reason: waiver.reason }
+  if (waiver === undefined) return { ...entry, reason: `${entry.reason} (its waiver is for another failure)` }
+  if (waiver.raw === undefined) return { ...entry, result: "waived", reason: waiver.reason }
+  const evidence = byDriver?.result === "passed" ? "passed" : byDriver?.reason ?? "not run"
+  return evidence.includes(waiver.raw)
+    ? { ...entry, result: "waived", reason: `${waiver.reason}; the raw driver: ${evidence}` }
+    : { ...entry, reason: `its waiver says of the raw driver "${waiver.raw}"; seen was: ${evidence}` }
 }
 
 /** Counts the results. */

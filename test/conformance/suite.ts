@@ -10,6 +10,7 @@ import * as MongoServer from "../../src/testing/MongoServer.js"
 import type { Version } from "./driver.js"
 import type { Found } from "./files.js"
 import { type File, parse, type Test } from "./format.js"
+import * as Raw from "./raw.js"
 import * as Report from "./report.js"
 import { type Deployment, unmet } from "./requirements.js"
 import * as Runner from "./runner.js"
@@ -91,8 +92,10 @@ const ofFile = (
   }
   const tests = file.right.tests.filter(({ description }) => isWanted(`${name} > ${description}`))
   return Effect.forEach(tests, (test) =>
-    Effect.map(
-      Effect.flatMap(serverFor(servers, file.right, test), (server) => Runner.run(server, file.right, test)),
-      (outcome) => Report.waive({ file: name, test: test.description, ...outcome }, waivers)
-    ))
+    Effect.gen(function*() {
+      const server = yield* serverFor(servers, file.right, test)
+      const entry = { file: name, test: test.description, ...yield* Runner.run(server, file.right, test) }
+      const byDriver = Report.needsEvidence(entry, waivers) ? yield* Raw.run(server, file.right, test) : undefined
+      return Report.waive(entry, waivers, byDriver)
+    }))
 }

@@ -96,7 +96,9 @@ describe("events that are expected", () => {
     holds([find], recorder({ find: "a" }, kill, end))()
     expect(holds([find], { ...recorder({ find: "a" }, kill, end), before: () => 2 })).toThrow(/found 2/)
     expect(holds([find], { ...recorder({ find: "a" }, kill), before: () => 2 })).toThrow(/found 2/)
-    expect(holds([find, insert], recorder({ find: "a" }, kill, { insert: "a" }))).toThrow(/event 2 .*found "killSessions"/)
+    expect(holds([find, insert], recorder({ find: "a" }, kill, { insert: "a" }))).toThrow(
+      /event 2 .*found "killSessions"/
+    )
     expect(holds([find, { commandName: "killSessions" }], recorder({ find: "a" }, kill, end))).toThrow(/found 3/)
     expect(holds([find, { commandName: "killSessions" }], recorder({ find: "a" }))).toThrow(/found no more/)
   })
@@ -111,18 +113,33 @@ describe("events that are expected", () => {
 })
 
 describe("a waiver", () => {
-  const waiver = { file: "a.json", test: "reads", failure: "expected 1", reason: "so it is" } as const
+  const waiver = { file: "a.json", test: "reads", failure: "expected 1", reason: "so it is", raw: "no time" } as const
+  const byDriver = { result: "failed", reason: "there was no time limit" } as const
   const waived = (result: "passed" | "failed" | "skipped", reason = "", test = "reads") =>
-    Report.waive({ file: "sessions/a.json", test, result, reason }, [waiver])
+    Report.waive({ file: "sessions/a.json", test, result, reason }, [waiver], byDriver)
 
   it("holds for its own test and failure", () => {
     expect(waived("failed", "result: expected 1, found 2")).toMatchObject({
       result: "waived",
-      reason: "so it is"
+      reason: "so it is; the raw driver: there was no time limit"
     })
     expect(waived("failed", "took too long").result).toBe("failed")
     expect(waived("failed", "expected 1", "writes").result).toBe("failed")
     expect(waived("skipped").result).toBe("skipped")
+  })
+
+  it("is wrong where the raw driver does something else than it says, or was not run", () => {
+    const entry = { file: "sessions/a.json", test: "reads", result: "failed", reason: "expected 1" } as const
+    const judged = (raw: string | undefined, outcome?: Parameters<typeof Report.waive>[2]) =>
+      Report.waive(entry, [{ ...waiver, raw }], outcome).result
+    expect(Report.needsEvidence(entry, [waiver])).toBe(true)
+    expect(Report.needsEvidence({ ...entry, result: "passed" }, [waiver])).toBe(false)
+    expect(judged("no time", byDriver)).toBe("waived")
+    expect(judged("no time", { result: "passed", reason: "" })).toBe("failed")
+    expect(judged("passed", byDriver)).toBe("failed")
+    expect(judged("passed", { result: "passed", reason: "" })).toBe("waived")
+    expect(judged("no time")).toBe("failed")
+    expect(judged(undefined)).toBe("waived")
   })
 
   it("is wrong where the test passes", () => {
