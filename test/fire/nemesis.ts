@@ -1,6 +1,7 @@
 /**
  * Lets a plan of faults happen to a set.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { MongoClient } from "mongodb"
@@ -18,11 +19,11 @@ export const run = (
   set: StormSet,
   { heavy, light }: Plan,
   tally: Tally
-): Effect.Effect<void, MongoServer.MemberFailed> =>
+): Effect.Effect<void> =>
   Effect.scoped(Effect.gen(function*() {
     const clients = yield* Effect.forEach(set.members, ({ member }) => unconnected(member.address))
     const sky = new Sky(set.members)
-    const one = (fault: Fault): Effect.Effect<void, MongoServer.MemberFailed> =>
+    const one = (fault: Fault): Effect.Effect<void> =>
       Effect.scoped(Effect.gen(function*() {
         yield* Effect.sleep(fault.after)
         const member = fault.member === "primary" ? yield* primaryOf(set) : fault.member
@@ -30,8 +31,10 @@ export const run = (
         tally.add(fault.kind)
         yield* Effect.sleep(fault.lasts)
       })).pipe(
-        // A member that is down, or in disorder, takes no fail point.
-        Effect.catchTag("FailPointFailed", () => Effect.sync(() => tally.add("fail point: none, the member was away")))
+        // A member that is down, or a set in disorder, takes no further fault, or is not mended in time.
+        Effect.catchAllCause((cause) =>
+          Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.sync(() => tally.add(`${fault.kind}: not done`))
+        )
       )
     yield* Effect.all([Effect.forEach(heavy, one), Effect.forEach(light, one)], { concurrency: 2 })
   }))

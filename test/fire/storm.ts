@@ -9,7 +9,6 @@ import type * as Scope from "effect/Scope"
 import type { MongoClient as Driver } from "mongodb"
 import * as MongoClient from "../../src/MongoClient.js"
 import type { MongoError } from "../../src/MongoError.js"
-import type { MemberFailed } from "../../src/testing/MongoServer.js"
 import { connect } from "../support/server/clients.js"
 import { type Monitor, watch } from "../support/watch/commands.js"
 import type { Tally } from "../support/watch/tally.js"
@@ -67,7 +66,7 @@ export const round = (
   set: StormSet,
   { calm, monitors, services }: Clients,
   { counts, faults, millis, patience = "90 seconds", seed, workloads }: Round
-): Effect.Effect<ReadonlyArray<Violation>, MemberFailed> =>
+): Effect.Effect<ReadonlyArray<Violation>> =>
   Effect.scoped(Effect.gen(function*() {
     const violations: Array<Violation> = []
     const violated = (anomaly: string, detail: string) => void violations.push({ anomaly, detail })

@@ -75,6 +75,8 @@ export interface Wanted<R> extends Whims {
   readonly what: string
   readonly body: Effect.Effect<unknown, Tagged, R>
   readonly propagation?: "requiresNew" | undefined
+  /** Finds out whether a commit of unknown result happened. */
+  readonly verifyCommit?: Effect.Effect<boolean, unknown> | undefined
   /** Gets what its caller was told, whatever becomes of the fiber. */
   readonly note: (told: Told) => void
 }
@@ -86,7 +88,7 @@ export interface Wanted<R> extends Whims {
 export const transaction = <R>(world: World, wanted: Wanted<R>) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
-      const { body, interrupted, note, propagation = "required", rollback, timeout, what } = wanted
+      const { body, interrupted, note, propagation = "required", rollback, timeout, verifyCommit, what } = wanted
       const hooks = { commit: 0, rollback: 0 }
       const whole = Effect.gen(function*() {
         yield* Transaction.onCommit(Effect.sync(() => void hooks.commit++))
@@ -95,7 +97,7 @@ export const transaction = <R>(world: World, wanted: Wanted<R>) =>
         if (rollback === "failure") return yield* Effect.fail(new Unwanted())
         if (rollback === "rollbackOnly") yield* Transaction.rollbackOnly
       })
-      const run = restore(Transaction.run(whole, { propagation, timeout }))
+      const run = restore(Transaction.run(whole, { propagation, timeout, verifyCommit }))
       const start = performance.now()
       return Effect.map(interrupted === undefined ? Effect.exit(run) : cutOff(run, interrupted), (exit) => {
         const name = nameOf(world, what, exit)

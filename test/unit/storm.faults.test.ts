@@ -35,14 +35,18 @@ it("no fail point says of a transaction that it was not committed", () => {
 })
 
 // The third round of the storm with seed 101 ended so, and its fibers went on without it.
-it("a fail point on a member that is down is counted, and the next fault follows", async () => {
+it("a fault that cannot be, as the member is down, is counted, and the next one follows", async () => {
   const faults = tally()
   await Effect.runPromise(Effect.scoped(Effect.flatMap(setThatIsDown, (set) => {
     const fault = { member: 0, after: 0, lasts: 1, command: "find", size: 1 } as const
     const light = [{ ...fault, kind: "fail point: error" }, { ...fault, kind: "delay" }] as const
-    return Nemesis.run(set, { heavy: [], light }, faults)
+    return Nemesis.run(set, { heavy: [{ ...fault, kind: "step down" }], light }, faults)
   })))
-  expect(faults.rows()).toEqual([["delay", 1], ["fail point: none, the member was away", 1]])
+  expect(faults.rows()).toEqual([
+    ["delay", 1],
+    ["fail point: error: not done", 1],
+    ["step down: not done", 1]
+  ])
 })
 
 // Nothing listens at the port, and nobody may start anything.

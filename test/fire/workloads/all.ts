@@ -6,6 +6,7 @@ import type { Make } from "../world.js"
 import * as Append from "./append.js"
 import * as Bank from "./bank.js"
 import * as Causal from "./causal.js"
+import * as Manual from "./manual.js"
 import * as Outbox from "./outbox.js"
 import * as Shared from "./shared.js"
 import * as Streams from "./streams.js"
@@ -15,8 +16,9 @@ export const transactions: ReadonlyArray<Make> = [Append.make(16), Bank.make(6),
 
 /** All workloads on a set. */
 export const all = ({ server }: StormSet): ReadonlyArray<Make> => [
-  Append.make(24),
-  Bank.make(14),
+  Append.make(22),
+  Bank.make(13),
+  Manual.make(4),
   // Three fibers each.
   Shared.make(3),
   Outbox.make(8),

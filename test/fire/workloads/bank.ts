@@ -10,6 +10,7 @@ import { clientOf, type Make, on, untilOver } from "../world.js"
 
 const accounts = 160
 const money = accounts * Bank.initial
+const majority = { readConcern: { level: "majority" } } as const
 
 /** Makes the workload, with so many fibers, the last of which audits. */
 export const make = (fibers: number): Make => (world) =>
@@ -28,9 +29,21 @@ export const make = (fibers: number): Make => (world) =>
         const _id = next++
         const from = choice.below(accounts)
         const to = (from + choice.between(1, accounts - 1)) % accounts
+        // Half of them look into the books when it is not known whether a commit happened.
+        const verifyCommit = Effect.map(
+          Effect.tryPromise(() =>
+            client.driver.db(database).collection<Bank.Transfer>("ledger", majority).findOne({ _id })
+          ),
+          (entry) => {
+            tally.add(`bank, verified: ${entry === null ? "not " : ""}committed`)
+            return entry !== null
+          }
+        )
+        const isVerified = choice.chance(0.5)
         return Telling.transaction(world, {
-          what: "bank",
+          what: isVerified ? "bank, verified" : "bank",
           ...Telling.whims(choice),
+          verifyCommit: isVerified ? verifyCommit : undefined,
           body: Bank.transfer(bank, { _id, from, to, amount: choice.between(1, 20) }),
           note: ({ outcome }) => void told.set(_id, outcome)
         })
