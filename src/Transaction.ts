@@ -45,6 +45,18 @@ export {
    * The transaction that an effect runs in: in the requirements of an effect, it must run inside one, which the compiler
    * checks.
    *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { Collection, Transaction } from "effect-mongo-session"
+   *
+   * const Audit = Collection.make("audit")
+   *
+   * // It compiles only inside of a transaction.
+   * export const log = (what: string) => Effect.zipRight(Transaction.Transaction, Audit.insertOne({ what }))
+   * export const program = log("started").pipe(Transaction.run())
+   * ```
+   *
    * @since 0.1.0
    * @category tags
    */
@@ -78,6 +90,18 @@ export type {
  * lesser of 5 ms · 1.5ⁿ and 500 ms. Endless; combine it with `Schedule.recurs` to limit the attempts.
  *
  * See the specification "Convenient API for Transactions".
+ *
+ * @example
+ * ```ts
+ * import { Schedule } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * export const atMostFiveTimes = Users.deleteMany({}).pipe(
+ *   Transaction.run({ retry: Schedule.intersect(Transaction.backoff, Schedule.recurs(4)) })
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category options
@@ -146,6 +170,18 @@ interface Fixed<P extends Propagation> {
  *
  * See the specifications "Transactions" and "Convenient API for Transactions".
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Accounts = Collection.make("accounts")
+ * const add = (_id: string, cents: number) => Accounts.updateOne({ _id }, { $inc: { cents } })
+ *
+ * export const transfer = (from: string, to: string, cents: number) =>
+ *   Effect.zipRight(add(from, -cents), add(to, cents)).pipe(Transaction.run({ timeout: "10 seconds" }))
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -182,6 +218,19 @@ export const run: {
  *
  * Fails as {@link run} does.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * // The count includes what was inserted; the database has nothing of it afterwards.
+ * export const test = Effect.zipRight(Users.insertOne({ name: "Ada" }), Users.countDocuments()).pipe(
+ *   Transaction.sandbox()
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category testing
  */
@@ -215,6 +264,22 @@ export const sandbox: {
  * Hooks run in the order in which they were registered, each once; those of an attempt that is run again are dropped, and
  * so are those of a joined part that has failed. Fails with `TransactionEnded` when the body has ended.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Orders = Collection.make("orders")
+ * const Audit = Collection.make("audit")
+ *
+ * // The entry is written last, in the same transaction.
+ * export const order = (sku: string) =>
+ *   Transaction.beforeCommit(Audit.insertOne({ ordered: sku })).pipe(
+ *     Effect.zipRight(Orders.insertOne({ sku })),
+ *     Transaction.run()
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -232,6 +297,20 @@ export const beforeCommit = <A, E, R>(
  * so are those of a joined part that has failed. None runs when it is not known whether the transaction was committed.
  * Fails with `TransactionEnded` when the body has ended.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * export const register = (name: string) =>
+ *   Users.insertOne({ name }).pipe(
+ *     Effect.zipLeft(Transaction.onCommit(Effect.log(`welcome, ${name}`))),
+ *     Transaction.run()
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -244,6 +323,21 @@ export const onCommit = <A, E, R>(
  * Puts an effect off until the transaction is rolled back, for whatever reason; or until its outcome is known, if it was
  * registered by a joined part that has failed. It runs as one of {@link onCommit} does.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Files = Collection.make("files")
+ * declare const removeUpload: (path: string) => Effect.Effect<void>
+ *
+ * export const upload = (path: string) =>
+ *   Transaction.onRollback(removeUpload(path)).pipe(
+ *     Effect.zipRight(Files.insertOne({ path })),
+ *     Transaction.run()
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -255,6 +349,20 @@ export const onRollback = <A, E, R>(
 /**
  * Asks for the transaction to be rolled back at its end, whatever its body's result, which is returned all the same.
  * Fails with `TransactionEnded` when the body has ended.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * // How many it would delete.
+ * export const dryRun = Users.deleteMany({ active: false }).pipe(
+ *   Effect.zipLeft(Transaction.rollbackOnly),
+ *   Transaction.run()
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -277,6 +385,21 @@ export const rollbackOnly: Effect.Effect<void, TransactionEnded, Transaction> = 
  *
  * A session that is passed along all the same is refused with `SessionBusy` while the transaction holds it. An effect that
  * needs the session or the transaction can't step out, so it does not type-check.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Logins = Collection.make("logins")
+ * const Attempts = Collection.make("attempts")
+ *
+ * // The attempt stays, also when the transaction is rolled back.
+ * export const login = Effect.zipRight(
+ *   Transaction.outside(Attempts.insertOne({ at: new Date() })),
+ *   Logins.insertOne({ at: new Date() })
+ * ).pipe(Transaction.run())
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -305,6 +428,20 @@ export const outside = <A, E, R>(
  *
  * See the specification "Transactions", section "startTransaction".
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Session, Transaction } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * export const program = Effect.gen(function*() {
+ *   yield* Transaction.start({ readConcern: "snapshot" })
+ *   yield* Users.insertOne({ name: "Ada" })
+ *   yield* Transaction.commit
+ * }).pipe(Session.scoped())
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -329,6 +466,20 @@ export const start = (
  *
  * See the specification "Transactions", section "commitTransaction".
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Transaction } from "effect-mongo-session"
+ *
+ * // Once more, if the first answer was lost.
+ * export const commit = Transaction.commit.pipe(
+ *   Effect.retry({
+ *     times: 1,
+ *     while: (error) => error._tag === "MongoError" && error.labels.includes("UnknownTransactionCommitResult")
+ *   })
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -347,6 +498,20 @@ export const commit: Effect.Effect<
  *
  * See the specification "Transactions", section "abortTransaction".
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * export const insertOrAbort = Transaction.start().pipe(
+ *   Effect.zipRight(Users.insertOne({ name: "Ada" })),
+ *   Effect.zipRight(Transaction.commit),
+ *   Effect.tapError(() => Transaction.abort)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -361,6 +526,17 @@ export const abort: Effect.Effect<void, ManualError, Session.Session> = Effect.f
  *
  * Also fails with `SessionMisconfigured` for an invalid time or an unknown option, and with `InvalidInTransaction` in the body of
  * {@link run}, whose own limit is in force.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Transaction } from "effect-mongo-session"
+ *
+ * export const isCommitted = Transaction.commitWith({ timeout: "2 seconds" }).pipe(
+ *   Effect.as(true),
+ *   Effect.catchTag("MongoError", (error) => Effect.as(Effect.logWarning(error.message), false))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -382,6 +558,14 @@ export const commitWith = (options: EndOptions): Effect.Effect<
  * Also fails with `SessionMisconfigured` for an invalid time or an unknown option, and with `InvalidInTransaction` in the body of
  * {@link run}, whose own limit is in force.
  *
+ * @example
+ * ```ts
+ * import { Transaction } from "effect-mongo-session"
+ *
+ * // The server aborts what is not aborted within the second.
+ * export const giveUp = Transaction.abortWith({ timeout: "1 second" })
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -397,6 +581,14 @@ export const abortWith = (options: EndOptions): Effect.Effect<
 
 /**
  * The state of the ambient session's transaction.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Transaction } from "effect-mongo-session"
+ *
+ * export const isInProgress = Effect.map(Transaction.state, (state) => state === "inProgress")
+ * ```
  *
  * @since 0.1.0
  * @category accessors
