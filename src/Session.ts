@@ -27,7 +27,20 @@ import { type AcquireError, ForeignSession, type UseError } from "./SessionError
 import * as SessionOptions from "./SessionOptions.js"
 
 export {
-  /** The ambient session: the one that the operations of a fiber run in. @since 0.1.0 @category tags */
+  /**
+   * The ambient session: the one that the operations of a fiber run in.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { Session } from "effect-mongo-session"
+   *
+   * export const idOfSession = Effect.map(Session.Session, ({ id }) => id)
+   * ```
+   *
+   * @since 0.1.0
+   * @category tags
+   */
   Session
 } from "./internal/session/service.js"
 export type {
@@ -202,6 +215,21 @@ export const scoped: {
  * Fails with `ForeignSession` when the ambient session belongs to another client, and as {@link make} does where it opens
  * one. The options are those of a session that it opens; they are checked in any case.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Session } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * // A method of a service: it runs in its caller's session, or in one of its own.
+ * export const rename = (_id: string, name: string) =>
+ *   Users.updateOne({ _id }, { $set: { name } }).pipe(
+ *     Effect.zipRight(Users.findOne({ _id })),
+ *     Session.ensure()
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -244,6 +272,19 @@ export const ensure: {
  * Runs an effect with the given session as the ambient one. An effect that needs a transaction does not type-check: whether
  * the transaction is one of that session the compiler can't know.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Session } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * export const program = Effect.scoped(Effect.flatMap(
+ *   Session.make(),
+ *   (session) => Session.provide(Users.countDocuments(), session)
+ * ))
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -268,6 +309,19 @@ export const provide: {
  *
  * An effect that needs a session, or a transaction, can't be detached from it, so it does not type-check.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Session } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * // Both reads are in flight at once: they do not wait for the session's turn.
+ * export const both = Effect.all([Users.countDocuments(), Users.distinct("name")], { concurrency: 2 }).pipe(
+ *   Session.detached
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -284,6 +338,14 @@ export const detached = <A, E, R>(
  * The ambient session, if there is one, for an operation on the given client.
  *
  * Fails with `ForeignSession`, before any IO, when the ambient session belongs to another client.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Option } from "effect"
+ * import { Session } from "effect-mongo-session"
+ *
+ * export const hasSession = Effect.map(Session.current(), Option.isSome)
+ * ```
  *
  * @since 0.1.0
  * @category accessors
@@ -313,6 +375,16 @@ export const current = <Client = MongoClient.MongoClient>(
  * Fails with `SessionEnded`, `SessionLapsed` or `SessionBusy` without any IO, `UnacknowledgedWrite` for a write with
  * `w: 0`, and `MongoError`.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { MongoClient, Session } from "effect-mongo-session"
+ *
+ * // A command that the library has no function for.
+ * export const stats = Effect.flatMap(MongoClient.MongoClient, ({ driver }) =>
+ *   Session.use((session, signal) => driver.db().command({ dbStats: 1 }, { session, signal })))
+ * ```
+ *
  * @since 0.1.0
  * @category accessors
  */
@@ -329,6 +401,16 @@ export const use = <A>(
 /**
  * Checks options of unknown origin; `SessionMisconfigured` lists everything that is wrong with them.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Session } from "effect-mongo-session"
+ *
+ * // From a file, say: the error lists everything that is wrong.
+ * export const scoped = (json: unknown) =>
+ *   Effect.map(Session.decodeOptions(json), (options) => Session.scoped(options))
+ * ```
+ *
  * @since 0.1.0
  * @category options
  */
@@ -336,6 +418,15 @@ export const decodeOptions = SessionOptions.decode
 
 /**
  * Session options from `Config`, under a prefix.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Session } from "effect-mongo-session"
+ *
+ * // From SESSION_TIMEOUT, SESSION_SNAPSHOT and so on.
+ * export const session = Effect.flatMap(Session.config("SESSION"), (options) => Session.make(options))
+ * ```
  *
  * @since 0.1.0
  * @category options
