@@ -28,9 +28,36 @@ import type * as SessionKeeper from "./SessionKeeper.js"
 import type * as TransactionOptions from "./TransactionOptions.js"
 
 export {
-  /** The client that an option names; the program's if it names none. @since 0.1.0 @category accessors */
+  /**
+   * The client that an option names; the program's if it names none.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { MongoClient } from "effect-mongo-session"
+   *
+   * export const appName = Effect.map(MongoClient.clientOf(), ({ driver }) => driver.options.appName)
+   * ```
+   *
+   * @since 0.1.0
+   * @category accessors
+   */
   clientOf,
-  /** The client of the program. Further clients get a tag of their own, by {@link Tag}. @since 0.1.0 @category tags */
+  /**
+   * The client of the program. Further clients get a tag of their own, by {@link Tag}.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { MongoClient } from "effect-mongo-session"
+   *
+   * // The driver's own client.
+   * export const close = Effect.flatMap(MongoClient.MongoClient, ({ driver }) => Effect.promise(() => driver.close()))
+   * ```
+   *
+   * @since 0.1.0
+   * @category tags
+   */
   MongoClient
 } from "./internal/session/client.js"
 export type {
@@ -180,6 +207,19 @@ export const Tag = <const Name extends string>(
  * uses: the message names it, and the driver's version), or `ServerSelectionFailed` when no server answers within the
  * driver's `serverSelectionTimeoutMS` (30 seconds by default).
  *
+ * @example
+ * ```ts
+ * import { Effect, Redacted } from "effect"
+ * import { Collection, MongoClient } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * export const program = Effect.scoped(Effect.gen(function*() {
+ *   const client = yield* MongoClient.make({ url: Redacted.make("mongodb://localhost:27017/shop") })
+ *   return yield* Effect.provideService(Users.countDocuments(), MongoClient.MongoClient, client)
+ * }))
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -188,6 +228,14 @@ export const make = (options: Options): Effect.Effect<Service, MongoError, Scope
 
 /**
  * {@link make} with its options from `Config`.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "effect"
+ * import { MongoClient } from "effect-mongo-session"
+ *
+ * export const client = MongoClient.makeConfig({ url: Config.redacted("MONGO_URL"), database: Config.string("MONGO_DB") })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -202,6 +250,16 @@ export const makeConfig = (
  * This library's sessions on it are ended when the scope closes.
  *
  * Fails with `MongoError` as {@link make} does before any IO: `InvalidOptions`, or `Incompatible` with the driver.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { MongoClient } from "effect-mongo-session"
+ * import { MongoClient as Driver } from "mongodb"
+ *
+ * // Whoever has made it closes it.
+ * export const around = (driver: Driver) => MongoClient.fromDriver(Effect.succeed(driver), { timeout: "5 seconds" })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -223,6 +281,16 @@ export const fromDriver = <E, R>(
 /**
  * {@link make} as a layer.
  *
+ * @example
+ * ```ts
+ * import { Effect, Redacted } from "effect"
+ * import { Collection, MongoClient } from "effect-mongo-session"
+ *
+ * const MongoLive = MongoClient.layer({ url: Redacted.make("mongodb://localhost:27017/shop"), timeout: "5 seconds" })
+ *
+ * export const program = Effect.provide(Collection.make("users").countDocuments(), MongoLive)
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */
@@ -231,6 +299,14 @@ export const layer = (options: Options): Layer.Layer<MongoClient, MongoError> =>
 
 /**
  * {@link makeConfig} as a layer.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "effect"
+ * import { MongoClient } from "effect-mongo-session"
+ *
+ * export const MongoLive = MongoClient.layerConfig({ url: Config.redacted("MONGO_URL") })
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -241,6 +317,20 @@ export const layerConfig = (
 
 /**
  * {@link fromDriver} as a layer.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { MongoClient } from "effect-mongo-session"
+ * import { MongoClient as Driver } from "mongodb"
+ *
+ * export const MongoLive = MongoClient.layerFromDriver(
+ *   Effect.acquireRelease(
+ *     Effect.promise(() => new Driver("mongodb://localhost:27017").connect()),
+ *     (driver) => Effect.promise(() => driver.close())
+ *   )
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -281,6 +371,16 @@ type Untyped<M> = M extends unknown ?
  * refused, as `MongoError` (`EncodingFailed`). Needs MongoDB 8.0.
  *
  * See the manual, "bulkWrite".
+ *
+ * @example
+ * ```ts
+ * import { MongoClient } from "effect-mongo-session"
+ *
+ * export const program = MongoClient.bulkWrite([
+ *   { namespace: "shop.orders", name: "insertOne", document: { _id: 1, sku: "tea" } },
+ *   { namespace: "shop.stock", name: "updateOne", filter: { _id: "tea" }, update: { $inc: { left: -1 } } }
+ * ])
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -326,6 +426,17 @@ export interface ListDatabasesOptions<Client = MongoClient>
  *
  * See the manual, "listDatabases".
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { MongoClient } from "effect-mongo-session"
+ *
+ * export const names = Effect.map(
+ *   MongoClient.listDatabases({ nameOnly: true }),
+ *   ({ databases }) => databases.map(({ name }) => name)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -348,6 +459,16 @@ export interface WatchOptions<Client = MongoClient> extends ChangeStream.Options
 
 /**
  * The changes of all collections of the deployment, as they happen. Not allowed in a transaction.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { MongoClient } from "effect-mongo-session"
+ *
+ * export const drops = MongoClient.watch([{ $match: { operationType: "drop" } }]).pipe(
+ *   Stream.runForEach((event) => Effect.log(event._tag))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category constructors
