@@ -54,6 +54,18 @@ export type {
  *
  * Fails with `MongoError`, its reason `Unauthorized` where access control is on and nobody is authenticated.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { SessionCommands } from "effect-mongo-session"
+ *
+ * // The server keeps it for `timeout` when nothing refreshes it.
+ * export const program = Effect.flatMap(
+ *   SessionCommands.startSession,
+ *   ({ id, timeout }) => Effect.log(id.uuid, timeout)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -65,6 +77,15 @@ export const startSession: Effect.Effect<StartedSession, MongoError | DecodeFail
  * `closeTimeout`. A failure of that is logged, and the server drops the session after its timeout.
  *
  * So it does when starting is interrupted before the server has told the session's id.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { SessionCommands } from "effect-mongo-session"
+ *
+ * // Ended on the server when the scope closes.
+ * export const program = Effect.scoped(Effect.flatMap(SessionCommands.scoped, ({ id }) => Effect.log(id.uuid)))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -88,6 +109,13 @@ export const scoped: Effect.Effect<
  * and the first failure is told. An empty list sends nothing. The same holds for all commands of this module that take a
  * list.
  *
+ * @example
+ * ```ts
+ * import { SessionCommands, type SessionId } from "effect-mongo-session"
+ *
+ * export const keep = (ids: ReadonlyArray<SessionId.SessionId>) => SessionCommands.refreshSessions(ids)
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -104,6 +132,14 @@ export const refreshSessions = <Client = MongoClient.MongoClient>(
  * Never send the id of a driver's session that was given back: the driver's pool lends it to the next user, whose cursors
  * and transactions would be closed. `Session` with `release: "end"` does it right.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { SessionCommands } from "effect-mongo-session"
+ *
+ * export const program = Effect.flatMap(SessionCommands.startSession, ({ id }) => SessionCommands.endSessions([id]))
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -117,6 +153,16 @@ export const endSessions = <Client = MongoClient.MongoClient>(
  * Kills the running operations, the open cursors and the transactions of these sessions at once. The ids stay usable. All
  * are taken for sessions of the authenticated user; for those of others see {@link killAllSessionsByPattern}.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { SessionCommands, SessionId } from "effect-mongo-session"
+ *
+ * // The UUID is in the log of the server.
+ * export const kill = (uuid: string) =>
+ *   Effect.flatMap(SessionId.SessionId.fromString(uuid), (id) => SessionCommands.killSessions([id]))
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -128,6 +174,14 @@ export const killSessions = <Client = MongoClient.MongoClient>(
 
 /**
  * Kills what all sessions of these users have open. Needs the privilege `killAnySession`.
+ *
+ * @example
+ * ```ts
+ * import { SessionCommands } from "effect-mongo-session"
+ *
+ * // All sessions of a job that was removed.
+ * export const program = SessionCommands.killAllSessions([{ user: "reports", db: "admin" }])
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -144,6 +198,19 @@ export const killAllSessions = <Client = MongoClient.MongoClient>(
  * Fails with `SessionMisconfigured`, before any IO and with all issues, for a pattern without lsid and uid, which the
  * server would take for all sessions of everybody; for one with both, whose lsid it would ignore; and for ids and digests
  * that are none.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Option, Stream } from "effect"
+ * import { SessionCommands } from "effect-mongo-session"
+ *
+ * // The session of the transaction that is open for longest.
+ * export const killOldest = SessionCommands.currentTransactions({ allUsers: true }).pipe(
+ *   Stream.runHead,
+ *   Effect.map(Option.toArray),
+ *   Effect.flatMap((found) => SessionCommands.killAllSessionsByPattern(found.map(({ lsid }) => ({ lsid }))))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -163,6 +230,15 @@ export const killAllSessionsByPattern = <Client = MongoClient.MongoClient>(
  * Kills what all sessions of the authenticated user have open, those of other programs included. Where access control is
  * off, that is everybody's: it does what {@link killEverySession} does.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { SessionCommands } from "effect-mongo-session"
+ *
+ * // After the tests: what they have left open.
+ * export const tidy = Effect.addFinalizer(() => Effect.ignoreLogged(SessionCommands.killMySessions))
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -173,6 +249,14 @@ export const killMySessions: Effect.Effect<void, MongoError | DecodeFailed, Mong
 
 /**
  * Kills what all sessions of all users have open on the whole deployment. Needs the privilege `killAnySession`.
+ *
+ * @example
+ * ```ts
+ * import { SessionCommands } from "effect-mongo-session"
+ *
+ * // Of all users, in the whole deployment.
+ * export const emergency = SessionCommands.killEverySession
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -192,6 +276,14 @@ export const killEverySession: Effect.Effect<void, MongoError | DecodeFailed, Mo
  * Fails with `MongoError`, its reason `Unauthorized` where a privilege is missing, and `DecodeFailed` for an entry that is
  * none. See the manual, "$listSessions (aggregation stage)".
  *
+ * @example
+ * ```ts
+ * import { Stream } from "effect"
+ * import { SessionCommands } from "effect-mongo-session"
+ *
+ * export const howMany = Stream.runCount(SessionCommands.listSessions({ allUsers: true }))
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -206,6 +298,17 @@ export const listSessions = <Client = MongoClient.MongoClient>(
  *
  * The listing runs in a session of the driver's own, which may be among the entries.
  *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { SessionCommands } from "effect-mongo-session"
+ *
+ * export const program = Stream.runForEach(
+ *   SessionCommands.listLocalSessions(),
+ *   ({ lastUse, lsid }) => Effect.log(lsid.id.uuid, lastUse)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -217,6 +320,17 @@ export const listLocalSessions = <Client = MongoClient.MongoClient>(
 /**
  * The transactions over several documents that are open on the server that the client's read preference leads to; those of
  * all shards on a sharded cluster. Otherwise like {@link listSessions}. See the manual, "$currentOp (aggregation stage)".
+ *
+ * @example
+ * ```ts
+ * import { Duration, Effect, Stream } from "effect"
+ * import { SessionCommands } from "effect-mongo-session"
+ *
+ * export const slow = SessionCommands.currentTransactions().pipe(
+ *   Stream.filter(({ timeOpen }) => Duration.greaterThan(timeOpen, "10 seconds")),
+ *   Stream.runForEach(({ txnNumber }) => Effect.log("open for long:", txnNumber))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category combinators
