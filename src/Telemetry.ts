@@ -14,6 +14,17 @@ export * from "./internal/telemetry/driverMetrics.js"
 /**
  * Sessions open at this moment, over all clients of the process.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * export const program = Effect.flatMap(
+ *   Metric.value(Telemetry.sessionsOpen),
+ *   ({ value }) => Effect.log(`${value} sessions are open`)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -25,6 +36,14 @@ export const sessionsOpen: Metric.Metric.Gauge<number> = gauge(
 
 /**
  * Sessions refreshed by the keep-alive.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * export const refreshed = Effect.map(Metric.value(Telemetry.sessionsRefreshed), ({ count }) => count)
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -38,6 +57,14 @@ export const sessionsRefreshed: Metric.Metric.Counter<number> = counter(
 /**
  * `refreshSessions` commands of the keep-alive that failed.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * export const isHealthy = Effect.map(Metric.value(Telemetry.refreshFailures), ({ count }) => count === 0)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -49,6 +76,15 @@ export const refreshFailures: Metric.Metric.Counter<number> = counter(
 
 /**
  * Sessions that were idle for longer than the server keeps them.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // More than none: a session is held for longer than the server keeps it.
+ * export const lapsed = Effect.map(Metric.value(Telemetry.sessionsLapsed), ({ count }) => count)
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -62,6 +98,15 @@ export const sessionsLapsed: Metric.Metric.Counter<number> = counter(
 /**
  * Sessions that were still open when their client closed.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // At the end of a test, when its client is closed.
+ * export const noneIsLeft = Effect.map(Metric.value(Telemetry.sessionsLeaked), ({ count }) => count === 0)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -73,6 +118,17 @@ export const sessionsLeaked: Metric.Metric.Counter<number> = counter(
 
 /**
  * Operations that had not settled in time after they were interrupted.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * export const alarm = Effect.flatMap(
+ *   Metric.value(Telemetry.operationsUnsettled),
+ *   ({ count }) => count > 0 ? Effect.logWarning("the network holds operations back") : Effect.void
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -87,6 +143,15 @@ export const operationsUnsettled: Metric.Metric.Counter<number> = counter(
  * How long operations waited for their turn in a session or transaction, whether it came or they gave up. Those whose turn it
  * was at once are not in it.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // Long waits: too much shares one session.
+ * export const meanWait = Effect.map(Metric.value(Telemetry.laneWait), ({ count, sum }) => sum / count)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -98,6 +163,19 @@ export const laneWait: Metric.Metric.Histogram<number> = seconds(
 
 /**
  * Transactions that have ended, by `outcome`. What ends by hand counts as it ended.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * const outcome: Telemetry.TransactionOutcome = "unknown"
+ *
+ * export const unknown = Effect.map(
+ *   Metric.value(Metric.tagged(Telemetry.transactions, "outcome", outcome)),
+ *   ({ count }) => count
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -114,6 +192,16 @@ export const transactions: Metric.Metric.Counter<number> = counter(
  *
  * The server gives a transaction up after 60 seconds (its parameter `transactionLifetimeLimitSeconds`).
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * const committed = Metric.tagged(Telemetry.transactionDuration, "outcome", "committed")
+ *
+ * export const longest = Effect.map(Metric.value(committed), ({ max }) => `${max} s`)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -125,6 +213,14 @@ export const transactionDuration: Metric.Metric.Histogram<number> = seconds(
 
 /**
  * Transactions that were still open after half of the time that the server gives them by default.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * export const areShort = Effect.map(Metric.value(Telemetry.longTransactions), ({ count }) => count === 0)
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -139,6 +235,20 @@ export const longTransactions: Metric.Metric.Counter<number> = counter(
  * Runs of a transaction's body, or of its commit, that are repeated; by `label`, the error label that allows it, and
  * `step`, `body` or `commit`.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // What contention costs.
+ * const retries = Telemetry.transactionRetries.pipe(
+ *   Metric.tagged("label", "TransientTransactionError"),
+ *   Metric.tagged("step", "body")
+ * )
+ *
+ * export const bodies = Effect.map(Metric.value(retries), ({ count }) => count)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -151,6 +261,17 @@ export const transactionRetries: Metric.Metric.Counter<number> = counter(
 /**
  * Hooks of transactions that failed, by `moment`.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // A hook that fails undoes nothing: it is seen here and in the log only.
+ * const ofCommits = Metric.tagged(Telemetry.hookFailures, "moment", "onCommit")
+ *
+ * export const failures = Effect.map(Metric.value(ofCommits), ({ count }) => count)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -162,6 +283,16 @@ export const hookFailures: Metric.Metric.Counter<number> = counter(
 
 /**
  * Change streams that were resumed after a failure, by its `reason`.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * const lost = Metric.tagged(Telemetry.streamsResumed, "reason", "NetworkError")
+ *
+ * export const resumed = Effect.map(Metric.value(lost), ({ count }) => count)
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -211,6 +342,14 @@ export interface Retry {
  * The names of spans. Those of operations are made of the operation and what it works on: `find shop.users`. Those of
  * commands are the names of the commands.
  *
+ * @example
+ * ```ts
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // For a sampler that leaves out what nobody waits for.
+ * export const isInBackground = (name: string) => name === Telemetry.spans.keepAlive
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -222,6 +361,14 @@ export const spans = {
 /**
  * The names of events in the span of a transaction: {@link TransactionOutcome} at its end, and these.
  *
+ * @example
+ * ```ts
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * export const isRetried = (span: { readonly events: ReadonlyArray<{ readonly name: string }> }) =>
+ *   span.events.some(({ name }) => name === Telemetry.events.retry)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -232,6 +379,15 @@ export const events = {
 
 /**
  * The names of attributes of spans, and of their events. Most are those of OpenTelemetry's conventions.
+ *
+ * @example
+ * ```ts
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // For an exporter that must not tell the names of collections.
+ * export const withoutCollection = ({ [Telemetry.attributes.collection]: _, ...rest }: Readonly<Record<string, unknown>>) =>
+ *   rest
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -268,6 +424,18 @@ export const attributes = {
 
 /**
  * The messages in the log.
+ *
+ * @example
+ * ```ts
+ * import { Logger } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // A logger for what should wake somebody up.
+ * export const alarms = Logger.make(({ message }) => {
+ *   const [text] = Array.isArray(message) ? message : [message]
+ *   if (text === Telemetry.messages.historyLost) globalThis.console.error("alarm:", text)
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category models

@@ -8,6 +8,22 @@ import { conventional, counter, seconds, upDownCounter } from "./metrics.js"
  * How long operations took, waiting included, with the attributes of OpenTelemetry's conventions: `db.system.name`,
  * `db.namespace`, `db.collection.name`, `db.operation.name` and, if they failed, `error.type`.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // A series has all of its tags.
+ * const finds = Telemetry.operationDuration.pipe(
+ *   Metric.tagged(Telemetry.attributes.system, "mongodb"),
+ *   Metric.tagged(Telemetry.attributes.namespace, "shop"),
+ *   Metric.tagged(Telemetry.attributes.collection, "users"),
+ *   Metric.tagged(Telemetry.attributes.operation, "find")
+ * )
+ *
+ * export const slowest = Effect.map(Metric.value(finds), ({ max }) => max)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -21,6 +37,19 @@ export const operationDuration: Metric.Metric.Histogram<number> = seconds(
  * Connections of the driver's pools, by `db.client.connection.state`, `idle` or `used`, and `db.client.connection.pool.name`,
  * the server's address, as all that is told of connections.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * const used = Telemetry.connectionCount.pipe(
+ *   Metric.tagged("db.client.connection.pool.name", "localhost:27017"),
+ *   Metric.tagged("db.client.connection.state", "used")
+ * )
+ *
+ * export const busy = Effect.map(Metric.value(used), ({ count }) => count)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -32,6 +61,16 @@ export const connectionCount: Metric.Metric.Counter<number> = upDownCounter(
 
 /**
  * The most connections that a pool may have; nothing where there is no limit.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * const metric = Metric.tagged(Telemetry.connectionMax, "db.client.connection.pool.name", "localhost:27017")
+ *
+ * export const room = Effect.map(Metric.value(metric), ({ count }) => count)
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -45,6 +84,16 @@ export const connectionMax: Metric.Metric.Counter<number> = upDownCounter(
 /**
  * The least connections that a pool keeps open.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * const metric = Metric.tagged(Telemetry.connectionIdleMin, "db.client.connection.pool.name", "localhost:27017")
+ *
+ * export const kept = Effect.map(Metric.value(metric), ({ count }) => count)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -56,6 +105,17 @@ export const connectionIdleMin: Metric.Metric.Counter<number> = upDownCounter(
 
 /**
  * Operations that wait for a connection.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // More than none for long: the pool is too small.
+ * const metric = Metric.tagged(Telemetry.connectionPendingRequests, "db.client.connection.pool.name", "localhost:27017")
+ *
+ * export const waiting = Effect.map(Metric.value(metric), ({ count }) => count)
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -69,6 +129,16 @@ export const connectionPendingRequests: Metric.Metric.Counter<number> = upDownCo
 /**
  * Operations that waited for a connection in vain until their time was over.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * const metric = Metric.tagged(Telemetry.connectionTimeouts, "db.client.connection.pool.name", "localhost:27017")
+ *
+ * export const waitedInVain = Effect.map(Metric.value(metric), ({ count }) => count)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -80,6 +150,17 @@ export const connectionTimeouts: Metric.Metric.Counter<number> = counter(
 
 /**
  * How long it took to open a connection.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * // How long a handshake takes at most, with TLS and authentication.
+ * const metric = Metric.tagged(Telemetry.connectionCreateTime, "db.client.connection.pool.name", "localhost:27017")
+ *
+ * export const slowest = Effect.map(Metric.value(metric), ({ max }) => `${max} s`)
+ * ```
  *
  * @since 0.1.0
  * @category models
@@ -93,6 +174,16 @@ export const connectionCreateTime: Metric.Metric.Histogram<number> = seconds(
 /**
  * How long operations waited for a connection.
  *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * const metric = Metric.tagged(Telemetry.connectionWaitTime, "db.client.connection.pool.name", "localhost:27017")
+ *
+ * export const meanWait = Effect.map(Metric.value(metric), ({ count, sum }) => sum / count)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -104,6 +195,16 @@ export const connectionWaitTime: Metric.Metric.Histogram<number> = seconds(
 
 /**
  * How long operations had a connection.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * const metric = Metric.tagged(Telemetry.connectionUseTime, "db.client.connection.pool.name", "localhost:27017")
+ *
+ * export const meanUse = Effect.map(Metric.value(metric), ({ count, sum }) => sum / count)
+ * ```
  *
  * @since 0.1.0
  * @category models
