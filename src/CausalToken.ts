@@ -38,6 +38,17 @@ export interface ClusterTime {
  * Numbers are taken modulo 2^64, as BSON does. See the specification "Causal Consistency", sections
  * "advanceOperationTime" and "advanceClusterTime".
  *
+ * @example
+ * ```ts
+ * import { Effect, Option } from "effect"
+ * import { CausalToken, Session } from "effect-mongo-session"
+ *
+ * export const hasRead = Effect.map(
+ *   Effect.flatMap(Session.Session, ({ causalToken }) => causalToken),
+ *   (token: CausalToken.CausalToken) => Option.isSome(token.operationTime)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -83,6 +94,16 @@ export class CausalToken implements Equal.Equal {
 /**
  * The token of a session that has seen nothing.
  *
+ * @example
+ * ```ts
+ * import { Either } from "effect"
+ * import { CausalToken } from "effect-mongo-session"
+ *
+ * // A request without the header has seen nothing.
+ * export const tokenOf = (header: string | undefined) =>
+ *   header === undefined ? Either.right(CausalToken.empty) : CausalToken.decode(header)
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -90,6 +111,16 @@ export const empty: CausalToken = new CausalToken({ operationTime: Option.none()
 
 /**
  * What two sessions have seen together: the later operation time, and the later cluster time with its signature.
+ *
+ * @example
+ * ```ts
+ * import { Array } from "effect"
+ * import { CausalToken } from "effect-mongo-session"
+ *
+ * // What all answers together have seen.
+ * export const latest = (tokens: ReadonlyArray<CausalToken.CausalToken>) =>
+ *   Array.reduce(tokens, CausalToken.empty, (seen, token) => CausalToken.merge(seen, token))
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -108,6 +139,18 @@ export const merge: {
  *
  * It is a checksum, not a signature, that guards it. Where strangers can send one, as in a header, use {@link signed}. It
  * says when the session worked, so treat it as internal where that matters.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { CausalToken, Session } from "effect-mongo-session"
+ *
+ * // What goes to the next service as a header.
+ * export const header = Session.Session.pipe(
+ *   Effect.flatMap(({ causalToken }) => causalToken),
+ *   Effect.map(CausalToken.encode)
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category accessors
@@ -130,6 +173,20 @@ export const encode = (token: CausalToken): string => {
 /**
  * The token that {@link encode} made a text of. Never throws; fails with `DecodeFailed` on anything else, also if a
  * single character was lost or changed on the way.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { CausalToken, Session } from "effect-mongo-session"
+ *
+ * // What follows in the session reads what the other service has written.
+ * export const follow = (header: string) =>
+ *   Effect.gen(function*() {
+ *     const token = yield* CausalToken.decode(header)
+ *     const session = yield* Session.Session
+ *     yield* session.advanceTo(token)
+ *   })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -154,6 +211,14 @@ export const decode = (text: string): Either.Either<CausalToken, DecodeFailed> =
 
 /**
  * A codec between the encoded form and a token.
+ *
+ * @example
+ * ```ts
+ * import * as Schema from "@effect/schema/Schema"
+ * import { CausalToken } from "effect-mongo-session"
+ *
+ * export const Job = Schema.Struct({ orderId: Schema.String, seen: CausalToken.schema })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
