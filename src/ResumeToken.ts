@@ -19,6 +19,19 @@ import type { DecodeFailed } from "./SessionErrors.js"
  * Its document means something to the server only, and may have another form in another version. It is good for as long as
  * the server's oplog reaches back to it. See the specification "change streams", section "resumeToken".
  *
+ * @example
+ * ```ts
+ * import { Effect, Equal, Stream } from "effect"
+ * import { Collection, ResumeToken } from "effect-mongo-session"
+ *
+ * // Up to an event that is known.
+ * export const until = (last: ResumeToken.ResumeToken) =>
+ *   Collection.make("orders").watch().pipe(
+ *     Stream.takeUntil((event) => Equal.equals(event.resumeToken, last)),
+ *     Stream.runForEach((event) => Effect.log(event._tag))
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -55,6 +68,16 @@ export class ResumeToken implements Equal.Equal {
  * The token as text of letters, digits, `.`, `-` and `_`: fit for a header, a cookie or a URL. It is guarded by a checksum.
  * It may hold the `_id` of the event's document, so treat it as you treat that.
  *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { Collection, ResumeToken } from "effect-mongo-session"
+ *
+ * export const tokens = Collection.make("orders").watch().pipe(
+ *   Stream.runForEach((event) => Effect.log(ResumeToken.encode(event.resumeToken)))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category accessors
  */
@@ -63,6 +86,14 @@ export const encode = (token: ResumeToken): string => seal(kind, Bson.toBson(tok
 /**
  * The token that {@link encode} made a text of. Never throws; fails with `DecodeFailed` on anything else, also if a
  * single character was lost or changed on the way.
+ *
+ * @example
+ * ```ts
+ * import { Either, Option } from "effect"
+ * import { ResumeToken } from "effect-mongo-session"
+ *
+ * export const tokenOf = (text: string) => Option.getOrUndefined(Either.getRight(ResumeToken.decode(text)))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -80,6 +111,14 @@ export const decode = (text: string): Either.Either<ResumeToken, DecodeFailed> =
 
 /**
  * A codec between the encoded form and a token.
+ *
+ * @example
+ * ```ts
+ * import * as Schema from "@effect/schema/Schema"
+ * import { ResumeToken } from "effect-mongo-session"
+ *
+ * export const Place = Schema.Struct({ stream: Schema.String, token: ResumeToken.schema })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
