@@ -17,6 +17,16 @@ import { DecodeFailed } from "./SessionErrors.js"
  * It is the client's half of an lsid: the server adds a digest of the user. See the specification "Driver
  * Sessions", section "Server Session".
  *
+ * @example
+ * ```ts
+ * import { Either, HashSet, Option } from "effect"
+ * import { SessionId } from "effect-mongo-session"
+ *
+ * // Equal by value.
+ * export const known = (ids: HashSet.HashSet<SessionId.SessionId>, uuid: string) =>
+ *   Option.exists(Either.getRight(SessionId.SessionId.fromString(uuid)), (id) => HashSet.has(ids, id))
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -74,6 +84,14 @@ export class SessionId implements Equal.Equal {
 
 /**
  * A codec between a UUID of 36 characters (either case) and a session id.
+ *
+ * @example
+ * ```ts
+ * import * as Schema from "@effect/schema/Schema"
+ * import { SessionId } from "effect-mongo-session"
+ *
+ * export const Report = Schema.Struct({ session: SessionId.schema, reads: Schema.Number })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
