@@ -108,6 +108,14 @@ export interface SessionKeeper {
 /**
  * The most ids that one `refreshSessions` or `endSessions` may carry (specification "driver sessions").
  *
+ * @example
+ * ```ts
+ * import { SessionKeeper } from "effect-mongo-session"
+ *
+ * // How many commands refresh so many sessions.
+ * export const commands = (sessions: number) => Math.ceil(sessions / SessionKeeper.batchSize)
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -115,6 +123,15 @@ export const batchSize = 10_000
 
 /**
  * Splits into batches that fit into one command.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { SessionCommands, type SessionId, SessionKeeper } from "effect-mongo-session"
+ *
+ * export const endAll = (ids: ReadonlyArray<SessionId.SessionId>) =>
+ *   Effect.forEach(SessionKeeper.batches(ids), (batch) => SessionCommands.endSessions(batch), { discard: true })
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -128,6 +145,21 @@ export const batches = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray
 /**
  * A keeper that refreshes with the given effect. `timeout` is how long the server keeps an idle session; where it is not
  * known yet, nothing is refreshed.
+ *
+ * @example
+ * ```ts
+ * import { Duration, Effect, Option } from "effect"
+ * import { SessionKeeper } from "effect-mongo-session"
+ *
+ * // A client makes its own. This one says what it would refresh.
+ * const keeper = SessionKeeper.make(
+ *   (ids) => Effect.log(`${ids.length} sessions`),
+ *   Effect.succeed(Option.some(Duration.minutes(30))),
+ *   { idleFor: "5 minutes" }
+ * )
+ *
+ * export const round = Effect.map(keeper.round, ({ refreshed }) => refreshed)
+ * ```
  *
  * @since 0.1.0
  * @category constructors
