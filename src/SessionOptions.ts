@@ -133,6 +133,16 @@ const normalize = (options: typeof fields.Type): Decoded => {
  * issue (wrong types and values, unknown keys at any depth, times that are not finite or under a millisecond, `w: 0`
  * in the default transaction options, options that exclude each other).
  *
+ * @example
+ * ```ts
+ * import { Either } from "effect"
+ * import { SessionOptions } from "effect-mongo-session"
+ *
+ * // All that is wrong, not the first only.
+ * export const issues = (options: unknown) =>
+ *   Either.match(SessionOptions.decode(options), { onLeft: ({ issues }) => issues, onRight: () => [] })
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -147,6 +157,15 @@ const decodedNone = Either.map(decodeFields({}), (options) => Object.freeze(norm
  * `SNAPSHOT`, `KEEP_ALIVE`, `ON_BUSY`, `ON_LAPSE`, `RELEASE`, `SETTLE_TIMEOUT`, `TIMEOUT`, and below `TRANSACTION` the keys of
  * `TransactionOptions.config`. Times are like `"30 seconds"`. All are optional; the rules are those of
  * {@link decode}, and each issue is an `InvalidData` with the key's path.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Session, SessionOptions } from "effect-mongo-session"
+ *
+ * // From REPORTS_SNAPSHOT, REPORTS_TIMEOUT and so on.
+ * export const session = Effect.flatMap(SessionOptions.config("REPORTS"), (options) => Session.make(options))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
