@@ -115,6 +115,15 @@ export interface Resolved extends Decoded {
  * How long a transaction may take in all unless its options say otherwise: 120 seconds. See the specification
  * "Convenient API for Transactions".
  *
+ * @example
+ * ```ts
+ * import { Duration } from "effect"
+ * import { TransactionOptions } from "effect-mongo-session"
+ *
+ * // A request that runs one transaction takes no longer than this.
+ * export const requestTimeout = Duration.sum(TransactionOptions.defaultTimeout, "5 seconds")
+ * ```
+ *
  * @since 0.1.0
  * @category options
  */
@@ -126,6 +135,17 @@ const decodeFields = decoder(fields, rules)
  * Decodes options; `undefined` is no options. Pure: fails with `SessionMisconfigured`, which lists every
  * issue (wrong types and values, times that are not finite or under a millisecond, `w: 0`, unknown keys at any
  * depth, options that exclude each other).
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction, TransactionOptions } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * export const deleteAll = (json: unknown) =>
+ *   Effect.flatMap(TransactionOptions.decode(json), (options) => Transaction.run(Users.deleteMany({}), options))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -139,6 +159,19 @@ const decodedNone = Either.map(decodeFields({}), normalize)
  * The options a transaction runs with: field by field its own, else the session's default, else the library's. A
  * read concern, write concern or read preference is one field: it is taken whole. See the specification
  * "Transactions", section "startTransaction".
+ *
+ * @example
+ * ```ts
+ * import { Either } from "effect"
+ * import { TransactionOptions } from "effect-mongo-session"
+ *
+ * // What is set nearer to the transaction counts.
+ * export const resolved = Either.zipWith(
+ *   TransactionOptions.decode({ timeout: "5 seconds" }),
+ *   TransactionOptions.decode({ readConcern: "snapshot" }),
+ *   (own, ofSession) => TransactionOptions.merge(own, ofSession)
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -156,6 +189,18 @@ export const merge = (start: Decoded, sessionDefaults: Decoded | undefined): Res
  * `WRITE_CONCERN_W`, `WRITE_CONCERN_JOURNAL`, `WRITE_CONCERN_WTIMEOUT`, `READ_PREFERENCE`, `MAX_STALENESS_SECONDS`,
  * `MAX_COMMIT_TIME`, `TIMEOUT`. Times are like `"30 seconds"`. All are optional; the rules are those of
  * {@link decode}, and each issue is an `InvalidData` with the key's path.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Session, TransactionOptions } from "effect-mongo-session"
+ *
+ * // From TRANSACTION_TIMEOUT, TRANSACTION_READ_CONCERN and so on.
+ * export const session = Effect.flatMap(
+ *   TransactionOptions.config(),
+ *   (defaultTransactionOptions) => Session.make({ defaultTransactionOptions })
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category constructors
