@@ -11,6 +11,18 @@ import { MongoError, type Reason } from "./MongoError.js"
 /**
  * The transaction was given up: attempts or time ran out. Nothing was committed.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * // Nothing is committed: the whole may be tried again later.
+ * export const program = Collection.make("users").deleteMany({}).pipe(
+ *   Transaction.run({ timeout: "5 seconds" }),
+ *   Effect.tapErrorTag("TransactionAborted", ({ attempts, reasons }) => Effect.logWarning(attempts, reasons))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -69,6 +81,21 @@ export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
 /**
  * The answer to the commit was lost, so the transaction may or may not have happened.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Orders = Collection.make("orders")
+ *
+ * // The id was chosen beforehand, so that the program can look whether the order is there.
+ * export const order = (_id: string) =>
+ *   Orders.insertOne({ _id }).pipe(
+ *     Transaction.run(),
+ *     Effect.catchTag("CommitUnknown", () => Orders.exists(_id))
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -103,6 +130,20 @@ export class CommitUnknown extends Data.TaggedError("CommitUnknown")<{
  * The body of the transaction succeeded although an operation in it had failed on the server, or a joined part
  * had failed after writing. Nothing was committed.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * // A failure that the body ignores ends the transaction all the same.
+ * export const program = Effect.ignore(Users.insertOne({ _id: 1 })).pipe(
+ *   Transaction.run(),
+ *   Effect.catchTag("TransactionDoomed", ({ first }) => Effect.logError("nothing is committed:", first))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -129,6 +170,18 @@ export class TransactionDoomed extends Data.TaggedError("TransactionDoomed")<{
 /**
  * An operation that must run inside a transaction was run outside (`propagation: "mandatory"`).
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * // A part that makes no sense alone.
+ * export const part = Collection.make("stock").updateOne({ _id: "tea" }, { $inc: { left: -1 } }).pipe(
+ *   Transaction.run({ propagation: "mandatory" }),
+ *   Effect.catchTag("TransactionRequired", (error) => Effect.dieMessage(error.hint))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -150,6 +203,20 @@ export class TransactionRequired extends Data.TaggedError("TransactionRequired")
 /**
  * An operation that must not run inside a transaction was run in one (`propagation: "never"`).
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Transaction } from "effect-mongo-session"
+ *
+ * declare const sendMail: Effect.Effect<void>
+ *
+ * // What cannot be rolled back refuses to run in a transaction.
+ * export const mail = sendMail.pipe(
+ *   Transaction.run({ propagation: "never" }),
+ *   Effect.catchTag("TransactionForbidden", (error) => Effect.dieMessage(error.hint))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -170,6 +237,18 @@ export class TransactionForbidden extends Data.TaggedError("TransactionForbidden
 
 /**
  * A part would join the transaction around it, and that does not give what the part asks for by its options.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * // A part that needs more than the transaction around it gives.
+ * export const part = Collection.make("stock").countDocuments().pipe(
+ *   Transaction.run({ readConcern: "snapshot" }),
+ *   Effect.tapErrorTag("IncompatibleJoin", ({ options }) => Effect.logError("set around it:", options))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -201,6 +280,18 @@ export class IncompatibleJoin extends Data.TaggedError("IncompatibleJoin")<{
 
 /**
  * An operation, or an option of it, is not allowed in a transaction. Found before any IO.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * // MongoDB counts by metadata outside of transactions only.
+ * export const program = Collection.make("users").estimatedDocumentCount().pipe(
+ *   Transaction.run(),
+ *   Effect.tapErrorTag("InvalidInTransaction", ({ operation, option }) => Effect.logError(operation, option))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -242,6 +333,19 @@ export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction
 /**
  * The deployment, or the session, cannot have transactions.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const insert = Collection.make("users").insertOne({ name: "Ada" })
+ *
+ * // A standalone server on a developer's machine.
+ * export const program = Transaction.run(insert).pipe(
+ *   Effect.catchTag("TransactionUnsupported", ({ reason }) => Effect.zipRight(Effect.logWarning(reason), insert))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -266,6 +370,21 @@ export class TransactionUnsupported extends Data.TaggedError("TransactionUnsuppo
 
 /**
  * A fiber forked inside a transaction's attempt used it after the attempt was over.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Transaction } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * // A fiber that goes on after the body has ended finds the transaction closed.
+ * export const program = Effect.forkDaemon(
+ *   Effect.delay(Users.insertOne({ name: "Ada" }), "1 second").pipe(
+ *     Effect.catchTag("TransactionEnded", ({ operation }) => Effect.logError(`${operation} is too late`))
+ *   )
+ * ).pipe(Transaction.run())
+ * ```
  *
  * @since 0.1.0
  * @category errors
