@@ -31,6 +31,15 @@ export type {
  * The error labels that MongoDB's servers and drivers put on errors. Labels are open strings: an error may
  * carry others.
  *
+ * @example
+ * ```ts
+ * import type { MongoError } from "effect-mongo-session"
+ * import { MongoError as Errors } from "effect-mongo-session"
+ *
+ * export const mayBeRepeated = (error: MongoError.MongoError) =>
+ *   error.labels.includes(Errors.Label.TransientTransactionError)
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -84,6 +93,20 @@ export interface Facts {
  * The message is built from the operation, the namespace, the reason and the code only: a driver's own message
  * may quote documents, hosts or credentials. It stays reachable in `cause`, which Effect's loggers print with an error that
  * is logged; log the `message` where none of that may get into a log.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users")
+ *
+ * export const register = (_id: string) =>
+ *   Users.insertOne({ _id }).pipe(
+ *     Effect.catchTag("MongoError", (error) =>
+ *       error.reason === "DuplicateKey" ? Effect.fail("the name is taken" as const) : Effect.die(error))
+ *   )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -166,6 +189,13 @@ export class MongoError extends Data.TaggedError("MongoError")<{
  *
  * Codes are those of the server's `error_codes.yml`; groups follow the specifications "Retryable Reads",
  * "Server Discovery And Monitoring" and "Transactions".
+ *
+ * @example
+ * ```ts
+ * import { MongoError } from "effect-mongo-session"
+ *
+ * export const reason = MongoError.classify({ labels: [], code: 112 }) // "WriteConflict"
+ * ```
  *
  * @since 0.1.0
  * @category constructors
