@@ -64,6 +64,14 @@ export interface Codec<A, I, R, In = A> {
 /**
  * Documents as they are.
  *
+ * @example
+ * ```ts
+ * import { Codec } from "effect-mongo-session"
+ *
+ * // What a collection without a schema has.
+ * export const document = Codec.raw.decode({ _id: 1, any: ["thing"] }, "shop.things")
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -75,6 +83,16 @@ export const raw: Codec<Driver.Document, Driver.Document, never> = {
 
 /**
  * The codec of a schema. Encoder and decoder are built here, once.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { Codec } from "effect-mongo-session"
+ *
+ * const users = Codec.fromSchema(Schema.Struct({ name: Schema.String, age: Schema.NumberFromString }))
+ *
+ * export const stored = users.encode({ name: "Ada", age: 36 }, "shop.users") // { name: "Ada", age: "36" }
+ * ```
  *
  * @since 0.1.0
  * @category constructors
