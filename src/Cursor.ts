@@ -34,6 +34,17 @@ export interface Options<Client = MongoClient> extends ClientOption<Client> {
  * is free in between. A slow consumer costs nothing, for the session is kept alive; without an ambient session, one is
  * opened for the stream. An interruption waits until the command in flight has settled.
  *
+ * @example
+ * ```ts
+ * import { Stream } from "effect"
+ * import { Cursor } from "effect-mongo-session"
+ *
+ * // A cursor that no other function opens: the options that are added bring the session along.
+ * export const names = Cursor.stream((added, db) => db.listCollections({}, { ...added, nameOnly: true })).pipe(
+ *   Stream.map(({ name }) => name)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
