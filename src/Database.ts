@@ -107,6 +107,17 @@ export interface Options<Client = MongoClient> extends Collection.Concerns, Clie
 /**
  * A database of that name; without a name, the client's own. Nothing is sent, and the database need not exist.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Database } from "effect-mongo-session"
+ *
+ * const shop = Database.make("shop", { readConcern: "majority" })
+ * const Users = shop.collection("users")
+ *
+ * export const program = Effect.zip(shop.command({ dbStats: 1 }), Users.countDocuments())
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
