@@ -82,6 +82,14 @@ export type {
 /**
  * What marks a change stream.
  *
+ * @example
+ * ```ts
+ * import { ChangeStream, Collection } from "effect-mongo-session"
+ *
+ * export const isChangeStream = (stream: object) => ChangeStream.TypeId in stream
+ * export const yes = isChangeStream(Collection.make("orders").watch())
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -106,6 +114,17 @@ export interface ChangeStream<A, E = never, R = never> extends Stream.Stream<Eve
 /**
  * The delays before a stream is resumed: 50 ms, then twice as long each time up to 10 s, each a fifth more or less.
  * Endless; combine it with `Schedule.recurs` or `Schedule.upTo` to give up.
+ *
+ * @example
+ * ```ts
+ * import { Schedule } from "effect"
+ * import { ChangeStream, Collection } from "effect-mongo-session"
+ *
+ * // Given up after ten failures in a row.
+ * export const orders = Collection.make("orders").watch([], {
+ *   resume: Schedule.intersect(ChangeStream.backoff, Schedule.recurs(10))
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category options
@@ -162,6 +181,18 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
 
 /**
  * The same stream, begun after an event, also if that was the last one of its stream (`invalidate`).
+ *
+ * @example
+ * ```ts
+ * import { Either } from "effect"
+ * import { ChangeStream, Collection, ResumeToken } from "effect-mongo-session"
+ *
+ * const Orders = Collection.make("orders")
+ *
+ * // Where the last run has stopped.
+ * export const rest = (text: string) =>
+ *   Either.map(ResumeToken.decode(text), (token) => ChangeStream.after(Orders.watch(), token))
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -296,6 +327,17 @@ export const consume: {
  * The events that the consumer of a name has set aside (`onPoison: "setAside"`): to look at, to handle again, or to drop. The
  * stream says where they are, as for {@link consume}, and how their documents are decoded.
  *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { ChangeStream, Collection } from "effect-mongo-session"
+ *
+ * const dead = ChangeStream.deadLetters(Collection.make("orders").watch(), "totals")
+ *
+ * // Handles again what was set aside.
+ * export const retryAll = Stream.runForEach(dead.list, ({ id }) => dead.retry(id, (event) => Effect.log(event._tag)))
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -314,6 +356,16 @@ export const deadLetters = <A, E, R>(
 /**
  * The checkpoints of the consumers of a database, by default of the client's: to see how far each has come, and to have one go
  * on elsewhere.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ChangeStream } from "effect-mongo-session"
+ *
+ * const { list, reset } = ChangeStream.checkpoints()
+ *
+ * export const program = Effect.zipRight(Effect.flatMap(list, Effect.log), reset("totals"))
+ * ```
  *
  * @since 0.1.0
  * @category constructors

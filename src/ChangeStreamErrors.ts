@@ -11,6 +11,18 @@ import type { DecodeFailed } from "./internal/values/sessionErrors.js"
  * Another consumer of the same name was started, and has taken over; this one has stopped before it did anything that the
  * other one does, too.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ChangeStream, Collection } from "effect-mongo-session"
+ *
+ * // Another instance has taken over: this one ends in peace.
+ * export const consumer = Collection.make("orders").watch().pipe(
+ *   ChangeStream.consume("totals", (event) => Effect.log(event._tag)),
+ *   Effect.catchTag("ConsumerReplaced", ({ consumer }) => Effect.log(`${consumer} runs elsewhere now`))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -33,6 +45,17 @@ export class ConsumerReplaced extends Data.TaggedError("ConsumerReplaced")<{
 /**
  * A message of an outbox, or an event of a consumer, could not be handled. Nothing that came after it was, so that the order
  * is kept: whoever is started next begins with it again.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ChangeStream, Collection } from "effect-mongo-session"
+ *
+ * export const consumer = Collection.make("orders").watch().pipe(
+ *   ChangeStream.consume("mails", () => Effect.fail("no mail server")),
+ *   Effect.tapErrorTag("HandlingFailed", ({ attempts, id }) => Effect.logError(`${id}, attempt ${attempts}`))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
