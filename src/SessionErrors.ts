@@ -187,6 +187,16 @@ export type Misuse =
 /**
  * Whether an error is a mistake in the program.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, SessionErrors } from "effect-mongo-session"
+ *
+ * export const program = Collection.make("users").countDocuments().pipe(
+ *   Effect.tapError((error) => SessionErrors.isMisuse(error) ? Effect.logFatal(error.hint) : Effect.void)
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */

@@ -11,6 +11,16 @@ import { render } from "./render.js"
 /**
  * The options of a session or a transaction are invalid or in conflict. Found before any IO.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Session } from "effect-mongo-session"
+ *
+ * export const session = Session.make({ snapshot: true, causalConsistency: true }).pipe(
+ *   Effect.tapErrorTag("SessionMisconfigured", ({ issues }) => Effect.logError(issues))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -32,6 +42,18 @@ export class SessionMisconfigured extends Data.TaggedError("SessionMisconfigured
 /**
  * The runtime has no secure random source, so session ids could be guessed.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Session } from "effect-mongo-session"
+ *
+ * // An edge runtime without `crypto`: the program works without a session there.
+ * export const session = Session.make().pipe(
+ *   Effect.asSome,
+ *   Effect.catchTag("CryptoUnavailable", (error) => Effect.zipRight(Effect.logWarning(error.hint), Effect.succeedNone))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -49,6 +71,19 @@ export class CryptoUnavailable extends Data.TaggedError("CryptoUnavailable") {
 
 /**
  * The deployment has no logical sessions, or does not support an option of this one.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Session } from "effect-mongo-session"
+ *
+ * const count = Collection.make("users").countDocuments()
+ *
+ * // A snapshot where the server has them.
+ * export const program = Session.scoped(count, { snapshot: true }).pipe(
+ *   Effect.catchTag("SessionsUnsupported", () => Session.scoped(count))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -76,6 +111,20 @@ export class SessionsUnsupported extends Data.TaggedError("SessionsUnsupported")
 
 /**
  * The session was used after its release, or after it broke. Found before any IO.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Session } from "effect-mongo-session"
+ *
+ * const count = Collection.make("users").countDocuments()
+ *
+ * // The session has left its scope.
+ * export const program = Effect.scoped(Session.make()).pipe(
+ *   Effect.flatMap((session) => Session.provide(count, session)),
+ *   Effect.catchTag("SessionEnded", ({ operation, reason }) => Effect.logError(operation, reason))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -105,6 +154,16 @@ export class SessionEnded extends Data.TaggedError("SessionEnded")<{
 /**
  * The session was idle for longer than the server keeps sessions, by the client's clock.
  *
+ * @example
+ * ```ts
+ * import { Duration, Effect } from "effect"
+ * import { Collection } from "effect-mongo-session"
+ *
+ * export const program = Collection.make("users").countDocuments().pipe(
+ *   Effect.tapErrorTag("SessionLapsed", ({ idle }) => Effect.logWarning(`idle for ${Duration.format(idle)}`))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -131,6 +190,18 @@ export class SessionLapsed extends Data.TaggedError("SessionLapsed")<{
 /**
  * Another operation is running on the session, and the session was opened with `onBusy: "fail"`.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Session } from "effect-mongo-session"
+ *
+ * // Refused, where it would have to wait.
+ * export const program = Collection.make("users").countDocuments().pipe(
+ *   Effect.catchTag("SessionBusy", ({ holder }) => Effect.fail(`try again: ${holder} is running`)),
+ *   Session.scoped({ onBusy: "fail" })
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -154,6 +225,20 @@ export class SessionBusy extends Data.TaggedError("SessionBusy")<{
 /**
  * The ambient session belongs to another client than the operation. Found before any IO.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, MongoClient, Session } from "effect-mongo-session"
+ *
+ * class Analytics extends MongoClient.Tag("Analytics")<Analytics>() {}
+ * const Visits = Collection.make("visits", { client: Analytics })
+ *
+ * // In the session of another client it fails; detached from that, it does not.
+ * export const visits = Visits.countDocuments().pipe(
+ *   Effect.catchTag("ForeignSession", () => Session.detached(Visits.countDocuments()))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -174,6 +259,19 @@ export class ForeignSession extends Data.TaggedError("ForeignSession")<{
 
 /**
  * An unacknowledged write (write concern `w: 0`) with a session, which MongoDB does not allow.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, Session } from "effect-mongo-session"
+ *
+ * const Logs = Collection.make("logs", { writeConcern: { w: 0 } })
+ *
+ * export const log = (line: string) =>
+ *   Logs.insertOne({ line }).pipe(
+ *     Effect.catchTag("UnacknowledgedWrite", () => Session.detached(Logs.insertOne({ line })))
+ *   )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -199,6 +297,20 @@ export class UnacknowledgedWrite extends Data.TaggedError("UnacknowledgedWrite")
 
 /**
  * A document, a reply or a token is not what its schema says.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Collection } from "effect-mongo-session"
+ *
+ * const Users = Collection.make("users", { schema: Schema.Struct({ _id: Schema.String, name: Schema.String }) })
+ *
+ * export const find = (_id: string) =>
+ *   Users.findById(_id).pipe(
+ *     Effect.tapErrorTag("DecodeFailed", ({ documentId, issue, path }) =>
+ *       Effect.logError(`${documentId}: ${path.join(".")} ${issue}`))
+ *   )
+ * ```
  *
  * @since 0.1.0
  * @category errors
@@ -244,6 +356,18 @@ export class DecodeFailed extends Data.TaggedError("DecodeFailed")<{
  *
  * A token of a genuine session lies ahead only as far as clocks differ. One that was made up could move the cluster time of a
  * server without access control, and hold reads until their time limit.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { type CausalToken, Session } from "effect-mongo-session"
+ *
+ * // The clock of another process is wrong, or the token is forged.
+ * export const advance = (token: CausalToken.CausalToken) =>
+ *   Effect.flatMap(Session.Session, (session) => session.advanceTo(token)).pipe(
+ *     Effect.catchTag("CausalTokenRefused", ({ ahead }) => Effect.logWarning("too far ahead:", ahead))
+ *   )
+ * ```
  *
  * @since 0.1.0
  * @category errors
