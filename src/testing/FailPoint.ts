@@ -55,6 +55,18 @@ export interface Options {
 /**
  * The server did not set the fail point.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { MongoClient } from "effect-mongo-session"
+ * import * as FailPoint from "effect-mongo-session/testing/FailPoint"
+ *
+ * export const program = Effect.flatMap(MongoClient.MongoClient, ({ driver }) =>
+ *   FailPoint.failCommand(driver, { failCommands: ["insert"], errorCode: 112 })).pipe(
+ *     Effect.catchTag("FailPointFailed", ({ hint }) => Effect.logWarning(`skipped: ${hint}`))
+ *   )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -77,6 +89,20 @@ export class FailPointFailed extends Data.TaggedError("FailPointFailed")<{
  *
  * Fails with `FailPointFailed` where the server has no test commands or does not understand the options.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, MongoClient, Transaction } from "effect-mongo-session"
+ * import * as FailPoint from "effect-mongo-session/testing/FailPoint"
+ *
+ * // The first two commits lose their connection.
+ * export const test = Effect.scoped(Effect.gen(function*() {
+ *   const { driver } = yield* MongoClient.MongoClient
+ *   yield* FailPoint.failCommand(driver, { failCommands: ["commitTransaction"], closeConnection: true, mode: { times: 2 } })
+ *   return yield* Collection.make("users").insertOne({ name: "Ada" }).pipe(Transaction.run())
+ * }))
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -91,6 +117,19 @@ export const failCommand = (client: Client, options: Options): Effect.Effect<voi
 
 /**
  * Makes commands fail while the effect runs.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Collection, MongoClient } from "effect-mongo-session"
+ * import * as FailPoint from "effect-mongo-session/testing/FailPoint"
+ *
+ * export const test = Effect.flatMap(MongoClient.MongoClient, ({ driver }) =>
+ *   Collection.make("users").insertOne({ name: "Ada" }).pipe(
+ *     FailPoint.during(driver, { failCommands: ["insert"], blockFor: "50 millis" }),
+ *     Effect.timed
+ *   ))
+ * ```
  *
  * @since 0.1.0
  * @category combinators

@@ -32,9 +32,39 @@ export type {
   Options
 } from "./internal/options.js"
 export {
-  /** The server that another process has started, from its handle. @since 0.1.0 @category constructors */
+  /**
+   * The server that another process has started, from its handle.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as MongoServer from "effect-mongo-session/testing/MongoServer"
+   *
+   * // In a worker, which was given the server that its parent has started.
+   * export const inWorker = (handle: MongoServer.Handle) =>
+   *   Effect.provideService(MongoServer.MongoServer, MongoServer.MongoServer, MongoServer.fromHandle(handle))
+   * ```
+   *
+   * @since 0.1.0
+   * @category constructors
+   */
   fromHandle,
-  /** Something could not be done to the members of a deployment. @since 0.1.0 @category errors */
+  /**
+   * Something could not be done to the members of a deployment.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as MongoServer from "effect-mongo-session/testing/MongoServer"
+   *
+   * export const failover = Effect.flatMap(MongoServer.MongoServer, ({ stepDown }) => stepDown).pipe(
+   *   Effect.catchTag("MemberFailed", ({ doing, reason }) => Effect.logWarning(doing, reason))
+   * )
+   * ```
+   *
+   * @since 0.1.0
+   * @category errors
+   */
   MemberFailed
 } from "./internal/service.js"
 export type {
@@ -60,6 +90,19 @@ export type {
 
 /**
  * The server as a service.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import * as MongoServer from "effect-mongo-session/testing/MongoServer"
+ *
+ * // What happens to the program when the primary dies.
+ * export const killPrimary = Effect.gen(function*() {
+ *   const server = yield* MongoServer.MongoServer
+ *   const member = yield* server.primary
+ *   yield* member.kill
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category tags
@@ -97,6 +140,16 @@ export interface Attempt {
 /**
  * No server is available. The message lists each way that was tried, why it failed and how to fix it.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import * as MongoServer from "effect-mongo-session/testing/MongoServer"
+ *
+ * export const program = MongoServer.make().pipe(
+ *   Effect.catchTag("MongoServerUnavailable", ({ attempts }) => Effect.logError(attempts.map(({ fix }) => fix)))
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -112,6 +165,17 @@ export class MongoServerUnavailable extends Data.TaggedError("MongoServerUnavail
  * Starts a server, or connects to one that runs, and waits until it takes writes. The scope stops what was started.
  *
  * Time is the system's even where a TestClock is installed, since servers do not start in virtual time.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import * as MongoServer from "effect-mongo-session/testing/MongoServer"
+ *
+ * export const program = Effect.scoped(Effect.flatMap(
+ *   MongoServer.make({ members: 3 }),
+ *   ({ url, version }) => Effect.log(`MongoDB ${version} at ${url}`)
+ * ))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -142,6 +206,16 @@ export const make = (options: Options = {}): Effect.Effect<Service, MongoServerU
 
 /**
  * The server as a layer. One for all tests of a file: `it.layer(MongoServer.layer())("...", (it) => { ... })`.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import * as MongoServer from "effect-mongo-session/testing/MongoServer"
+ *
+ * export const program = Effect.map(MongoServer.MongoServer, ({ features }) => features).pipe(
+ *   Effect.provide(MongoServer.layer({ members: 3 }))
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -175,6 +249,17 @@ export const layerClient = (
 
 /**
  * A client that is connected to the server in the context.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Collection } from "effect-mongo-session"
+ * import * as MongoServer from "effect-mongo-session/testing/MongoServer"
+ *
+ * const TestLive = Layer.provideMerge(MongoServer.clientOf({ database: "shop" }), MongoServer.layer())
+ *
+ * export const test = Effect.provide(Collection.make("users").countDocuments(), TestLive)
+ * ```
  *
  * @since 0.1.0
  * @category layers

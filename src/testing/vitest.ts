@@ -57,6 +57,14 @@ declare module "vitest" {
  *
  * Where no server is available it does not fail: the tests that need one fail, with the reason and what to do.
  *
+ * @example
+ * ```ts
+ * import * as Vitest from "effect-mongo-session/testing/vitest"
+ *
+ * // A file that `globalSetup` names: a set of three for all tests.
+ * export default Vitest.setup({ members: 3 })
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -75,6 +83,14 @@ export const setup =
 /**
  * A `globalSetup` that starts a server with the default options.
  *
+ * @example
+ * ```ts
+ * import { defineConfig } from "vitest/config"
+ *
+ * // vitest.config.ts
+ * export default defineConfig({ test: { globalSetup: ["effect-mongo-session/testing/vitest"] } })
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -82,6 +98,18 @@ export default setup()
 
 /**
  * The server that the `globalSetup` has started, for a test file.
+ *
+ * @example
+ * ```ts
+ * import { layer } from "@effect/vitest"
+ * import { Effect } from "effect"
+ * import * as MongoServer from "effect-mongo-session/testing/MongoServer"
+ * import * as Vitest from "effect-mongo-session/testing/vitest"
+ *
+ * layer(Vitest.layer)((it) => {
+ *   it.effect("is a replica set", () => Effect.flatMap(MongoServer.MongoServer, ({ primary }) => primary))
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -108,6 +136,19 @@ const notConfigured: MongoServer.Attempt = {
 
 /**
  * The same, with a client. Its default database is a new one for each use of the layer, unless `database` names one.
+ *
+ * @example
+ * ```ts
+ * import { expect, layer } from "@effect/vitest"
+ * import { Effect } from "effect"
+ * import { Collection } from "effect-mongo-session"
+ * import * as Vitest from "effect-mongo-session/testing/vitest"
+ *
+ * layer(Vitest.layerClient())((it) => {
+ *   it.effect("a new database is empty", () =>
+ *     Effect.map(Collection.make("users").countDocuments(), (count) => expect(count).toBe(0)))
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category layers
