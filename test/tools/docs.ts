@@ -1,4 +1,4 @@
-// Every public export has a description, `@since` and a known `@category`; every example in a doc comment compiles, and so
+// Every public export has a description, `@since` and a known `@category`, and each value an `@example` of its own use; every example in a doc comment compiles, and so
 // does every program in README.md and docs/, whose links and lists are held to what is there.
 import { readFileSync } from "node:fs"
 import { relative } from "node:path"
@@ -35,7 +35,7 @@ const place = (file: ts.SourceFile, position: number) =>
 
 /** The code of the `ts` blocks in a file's doc comments, as files that lie (in memory only) among the examples. */
 const examples = new Map<string, { readonly code: string; readonly origin: string }>()
-for (const module of modules) {
+for (const module of config.fileNames.filter((file) => relative(root, file).startsWith("src/"))) {
   const text = ts.sys.readFile(module) ?? ""
   const file = ts.createSourceFile(module, text, ts.ScriptTarget.Latest)
   let count = 0
@@ -68,6 +68,32 @@ host.getSourceFile = (name, version, ...rest) => {
 }
 const program = ts.createProgram([...modules, ...examples.keys()], options, host)
 const checker = program.getTypeChecker()
+
+// What is exported twice is documented where it is declared, if that is a public module.
+const declaredIn = (symbol: ts.Symbol): ts.Symbol =>
+  (symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol)
+const examplesOf = (exported: ts.Symbol): ReadonlyArray<string> => {
+  const declared = declaredIn(exported)
+  const places = isPublic(declared.declarations?.[0]?.getSourceFile().fileName ?? "")
+    ? [exported, declared]
+    : [exported]
+  return places.flatMap((symbol) => symbol.getJsDocTags(checker))
+    .flatMap(({ name, text }) => name === "example" ? [ts.displayPartsToString(text)] : [])
+}
+
+let values = 0
+for (const module of modules) {
+  const file = program.getSourceFile(module)
+  const symbol = file && checker.getSymbolAtLocation(file)
+  if (symbol === undefined || /\/index\.ts$/.test(module)) continue
+  for (const exported of checker.getExportsOfModule(symbol)) {
+    const isValue = (declaredIn(exported).flags & ts.SymbolFlags.Value) !== 0
+    if (!isValue || exported.getJsDocTags(checker).some((tag) => tag.name === "internal")) continue
+    values++
+    if (Pages.isUsed(exported.name, examplesOf(exported))) continue
+    problems.push(`${relative(root, module)}: ${exported.name} has no @example of its own use`)
+  }
+}
 
 for (const module of modules) {
   const file = program.getSourceFile(module)
@@ -148,5 +174,7 @@ for (const [name, { origin }] of examples) {
 }
 
 for (const problem of problems) console.error(problem)
-console.log(`${modules.length} modules, ${pages.size} pages, ${examples.size} programs, ${problems.length} problems`)
+console.log(
+  `${modules.length} modules, ${values} values, ${pages.size} pages, ${examples.size} programs, ${problems.length} problems`
+)
 process.exitCode = problems.length > 0 || modules.length === 0 ? 1 : 0

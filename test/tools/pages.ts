@@ -108,3 +108,11 @@ export const unnamed = (path: string, text: string, names: Iterable<string>): Re
   [...names].filter((name) => !new RegExp(`\`(\\w+\\.)?${name}\``).test(text)).map((name) =>
     `${path}: \`${name}\` is missing`
   )
+
+/** Whether one of the examples is code that uses a name, beyond its imports and comments. A module's default has none of its own. */
+export const isUsed = (name: string, examples: ReadonlyArray<string>): boolean =>
+  examples.some((example) =>
+    [...example.matchAll(/^```ts\n([\s\S]*?)^```/gm)].some(([, code = ""]) =>
+      name === "default" || new RegExp(`\\b${name}\\b`).test(code.replace(/^\s*(\/\/|import\b).*$/gm, ""))
+    )
+  )

@@ -46,4 +46,12 @@ describe("pages", () => {
   it("a name that is missing in backticks is told", () => {
     expect(Pages.unnamed("p.md", "`a` b `x.c`", ["a", "b", "c"])).toEqual(["p.md: `b` is missing"])
   })
+
+  it("an example of a value uses it, beyond its import and its comments", () => {
+    const imported = "import { run } from \"a\"\n"
+    expect(Pages.isUsed("run", [block(`${imported}export const b = run(c)`)])).toBe(true)
+    expect(Pages.isUsed("run", [block(`${imported}// run\nexport const b = running(c)`), "run()"])).toBe(false)
+    expect(Pages.isUsed("run", [])).toBe(false)
+    expect(Pages.isUsed("default", [block("test()")])).toBe(true)
+  })
 })
