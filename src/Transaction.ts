@@ -127,8 +127,11 @@ export const backoff: Schedule.Schedule<number> = Backoff.specification
  *
  * declare const transfer: Effect.Effect<void>
  *
+ * const waiting = Transaction.run(transfer, { retry: Transaction.queued })
  * // As the specification says, also where all conflicts are this client's own.
- * export const blindly = Transaction.run(transfer, { retry: Transaction.backoff })
+ * const fighting = Transaction.run(transfer, { retry: Transaction.backoff })
+ *
+ * export const both = Effect.all([waiting, fighting])
  * ```
  *
  * @since 0.1.0

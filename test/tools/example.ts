@@ -1,12 +1,15 @@
-// `npm run example 04` runs the example of that number; without one, it lists them all.
-import { readdirSync } from "node:fs"
+// `npm run example 04` runs the step of that number, `npm run example outbox` the example of that name; without, it lists
+// them all.
 import { resolve } from "node:path"
+import { named, programs } from "./programs.js"
 
-const files = readdirSync("examples").filter((file) => /^\d\d-.*\.ts$/.test(file)).sort()
-const [number] = process.argv.slice(2)
-const file = number === undefined ? undefined : files.find((name) => name.startsWith(`${number.padStart(2, "0")}-`))
-if (file !== undefined) await import(resolve("examples", file))
+const files = programs()
+const [wanted] = process.argv.slice(2)
+const found = wanted === undefined ? files : named(wanted, files)
+const [file] = found
+if (wanted !== undefined && file !== undefined && found.length === 1) await import(resolve(file))
 else {
-  console.log(files.join("\n"))
-  process.exitCode = number === undefined ? 0 : 2
+  if (wanted !== undefined) console.error(`${found.length === 0 ? "No example" : "Several examples"}: ${wanted}`)
+  console.log((found.length === 0 ? files : found).join("\n"))
+  process.exitCode = wanted === undefined ? 0 : 2
 }

@@ -1,9 +1,10 @@
 // Runs every program in examples/ to its end, and holds README.md and docs/ to what the project really contains.
 // `npm run test:examples -- --skip <file> <reason>` leaves one out.
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { onLine, startProgram } from "./child.js"
 import * as Counts from "./counts.js"
 import { readPages } from "./pages.js"
+import { problems, programs } from "./programs.js"
 
 // The first program to run may have to install the test server.
 const timeLimit = 180_000
@@ -24,15 +25,6 @@ const runProgram = async (file: string): Promise<string | undefined> => {
   const what = late ? `still running after ${timeLimit / 1000} s` : problem
   return what === undefined ? undefined : [what, ...output].join("\n")
 }
-
-const programs = (): ReadonlyArray<string> =>
-  existsSync("examples")
-    ? readdirSync("examples", { withFileTypes: true }).flatMap((entry) => {
-      const path = `examples/${entry.name}`
-      if (entry.isFile()) return path.endsWith(".ts") ? [path] : []
-      return existsSync(`${path}/main.ts`) ? [`${path}/main.ts`] : []
-    }).sort()
-    : []
 
 /** Each `ts` block that begins with `// file: <path>` must be that file to the letter, with `// from: <path>` a part of it. */
 const shownBlocks = (path: string, text: string): ReadonlyArray<readonly [name: string, problem: string | undefined]> =>
@@ -77,6 +69,7 @@ for (const [path, text] of pages) report(`${path} names scripts that exist`, unk
 
 const files = programs()
 if (files.length === 0) report("examples", "there are none")
+report("the examples are twelve steps and topics, and short", problems().join("; ") || undefined)
 report("docs/examples.md names every example", unlisted(readFileSync("docs/examples.md", "utf8"), files))
 for (const file of files) {
   if (flag === "--skip" && file === skippedFile) {

@@ -1,6 +1,6 @@
 // A session takes one operation at a time, from however many fibers they come. The driver does not see to that: writes
 // of one session overtake each other, and the server refuses those that come too late.
-import { Array, Effect, Layer, Redacted } from "effect"
+import { Array, Effect } from "effect"
 import { MongoClient, Session } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"
 
@@ -28,8 +28,4 @@ const program = Effect.gen(function*() {
   yield* Effect.log(`a session of this library: ${ours[1].length} stored, ${ours[0].length} refused`)
 })
 
-const ClientLive = Layer.unwrapEffect(
-  Effect.map(MongoServer.MongoServer, ({ url }) => MongoClient.layer({ url: Redacted.make(url) }))
-)
-
-await Effect.runPromise(program.pipe(Effect.provide(ClientLive), Effect.provide(MongoServer.layer())))
+await Effect.runPromise(program.pipe(Effect.provide(MongoServer.layerClient())))
