@@ -94,6 +94,27 @@ layer(TestServer.layer, { excludeTestServices: true })("a connection that breaks
       expect(seen.at(-1)?.lsid).not.toBe(seen.at(-2)?.lsid)
     }))
 
+  for (const causalConsistency of [true, false]) {
+    it.scoped(`an abort is sent once more, and leaves no transaction open (causalConsistency: ${causalConsistency})`, () =>
+      Effect.gen(function*() {
+        const watched = yield* breaking("abortTransaction")
+        const body = Effect.zipRight(Things.insertOne({ _id: 1 }), Effect.fail("no"))
+        const exit = yield* on(watched)(Effect.exit(Transaction.run(body, { session: { causalConsistency } })))
+        expect(reasonOf(exit)).toBe("no")
+        const aborts = yield* Monitor.until(
+          watched.monitor.named("abortTransaction"),
+          (seen) => seen.filter(({ outcome }) => outcome === "succeeded").length === 1
+        )
+        expect(aborts.map(({ outcome }) => outcome)).toEqual(["failed", "succeeded"])
+        // It would wait for the lock of a transaction that is open.
+        yield* on(watched)(Things.insertOne({ _id: 1 }, { timeout: "2 seconds" }))
+        yield* on(watched)(Session.scoped(Things.findOne({})))
+        const lsids = (yield* watched.monitor.commands).map(({ lsid, name }) => [name, lsid])
+        const [, broken] = lsids.find(([name]) => name === "abortTransaction") ?? []
+        expect(lsids.at(-1)).not.toEqual(["find", broken])
+      }))
+  }
+
   it.scoped("a change stream goes on", () =>
     Effect.gen(function*() {
       const watched = yield* breaking("getMore")

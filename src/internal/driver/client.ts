@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { traced } from "../time/fiber.js"
@@ -80,6 +81,21 @@ export const connect = (
     )
     return Effect.asVoid(Effect.forkDaemon(Effect.zipRight(Effect.promise(() => settled), late)))
   })
+
+/** Counts the connections of a client that broke, until the scope closes. */
+export const countBroken = (client: Driver.MongoClient): Effect.Effect<() => number, never, Scope.Scope> => {
+  let count = 0
+  const note = ({ reason }: Driver.ConnectionClosedEvent): void => {
+    if (reason === "error") count++
+  }
+  return Effect.as(
+    Effect.acquireRelease(
+      Effect.sync(() => client.on("connectionClosed", note)),
+      () => Effect.sync(() => client.off("connectionClosed", note))
+    ),
+    () => count
+  )
+}
 
 /** A write concern without its time limit; what is left of it may be nothing. */
 export const withoutTimeLimit = ({ journal, w }: Driver.WriteConcern): Driver.WriteConcernSettings => ({

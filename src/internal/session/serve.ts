@@ -68,6 +68,7 @@ const serve = (
   Effect.gen(function*() {
     let closed = false
     const observer = Operations.make(topology.server, commands)
+    const broken = yield* DriverClient.countBroken(driver)
     const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> => {
       const name = Object.keys(command)[0] ?? "command"
       return Operations.operation(observer, { name, database: "admin" }, (observed) =>
@@ -128,6 +129,7 @@ const serve = (
         knownTimeout: topology.sessionTimeout,
         hasSecureRandom: secureRandom(),
         isClosed: () => closed,
+        broken,
         keeper,
         pool: makePool(driver),
         db: databases(driver, settings.database),

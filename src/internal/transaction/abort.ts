@@ -42,6 +42,7 @@ export const abort = (
     const session = gate.session()
     const mayBeBegun = DriverTransaction.mayBeBegun(session)
     const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
+    const broken = client[inner].broken()
     // However late it is, it has all its time.
     const sent = gate.isBroken() || !session.inTransaction()
       ? Effect.succeed(true)
@@ -51,6 +52,8 @@ export const abort = (
       })
     return Effect.map(sent, (isSent) => {
       if (gate.isBroken()) return Effect.void
+      // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that.
+      if (wasBegun && client[inner].broken() > broken) Pool.markDirty(session)
       const name = DriverTransaction.nameOf(session)
       if (mayBeBegun || wasBegun && session.serverSession.isDirty) return abortForGood(gate, client, name, timeout)
       return wasBegun && !isSent ? abortInBackground(gate, client, name) : Effect.void
