@@ -1,31 +1,36 @@
 import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { Label } from "../../src/MongoError.js"
+import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import * as TestServer from "../support/server/testServer.js"
-import { inPlace } from "../support/transactions/transactions.js"
+import { inPlace, type Place } from "../support/transactions/transactions.js"
 import * as Monitor from "../support/watch/monitor.js"
 
 // One connection, for which nobody waits long.
 const crowded = { driver: { maxPoolSize: 1, waitQueueTimeoutMS: 100 } }
 
+/** Somebody else uses the only connection until the fiber ends. */
+const occupied = ({ client, failing, monitor }: Place) =>
+  Effect.gen(function*() {
+    yield* failing({ failCommands: ["ping"], blockFor: "1 second" })
+    const fiber = yield* Effect.forkDaemon(Effect.promise(() => client.driver.db("admin").command({ ping: 1 })))
+    yield* Monitor.until(monitor.named("ping"), ({ length }) => length === 1)
+    return fiber
+  })
+
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
-  describe("an abort", () => {
+  describe("what ends a transaction and finds no connection", () => {
     // The storm with seed 101: a transaction stayed open on the server, and so did its locks, until the server gave up on it.
-    it.effect("that found no connection is sent when there is one", () =>
-      inPlace(({ client, failing, insert, monitor, stored, wire }) =>
+    it.effect("is sent when there is one, if it is an abort", () =>
+      inPlace((place) =>
         Effect.gen(function*() {
-          yield* failing({ failCommands: ["ping"], blockFor: "1 second" })
-          const ping = Effect.promise(() => client.driver.db("admin").command({ ping: 1 }))
-          const holding = Effect.gen(function*() {
-            const fiber = yield* Effect.forkDaemon(ping)
-            yield* Monitor.until(monitor.named("ping"), ({ length }) => length === 1)
-            return fiber
-          })
+          const { insert, stored, wire } = place
           let held: Fiber.Fiber<unknown> | undefined
           const body = Effect.gen(function*() {
             yield* insert(1)
-            held = yield* holding
+            held = yield* occupied(place)
             return yield* Effect.fail("enough")
           })
           expect(yield* Effect.flip(Transaction.run(body))).toBe("enough")
@@ -35,5 +40,20 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* wire).toEqual(["1 insert start", "1 abortTransaction w:majority"])
           expect(yield* stored).toEqual([])
         }), crowded))
+
+    // The storm with seed 103: an earlier try of the driver's had been done, and its caller was told that nothing was committed.
+    it.effect("leaves its result unknown, if it is a commit by hand, and may be sent again", () =>
+      inPlace((place) =>
+        Session.scoped(Effect.gen(function*() {
+          yield* Transaction.start()
+          yield* place.insert(1)
+          const held = yield* occupied(place)
+          const error = yield* Effect.flip(Transaction.commit)
+          expect(error).toMatchObject({ reason: "PoolFailure", operation: "commitTransaction" })
+          expect(error).toMatchObject({ labels: expect.arrayContaining([Label.UnknownTransactionCommitResult]) })
+          yield* Fiber.join(held)
+          yield* Transaction.commit
+          expect(yield* place.stored).toEqual([1])
+        })), crowded))
   })
 })

@@ -15,6 +15,7 @@ import * as Operations from "../telemetry/operations.js"
 import { after, grace, within } from "../time/bounded.js"
 import { type Deadline, start } from "../time/clock.js"
 import type { Restore, RunningFiber } from "../time/fiber.js"
+import { isLostOnTheWay } from "./transient.js"
 
 const commands = { commitTransaction: DriverTransaction.commit, abortTransaction: DriverTransaction.abort }
 
@@ -37,6 +38,16 @@ export const send = (
   operation: Command,
   limit: Limit,
   restore?: Restore
+): Effect.Effect<void, MongoError> =>
+  operation === "commitTransaction"
+    ? Effect.mapError(sent(gate, operation, limit, restore), (error) => isLostOnTheWay(error) ? unknown(error) : error)
+    : sent(gate, operation, limit, restore)
+
+const sent = (
+  gate: Gate,
+  operation: Command,
+  limit: Limit,
+  restore: Restore | undefined
 ): Effect.Effect<void, MongoError> =>
   Effect.withFiberRuntime((fiber) => {
     if ("atMost" in limit) return observed(gate, operation, limit.atMost, commands[operation], restore)

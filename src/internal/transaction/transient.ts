@@ -69,7 +69,10 @@ const refusals: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]
 
 /** Whether it is not known, after a failed commit, if it happened. */
 export const isCommitUnknown = (error: MongoError): boolean =>
-  error.hasLabel(Label.UnknownTransactionCommitResult) || isCommitAnswered(error) || lostOnTheWay.has(error.reason)
+  error.hasLabel(Label.UnknownTransactionCommitResult) || isCommitAnswered(error) || isLostOnTheWay(error)
+
+/** Whether a command, or its answer, was lost on the way. Of a commit, the driver labels only some of these failures. */
+export const isLostOnTheWay = (error: MongoError): boolean => lostOnTheWay.has(error.reason)
 
 const lostOnTheWay: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
   "NetworkError",
