@@ -23,19 +23,27 @@ export interface Options {
   readonly port: number
   /** What is put behind the server's URL. */
   readonly urlOptions?: string
+  /** Further variables of its environment. */
+  readonly env?: NodeJS.ProcessEnv
   readonly log: (line: string) => void
 }
 
 /** Starts one, and waits until it takes requests. The scope ends it. */
 export const start = (
-  { log, port, urlOptions = "" }: Options
+  { env, log, port, urlOptions = "" }: Options
 ): Effect.Effect<Instance, InstanceFailed, MongoServer.MongoServer | Scope.Scope> =>
   Effect.gen(function*() {
     const { url } = yield* MongoServer.MongoServer
     const listening = yield* Deferred.make<string, InstanceFailed>()
     const ended = yield* Deferred.make<number | null>()
     const child = spawn(process.execPath, ["--import", "tsx", main], {
-      env: { CAUSAL_TOKEN_SECRET: secret, ...process.env, PORT: String(port), MONGO_URL: `${url}${urlOptions}` },
+      env: {
+        CAUSAL_TOKEN_SECRET: secret,
+        ...process.env,
+        ...env,
+        PORT: String(port),
+        MONGO_URL: `${url}${urlOptions}`
+      },
       stdio: ["ignore", "pipe", "pipe"]
     })
     child.on("error", ({ message: reason }) => Deferred.unsafeDone(listening, new InstanceFailed({ reason })))

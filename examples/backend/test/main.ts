@@ -11,6 +11,7 @@ import { parseArgs } from "node:util"
 import * as Instance from "../local/instance.js"
 import * as Books from "./books.js"
 import * as Browser from "./browser.js"
+import * as Collector from "./collector.js"
 import * as Draining from "./draining.js"
 import * as Front from "./front.js"
 import * as Load from "./load.js"
@@ -35,9 +36,11 @@ const log: Array<string> = []
 
 const test = Effect.gen(function*() {
   const { description } = yield* MongoServer.MongoServer
+  const collector = yield* Collector.start
   const instance = (name: string) =>
     Instance.start({
       port: 0,
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url },
       log: (line) => log.push(`${name}: ${line}`),
       // A busy machine has both secondaries read from all the same.
       urlOptions: "&localThresholdMS=1000"
@@ -59,6 +62,9 @@ const test = Effect.gen(function*() {
 
   yield* heading("The page, in a browser")
   yield* values["no-browser"] ? fact("skipped: --no-browser") : Browser.check(front, values.screenshot)
+
+  yield* heading("Telemetry")
+  yield* Collector.check(collector)
 
   yield* heading("The end of an instance")
   yield* Draining.check(first, second.url)
