@@ -24,6 +24,7 @@ import {
   UnacknowledgedWrite
 } from "./internal/values/sessionErrors.js"
 import type { MongoError } from "./MongoError.js"
+import type { InProgress, KeyReused } from "./OnceErrors.js"
 import {
   type CommitUnknown,
   IncompatibleJoin,
@@ -42,6 +43,7 @@ export type {
 }
 export * from "./ChangeStreamErrors.js"
 export * from "./internal/values/sessionErrors.js"
+export * from "./OnceErrors.js"
 export * from "./TransactionErrors.js"
 
 /**
@@ -159,12 +161,20 @@ export type PublishError = DecodeFailed | MongoError | ForeignSession | Transact
 export type RelayError = OperationError | TransactionError | DecodeFailed | ConsumerReplaced
 
 /**
+ * What running an effect once can fail with, besides the errors of the effect and the failures that it has declared.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type OnceError = OperationError | TransactionError | DecodeFailed | InProgress | KeyReused
+
+/**
  * The errors that are mistakes in a program, or in where it was deployed. A correct program never meets them, except
  * where it asked for them: `SessionBusy` with `onBusy: "fail"`, and those of the propagations `mandatory` and `never`.
  *
  * The others are what a correct program meets and acts on: `MongoError`, `DecodeFailed`, `CausalTokenRefused`,
- * `SessionLapsed`, `TransactionAborted`, `CommitUnknown`, `TransactionDoomed`, `ConsumerReplaced`
- * and `HandlingFailed`.
+ * `SessionLapsed`, `TransactionAborted`, `CommitUnknown`, `TransactionDoomed`, `ConsumerReplaced`,
+ * `HandlingFailed`, `InProgress` and `KeyReused`.
  *
  * @since 0.1.0
  * @category errors

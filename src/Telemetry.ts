@@ -462,5 +462,6 @@ export const messages = {
   setAside: "a message or an event that cannot be handled is set aside",
   historyLost: "the oplog no longer reaches back to where a consumer or a relay was",
   untraced: "commands of a client could not be traced as they are",
-  streamChanged: "a consumer goes on with another stream or pipeline than before"
+  streamChanged: "a consumer goes on with another stream or pipeline than before",
+  keysStay: "the keys of what is run once stay, for they have no index to expire by"
 } as const

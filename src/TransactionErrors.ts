@@ -106,6 +106,8 @@ export class CommitUnknown extends Data.TaggedError("CommitUnknown")<{
   readonly elapsed: Duration.Duration
   /** The failure of the last commit. */
   readonly last: MongoError
+  /** Whether it may be run again all the same, as what is run once with its key. Default `false`. */
+  readonly isRepeatable?: boolean | undefined
 }> {
   /** The failure of the last commit, where loggers look for it. */
   override get cause(): unknown {
@@ -119,7 +121,9 @@ export class CommitUnknown extends Data.TaggedError("CommitUnknown")<{
     return `it is unknown whether the transaction was committed, after ${tried(this)}: ${this.last.message}`
   }
   get hint(): string {
-    return "Do not simply run it again: give `verifyCommit` an effect that finds out whether it happened."
+    return this.isRepeatable === true
+      ? "Run it again with the same key: that tells what happened, and does nothing twice."
+      : "Do not simply run it again: give `verifyCommit` an effect that finds out whether it happened."
   }
   override toJSON(): object {
     return render(this, { attempts: this.attempts, elapsed: this.elapsed, last: this.last })

@@ -28,6 +28,8 @@ export * as MongoClient from "./MongoClient.js"
 export * as MongoError from "./MongoError.js"
 /** {@link Schemas} for the package `@effect/schema`. @since 0.1.0 */
 export * as OldSchemas from "./OldSchemas.js"
+/** Effects that take effect once for a key. @since 0.1.0 */
+export * as Once from "./Once.js"
 /** Messages that are published with a transaction, and delivered in order. @since 0.1.0 */
 export * as Outbox from "./Outbox.js"
 /** The names of a document's fields. @since 0.1.0 */

@@ -3,13 +3,14 @@ const floor = (wings, modules) => `^src/(internal/(${wings})/|(${modules})\\.ts$
 const floors = [
   floor(
     "time|values",
-    "MongoError|(Session|Transaction|ChangeStream)Errors|(Session|Transaction)Options|SessionId|CausalToken"
+    "MongoError|(Session|Transaction|ChangeStream|Once)Errors|(Session|Transaction)Options|SessionId|CausalToken"
   ),
   floor("driver", "ResumeToken"),
   floor("telemetry", "Telemetry"),
   floor("session", "Session|SessionKeeper"),
   floor("transaction|data|commands", "Transaction|Cursor|SessionCommands|Codec|Schemas|OldSchemas|Filter|Path|Projection|Sort|Update"),
   floor("changes", "ChangeEvent|ChangeStream"),
+  floor("once", "Once"),
   floor("none", "Collection|Database|MongoClient|Outbox"),
   floor("none", "index")
 ]

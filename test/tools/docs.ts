@@ -139,7 +139,8 @@ const optionNames = new Set([
   ...optionsOf("SessionKeeper", "Options").map((name) => `keepAlive.${name}`),
   ...optionsOf("Transaction", "Options"),
   ...optionsOf("ChangeStream", "Options", "ConsumeOptions"),
-  ...optionsOf("Outbox", "TypedOptions", "RelayOptions")
+  ...optionsOf("Outbox", "TypedOptions", "RelayOptions"),
+  ...optionsOf("Once", "TypedOptions", "RunOptions")
 ])
 const errorTags = modules.flatMap((module) =>
   [...readFileSync(module, "utf8").matchAll(/Data\.TaggedError\("(\w+)"\)/g)].map(([, tag = ""]) => tag)

@@ -308,7 +308,12 @@ expectTypeOf<Fields<typeof SessionErrors.TransactionAborted>>().toEqualTypeOf<
 >()
 expectTypeOf<SessionErrors.TransactionAborted["labels"]>().toEqualTypeOf<ReadonlyArray<string>>()
 expectTypeOf<Fields<typeof SessionErrors.CommitUnknown>>().toEqualTypeOf<
-  { readonly attempts: number; readonly elapsed: Duration.Duration; readonly last: MongoError.MongoError }
+  {
+    readonly attempts: number
+    readonly elapsed: Duration.Duration
+    readonly last: MongoError.MongoError
+    readonly isRepeatable?: boolean | undefined
+  }
 >()
 expectTypeOf<SessionErrors.CommitUnknown["labels"]>().toEqualTypeOf<ReadonlyArray<string>>()
 expectTypeOf<Fields<typeof SessionErrors.TransactionDoomed>>().toEqualTypeOf<{ readonly first: unknown }>()

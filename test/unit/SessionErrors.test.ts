@@ -36,6 +36,8 @@ type AnyError =
   | Errors.ConsumerReplaced
   | Errors.CausalTokenRefused
   | Errors.HandlingFailed
+  | Errors.InProgress
+  | Errors.KeyReused
 
 const cases: ReadonlyArray<readonly [AnyError, string]> = [
   [
@@ -184,6 +186,11 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
     new Errors.HandlingFailed({ kind: "consumer", of: "mailer", id: document._id, attempts: 1, cause: leaky }),
     "an event of consumer mailer could not be handled (attempt 1)"
   ],
+  [
+    new Errors.InProgress({ once: "placing", waited: Duration.millis(10_000.4) }),
+    "placing: another run with this key is not done after 10s"
+  ],
+  [new Errors.KeyReused({ once: "placing" }), "placing: the key belongs to a request with another fingerprint"],
   [mongoError, mongoError.message]
 ]
 
@@ -242,6 +249,8 @@ describe("misuse", () => {
     "ConsumerReplaced",
     "DecodeFailed",
     "HandlingFailed",
+    "InProgress",
+    "KeyReused",
     "MongoError",
     "SessionLapsed",
     "TransactionAborted",

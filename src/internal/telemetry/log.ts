@@ -195,3 +195,7 @@ export const historyLost = (of: string, goesOn: string): Effect.Effect<void> =>
 /** Logs that a consumer of the name consumes something else than before. */
 export const streamChanged = (of: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning(Telemetry.messages.streamChanged), { of })
+
+/** Logs that the keys of a collection are not removed by the server. */
+export const keysStay = (collection: string, problem: string): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logWarning(Telemetry.messages.keysStay), { collection, problem })

@@ -1,0 +1,136 @@
+/**
+ * The options of what is run once, and how they are decoded.
+ */
+import * as Schema from "@effect/schema/Schema"
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
+import { SessionMisconfigured } from "../../SessionErrors.js"
+import type { ClientOption, MongoClient } from "../session/client.js"
+import { decode as decodeTransaction, type Options as TransactionOptions } from "../transaction/options.js"
+import type { Issue } from "../values/issues.js"
+import { decoder, duration } from "../values/options.js"
+
+/**
+ * Where keys are kept, and for how long.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<Client = MongoClient> extends ClientOption<Client> {
+  /** The database, which must be of the same deployment as what the effect writes. Default: the client's. */
+  readonly database?: string | undefined
+  /** The collection of the keys. Default `effect_mongo_session.once`. */
+  readonly collection?: string | undefined
+  /**
+   * How long a key is kept at least. After that the server removes it, and the effect may run again with it.
+   * `Duration.infinity`: for ever. Default 7 days.
+   */
+  readonly timeToLive?: Duration.DurationInput | undefined
+  /**
+   * How long a run waits for another one that has the key. Then it fails with `InProgress`. `0`: not at all. Inside a
+   * transaction the time limit of that transaction counts instead. Default 10 seconds.
+   */
+  readonly wait?: Duration.DurationInput | undefined
+}
+
+/**
+ * How to run an effect once: the options of a transaction, and what the request is. The write concern is always `majority`,
+ * and nothing need be verified.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface RunOptions<OR = never>
+  extends Omit<TransactionOptions<never, never, OR>, "client" | "propagation" | "verifyCommit" | "writeConcern">
+{
+  /**
+   * What tells the request from others, as a digest of its body. Another one under the same key is `KeyReused`. Default: not
+   * compared.
+   */
+  readonly fingerprint?: string | undefined
+  /**
+   * Whether a declared failure commits what the effect has written, together with the failure. Default `false`: it is rolled
+   * back, and the failure alone is stored.
+   */
+  readonly keepWrites?: boolean | undefined
+}
+
+/** The options of a value of `Once`, decoded. */
+export interface Decoded {
+  readonly timeToLive: Duration.Duration | undefined
+  readonly wait: Duration.Duration
+}
+
+const longestText = 1024
+
+const Text = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(longestText)).annotations({
+  description: `a text of 1 to ${longestText} characters`
+})
+
+const Name = Text.pipe(Schema.filter((name) => !name.includes("/"))).annotations({
+  description: `a name of 1 to ${longestText} characters without a slash`
+})
+
+const isForever = (value: unknown): value is Duration.DurationInput =>
+  Duration.isDuration(value) && !Duration.isFinite(value)
+
+const isNothing = (value: unknown): value is Duration.DurationInput =>
+  value === 0 || Duration.isDuration(value) && Duration.equals(value, Duration.zero)
+
+const fields = Schema.Struct({
+  name: Name,
+  database: Schema.optional(Schema.String),
+  collection: Schema.optional(Text),
+  timeToLive: Schema.optional(
+    Schema.Union(duration(), Schema.declare(isForever)).annotations({
+      description: "a time of at least 1 millisecond, or Duration.infinity"
+    })
+  ),
+  wait: Schema.optional(
+    Schema.Union(duration(), Schema.declare(isNothing)).annotations({ description: "a finite time" })
+  )
+}).annotations({ description: "an object of options" })
+
+const decodeFields = decoder(fields, () => [])
+
+/** Decodes the name and the options of a value of `Once`. */
+export const decode = <Client>(
+  name: string,
+  { client: _, ...rest }: Options<Client>
+): Either.Either<Decoded, SessionMisconfigured> =>
+  Either.map(decodeFields({ ...rest, name }), ({ timeToLive = Duration.days(7), wait = Duration.seconds(10) }) => ({
+    timeToLive: Duration.isDuration(timeToLive) && Duration.isFinite(timeToLive) ? timeToLive : undefined,
+    wait: Duration.decode(wait)
+  }))
+
+const decodeRequest = decoder(
+  Schema.Struct({
+    key: Text,
+    fingerprint: Schema.optional(Text),
+    keepWrites: Schema.optional(Schema.Boolean)
+  }),
+  () => []
+)
+
+const notOfOnce = ["client", "propagation", "verifyCommit", "writeConcern"] as const
+
+/** What is wrong with a key and the options of its run: all issues at once, before any IO. */
+export const issuesOf = <OR>(
+  key: string,
+  { fingerprint, keepWrites, ...transaction }: RunOptions<OR>
+): ReadonlyArray<Issue> => {
+  const foreign = notOfOnce.filter((name) => Predicate.hasProperty(transaction, name))
+  return [
+    ...issuesIn(decodeRequest({ key, fingerprint, keepWrites })),
+    ...foreign.map((name) => ({ path: [name], message: "is not an option of what is run once" })),
+    ...(foreign.length === 0 ? issuesIn(decodeTransaction<never, never, OR>(transaction)) : [])
+  ]
+}
+
+const issuesIn = (decoded: Either.Either<unknown, SessionMisconfigured>): ReadonlyArray<Issue> =>
+  Either.match(decoded, { onLeft: ({ issues }) => issues, onRight: () => [] })
+
+/** Fails where there is an issue. */
+export const refusalOf = (issues: ReadonlyArray<Issue>): SessionMisconfigured | undefined =>
+  issues.length === 0 ? undefined : new SessionMisconfigured({ issues })

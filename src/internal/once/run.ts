@@ -1,0 +1,271 @@
+/**
+ * Runs an effect once for a key: takes the key, runs the effect and stores its result in one transaction, or gives the
+ * result that is stored.
+ *
+ * A run writes the key twice in its transaction: before the effect, so that no other run begins; and after it, with the
+ * result. Fewer commands can't do that, so one that has no result to store saves the second write.
+ *
+ * The key is taken by an upsert that changes nothing where the key is there. The unique `_id` decides between two runs at
+ * once, whatever their snapshots: the server refuses the later one with a write conflict, for which the transaction is run
+ * again. So waiting for another run is nothing but the retries of a transaction, and they are bounded by `wait`.
+ *
+ * All is committed with the write concern `majority`, answers too, so that no answer is given that a failover takes back.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schedule from "effect/Schedule"
+import type { Codec } from "../../Codec.js"
+import { MongoError } from "../../MongoError.js"
+import { InProgress, KeyReused } from "../../OnceErrors.js"
+import {
+  CommitUnknown,
+  DecodeFailed,
+  type OnceError,
+  type SessionMisconfigured,
+  TransactionAborted,
+  TransactionEnded
+} from "../../SessionErrors.js"
+import * as Transaction from "../../Transaction.js"
+import { newId } from "../changes/checkpoint.js"
+import { withNamespace } from "../data/operation.js"
+import type { Target } from "../data/request.js"
+import { storable } from "../data/values.js"
+import { innermostOf } from "../transaction/part.js"
+import type { Inside } from "../transaction/start.js"
+import { type Decoded, issuesOf, refusalOf, type RunOptions } from "./options.js"
+import { decide, idOf, type State } from "./record.js"
+import { attemptOf, claim, type Expiry, finish, isTaken } from "./store.js"
+
+/** What is run once. */
+export interface Kind<A, F, R, C> {
+  readonly name: string
+  readonly target: Target<C>
+  readonly options: Either.Either<Decoded, SessionMisconfigured>
+  /** Absent: there is no result to store. */
+  readonly result: Codec<A, unknown, R> | undefined
+  /** Absent: no failure is an answer. */
+  readonly failure: Codec<F, unknown, R> | undefined
+  readonly expiry: Expiry<C>
+}
+
+/** See `Once.run`. */
+export const run = <A, F, R, C, E, R2, OR>(
+  kind: Kind<A, F, R, C>,
+  key: string,
+  effect: Effect.Effect<A, E, R2>,
+  options: RunOptions<OR> = {}
+): Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R2>> =>
+  Effect.suspend(() => {
+    if (Either.isLeft(kind.options)) return kind.options.left
+    const refused = refusalOf(issuesOf(key, options))
+    if (refused !== undefined) return refused
+    return Effect.zipRight(kind.expiry.ensure, new Run(kind, kind.options.right, key, effect, options).run)
+  })
+
+/** A failure that counts as an answer, which the transaction was rolled back for. */
+interface Declared<E> {
+  readonly error: E
+  readonly value: unknown
+}
+
+class Run<A, F, R, C, E, R2, OR> {
+  readonly #kind: Kind<A, F, R, C>
+  readonly #decoded: Decoded
+  readonly #id: string
+  readonly #effect: Effect.Effect<A, E, R2>
+  readonly #options: RunOptions<OR>
+  // The attempt whose key is committed with the transaction.
+  #attempt: string | undefined
+  // Since when another run has the key.
+  #takenSince: bigint | undefined
+  #declared: Declared<E> | undefined
+
+  constructor(
+    kind: Kind<A, F, R, C>,
+    decoded: Decoded,
+    key: string,
+    effect: Effect.Effect<A, E, R2>,
+    options: RunOptions<OR>
+  ) {
+    this.#kind = kind
+    this.#decoded = decoded
+    this.#id = idOf(kind.name, key)
+    this.#effect = effect
+    this.#options = options
+  }
+
+  get run(): Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R2>> {
+    const { result } = this.#kind
+    const taking = result === undefined ? "succeeded" : "running"
+    return Effect.catchAll(this.#transact(taking, undefined, this.#body), (error) => {
+      const declared = this.#declared
+      // With no effect to run, it fails with what it finds.
+      return declared !== undefined && declared.error === error
+        ? this.#transact("failed", declared.value, Effect.succeed(Either.left(declared.error)))
+        : Effect.fail(error)
+    })
+  }
+
+  // One transaction, in which the key is taken and the body run, or the answer read.
+  #transact<R3>(
+    state: State,
+    value: unknown,
+    body: Effect.Effect<Either.Either<A, E>, E | OnceError, R3>
+  ): Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R3>> {
+    const { client } = this.#kind.target
+    const { fingerprint: _, keepWrites: __, retry = Transaction.backoff, ...given } = this.#options
+    const once = Effect.flatMap(
+      this.#take(state, value),
+      (answer): Effect.Effect<Either.Either<A, E | F>, E | OnceError, R3> =>
+        answer === undefined ? body : Effect.succeed(answer)
+    )
+    const committed = Transaction.run(once, {
+      ...given,
+      client,
+      writeConcern: "majority",
+      retry: Schedule.whileInputEffect(retry, () => this.#mayWait),
+      verifyCommit: Effect.map(attemptOf(this.#kind.target, this.#id), (found) => found === this.#attempt)
+    })
+    // It needs neither session nor transaction besides what the body does, which is in its type.
+    // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
+    return Effect.flatMap(
+      Effect.catchAll(committed, (error) => this.#explained(error)),
+      (answer) => answer
+    ) as Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R3>>
+  }
+
+  // The answer if there is one, or nothing if the key is taken for this run now.
+  #take(
+    state: State,
+    value: unknown
+  ): Effect.Effect<Either.Either<A, F> | undefined, OnceError, C | R> {
+    const { failure, name, result, target } = this.#kind
+    const { timeToLive } = this.#decoded
+    const { fingerprint } = this.#options
+    return Effect.gen(this, function*() {
+      this.#attempt = undefined
+      this.#declared = undefined
+      const attempt = yield* newId
+      const found = yield* Effect.tapError(
+        claim(target, this.#id, { state, value, attempt, fingerprint, timeToLive }),
+        (error) => isTaken(error) ? this.#isTaken : Effect.void
+      )
+      this.#takenSince = undefined
+      const decision = decide(found, fingerprint)
+      switch (decision._tag) {
+        case "Run":
+          this.#attempt = attempt
+          return undefined
+        case "Reused":
+          return yield* new KeyReused({ once: name })
+        case "Running":
+          return yield* new InProgress({ once: name, waited: Duration.zero })
+        case "Answer": {
+          this.#attempt = decision.attempt
+          if (decision.state === "failed") {
+            return Either.left(yield* decoded(failure, decision.value, `failure of once ${name}`))
+          }
+          return Either.right(
+            result === undefined
+              // The type of what has no result is void.
+              ? undefined as A
+              : yield* decoded(result, decision.value, `result of once ${name}`)
+          )
+        }
+      }
+    })
+  }
+
+  // The effect, and how it ends stored with what it has written.
+  get #body(): Effect.Effect<Either.Either<A, E>, E | OnceError, C | R | R2> {
+    const { name, result } = this.#kind
+    return Effect.matchEffect(this.#effect, {
+      onSuccess: (value) =>
+        result === undefined
+          ? Effect.succeed(Either.right(value))
+          : Effect.flatMap(result.encode(value, `result of once ${name}`), (encoded) =>
+            Effect.as(this.#finish("succeeded", encoded), Either.right(value))),
+      onFailure: (error) => this.#failed(error)
+    })
+  }
+
+  #failed(error: E): Effect.Effect<Either.Either<A, E>, E | OnceError, C | R> {
+    const { failure, name } = this.#kind
+    if (failure === undefined) return Effect.fail(error)
+    // One that does not fit the schema is none that was declared.
+    const encoded = Effect.option(failure.encode(error as unknown as F, `failure of once ${name}`))
+    return Effect.flatMap(encoded, (found) => {
+      if (found._tag === "None") return Effect.fail(error)
+      if (this.#options.keepWrites === true) return Effect.as(this.#finish("failed", found.value), Either.left(error))
+      return Effect.withFiberRuntime((fiber) => {
+        // What is rolled back with the transaction around it can't be stored by itself.
+        const isJoined = innermostOf(fiber)?.within !== undefined
+        if (isJoined) return Effect.fail(error)
+        return Effect.flatMap(this.#storable(found.value), (value) => {
+          this.#declared = { error, value }
+          return Effect.fail(error)
+        })
+      })
+    })
+  }
+
+  #finish(state: State, encoded: unknown): Effect.Effect<void, OnceError, C> {
+    const attempt = this.#attempt
+    const ended = new TransactionEnded({ operation: "Once.run" })
+    if (attempt === undefined) return Effect.fail(ended)
+    return Effect.flatMap(this.#storable(encoded), (value) =>
+      // It is gone when the effect has aborted the transaction by hand.
+      Effect.filterOrFail(finish(this.#kind.target, this.#id, attempt, state, value), (is) => is, () => ended))
+  }
+
+  #storable(value: unknown): Effect.Effect<unknown, MongoError, C> {
+    return withNamespace(this.#kind.target, (namespace) => {
+      const document = storable({ _id: this.#id, value }, "Once.run", namespace)
+      return document instanceof MongoError ? Effect.fail(document) : Effect.succeed(document.value)
+    })
+  }
+
+  // Whether the transaction may be run again: as long as `wait` says, if another run has the key.
+  get #mayWait(): Effect.Effect<boolean> {
+    return Effect.map(this.#waited, (waited) => waited === undefined || Duration.lessThan(waited, this.#decoded.wait))
+  }
+
+  get #waited(): Effect.Effect<Duration.Duration | undefined> {
+    return Effect.map(
+      Clock.currentTimeNanos,
+      (now) => this.#takenSince === undefined ? undefined : Duration.nanos(now - this.#takenSince)
+    )
+  }
+
+  get #isTaken(): Effect.Effect<void> {
+    return Effect.map(Clock.currentTimeNanos, (now) => void (this.#takenSince ??= now))
+  }
+
+  #explained<Failure>(error: Failure): Effect.Effect<never, Failure | InProgress | CommitUnknown> {
+    if (error instanceof CommitUnknown) {
+      const { attempts, elapsed, last } = error
+      return new CommitUnknown({ attempts, elapsed, last, isRepeatable: true })
+    }
+    return Effect.flatMap(
+      this.#waited,
+      (waited): Effect.Effect<never, Failure | InProgress> =>
+        waited !== undefined && isGivenUp(error)
+          ? new InProgress({ once: this.#kind.name, waited })
+          : Effect.fail(error)
+    )
+  }
+}
+
+const isGivenUp = (error: unknown): boolean =>
+  error instanceof TransactionAborted || error instanceof MongoError && error.reason === "DuplicateKey"
+
+const decoded = <A, R>(
+  codec: Codec<A, unknown, R> | undefined,
+  value: unknown,
+  source: string
+): Effect.Effect<A, DecodeFailed, R> =>
+  codec === undefined
+    ? new DecodeFailed({ source, path: [], issue: "is of a kind that has no schema" })
+    : codec.decode(value, source)
