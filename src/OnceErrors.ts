@@ -10,6 +10,17 @@ import { render } from "./internal/values/render.js"
 /**
  * Another run has the key and is not done yet. Nothing was written.
  *
+ * @example
+ * ```ts
+ * import * as SessionErrors from "effect-mongo-session/SessionErrors"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const answer: Effect.Effect<string, SessionErrors.InProgress>
+ *
+ * // As the draft on idempotency keys says: 409.
+ * export const status = Effect.catchTag(answer, "InProgress", () => Effect.succeed("409 Conflict"))
+ * ```
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -36,6 +47,17 @@ export class InProgress extends Data.TaggedError("InProgress")<{
 
 /**
  * The key was used before, for a request with another fingerprint. Nothing was run.
+ *
+ * @example
+ * ```ts
+ * import * as SessionErrors from "effect-mongo-session/SessionErrors"
+ * import * as Effect from "effect/Effect"
+ *
+ * declare const answer: Effect.Effect<string, SessionErrors.KeyReused>
+ *
+ * // As the draft on idempotency keys says: 422.
+ * export const status = Effect.catchTag(answer, "KeyReused", () => Effect.succeed("422 Unprocessable Content"))
+ * ```
  *
  * @since 0.1.0
  * @category errors

@@ -78,7 +78,7 @@ const resolve = (packages: Lockfile["packages"], from: string, name: string): st
 }
 
 /** The licences that ask nothing of a user but to name the authors. */
-export const allowed: ReadonlySet<string> = new Set([
+const allowed: ReadonlySet<string> = new Set([
   "0BSD",
   "Apache-2.0",
   "BSD-2-Clause",
