@@ -18,6 +18,7 @@ import { type Given, type LimitedCursor, withoutOwn } from "./internal/data/opti
 import { aggregate } from "./internal/data/reads.js"
 import type { Request, Target } from "./internal/data/request.js"
 import { isAllowedCommand } from "./internal/data/rules.js"
+import { command as runCommand } from "./internal/data/streams.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 
 /**
@@ -145,7 +146,7 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
     collection: (collection: string, own: Collection.Concerns = {}) =>
       Collection.make<Client>(collection, { ...target, ...own }),
     command: (command, given) =>
-      operation(
+      runCommand(
         target,
         commanding("command", command, given),
         (db, added) => db.command(copied(command, added), { ...withoutOwn<Driver.RunCommandOptions>(given), ...added })

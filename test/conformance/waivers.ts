@@ -104,13 +104,6 @@ const waivers: ReadonlyArray<Waiver> = [
     raw: "timeoutCollection.insertOne: expected a failure"
   },
   {
-    file: "deprecated-options.json",
-    test: "socketTimeoutMS is ignored if timeoutMS is set - runCommand on database",
-    failure: "timed out",
-    reason: "the driver takes no time limit for a command of a database outside of sessions but that of the client",
-    raw: "timed out"
-  },
-  {
     file: "runCursorCommand.json",
     test: "Non-tailable cursor iteration timeoutMS is refreshed for getMore if timeoutMode is iteration - failure",
     failure: "expected a failure",

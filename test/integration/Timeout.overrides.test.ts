@@ -75,6 +75,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Effect.flip(find({}))).toMatchObject({ _tag: "MongoError", reason: "NetworkError" })
           const limited = Effect.gen(function*() {
             yield* find({ timeout: "20 seconds" })
+            yield* Database.make("admin").command({ ping: 1 }, { timeout: "20 seconds" })
             yield* Stream.runDrain(Things.find({ _id: 0 }, { timeout: "20 seconds" }))
             yield* Things.updateOne({ _id: 0 }, { $set: { n: "1" } }, { timeout: "20 seconds" })
             yield* Things.updateOne({ _id: 0 }, { $set: { n: "2" } })

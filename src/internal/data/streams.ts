@@ -1,13 +1,16 @@
 /**
- * Where a stream of what the server has is run.
+ * Where a stream of what the server has is run, and what else needs a session of its own where there is none.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type * as Driver from "mongodb"
 import * as Session from "../../Session.js"
 import type { OperationError } from "../../SessionErrors.js"
 import { acquire } from "../session/acquire.js"
-import { place, type Placed } from "./operation.js"
+import { clientIn } from "../session/client.js"
+import { type Added, operation, place, type Placed } from "./operation.js"
+import { optionOf } from "./options.js"
 import type { Request, Target } from "./request.js"
 
 /**
@@ -26,4 +29,26 @@ export const placeStream = <Client>(
     if (Option.isSome(placed.session) || request.kind === "write") return placed
     const opened = yield* Effect.option(acquire({ client: target.client, causalConsistency: false }))
     return Option.isSome(opened) ? yield* Effect.provideService(placing, Session.Session, opened.value) : placed
+  })
+
+/**
+ * Runs a command of a database. The driver passes no option on by which such a command could do without the client's
+ * `socketTimeoutMS`; in a session it has no limit but that of the session. So one with a `timeout` gets a session of its own.
+ */
+export const command = <A, Client>(
+  target: Target<Client>,
+  request: Request,
+  evaluate: (db: Driver.Db, added: Added) => PromiseLike<A>
+): Effect.Effect<A, OperationError, Client> =>
+  Effect.withFiberRuntime((fiber) => {
+    const { socketTimeoutMS } = clientIn(fiber, target).driver.options
+    if (socketTimeoutMS === undefined || socketTimeoutMS === 0) return operation(target, request, evaluate)
+    return Effect.scoped(Effect.gen(function*() {
+      const placed = yield* place(target, request)
+      // What is unacknowledged has no session.
+      const isUnacknowledged = optionOf(Object(optionOf(request.options, "writeConcern")), "w") === 0
+      const isApart = placed.deadline(fiber) !== undefined && !isUnacknowledged
+      const { db, run } = isApart ? yield* placeStream(target, request) : placed
+      return yield* run((added) => evaluate(db, added))
+    }))
   })
