@@ -11,6 +11,7 @@ import type * as Driver from "mongodb"
 import { inner } from "../../../src/internal/session/client.js"
 import * as MongoClient from "../../../src/MongoClient.js"
 import * as Session from "../../../src/Session.js"
+import { connect } from "../server/clients.js"
 import * as Responder from "../server/responder.js"
 import { liveHeap } from "../watch/heap.js"
 
@@ -20,17 +21,23 @@ export interface Costs {
   /** Bytes for each session of the library, and for each of the driver's alone. */
   readonly bytes: number
   readonly driverBytes: number
-  /** Microseconds for each. */
+  /** Microseconds for each; closing by the library, and by the driver alone, where it was asked for. */
   readonly opening: number
-  readonly closing: number
+  readonly closing: number | undefined
+  readonly driverClosing: number | undefined
   /** `refreshSessions` commands of one round of keep-alive, and the sessions that they have refreshed. */
   readonly commands: number
   readonly refreshed: number
 }
 
 /** Opens so many sessions, refreshes all of them once, and closes them. */
-export const costs = (sessions: number): Effect.Effect<Costs> =>
-  Effect.scoped(Effect.gen(function*() {
+export const costs = (sessions: number): Effect.Effect<Costs> => Effect.scoped(measured(sessions, true))
+
+/** Opens so many sessions, and refreshes all of them once. What closes the scope closes them. */
+export const open = (sessions: number): Effect.Effect<Costs, never, Scope.Scope> => measured(sessions, false)
+
+const measured = (sessions: number, isClosed: boolean): Effect.Effect<Costs, never, Scope.Scope> =>
+  Effect.gen(function*() {
     const { url } = yield* Responder.make({ record: false })
     const client = yield* MongoClient.make({ url: Redacted.make(url), keepAlive: { idleFor: "1 millis" } })
     yield* Effect.scoped(Effect.provideService(Session.make(), MongoClient.MongoClient, client))
@@ -57,19 +64,30 @@ export const costs = (sessions: number): Effect.Effect<Costs> =>
     const bytes = ((yield* liveHeap) - before) / sessions
     yield* Effect.sleep("5 millis")
     const { commands, refreshed } = yield* client[inner].keeper.round
-    const closed = yield* timed(
-      Effect.forEach(scopes, (scope) => Scope.close(scope, Exit.void), { discard: true })
-    )
+    const closed = Effect.forEach(scopes, (scope) => Scope.close(scope, Exit.void), { discard: true })
+    const closing = isClosed ? (yield* timed(closed)) / sessions : undefined
+    // By another client, whose pool is empty.
+    const driverClosing = isClosed ? (yield* timed(yield* driverSessions(url, sessions))) / sessions : undefined
     return {
       sessions,
       bytes: Math.round(bytes),
       driverBytes: Math.round(driverBytes),
       opening: opened / sessions,
-      closing: closed / sessions,
+      closing,
+      driverClosing,
       commands,
       refreshed
     }
-  })).pipe(Effect.orDie)
+  }).pipe(Effect.orDie)
+
+// Opens so many by the driver alone, and gives what ends them.
+const driverSessions = (url: string, sessions: number) =>
+  Effect.map(connect(url), (client) => {
+    const all = Array.from({ length: sessions }, () => client.startSession())
+    return Effect.promise(async () => {
+      for (const session of all) await session.endSession()
+    })
+  })
 
 /** With what power of the number a whole takes more time: 1 where each takes as long, however many there are. */
 export const exponent = (
