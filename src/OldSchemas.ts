@@ -16,7 +16,9 @@ const packaged = { S: Schema, P: ParseResult } as unknown as Bson.Package
 
 const schemas = Bson.make(packaged)
 
-const old = <A, I>(schema: NewSchema.Schema<A, I>): Schema.Schema<A, I> => schema as unknown as Schema.Schema<A, I>
+// A call, as in `Schemas`.
+const made = <A, I>(of: (all: Bson.Schemas) => NewSchema.Schema<A, I>): Schema.Schema<A, I> =>
+  of(schemas) as unknown as Schema.Schema<A, I>
 
 /**
  * An ObjectId, stored as such.
@@ -36,7 +38,7 @@ const old = <A, I>(schema: NewSchema.Schema<A, I>): Schema.Schema<A, I> => schem
  * @since 0.1.0
  * @category constructors
  */
-export const ObjectIdFromSelf: Schema.Schema<Driver.ObjectId> = old(schemas.ObjectIdFromSelf)
+export const ObjectIdFromSelf: Schema.Schema<Driver.ObjectId> = made((all) => all.ObjectIdFromSelf)
 
 /**
  * An ObjectId, outside of the program its 24 hexadecimal digits, in either case.
@@ -53,7 +55,7 @@ export const ObjectIdFromSelf: Schema.Schema<Driver.ObjectId> = old(schemas.Obje
  * @since 0.1.0
  * @category constructors
  */
-export const ObjectIdFromHex: Schema.Schema<Driver.ObjectId, string> = old(schemas.ObjectIdFromHex)
+export const ObjectIdFromHex: Schema.Schema<Driver.ObjectId, string> = made((all) => all.ObjectIdFromHex)
 
 /**
  * 24 hexadecimal digits in the program, in lower case, stored as an ObjectId.
@@ -73,7 +75,7 @@ export const ObjectIdFromHex: Schema.Schema<Driver.ObjectId, string> = old(schem
  * @since 0.1.0
  * @category constructors
  */
-export const HexFromObjectId: Schema.Schema<string, Driver.ObjectId> = old(schemas.HexFromObjectId)
+export const HexFromObjectId: Schema.Schema<string, Driver.ObjectId> = made((all) => all.HexFromObjectId)
 
 /**
  * A decimal of 34 digits, stored as such.
@@ -94,7 +96,7 @@ export const HexFromObjectId: Schema.Schema<string, Driver.ObjectId> = old(schem
  * @since 0.1.0
  * @category constructors
  */
-export const Decimal128FromSelf: Schema.Schema<Driver.Decimal128> = old(schemas.Decimal128FromSelf)
+export const Decimal128FromSelf: Schema.Schema<Driver.Decimal128> = made((all) => all.Decimal128FromSelf)
 
 /**
  * A decimal of 34 digits, outside of the program its text. `NaN` and `Infinity` are decimals, too. A text of more digits is
@@ -111,7 +113,7 @@ export const Decimal128FromSelf: Schema.Schema<Driver.Decimal128> = old(schemas.
  * @since 0.1.0
  * @category constructors
  */
-export const Decimal128FromString: Schema.Schema<Driver.Decimal128, string> = old(schemas.Decimal128FromString)
+export const Decimal128FromString: Schema.Schema<Driver.Decimal128, string> = made((all) => all.Decimal128FromString)
 
 /**
  * A `BigDecimal` in the program, stored as a decimal. Fails for one of more than 34 digits, and for what is stored and no
@@ -133,8 +135,8 @@ export const Decimal128FromString: Schema.Schema<Driver.Decimal128, string> = ol
  * @since 0.1.0
  * @category constructors
  */
-export const BigDecimalFromDecimal128: Schema.Schema<BigDecimal.BigDecimal, Driver.Decimal128> = old(
-  schemas.BigDecimalFromDecimal128
+export const BigDecimalFromDecimal128: Schema.Schema<BigDecimal.BigDecimal, Driver.Decimal128> = made((all) =>
+  all.BigDecimalFromDecimal128
 )
 
 /**
@@ -158,7 +160,7 @@ export const BigDecimalFromDecimal128: Schema.Schema<BigDecimal.BigDecimal, Driv
  * @since 0.1.0
  * @category constructors
  */
-export const LongFromSelf: Schema.Schema<Driver.Long> = old(schemas.LongFromSelf)
+export const LongFromSelf: Schema.Schema<Driver.Long> = made((all) => all.LongFromSelf)
 
 /**
  * An int64 as the driver's `Long`, outside of the program its digits.
@@ -176,7 +178,7 @@ export const LongFromSelf: Schema.Schema<Driver.Long> = old(schemas.LongFromSelf
  * @since 0.1.0
  * @category constructors
  */
-export const LongFromString: Schema.Schema<Driver.Long, string> = old(schemas.LongFromString)
+export const LongFromString: Schema.Schema<Driver.Long, string> = made((all) => all.LongFromString)
 
 /**
  * A bigint in the program, stored as an int64. `Schema.BigIntFromSelf` stores the same; of this one the filters take a `Long`.
@@ -197,7 +199,7 @@ export const LongFromString: Schema.Schema<Driver.Long, string> = old(schemas.Lo
  * @since 0.1.0
  * @category constructors
  */
-export const BigIntFromLong: Schema.Schema<bigint, Driver.Long> = old(schemas.BigIntFromLong)
+export const BigIntFromLong: Schema.Schema<bigint, Driver.Long> = made((all) => all.BigIntFromLong)
 
 /**
  * A UUID as the driver's class, stored as a binary of subtype 4.
@@ -218,7 +220,7 @@ export const BigIntFromLong: Schema.Schema<bigint, Driver.Long> = old(schemas.Bi
  * @since 0.1.0
  * @category constructors
  */
-export const UUIDFromSelf: Schema.Schema<Driver.UUID> = old(schemas.UUIDFromSelf)
+export const UUIDFromSelf: Schema.Schema<Driver.UUID> = made((all) => all.UUIDFromSelf)
 
 /**
  * A UUID as the driver's class, outside of the program its 36 characters, in either case.
@@ -234,7 +236,7 @@ export const UUIDFromSelf: Schema.Schema<Driver.UUID> = old(schemas.UUIDFromSelf
  * @since 0.1.0
  * @category constructors
  */
-export const UUIDFromString: Schema.Schema<Driver.UUID, string> = old(schemas.UUIDFromString)
+export const UUIDFromString: Schema.Schema<Driver.UUID, string> = made((all) => all.UUIDFromString)
 
 /**
  * The 36 characters of a UUID in the program, in lower case, stored as a binary of subtype 4. `Schema.UUID` stores text.
@@ -254,7 +256,7 @@ export const UUIDFromString: Schema.Schema<Driver.UUID, string> = old(schemas.UU
  * @since 0.1.0
  * @category constructors
  */
-export const StringFromUUID: Schema.Schema<string, Driver.UUID> = old(schemas.StringFromUUID)
+export const StringFromUUID: Schema.Schema<string, Driver.UUID> = made((all) => all.StringFromUUID)
 
 /**
  * Bytes as the driver's `Binary`, of any subtype, stored as such. A client with `promoteBuffers` reads them without their
@@ -274,7 +276,7 @@ export const StringFromUUID: Schema.Schema<string, Driver.UUID> = old(schemas.St
  * @since 0.1.0
  * @category constructors
  */
-export const BinaryFromSelf: Schema.Schema<Driver.Binary> = old(schemas.BinaryFromSelf)
+export const BinaryFromSelf: Schema.Schema<Driver.Binary> = made((all) => all.BinaryFromSelf)
 
 /**
  * Bytes as the driver's `Binary` of subtype 0, outside of the program their Base64. Another subtype is refused.
@@ -291,7 +293,7 @@ export const BinaryFromSelf: Schema.Schema<Driver.Binary> = old(schemas.BinaryFr
  * @since 0.1.0
  * @category constructors
  */
-export const BinaryFromBase64: Schema.Schema<Driver.Binary, string> = old(schemas.BinaryFromBase64)
+export const BinaryFromBase64: Schema.Schema<Driver.Binary, string> = made((all) => all.BinaryFromBase64)
 
 /**
  * Bytes as the driver's `Binary` of subtype 0, outside of the program a `Uint8Array`, which is stored as the same binary.
@@ -308,7 +310,7 @@ export const BinaryFromBase64: Schema.Schema<Driver.Binary, string> = old(schema
  * @since 0.1.0
  * @category constructors
  */
-export const BinaryFromUint8Array: Schema.Schema<Driver.Binary, Uint8Array> = old(schemas.BinaryFromUint8Array)
+export const BinaryFromUint8Array: Schema.Schema<Driver.Binary, Uint8Array> = made((all) => all.BinaryFromUint8Array)
 
 /**
  * A timestamp of the server's log, stored as such. For times of a program take `Schema.DateFromSelf`.
@@ -330,7 +332,7 @@ export const BinaryFromUint8Array: Schema.Schema<Driver.Binary, Uint8Array> = ol
  * @since 0.1.0
  * @category constructors
  */
-export const TimestampFromSelf: Schema.Schema<Driver.Timestamp> = old(schemas.TimestampFromSelf)
+export const TimestampFromSelf: Schema.Schema<Driver.Timestamp> = made((all) => all.TimestampFromSelf)
 
 /**
  * A timestamp, outside of the program its seconds since 1970 (`t`) and its place within the second (`i`).
@@ -346,9 +348,9 @@ export const TimestampFromSelf: Schema.Schema<Driver.Timestamp> = old(schemas.Ti
  * @since 0.1.0
  * @category constructors
  */
-export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: number; readonly i: number }> = old(
-  schemas.TimestampFromParts
-)
+export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: number; readonly i: number }> = made((
+  all
+) => all.TimestampFromParts)
 
 /**
  * A schema of documents with an `_id`, which values may lack that are inserted. See {@link withId}.

@@ -24,6 +24,9 @@ const packaged: Bson.Package = { S: Schema, P: ParseResult }
 
 const schemas = Bson.make(packaged)
 
+// A call, which a bundler drops with what nobody uses; of a field it does not know whether reading it does something.
+const made = <A, I>(of: (all: Bson.Schemas) => Schema.Schema<A, I>): Schema.Schema<A, I> => of(schemas)
+
 /**
  * An ObjectId, stored as such.
  *
@@ -42,7 +45,7 @@ const schemas = Bson.make(packaged)
  * @since 0.1.0
  * @category constructors
  */
-export const ObjectIdFromSelf: Schema.Schema<Driver.ObjectId> = schemas.ObjectIdFromSelf
+export const ObjectIdFromSelf: Schema.Schema<Driver.ObjectId> = made((all) => all.ObjectIdFromSelf)
 
 /**
  * An ObjectId, outside of the program its 24 hexadecimal digits, in either case.
@@ -59,7 +62,7 @@ export const ObjectIdFromSelf: Schema.Schema<Driver.ObjectId> = schemas.ObjectId
  * @since 0.1.0
  * @category constructors
  */
-export const ObjectIdFromHex: Schema.Schema<Driver.ObjectId, string> = schemas.ObjectIdFromHex
+export const ObjectIdFromHex: Schema.Schema<Driver.ObjectId, string> = made((all) => all.ObjectIdFromHex)
 
 /**
  * 24 hexadecimal digits in the program, in lower case, stored as an ObjectId.
@@ -79,7 +82,7 @@ export const ObjectIdFromHex: Schema.Schema<Driver.ObjectId, string> = schemas.O
  * @since 0.1.0
  * @category constructors
  */
-export const HexFromObjectId: Schema.Schema<string, Driver.ObjectId> = schemas.HexFromObjectId
+export const HexFromObjectId: Schema.Schema<string, Driver.ObjectId> = made((all) => all.HexFromObjectId)
 
 /**
  * A decimal of 34 digits, stored as such.
@@ -100,7 +103,7 @@ export const HexFromObjectId: Schema.Schema<string, Driver.ObjectId> = schemas.H
  * @since 0.1.0
  * @category constructors
  */
-export const Decimal128FromSelf: Schema.Schema<Driver.Decimal128> = schemas.Decimal128FromSelf
+export const Decimal128FromSelf: Schema.Schema<Driver.Decimal128> = made((all) => all.Decimal128FromSelf)
 
 /**
  * A decimal of 34 digits, outside of the program its text. `NaN` and `Infinity` are decimals, too. A text of more digits is
@@ -117,7 +120,7 @@ export const Decimal128FromSelf: Schema.Schema<Driver.Decimal128> = schemas.Deci
  * @since 0.1.0
  * @category constructors
  */
-export const Decimal128FromString: Schema.Schema<Driver.Decimal128, string> = schemas.Decimal128FromString
+export const Decimal128FromString: Schema.Schema<Driver.Decimal128, string> = made((all) => all.Decimal128FromString)
 
 /**
  * A `BigDecimal` in the program, stored as a decimal. Fails for one of more than 34 digits, and for what is stored and no
@@ -139,8 +142,9 @@ export const Decimal128FromString: Schema.Schema<Driver.Decimal128, string> = sc
  * @since 0.1.0
  * @category constructors
  */
-export const BigDecimalFromDecimal128: Schema.Schema<BigDecimal.BigDecimal, Driver.Decimal128> =
-  schemas.BigDecimalFromDecimal128
+export const BigDecimalFromDecimal128: Schema.Schema<BigDecimal.BigDecimal, Driver.Decimal128> = made((all) =>
+  all.BigDecimalFromDecimal128
+)
 
 /**
  * An int64 as the driver's `Long`, stored as such. Whatever the client promotes, it is read as a `Long`. One without a sign
@@ -163,7 +167,7 @@ export const BigDecimalFromDecimal128: Schema.Schema<BigDecimal.BigDecimal, Driv
  * @since 0.1.0
  * @category constructors
  */
-export const LongFromSelf: Schema.Schema<Driver.Long> = schemas.LongFromSelf
+export const LongFromSelf: Schema.Schema<Driver.Long> = made((all) => all.LongFromSelf)
 
 /**
  * An int64 as the driver's `Long`, outside of the program its digits.
@@ -181,7 +185,7 @@ export const LongFromSelf: Schema.Schema<Driver.Long> = schemas.LongFromSelf
  * @since 0.1.0
  * @category constructors
  */
-export const LongFromString: Schema.Schema<Driver.Long, string> = schemas.LongFromString
+export const LongFromString: Schema.Schema<Driver.Long, string> = made((all) => all.LongFromString)
 
 /**
  * A bigint in the program, stored as an int64. `Schema.BigIntFromSelf` stores the same; of this one the filters take a `Long`.
@@ -202,7 +206,7 @@ export const LongFromString: Schema.Schema<Driver.Long, string> = schemas.LongFr
  * @since 0.1.0
  * @category constructors
  */
-export const BigIntFromLong: Schema.Schema<bigint, Driver.Long> = schemas.BigIntFromLong
+export const BigIntFromLong: Schema.Schema<bigint, Driver.Long> = made((all) => all.BigIntFromLong)
 
 /**
  * A UUID as the driver's class, stored as a binary of subtype 4.
@@ -223,7 +227,7 @@ export const BigIntFromLong: Schema.Schema<bigint, Driver.Long> = schemas.BigInt
  * @since 0.1.0
  * @category constructors
  */
-export const UUIDFromSelf: Schema.Schema<Driver.UUID> = schemas.UUIDFromSelf
+export const UUIDFromSelf: Schema.Schema<Driver.UUID> = made((all) => all.UUIDFromSelf)
 
 /**
  * A UUID as the driver's class, outside of the program its 36 characters, in either case.
@@ -239,7 +243,7 @@ export const UUIDFromSelf: Schema.Schema<Driver.UUID> = schemas.UUIDFromSelf
  * @since 0.1.0
  * @category constructors
  */
-export const UUIDFromString: Schema.Schema<Driver.UUID, string> = schemas.UUIDFromString
+export const UUIDFromString: Schema.Schema<Driver.UUID, string> = made((all) => all.UUIDFromString)
 
 /**
  * The 36 characters of a UUID in the program, in lower case, stored as a binary of subtype 4. `Schema.UUID` stores text.
@@ -259,7 +263,7 @@ export const UUIDFromString: Schema.Schema<Driver.UUID, string> = schemas.UUIDFr
  * @since 0.1.0
  * @category constructors
  */
-export const StringFromUUID: Schema.Schema<string, Driver.UUID> = schemas.StringFromUUID
+export const StringFromUUID: Schema.Schema<string, Driver.UUID> = made((all) => all.StringFromUUID)
 
 /**
  * Bytes as the driver's `Binary`, of any subtype, stored as such. A client with `promoteBuffers` reads them without their
@@ -279,7 +283,7 @@ export const StringFromUUID: Schema.Schema<string, Driver.UUID> = schemas.String
  * @since 0.1.0
  * @category constructors
  */
-export const BinaryFromSelf: Schema.Schema<Driver.Binary> = schemas.BinaryFromSelf
+export const BinaryFromSelf: Schema.Schema<Driver.Binary> = made((all) => all.BinaryFromSelf)
 
 /**
  * Bytes as the driver's `Binary` of subtype 0, outside of the program their Base64. Another subtype is refused.
@@ -296,7 +300,7 @@ export const BinaryFromSelf: Schema.Schema<Driver.Binary> = schemas.BinaryFromSe
  * @since 0.1.0
  * @category constructors
  */
-export const BinaryFromBase64: Schema.Schema<Driver.Binary, string> = schemas.BinaryFromBase64
+export const BinaryFromBase64: Schema.Schema<Driver.Binary, string> = made((all) => all.BinaryFromBase64)
 
 /**
  * Bytes as the driver's `Binary` of subtype 0, outside of the program a `Uint8Array`, which is stored as the same binary.
@@ -313,7 +317,7 @@ export const BinaryFromBase64: Schema.Schema<Driver.Binary, string> = schemas.Bi
  * @since 0.1.0
  * @category constructors
  */
-export const BinaryFromUint8Array: Schema.Schema<Driver.Binary, Uint8Array> = schemas.BinaryFromUint8Array
+export const BinaryFromUint8Array: Schema.Schema<Driver.Binary, Uint8Array> = made((all) => all.BinaryFromUint8Array)
 
 /**
  * A timestamp of the server's log, stored as such. For times of a program take `Schema.DateFromSelf`.
@@ -335,7 +339,7 @@ export const BinaryFromUint8Array: Schema.Schema<Driver.Binary, Uint8Array> = sc
  * @since 0.1.0
  * @category constructors
  */
-export const TimestampFromSelf: Schema.Schema<Driver.Timestamp> = schemas.TimestampFromSelf
+export const TimestampFromSelf: Schema.Schema<Driver.Timestamp> = made((all) => all.TimestampFromSelf)
 
 /**
  * A timestamp, outside of the program its seconds since 1970 (`t`) and its place within the second (`i`).
@@ -351,8 +355,9 @@ export const TimestampFromSelf: Schema.Schema<Driver.Timestamp> = schemas.Timest
  * @since 0.1.0
  * @category constructors
  */
-export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: number; readonly i: number }> =
-  schemas.TimestampFromParts
+export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: number; readonly i: number }> = made((
+  all
+) => all.TimestampFromParts)
 
 /**
  * A schema of documents with an `_id`, which values may lack that are inserted. See {@link withId}.

@@ -11,6 +11,9 @@ import type * as Schema from "effect/Schema"
 import type * as Driver from "mongodb"
 import * as Values from "../driver/bsonValues.js"
 
+/** The schemas that {@link make} makes. */
+export type Schemas = ReturnType<typeof make>
+
 /** What is used of a package of schemas. */
 export interface Package {
   readonly S: typeof Schema
@@ -157,7 +160,7 @@ export const make = ({ P, S }: Package) => {
   const Int64 = S.BigIntFromSelf.pipe(S.betweenBigInt(smallest, largest, { description: "a bigint of 64 bits" }))
 
   const genericBytes = (value: Driver.Binary) =>
-    value.sub_type === Values.generic ? Option.some(Values.bytesOf(value)) : Option.none()
+    Values.isGeneric(value) ? Option.some(Values.bytesOf(value)) : Option.none()
   const isGeneric = "a Binary of subtype 0, for another subtype would be lost"
 
   return {

@@ -82,10 +82,10 @@ export const long = (value: bigint): Driver.Long => Driver.Long.fromBigInt(value
 export const uuid = (of: string | Uint8Array): Driver.UUID => new Driver.UUID(of)
 
 /** Bytes as a binary of the general subtype, or of another one. */
-export const binary = (bytes: Uint8Array, subtype: number = generic): Driver.Binary => new Driver.Binary(bytes, subtype)
+export const binary = (bytes: Uint8Array, subtype?: number): Driver.Binary => new Driver.Binary(bytes, subtype)
 
-/** The subtype of bytes that are nothing special. */
-export const generic: number = Driver.Binary.SUBTYPE_DEFAULT
+/** Whether a binary has bytes that are nothing special. */
+export const isGeneric = (value: Driver.Binary): boolean => value.sub_type === Driver.Binary.SUBTYPE_DEFAULT
 
 /** The timestamp of these seconds, and of a count within the second. */
 export const timestamp = (t: number, i: number): Driver.Timestamp => new Driver.Timestamp({ t, i })
