@@ -14,6 +14,19 @@ describe("an operation that fails with a foreign error", () => {
     await expect(found).rejects.toBe(broken)
   })
 
+  it("fails with that error, also where it adds to the options, in which the session is", async () => {
+    const session: Record<string, unknown> = {}
+    // Like a session, it cannot be encoded.
+    session["itself"] = session
+    const options = { session: session as unknown as Driver.ClientSession }
+    const found = naming(
+      failing,
+      options,
+      (collection, given) => collection.find({}, { ...given, batchSize: 1 }).toArray()
+    )
+    await expect(found).rejects.toBe(broken)
+  })
+
   it("fails with a BSON error when a value in it cannot be encoded", async () => {
     const value = {
       toBSON: () => {

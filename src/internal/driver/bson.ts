@@ -91,8 +91,8 @@ export const naming = async <I extends Driver.Document, O, A>(
   try {
     return await evaluate(collection, options)
   } catch (error) {
-    const given = () => valuesOf<I>((recorder) => evaluate(recorder, options)).filter((value) => value !== options)
     // The options are left out: they contain the session.
+    const given = () => valuesOf<I>((recorder) => evaluate(recorder, {} as O))
     if (isDriverFailure(error) || given().every(isEncodable)) throw error
     throw new Driver.BSON.BSONError("a value could not be encoded", { cause: error })
   }
