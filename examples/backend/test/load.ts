@@ -53,18 +53,19 @@ const visit = (url: string, ledger: Ledger) =>
       Effect.map(Option.getOrUndefined),
       Effect.tap((answer) => wanted.answers.push(answer))
     )
-    const kind = yield* Random.nextIntBetween(0, 100)
+    // Of twenty orders in a row there are some of each kind.
+    const kind = ledger.wanted.length % 20
     const began = performance.now()
     // Some click twice.
-    const answer = kind < 15
+    const answer = kind < 3
       ? yield* Effect.map(Effect.all([place, place], { concurrency: "unbounded" }), ([first]) => first)
       : yield* place
     ledger.latencies.push(performance.now() - began)
     if (answer === undefined) return
     if (answer.status === 201) ledger.placedAt.push(performance.now())
     // Some have lost the answer, and ask again.
-    if (kind >= 15 && kind < 30) yield* place
-    if (kind >= 30 && kind < 35) yield* misuse(url, ledger, wanted)
+    if (kind >= 3 && kind < 6) yield* place
+    if (kind === 6) yield* misuse(url, ledger, wanted)
 
     const order = orderOf(answer)
     if (Option.isNone(order)) return
