@@ -44,7 +44,7 @@ export const npm: Manager = {
 }
 
 const pnpmVersion = "10.34.8"
-const bunVersion = "1.4.5"
+export const bunVersion = "1.4.5"
 
 const pnpm: Manager = {
   name: "pnpm",

@@ -21,11 +21,11 @@ export interface Start {
 }
 
 /** The lines of the block below the heading "Install". */
-const installLines = (readme: string): ReadonlyArray<string> =>
+export const installLines = (readme: string): ReadonlyArray<string> =>
   (/^## Install\n[\s\S]*?^```sh\n([\s\S]*?)^```/m.exec(readme)?.[1] ?? "").split("\n").filter((line) => line !== "")
 
 /** An install line as it is typed with another package manager, with the tarball for the package's name. */
-const typed = (line: string, { add }: Command, tarball: string): string =>
+export const typed = (line: string, { add }: Command, tarball: string): string =>
   line.replace(/\bnpm i\b/, add).replace(/(?<= )effect-mongo-session\b/, tarball)
 
 // Strict, and the declarations of all packages are checked, too.

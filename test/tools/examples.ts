@@ -1,17 +1,22 @@
 // Runs every program in examples/ to its end, and holds README.md and docs/ to what the project really contains.
-// `npm run test:examples -- --skip <file> <reason>` leaves one out.
+// `npm run test:examples -- --skip <file> <reason>` leaves one out; with `--steps`, only the numbered ones are run.
+// `EXAMPLES_RUNTIME` names a runtime that reads TypeScript by itself, as Bun does, or another Node.js.
 import { existsSync, readFileSync } from "node:fs"
-import { onLine, startProgram } from "./child.js"
+import { basename } from "node:path"
+import { onLine, start } from "./child.js"
 import * as Counts from "./counts.js"
 import { readPages } from "./pages.js"
-import { problems, programs } from "./programs.js"
+import { problems, programs, steps } from "./programs.js"
 
 // The first program to run may have to install the test server.
 const timeLimit = 180_000
 
+const runtime = process.env["EXAMPLES_RUNTIME"] ?? process.execPath
+const loader = basename(runtime).startsWith("bun") ? [] : ["--import", "tsx"]
+
 /** Resolves to what went wrong, or to undefined. */
 const runProgram = async (file: string): Promise<string | undefined> => {
-  const { child, ended } = startProgram(file, [], { stdio: ["ignore", "pipe", "pipe"] })
+  const { child, ended } = start(runtime, [...loader, file], { stdio: ["ignore", "pipe", "pipe"] })
   const output: Array<string> = []
   for (const stream of [child.stdout, child.stderr]) onLine(stream, (line) => output.push(line))
   let late = false
@@ -68,10 +73,11 @@ for (const [name, problem] of blocks) report(name, problem)
 for (const [path, text] of pages) report(`${path} names scripts that exist`, unknownScripts(text))
 
 const files = programs()
+const wanted = flag === "--steps" ? steps() : files
 if (files.length === 0) report("examples", "there are none")
 report("the examples are twelve steps and topics, and short", problems().join("; ") || undefined)
 report("docs/examples.md names every example", unlisted(readFileSync("docs/examples.md", "utf8"), files))
-for (const file of files) {
+for (const file of wanted) {
   if (flag === "--skip" && file === skippedFile) {
     skipped.push({ test: file, reason })
     console.log(`skipped ${file}: ${reason}`)

@@ -1,13 +1,16 @@
 // `npm run test:matrix` tests the lowest and the other supported versions. The lowest versions of driver and Effect run types,
 // unit, integration and conformance; the versions of MongoDB's server run conformance, examples and the heart of integration.
+// Package managers, versions of TypeScript and runtimes try the package as its users do.
 // `npm run test:matrix -- mongod-4.4 lowest conformance` runs only the ends and the stages named;
 // `npm run test:matrix -- --lock` writes new lockfiles, which a change of the versions in ends/lowest.ts or in
 // package.json needs.
 import type * as Counts from "./counts.js"
 import { backend } from "./ends/backend.js"
+import { compilers } from "./ends/compilers.js"
 import type { End } from "./ends/end.js"
 import { lowestEnds } from "./ends/lowest.js"
 import { managers } from "./ends/managers.js"
+import { runtimes } from "./ends/runtimes.js"
 import { servers } from "./ends/servers.js"
 import * as Group from "./group.js"
 import { aligned } from "./table.js"
@@ -19,7 +22,7 @@ interface Result {
   readonly minutes: number
 }
 
-const ends: ReadonlyArray<End> = [...lowestEnds, ...servers, ...managers, backend]
+const ends: ReadonlyArray<End> = [...lowestEnds, ...servers, ...managers, ...compilers, ...runtimes, backend]
 
 const args = process.argv.slice(2)
 const isLock = args[0] === "--lock"

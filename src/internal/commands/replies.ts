@@ -143,7 +143,10 @@ const uuid = read(
     )
 )
 
-const digest = read(
+// With a name of its own: written out, its declaration is one that compilers before TypeScript 5.7 do not read.
+interface Digest extends Schema.Schema<Uint8Array, unknown> {}
+
+const digest: Digest = read(
   "a digest of 32 bytes",
   Schema.Uint8ArrayFromSelf,
   (value) => Option.filter(bytesOf(value, 0), (bytes) => bytes.length === 32)
