@@ -51,7 +51,8 @@ export const anchorsOf = (text: string): ReadonlySet<string> =>
     )
   )
 
-const linksOf = (text: string) =>
+/** The links of a page that lead to files. */
+export const linksOf = (text: string): ReadonlyArray<string> =>
   [...prose(text).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link).filter((link) => !/^https?:/.test(link))
 
 const targetOf = (path: string, link: string) => {

@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest"
+import { deadIn, unpublishable } from "../tools/published.js"
+
+describe("A package is published", () => {
+  it("not, without the addresses that npm resolves its links by", () => {
+    expect(unpublishable({}).map((problem) => problem.split(":", 1).join(""))).toEqual([
+      "package.json has no repository",
+      "package.json has no homepage",
+      "package.json has no bugs"
+    ])
+    expect(unpublishable({ repository: {}, homepage: "https://a.example", bugs: {} })).toEqual([])
+  })
+
+  it("with links that resolve in it", () => {
+    const files = new Set(["README.md", "docs/a.md", "docs/life.svg"])
+    const dead = (path: string, text: string) => deadIn(files, new Map([[path, text]]))
+    expect(dead("README.md", "[a](docs/a.md#b) ![](docs/life.svg) [x](https://x.example) [y](#here)")).toEqual([])
+    expect(dead("README.md", "[b](docs/b.md)")).toEqual(["README.md: docs/b.md is not in the package"])
+    expect(dead("README.md", "[t](test/a.test.ts)")).toEqual(["README.md: test/a.test.ts is not in the package"])
+  })
+
+  it("with pages that may name tests, but nothing else that is not packed", () => {
+    const files = new Set(["docs/a.md"])
+    const page = "[t](../test/a.test.ts) [c](../CONTRIBUTING.md) [e](../examples/01.ts)"
+    expect(deadIn(files, new Map([["docs/a.md", page]]))).toEqual(["docs/a.md: examples/01.ts is not in the package"])
+    expect(deadIn(new Set(), new Map([["docs/a.md", page]]))).toEqual([])
+  })
+})
