@@ -18,7 +18,7 @@ export interface Manager {
 }
 
 /** Installs one package of the registry into the cache, and gives its folder. */
-const fetched = async (name: string, version: string): Promise<string | { readonly missing: string }> => {
+export const fetched = async (name: string, version: string): Promise<string | { readonly missing: string }> => {
   const folder = join(cache, `${name.replace(/\W+/g, "-")}-${version}`)
   const installed = join(folder, "node_modules", name)
   if (!existsSync(join(installed, "package.json"))) {
@@ -56,7 +56,7 @@ const pnpm: Manager = {
 }
 
 /** Bun of this machine's kind: the package `bun` would fetch the same by a script. */
-const fetchedBun = (): Promise<string | { readonly missing: string }> =>
+export const fetchedBun = (): Promise<string | { readonly missing: string }> =>
   fetched(`@oven/bun-${process.platform}-${process.arch === "arm64" ? "aarch64" : process.arch}`, bunVersion)
 
 const bun: Manager = {
