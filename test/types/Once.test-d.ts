@@ -31,7 +31,7 @@ expectTypeOf(Once.make("untyped").run("key", nothing)).toEqualTypeOf<
   Effect.Effect<void, OnceError, MongoClient.MongoClient>
 >()
 // @ts-expect-error an effect that succeeds with something else than the result
-Typed.run("key", nothing)
+void Typed.run("key", nothing)
 
 // Both packages of schemas, and another client.
 expectTypeOf(Once.make("old", { result: OldSchema.Number, client: Analytics }).run("key", work)).toEqualTypeOf<
@@ -39,6 +39,6 @@ expectTypeOf(Once.make("old", { result: OldSchema.Number, client: Analytics }).r
 >()
 
 // @ts-expect-error the write concern is always that of a majority
-Typed.run("key", work, { writeConcern: 1 })
+void Typed.run("key", work, { writeConcern: 1 })
 // @ts-expect-error nothing need be verified
-Typed.run("key", work, { verifyCommit: nothing })
+void Typed.run("key", work, { verifyCommit: nothing })
