@@ -1,4 +1,6 @@
 // Runs, in a new user's folder, what the README's programs export: `tsx walk.ts <file of checkout> <file of main>`.
+// Of what the README exports nothing else is known here.
+// @effect-diagnostics anyUnknownInErrorContext:off
 import { Effect } from "effect"
 import { Collection, type MongoClient } from "effect-mongo-session"
 import * as MongoServer from "effect-mongo-session/testing/MongoServer"

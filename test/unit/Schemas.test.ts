@@ -1,3 +1,5 @@
+// Whatever the schemas of both packages fail with is looked at as a text.
+// @effect-diagnostics anyUnknownInErrorContext:off
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"

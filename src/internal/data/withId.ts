@@ -1,6 +1,8 @@
 /**
  * A schema whose values have an `_id` beside what they have: made of one without, for documents whose id the driver makes.
  */
+// What the schemas need is in the type of what is made of them.
+// @effect-diagnostics anyUnknownInErrorContext:off
 import * as Equivalence from "effect/Equivalence"
 import type * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
