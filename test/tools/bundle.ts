@@ -55,7 +55,7 @@ const pure: Plugin = {
 
 // The errors and what they are made of: who catches them need not have the rest.
 const isOfErrors = (id: string): boolean =>
-  /[/](time|values)[/]|[/](MongoError|(Session|Transaction|ChangeStream)Errors|SessionId)\.js$/.test(id)
+  /[/](time|values)[/]|[/](MongoError|[A-Z][A-Za-z]+Errors|SessionId)\.js$/.test(id)
 
 const bundle = await rollup({
   input: Object.fromEntries(modules.map((file) => [file.slice(0, -".js".length), prefix + file])),

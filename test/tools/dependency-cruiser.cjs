@@ -8,7 +8,10 @@ const floors = [
   floor("driver", "ResumeToken"),
   floor("telemetry", "Telemetry"),
   floor("session", "Session|SessionKeeper"),
-  floor("transaction|data|commands", "Transaction|Cursor|SessionCommands|Codec|Schemas|OldSchemas|Filter|Path|Projection|Sort|Update"),
+  floor(
+    "transaction|data|commands",
+    "Transaction|Cursor|SessionCommands|Codec|Schemas|OldSchemas|Filter|Path|Projection|Sort|Update"
+  ),
   floor("changes", "ChangeEvent|ChangeStream"),
   floor("once", "Once"),
   floor("none", "Collection|Database|MongoClient|Outbox"),

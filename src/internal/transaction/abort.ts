@@ -30,7 +30,7 @@ import { isTransient } from "./transient.js"
  *
  * Something remains to be done where the server may not have heard of it: the first command of the transaction was lost, or
  * a connection was, and maybe the abort with it, or the abort found no server or no connection. The driver tells nothing of
- * these failures. What could not be sent, or was not answered in time, is sent again in the background.
+ * these failures. What could not be sent is sent again in the background.
  */
 export const abort = (
   gate: Gate,
@@ -47,7 +47,7 @@ export const abort = (
     const sent = gate.isBroken() || !session.inTransaction()
       ? Effect.succeed(true)
       : Effect.matchEffect(sendWithin(gate, "abortTransaction", timeout(), restore), {
-        onFailure: (error) => Effect.as(Log.abortFailed(error.reason), false),
+        onFailure: (error) => Effect.map(Log.abortFailed(error.reason), () => gate.isSent()),
         onSuccess: () => Effect.sync(() => !wasBegun || gate.isSent())
       })
     return Effect.map(sent, (isSent) => {
