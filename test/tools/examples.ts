@@ -51,7 +51,7 @@ const unlisted = (text: string, files: ReadonlyArray<string>): string | undefine
 
 const unknownScripts = (text: string): string | undefined => {
   const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { readonly scripts: Record<string, string> }
-  const named = [...text.matchAll(/\bnpm run ([\w:]+)/g)].map(([, name = ""]) => name)
+  const named = [...text.matchAll(/\bnpm run ([\w:-]+)/g)].map(([, name = ""]) => name)
   const unknown = named.filter((name) => !(name in scripts))
   return unknown.length === 0 ? undefined : `package.json has no script ${unknown.join(", ")}`
 }

@@ -19,6 +19,7 @@ import * as Lane from "../session/lane.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
 import { within } from "../time/bounded.js"
+import * as Time from "../time/clock.js"
 import type { Restore } from "../time/fiber.js"
 import type { VerifiedFacts } from "./outcome.js"
 import { type Command, sendWithin } from "./send.js"
@@ -38,22 +39,29 @@ export const abort = (
   timeout: () => Duration.Duration | undefined,
   restore: Restore
 ): Effect.Effect<Effect.Effect<void>> =>
-  Effect.suspend(() => {
+  Effect.withFiberRuntime((fiber) => {
     const session = gate.session()
+    const time = timeout()
+    const limit = time && Time.start(fiber, time)
     const mayBeBegun = DriverTransaction.mayBeBegun(session)
     const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
     const broken = client[inner].broken()
     // However late it is, it has all its time.
     const sent = gate.isBroken() || !session.inTransaction()
       ? Effect.succeed(true)
-      : Effect.matchEffect(sendWithin(gate, "abortTransaction", timeout(), restore), {
+      : Effect.matchEffect(sendWithin(gate, "abortTransaction", time, restore), {
         onFailure: (error) => Effect.map(Log.abortFailed(error.reason), () => gate.isSent()),
-        onSuccess: () => Effect.sync(() => !wasBegun || gate.isSent())
+        onSuccess: () =>
+          Effect.sync(() => {
+            // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that.
+            // At the end of its time, the connection is closed on purpose.
+            const isInTime = limit === undefined || limit.left() > 0
+            if (wasBegun && isInTime && client[inner].broken() > broken) Pool.markDirty(session)
+            return !wasBegun || gate.isSent()
+          })
       })
     return Effect.map(sent, (isSent) => {
       if (gate.isBroken()) return Effect.void
-      // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that.
-      if (wasBegun && client[inner].broken() > broken) Pool.markDirty(session)
       const name = DriverTransaction.nameOf(session)
       if (mayBeBegun || wasBegun && session.serverSession.isDirty) return abortForGood(gate, client, name, timeout)
       return wasBegun && !isSent ? abortInBackground(gate, client, name) : Effect.void
