@@ -15,7 +15,7 @@ import * as Bank from "../support/transactions/bank.js"
 const accounts = 10
 const fibers = 16
 const perRound = 160
-const rounds = 5
+const rounds = 3
 
 /** What one round took, and how often a body was run in it. */
 interface Taken {

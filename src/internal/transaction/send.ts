@@ -40,7 +40,11 @@ export const send = (
   restore?: Restore
 ): Effect.Effect<void, MongoError> =>
   operation === "commitTransaction"
-    ? Effect.mapError(sent(gate, operation, limit, restore), (error) => isLostOnTheWay(error) ? unknown(error) : error)
+    // The whole cause: beside the failure there may be a defect.
+    ? Effect.mapErrorCause(
+      sent(gate, operation, limit, restore),
+      Cause.map((error) => isLostOnTheWay(error) ? unknown(error) : error)
+    )
     : sent(gate, operation, limit, restore)
 
 const sent = (
