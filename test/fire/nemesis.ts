@@ -20,12 +20,6 @@ export const run = (
   { heavy, light }: Plan,
   tally: Tally
 ): Effect.Effect<void> =>
-  Effect.ensuring(
-    happen(set, { heavy, light }, tally),
-    Effect.forEach(set.members, ({ member }) => revive(member, tally), { discard: true })
-  )
-
-const happen = (set: StormSet, { heavy, light }: Plan, tally: Tally): Effect.Effect<void> =>
   Effect.scoped(Effect.gen(function*() {
     const clients = yield* Effect.forEach(set.members, ({ member }) => unconnected(member.address))
     const sky = new Sky(set.members)
@@ -45,15 +39,16 @@ const happen = (set: StormSet, { heavy, light }: Plan, tally: Tally): Effect.Eff
     yield* Effect.all([Effect.forEach(heavy, one), Effect.forEach(light, one)], { concurrency: 2 })
   }))
 
-/** Starts a member that is down: where others have the processors, what should have brought it back may have run out of time. */
-const revive = (member: MongoServer.Member, tally: Tally): Effect.Effect<void> =>
-  Effect.scoped(Effect.gen(function*() {
-    const client = yield* unconnected(member.address)
-    const isUp = yield* Effect.isSuccess(Effect.tryPromise(() => client.db("admin").command({ ping: 1 })))
-    if (isUp) return
-    tally.add("brought back")
-    yield* Effect.orDie(Effect.retry(member.restart, { times: 2 }))
-  }))
+/** Starts members that are down: where others have the processors, what should have brought them back runs out of time. */
+export const revive = (set: StormSet, tally: Tally): Effect.Effect<void> =>
+  Effect.forEach(set.members, ({ member }) =>
+    Effect.scoped(Effect.gen(function*() {
+      const client = yield* unconnected(member.address)
+      const isUp = yield* Effect.isSuccess(Effect.tryPromise(() => client.db("admin").command({ ping: 1 })))
+      if (isUp) return
+      tally.add("brought back")
+      yield* Effect.orDie(Effect.retry(member.restart, { times: 2 }))
+    })), { discard: true })
 
 // It connects when it is used: where the processors are busy, that takes its time.
 const unconnected = (address: string) =>

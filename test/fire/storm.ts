@@ -93,6 +93,7 @@ export const round = (
     // Where it fails by itself, the storm cannot go on.
     yield* Effect.raceFirst(Effect.sleep(millis), Effect.zipRight(Fiber.join(nemesis), Effect.never))
     yield* Fiber.interrupt(nemesis)
+    yield* Nemesis.revive(set, counts.faults)
     isOver = true
     // The set is whole again; what waits for it ends soon.
     const ended = yield* Effect.timeoutOption(Fiber.await(running), patience)

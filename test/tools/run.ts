@@ -42,19 +42,17 @@ const whole: Plan = [
       { name: "imports", script: "imports" },
       { name: "unused", script: "unused" },
       { name: "docs", script: "docs:check" },
-      { name: "package", script: "pack:check" }
+      { name: "package", script: "pack:check" },
+      { name: "new-user", script: "new-user", runner: true, optional: true }
     ],
-    [unit, { name: "conformance", script: "conformance", runner: true, optional: true }]
-  ],
-  // They wait for servers more than they need a processor.
-  [
-    [{ ...integration, args: ["--maxWorkers", "3"] }],
     [
-      { name: "new-user", script: "new-user", runner: true, optional: true },
-      { name: "examples", script: "test:examples", runner: true },
-      { name: "cluster", script: "test:cluster", runner: true }
+      unit,
+      { name: "conformance", script: "conformance", runner: true, optional: true },
+      { name: "examples", script: "test:examples", runner: true }
     ]
-  ]
+  ],
+  // Both wait for servers more than they need a processor.
+  [[integration], [{ name: "cluster", script: "test:cluster", runner: true }]]
 ]
 
 const sparing = spared.flatMap((file) => ["--exclude", `test/unit/${file}`])

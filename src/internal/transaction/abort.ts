@@ -46,6 +46,8 @@ export const abort = (
     const mayBeBegun = DriverTransaction.mayBeBegun(session)
     const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
     const broken = client[inner].broken()
+    // Whether a connection broke meanwhile, which may have been its own.
+    let isDoubtful = false
     // However late it is, it has all its time.
     const sent = gate.isBroken() || !session.inTransaction()
       ? Effect.succeed(true)
@@ -56,14 +58,16 @@ export const abort = (
             // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that.
             // At the end of its time, the connection is closed on purpose.
             const isInTime = limit === undefined || limit.left() > 0
-            if (wasBegun && isInTime && client[inner].broken() > broken) Pool.markDirty(session)
+            isDoubtful = wasBegun && isInTime && client[inner].broken() > broken
             return !wasBegun || gate.isSent()
           })
       })
     return Effect.map(sent, (isSent) => {
       if (gate.isBroken()) return Effect.void
       const name = DriverTransaction.nameOf(session)
-      if (mayBeBegun || wasBegun && session.serverSession.isDirty) return abortForGood(gate, client, name, timeout)
+      if (mayBeBegun || isDoubtful || wasBegun && session.serverSession.isDirty) {
+        return abortForGood(gate, client, name, timeout)
+      }
       return wasBegun && !isSent ? abortInBackground(gate, client, name) : Effect.void
     })
   })
@@ -142,8 +146,13 @@ const ended = (
   client: Service,
   name: DriverTransaction.Name,
   time: Duration.Duration
-): Effect.Effect<"aborted" | "committed", MongoError> =>
-  Effect.catchAll(Effect.as(sendByName(gate, client, "abortTransaction", name, time), "aborted" as const), (error) => {
+): Effect.Effect<"aborted" | "committed", MongoError> => {
+  // It was still open, so that the end which was sent before was lost, and a connection with it.
+  const aborted = Effect.map(sendByName(gate, client, "abortTransaction", name, time), () => {
+    Pool.markDirty(gate.session())
+    return "aborted" as const
+  })
+  return Effect.catchAll(aborted, (error) => {
     // Without the label, a majority has not confirmed that nobody knows of it.
     if (error.reason === "NoSuchTransaction" && isTransient(error) && isReplicaSet(client)) {
       return Effect.succeed("aborted" as const)
@@ -152,6 +161,7 @@ const ended = (
       ? Effect.as(sendByName(gate, client, "commitTransaction", name, time), "committed" as const)
       : Effect.fail(error)
   })
+}
 
 // A router answers for what it has seen itself, which may be nothing of the transaction.
 const isReplicaSet = (client: Service): boolean =>
