@@ -58,7 +58,7 @@ export const abort = (
             // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that.
             // At the end of its time, the connection is closed on purpose.
             const isInTime = limit === undefined || limit.left() > 0
-            isDoubtful = wasBegun && isInTime && client[inner].broken() > broken
+            isDoubtful = wasBegun && isInTime && gate.isSent() && client[inner].broken() > broken
             return !wasBegun || gate.isSent()
           })
       })
