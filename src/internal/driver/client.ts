@@ -10,6 +10,7 @@ import * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { traced } from "../time/fiber.js"
 import { isDriverFailure, toCause, toMongoError } from "./errors.js"
+import { listen } from "./listen.js"
 import * as Privates from "./privates.js"
 
 /**
@@ -89,10 +90,7 @@ export const countBroken = (client: Driver.MongoClient): Effect.Effect<() => num
     if (reason === "error") count++
   }
   return Effect.as(
-    Effect.acquireRelease(
-      Effect.sync(() => client.on("connectionClosed", note)),
-      () => Effect.sync(() => client.off("connectionClosed", note))
-    ),
+    Effect.acquireRelease(Effect.sync(() => listen(client, { connectionClosed: note })), Effect.sync),
     () => count
   )
 }
