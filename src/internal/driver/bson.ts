@@ -66,9 +66,8 @@ export const toText = (document: Driver.Document): string => Driver.BSON.EJSON.s
 /** Whether a value is made by the driver's own version of BSON: the encoder takes no other ones. */
 export const isOfBson = (value: object): boolean => versionOf(value) === version
 
-const versionOf = (value: object): unknown => (value as { readonly [mark]?: unknown })[mark]
-
-const mark: unique symbol = Symbol.for("@@mdb.bson.version") as never
+// By it the driver knows the values that it can encode, whichever copy of bson has made them.
+const versionOf = (value: object): unknown => Reflect.get(value, Symbol.for("@@mdb.bson.version"))
 
 const version = versionOf(Driver.Long.ZERO)
 

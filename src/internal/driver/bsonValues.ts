@@ -4,6 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Driver from "mongodb"
 import { brandOf } from "../values/foreign.js"
+import { isOfBson } from "./bson.js"
 
 /** The types that are told apart here. A `UUID` is a `Binary` to BSON. */
 export interface Types {
@@ -18,13 +19,6 @@ export interface Types {
 /** What a value is to the driver: one that it sends, one of another version of bson, which it refuses, or none of the type. */
 export type Standing = "own" | "foreign" | "other"
 
-// By it the driver knows the values that it can encode, whichever copy of bson has made them.
-const version = Symbol.for("@@mdb.bson.version")
-
-const versionOf = (value: object): unknown => Reflect.get(value, version)
-
-const ownVersion = versionOf(new Driver.ObjectId("0".repeat(24)))
-
 /**
  * What a value is to the driver. Only the brand that a class has counts: a document may have a field `_bsontype`, as one from
  * JSON that was made to pass for an ObjectId.
@@ -33,7 +27,7 @@ export const standingOf = (type: keyof Types, value: unknown): Standing => {
   const brand = brandOf(value)
   if (!Predicate.isObject(value) || brand === undefined || !brands[type].includes(brand)) return "other"
   if (type === "UUID" && Reflect.get(value, "sub_type") !== Driver.Binary.SUBTYPE_UUID) return "other"
-  if (versionOf(value) !== ownVersion) return "foreign"
+  if (!isOfBson(value)) return "foreign"
   return (type !== "UUID" || "toHexString" in value) && (type !== "Long" || isSigned(value as Driver.Long))
     ? "own"
     : "other"
