@@ -82,7 +82,7 @@ export abstract class Turn implements Service, Waiting {
   /** Why it takes no operation any more, though it is not over; none where it does. */
   abstract refusal(operation: string): TransactionDoomed | TransactionEnded | MongoError | undefined
   /** What an operation has to wait for before it is sent, as few have. */
-  abstract before(name: Name): Effect.Effect<unknown> | undefined
+  abstract before(name: Name): Effect.Effect<void> | undefined
   /** An operation begins. */
   abstract begin(name: Name): void
   /** An operation has failed. */

@@ -194,7 +194,7 @@ export class Attempt {
   }
 
   /** What an operation has to wait for before it is sent. */
-  before(name: Name): Effect.Effect<unknown> | undefined {
+  before(name: Name): Effect.Effect<void> | undefined {
     return this.#ended === "no" ? this.run.contender?.before(name) : undefined
   }
 

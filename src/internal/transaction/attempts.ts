@@ -29,7 +29,6 @@ import { abort } from "./abort.js"
 import { Attempt, Run } from "./attempt.js"
 import { commit } from "./commit.js"
 import * as Contention from "./contention.js"
-import { Contender } from "./contention.js"
 import * as Hooks from "./hooks.js"
 import * as Outcome from "./outcome.js"
 import { behind, Part } from "./part.js"
@@ -87,7 +86,7 @@ class Attempts<A, E, R, VR, OR> {
     this.#run = new Run(
       plan.timeout,
       plan.timeout && Time.start(fiber, plan.timeout),
-      plan.doesQueue ? new Contender(fiber, Contention.of(client.driver)) : undefined
+      plan.doesQueue ? new Contention.Contender(fiber, Contention.of(client.driver)) : undefined
     )
     this.#around = fiber.currentContext
   }

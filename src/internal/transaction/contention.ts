@@ -63,9 +63,11 @@ export class Contention {
     return this.#holders.get(key)
   }
 
-  /** Notes that a document is being written, unless somebody else holds it: the server decides between them. */
-  take(key: string, by: Contender): void {
-    if (!this.#holders.has(key)) this.#holders.set(key, by)
+  /** Notes that a document is being written, unless somebody else holds it: the server decides between them. Says who holds it. */
+  take(key: string, by: Contender): Contender {
+    const holder = this.#holders.get(key) ?? by
+    this.#holders.set(key, holder)
+    return holder
   }
 
   /** Gives documents back, and gives them on. */
@@ -74,13 +76,13 @@ export class Contention {
     this.#handOn()
   }
 
-  /** Waits until all of some documents are free, then holds them. Says whether it does when the wait is over. */
+  /** Waits until all of some documents are free, then holds them; or until the wait is over. */
   acquire(
     keys: ReadonlySet<string>,
     by: Contender,
     fiber: RunningFiber,
     longest: Duration.Duration
-  ): Effect.Effect<boolean> {
+  ): Effect.Effect<void> {
     return Effect.async((resume) => {
       let stop = () => {}
       const waiter: Waiter = {
@@ -89,7 +91,7 @@ export class Contention {
         passed: 0,
         resume: () => {
           stop()
-          resume(Effect.succeed(true))
+          resume(Effect.void)
         }
       }
       const leave = () => {
@@ -101,7 +103,7 @@ export class Contention {
       this.#waiters = [...this.#waiters, waiter]
       stop = after(fiber, longest, () => {
         leave()
-        resume(Effect.succeed(false))
+        resume(Effect.void)
       })
       this.#handOn()
       return Effect.sync(leave)
@@ -150,7 +152,7 @@ export class Contender {
    * What an operation has to wait for before it is sent: the first one of an attempt, if it writes a document for which
    * transactions fight. Later ones hold something themselves.
    */
-  before(name: Name): Effect.Effect<unknown> | undefined {
+  before(name: Name): Effect.Effect<void> | undefined {
     if (this.#hasBegun || this.#held !== undefined) return undefined
     const key = this.#keyOf(name)
     return key === undefined ? undefined : this.#acquire(new Set([key]), patience)
@@ -163,8 +165,7 @@ export class Contender {
     this.#writes.push(name)
     const key = this.#keyOf(name)
     if (key === undefined) return
-    this.#contention.take(key, this)
-    if (this.#contention.holderOf(key) === this) (this.#held ??= new Set()).add(key)
+    if (this.#contention.take(key, this) === this) (this.#held ??= new Set()).add(key)
   }
 
   /** An operation has lost a conflict: the server has ended the transaction. */
@@ -205,7 +206,7 @@ export class Contender {
   #acquire(keys: ReadonlySet<string>, longest: Duration.Duration): Effect.Effect<void> {
     // Noted before the wait: what is granted is given back also if the wait is interrupted just then.
     this.#held = new Set(keys)
-    return Effect.asVoid(this.#contention.acquire(keys, this, this.#fiber, longest))
+    return this.#contention.acquire(keys, this, this.#fiber, longest)
   }
 
   #release(): void {

@@ -74,7 +74,7 @@ export class Part extends Turn {
     return this.of.refusal(operation)
   }
 
-  before(name: Name): Effect.Effect<unknown> | undefined {
+  before(name: Name): Effect.Effect<void> | undefined {
     return this.of.before(name)
   }
 
