@@ -171,7 +171,7 @@ class Walk {
       this.#bytes += value.byteLength
       return value
     }
-    if (hasBrand(value)) return isOfBson(value) ? value : new Refused(foreign, path)
+    if (isBranded(value)) return isOfBson(value) ? value : new Refused(foreign, path)
     if (isAsItIs(value)) return value
     // It has no fields, and would be stored as a document without any.
     if (value instanceof Set) return new Refused("a Set", path)
@@ -245,7 +245,7 @@ const join = (path: string, key: string | number): string => path === "" ? Strin
 const isAsItIs = (value: object): boolean => value instanceof RegExp || hasToBson(value)
 
 // The encoder takes what has such a field for one of its own values, whatever made it.
-const hasBrand = (value: object): boolean => "_bsontype" in value && !Predicate.isNullable(value._bsontype)
+const isBranded = (value: object): boolean => "_bsontype" in value && !Predicate.isNullable(value._bsontype)
 
 const foreign = "no value of the driver's BSON, though it has a `_bsontype`: it is of another version of the package " +
   "`bson`, or was made from JSON"

@@ -234,18 +234,20 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
     bulkWrite: (operations, options) =>
       operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
         Effect.forEach(operations, (one) => encodeWrite(of, one)),
-        (encoded) =>
-          call(
+        (encoded) => {
+          const models = operations.flatMap(Object.values)
+          return call(
             of,
             {
               name: "bulkWrite",
               kind: "write",
               options,
-              parts: operations.flatMap(Object.values).map(partOf),
-              updates: operations.flatMap(Object.values).flatMap(updateOf)
+              parts: models.map(partOf),
+              updates: models.flatMap(updateOf)
             },
             (collection, given: Driver.BulkWriteOptions) => collection.bulkWrite(encoded, given)
           )
+        }
       )
   }
 }
