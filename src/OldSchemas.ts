@@ -361,7 +361,7 @@ export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: n
 export interface WithId<A, I, R, Id, StoredId>
   extends Schema.Schema<A & { readonly _id: Id }, I & { readonly _id: StoredId }, R>
 {
-  /** What is inserted, or put in the place of another document: the `_id` may be left out. */
+  /** The schema of values that are inserted or replace a document. They need no `_id`. */
   readonly insert: Schema.Schema<A & { readonly _id?: Id | undefined }, I & { readonly _id?: StoredId | undefined }, R>
 }
 
