@@ -25,6 +25,18 @@ const Told = Schema.Struct({
   })
 })
 
+/** A collection with "ada" and "bob" that takes capital and small letters for the same. */
+const lenient = (watched: Monitor.Watched) =>
+  Effect.gen(function*() {
+    const { database } = yield* things(watched, 0)
+    yield* Effect.promise(() =>
+      watched.client.driver.db(database).createCollection("names", { collation: { locale: "en", strength: 1 } })
+    )
+    const Names = Collection.make("names", { database, schema: Schema.Struct({ _id: Schema.String }) })
+    yield* Names.insertMany([{ _id: "ada" }, { _id: "bob" }])
+    return Names
+  })
+
 const batching = { batching: true } as const
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
@@ -157,12 +169,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("where the collection compares texts in a way of its own, as findOne would", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          const { database } = yield* things(watched, 0)
-          yield* Effect.promise(() =>
-            watched.client.driver.db(database).createCollection("names", { collation: { locale: "en", strength: 1 } })
-          )
-          const Names = Collection.make("names", { database, schema: Schema.Struct({ _id: Schema.String }) })
-          yield* Names.insertMany([{ _id: "ada" }, { _id: "bob" }])
+          const Names = yield* lenient(watched)
           expect(yield* Names.findByIds(["ADA", "bob", "eve"])).toEqual([
             Option.some({ _id: "ada" }),
             Option.some({ _id: "bob" }),
@@ -174,12 +181,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     it.effect("so also where two of the ids are the same to the collection, or none of them is there", () =>
       onClient((watched) =>
         Effect.gen(function*() {
-          const { database } = yield* things(watched, 0)
-          yield* Effect.promise(() =>
-            watched.client.driver.db(database).createCollection("names", { collation: { locale: "en", strength: 1 } })
-          )
-          const Names = Collection.make("names", { database, schema: Schema.Struct({ _id: Schema.String }) })
-          yield* Names.insertMany([{ _id: "ada" }, { _id: "bob" }])
+          const Names = yield* lenient(watched)
           const ada = Option.some({ _id: "ada" })
           expect(yield* Names.findByIds(["ada", "ADA"])).toEqual([ada, ada])
           expect(yield* Names.findByIds(["ada", "ADA", "Ada", "eve"])).toEqual([ada, ada, ada, Option.none()])
