@@ -44,9 +44,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             const times = yield* Effect.replicateEffect(Effect.all([plain, publishing]), rounds)
             const best = (of: 0 | 1) => Math.min(...times.map((time) => time[of]))
             const rate = (of: 0 | 1) => Math.round(perRound / best(of) * 1000)
-            // On a machine that is busy with other things, too: these slow one of a pair down, or one of the best.
-            const ratio = Math.max(rate(1) / rate(0), ...times.map(([alone, published]) => alone / published))
-            expect(ratio, `transactions a second: ${rate(1)}, with plain inserts ${rate(0)}`)
+            // On a machine that is busy with other things, too.
+            expect(rate(1) / rate(0), `transactions a second: ${rate(1)}, with plain inserts ${rate(0)}`)
               .toBeGreaterThan(0.75)
             // Nobody has been in the way of anybody.
             expect(bodies).toBe(2 * rounds * perRound)
