@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
@@ -200,20 +199,25 @@ const readConcern = "majority"
 const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
   const { codec, messages, name } = stored
   const publishing = new Publishing(stored)
+  // Now, for at the end of the transaction nobody could handle a message that is refused.
+  const placed = place(messages, { name: "publish", kind: "write", inTransaction: true })
+  const outgoing = (value: A, publishedAt: Date) =>
+    Effect.zipWith(
+      Checkpoints.newId,
+      Effect.flatMap(codec.encode(value, `message of outbox ${name}`), (message) => readable(message, name)),
+      (id, message): Outgoing => ({ id, message, publishedAt })
+    )
   const publishAll: Outbox<A, R, C>["publishAll"] = (values) =>
-    Effect.gen(function*() {
-      // Now, for at the end of the transaction nobody could handle it.
-      yield* place(messages, { name: "publish", kind: "write", inTransaction: true })
-      const publishedAt = new Date(yield* Clock.currentTimeMillis)
-      const outgoing = yield* Effect.forEach(values, (value) =>
-        Effect.gen(function*() {
-          const encoded = yield* codec.encode(value, `message of outbox ${name}`)
-          const { message } = yield* readable({ message: encoded }, name)
-          return { id: yield* Checkpoints.newId, message, publishedAt }
-        }))
-      if (outgoing.length > 0) yield* publishing.add(outgoing)
-      return outgoing.map(({ id }) => id)
-    })
+    Effect.zipRight(
+      placed,
+      Effect.clockWith((clock) => {
+        const publishedAt = new Date(clock.unsafeCurrentTimeMillis())
+        return Effect.flatMap(Effect.forEach(values, (value) => outgoing(value, publishedAt)), (all) => {
+          const ids = all.map(({ id }) => id)
+          return ids.length === 0 ? Effect.succeed(ids) : Effect.as(publishing.add(all), ids)
+        })
+      })
+    )
   return {
     name,
     publish: (message) => Effect.map(publishAll([message]), ([id = ""]) => id),
@@ -225,8 +229,8 @@ const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
 }
 
 // What could be read no more would stop the relay for ever.
-const readable = (message: Pick<Outgoing, "message">, outbox: string) =>
+const readable = (message: unknown, outbox: string): Effect.Effect<unknown, MongoError> =>
   Effect.suspend(() => {
-    const document = storable(message, "publish", `message of outbox ${outbox}`)
-    return document instanceof MongoError ? Effect.fail(document) : Effect.succeed(document)
+    const document = storable({ message }, "publish", `message of outbox ${outbox}`)
+    return document instanceof MongoError ? Effect.fail(document) : Effect.succeed(document.message)
   })

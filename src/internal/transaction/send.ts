@@ -136,7 +136,8 @@ const settled = (
     end ??= first
     wake?.(end)
   }
-  const late = Effect.fail(
+  // Made when it is needed: an error looks for its stack, which costs as much as a quarter of a commit.
+  const late = Effect.failSync(() =>
     new MongoError({ reason: "TimedOut", operation, labels: [Label.UnknownTransactionCommitResult] })
   )
   let stop = () => {}

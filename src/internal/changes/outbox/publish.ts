@@ -88,19 +88,29 @@ const insert = <A, R, C>(
   { messages }: Stored<A, R, C>,
   outgoing: ReadonlyArray<Outgoing>,
   more: (index: number) => Partial<Message>
-): Effect.Effect<void, OperationError, C> =>
-  Effect.asVoid(operation(messages, writing("insertMany"), (db, added) =>
-    messagesOf(db, messages).insertMany(
-      outgoing.map(({ id, message, publishedAt }, index) => ({
-        _id: markedId(id),
-        at: serverTime(),
-        ...more(index),
-        publishedAt,
-        [mark]: 1,
-        message
-      })),
-      { ...added }
-    )))
+): Effect.Effect<void, OperationError, C> => {
+  const [first, ...others] = outgoing.map(({ id, message, publishedAt }, index): Message => ({
+    _id: markedId(id),
+    at: serverTime(),
+    ...more(index),
+    publishedAt,
+    [mark]: 1,
+    message
+  }))
+  if (first === undefined) return Effect.void
+  // Most transactions publish one message, for which the driver's bulk is a detour.
+  return others.length === 0
+    ? Effect.asVoid(
+      operation(messages, writing("insertOne"), (db, added) => messagesOf(db, messages).insertOne(first, { ...added }))
+    )
+    : Effect.asVoid(
+      operation(
+        messages,
+        writing("insertMany"),
+        (db, added) => messagesOf(db, messages).insertMany([first, ...others], { ...added })
+      )
+    )
+}
 
 // Until the commit nobody else gets a number.
 const lastNumber = <A, R, C>(
