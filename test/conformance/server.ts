@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { MongoClient } from "mongodb"
-import type { Document } from "mongodb"
+import type { Db, Document } from "mongodb"
 import type * as MongoServer from "../../src/testing/MongoServer.js"
 import type { CollectionData } from "./format.js"
 import type { Deployment } from "./requirements.js"
@@ -74,7 +74,12 @@ export const make = (
       disable: (failPoints) =>
         Effect.forEach(
           failPoints,
-          (name) => Effect.promise(() => admin({ configureFailPoint: name, mode: "off" })),
+          (name) =>
+            Effect.promise(async () => {
+              // It closes the connection before it fails the write, of which the server then tries each document by itself.
+              if (name === "onPrimaryTransactionalWrite") await idle(client.db("admin"))
+              await admin({ configureFailPoint: name, mode: "off" })
+            }),
           { discard: true }
         ),
       // What a server has against it is no matter: a transaction that stays open makes the next test fail.
@@ -91,6 +96,15 @@ export const make = (
         )
     }
   })
+
+/** Waits until the server has done what programs have asked for, though nobody may listen any more. */
+const idle = async (database: Db): Promise<void> => {
+  const running = database.aggregate([
+    { $currentOp: {} },
+    { $match: { active: true, ns: /^(?!admin\.|config\.|local\.)./, lsid: { $exists: true } } }
+  ])
+  if ((await running.toArray()).length > 0) await idle(database)
+}
 
 const deploymentOf = async (url: string, admin: (command: Document) => Promise<Document>): Promise<Deployment> => {
   const hello = await admin({ hello: 1 })
