@@ -11,12 +11,13 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Collection from "../../../src/Collection.js"
 import * as MongoClient from "../../../src/MongoClient.js"
-import type { MongoError } from "../../../src/MongoError.js"
+import { Label, MongoError } from "../../../src/MongoError.js"
 import * as Session from "../../../src/Session.js"
 import * as MongoServer from "../../../src/testing/MongoServer.js"
 import * as Transaction from "../../../src/Transaction.js"
 import * as TestServer from "../../support/server/testServer.js"
 import * as Monitor from "../../support/watch/monitor.js"
+import * as Spans from "../../support/watch/spans.js"
 
 const itemsOf = () => Collection.make("items")
 type Items = ReturnType<typeof itemsOf>
@@ -110,6 +111,30 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(Duration.toMillis(time)).toBeLessThan(15_000)
           yield* Transaction.run(items.insertOne({ n: 2 }))
           expect(yield* items.countDocuments({ n: 1 })).toBe(0)
+        }).pipe(Effect.provideService(MongoClient.MongoClient, client))
+      }))
+
+    it.scoped("is over in a few seconds, though it was interrupted while an abort looked for a server", () =>
+      Effect.gen(function*() {
+        const { client, items } = yield* place()
+        yield* Effect.gen(function*() {
+          const { spans, tracer } = Spans.recorder()
+          const begun = yield* Deferred.make<void>()
+          const lost = yield* Deferred.make<void>()
+          const transient = new MongoError({
+            reason: "Other",
+            operation: "test",
+            labels: [Label.TransientTransactionError]
+          })
+          const body = Effect.all([items.insertOne({ n: 1 }), Deferred.succeed(begun, undefined), Deferred.await(lost)])
+          const run = yield* Effect.fork(Effect.withTracer(Transaction.run(Effect.zipRight(body, transient)), tracer))
+          yield* Deferred.await(begun)
+          const [time] = yield* withoutPrimary(Effect.gen(function*() {
+            yield* Deferred.succeed(lost, undefined)
+            yield* Monitor.until(Effect.sync(() => spans), (all) => all.some(({ name }) => name.startsWith("abort")))
+            return yield* Effect.timed(Fiber.interrupt(run))
+          }))
+          expect(Duration.toMillis(time)).toBeLessThan(12_000)
         }).pipe(Effect.provideService(MongoClient.MongoClient, client))
       }))
   })
