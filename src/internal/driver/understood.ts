@@ -20,14 +20,18 @@ export const understood = <A>(evaluate: () => PromiseLike<A>): PromiseLike<A> =>
 }
 
 const marked = (error: unknown): unknown =>
-  error instanceof TypeError && home !== undefined && innermost(error.stack).includes(home)
+  error instanceof TypeError && isOfDriver(innermost(error.stack))
     ? new Driver.MongoUnexpectedServerResponseError("a reply could not be understood", { cause: error })
     : error
+
+// A bug in what a program has given to the driver, as a listener, is told apart where the error says what has thrown. Where it
+// does not, as without stacks or in a program that was bundled into one file, a reply is by far the likelier cause.
+const isOfDriver = (thrower: string): boolean => home === undefined || thrower === "" || thrower.includes(home)
 
 // The function that has thrown, or that has called one of the language's own that has.
 const innermost = (stack: unknown): string => /^\s+at (?!.*<anonymous>\)$).*$/m.exec(String(stack))?.[0] ?? ""
 
-// What the driver itself throws tells the folder that it is in; there is none in a program that was bundled into one file.
+// What the driver itself throws tells the folder that it is in.
 const refusal = Either.flip(
   Either.try({ try: () => Driver.ReadPreference.fromString("none"), catch: (error) => error })
 )
