@@ -2,24 +2,22 @@
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "@effect/platform"
 import { Schema } from "effect"
 import * as Errors from "./errors.js"
-import * as Idempotency from "./idempotency.js"
+import { Headers, IdempotencyKey } from "./IdempotencyKey.js"
 import { Cart, Customer, Order, Product } from "./model.js"
 import { RequestSession } from "./RequestSession.js"
 
 const id = Schema.Struct({ id: Schema.String })
 
-/** What placing an order ends with when the shop refuses it. It counts as an answer, so that who asks again gets it again. */
-export const Refusal = Schema.Union(Errors.OutOfStock, Errors.PaymentDeclined, Errors.NotFound)
-
 class Shop extends HttpApiGroup.make("shop")
   .add(
     HttpApiEndpoint.post("placeOrder", "/orders")
-      .setHeaders(Idempotency.Headers)
+      .setHeaders(Headers)
       .setPayload(Cart)
       .addSuccess(Order, { status: 201 })
-      .addError(Refusal)
+      .addError(Errors.Refusal)
       .addError(Errors.KeyInProgress)
       .addError(Errors.KeyReused)
+      .middleware(IdempotencyKey)
       .annotate(OpenApi.Summary, "Place an order")
       .annotate(
         OpenApi.Description,

@@ -21,6 +21,14 @@ export class TokenRefused extends Schema.TaggedError<TokenRefused>()("TokenRefus
   hint: Schema.String
 }, HttpApiSchema.annotations({ status: 400 })) {}
 
+/** What placing an order ends with when the shop refuses it. It counts as an answer: who asks again gets it again. */
+export const Refusal = Schema.Union(OutOfStock, PaymentDeclined, NotFound)
+
+/** The request has no key, or one that is none. */
+export class KeyMissing extends Schema.TaggedError<KeyMissing>()("KeyMissing", {
+  hint: Schema.String
+}, HttpApiSchema.annotations({ status: 400 })) {}
+
 /** The key was used with another request before. */
 export class KeyReused extends Schema.TaggedError<KeyReused>()(
   "KeyReused",

@@ -1,6 +1,5 @@
 // The shop before it opens: its indexes, and something to sell. Every instance does it, and only the first finds work to do.
 import { Effect } from "effect"
-import * as Idempotency from "./idempotency.js"
 import * as Mails from "./mails.js"
 import { Placed } from "./Orders.js"
 import { Customers, Paid } from "./Payments.js"
@@ -18,7 +17,6 @@ const goods = [
 ] as const
 
 export const openShop = Effect.gen(function*() {
-  yield* Idempotency.prepare
   yield* Mails.prepare
   yield* Placed.createIndexes([{ key: { at: -1 } }, { key: { customer: 1, at: -1 } }])
   // A transaction need not create it then.

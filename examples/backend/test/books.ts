@@ -58,11 +58,11 @@ export const audit = (ledger: Ledger) =>
       `the database has ${orders.size} orders: nobody has one that was told of no order`,
       orders.size === told.length && new Set(told.map(({ id }) => id)).size === told.length
     )
-    const done = keys.filter((key) => key["answer"]?.isSuccess === true)
+    const done = keys.filter((key) => key["state"] === "succeeded")
     yield* claim(
       `${done.length} keys have an order, each its own; ${keys.length - done.length} have a refusal`,
       keys.length === wanted.length && done.length === orders.size &&
-        new Set(done.map((key) => key["answer"].value.id)).size === done.length
+        new Set(done.map((key) => key["value"].id)).size === done.length
     )
 
     const unpaid = [...orders.values()].filter(({ amount, customer, id, product, quantity }) => {
@@ -111,6 +111,8 @@ export const audit = (ledger: Ledger) =>
       `${ledger.misuses} times a key was used for something else (422) or left out (400): ${ledger.wrong.length} wrong answers`,
       ledger.misuses > 0 && ledger.wrong.length === 0
     )
+    const early = ledger.retries.get("409 KeyInProgress") ?? 0
+    yield* claim(`${early} requests came while the first one with their key was at work (409)`, early > 0)
     const statuses = Object.entries(Arr.groupBy(wanted, ({ answers: [first] }) => String(first?.status)))
     yield* fact(`answers: ${statuses.map(([status, { length }]) => `${length} × ${status}`).join(", ")}`)
     const retries = [...ledger.retries].map(([why, count]) => `${count} × ${why}`)
