@@ -151,6 +151,7 @@ problems.push(
   ...Pages.deadLinks(pages),
   ...Pages.unreachable(pages),
   ...Pages.tooLong(pages),
+  ...Pages.unproved(pages, "docs/guarantees.md", (path) => ts.sys.readFile(path) ?? ""),
   ...Pages.unnamed("docs/options.md", page("docs/options.md"), optionNames),
   ...Pages.unnamed("docs/errors.md", page("docs/errors.md"), [
     ...errorTags,

@@ -110,6 +110,19 @@ export const unnamed = (path: string, text: string, names: Iterable<string>): Re
     `${path}: \`${name}\` is missing`
   )
 
+/** Claims of the README in a table of claims, tests and their names: those that it does not make, or that no such test shows. */
+export const unproved = (pages: Pages, table: string, testOf: (path: string) => string): ReadonlyArray<string> => {
+  const plain = (text: string) => text.replace(/\*\*/g, "").replace(/\s+/g, " ")
+  const readme = plain(pages.get("README.md") ?? "")
+  const rows = [...(pages.get(table) ?? "").matchAll(/^\| (.+) \| \[[^\]]+\]\((\S+)\) \| (.+) \|$/gm)]
+  return rows.length === 0
+    ? [`${table}: there is no table of claims`]
+    : rows.flatMap(([, claim = "", link = "", name = ""]) => [
+      ...(readme.includes(plain(claim)) ? [] : [`${table}: the README does not say: ${claim}`]),
+      ...(testOf(targetOf(table, link).file).includes(name) ? [] : [`${table}: ${link} has no test: ${name}`])
+    ])
+}
+
 /** Whether one of the examples is code that uses a name, beyond its imports and comments. A module's default has none of its own. */
 export const isUsed = (name: string, examples: ReadonlyArray<string>): boolean =>
   examples.some((example) =>

@@ -43,6 +43,22 @@ describe("pages", () => {
     ])
   })
 
+  it("a claim that the README does not make, or that no test shows, is told", () => {
+    const table = [
+      "| they say | the test | its name |",
+      "| It **is fast** | [a](../test/a.ts) | is fast |",
+      "| It is small | [a](../test/a.ts) | is fast |",
+      "| It is | [a](../test/a.ts) | is small |"
+    ]
+    const pages = new Map([["README.md", "It is\nfast."], ["docs/a.md", table.join("\n")]])
+    const testOf = (path: string) => path === "test/a.ts" ? "it(\"is fast\")" : ""
+    expect(Pages.unproved(pages, "docs/a.md", testOf)).toEqual([
+      "docs/a.md: the README does not say: It is small",
+      "docs/a.md: ../test/a.ts has no test: is small"
+    ])
+    expect(Pages.unproved(pages, "docs/b.md", testOf)).toEqual(["docs/b.md: there is no table of claims"])
+  })
+
   it("a name that is missing in backticks is told", () => {
     expect(Pages.unnamed("p.md", "`a` b `x.c`", ["a", "b", "c"])).toEqual(["p.md: `b` is missing"])
   })
