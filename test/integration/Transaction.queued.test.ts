@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Collection from "../../src/Collection.js"
+import * as Once from "../../src/Once.js"
 import type * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
 import { numbers, onClient } from "../support/data/collections.js"
@@ -54,6 +55,23 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const fighting = yield* transfers(1, 16, 120, Transaction.backoff)
           expect(queued).toBeLessThan(1.5)
           expect(fighting).toBeGreaterThan(queued)
+        })
+      ))
+
+    it.effect("queue, too, where they are run once for a key", () =>
+      onClient(() =>
+        Effect.gen(function*() {
+          const database = yield* TestServer.database
+          const Doing = Once.make("doing", { database })
+          const Accounts = yield* bank(1)
+          let attempts = 0
+          const write = Effect.zipRight(
+            Effect.sync(() => attempts++),
+            Effect.asVoid(Accounts.updateOne({ _id: 0 }, add(1)))
+          )
+          yield* Effect.forEach(numbers(48), (key) => Doing.run(String(key), write), { concurrency: 16 })
+          // Each has written its key before it meets the others, and gives that up once.
+          expect(attempts / 48).toBeLessThan(3)
         })
       ))
 

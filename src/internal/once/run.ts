@@ -15,7 +15,6 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Schedule from "effect/Schedule"
 import type { Codec } from "../../Codec.js"
 import { MongoError } from "../../MongoError.js"
 import { InProgress, KeyReused } from "../../OnceErrors.js"
@@ -32,6 +31,7 @@ import { newId } from "../changes/checkpoint.js"
 import { withNamespace } from "../data/operation.js"
 import type { Target } from "../data/request.js"
 import { storable } from "../data/values.js"
+import * as Backoff from "../transaction/backoff.js"
 import { innermostOf } from "../transaction/part.js"
 import type { Inside } from "../transaction/start.js"
 import { type Decoded, issuesOf, refusalOf, type RunOptions } from "./options.js"
@@ -115,7 +115,7 @@ class Run<A, F, R, C, E, R2, OR> {
     body: Effect.Effect<Either.Either<A, E>, E | OnceError, R3>
   ): Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R3>> {
     const { client } = this.#kind.target
-    const { fingerprint: _, keepWrites: __, retry = Transaction.backoff, ...given } = this.#options
+    const { fingerprint: _, keepWrites: __, retry = Transaction.queued, ...given } = this.#options
     const once = Effect.flatMap(
       this.#take(state, value),
       (answer): Effect.Effect<Either.Either<A, E | F>, E | OnceError, R3> =>
@@ -125,7 +125,7 @@ class Run<A, F, R, C, E, R2, OR> {
       ...given,
       client,
       writeConcern: "majority",
-      retry: Schedule.whileInputEffect(retry, () => this.#mayWait),
+      retry: Backoff.limited(retry, this.#mayWait),
       verifyCommit: Effect.map(attemptOf(this.#kind.target, this.#id), (found) => found === this.#attempt)
     })
     // It needs neither session nor transaction besides what the body does, which is in its type.

@@ -31,8 +31,26 @@ export const specification: Schedule.Schedule<number> = Schedule.addDelayEffect(
     Effect.map(Random.next, (random) => Duration.millis(random * Math.min(initial * growth ** (failed + 1), longest)))
 )
 
+const queueing: unique symbol = Symbol("effect-mongo-session/queueing")
+
+const queue = <Out, In>(schedule: Schedule.Schedule<Out, In>): Schedule.Schedule<Out, In> =>
+  Object.assign(schedule, { [queueing]: true })
+
 /** {@link specification}, where who loses a conflict to another transaction of the same client waits for that one instead. */
-export const queued: Schedule.Schedule<number> = Schedule.map(specification, identity)
+export const queued: Schedule.Schedule<number> = queue(Schedule.map(specification, identity))
+
+/** Whether who loses a conflict queues. */
+export const doesQueue = (schedule: Schedule.Schedule<unknown, MongoError>): boolean =>
+  Predicate.hasProperty(schedule, queueing)
+
+/** A schedule that ends as soon as it may not go on. It queues if the given one does. */
+export const limited = (
+  schedule: Schedule.Schedule<unknown, MongoError>,
+  mayGoOn: Effect.Effect<boolean>
+): Schedule.Schedule<unknown, MongoError> => {
+  const ending = Schedule.whileInputEffect(schedule, () => mayGoOn)
+  return doesQueue(schedule) ? queue(ending) : ending
+}
 
 /** Tells the delays of a schedule one after the other, without waiting; none when it has ended. */
 export interface Backoff<In> {

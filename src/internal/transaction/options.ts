@@ -142,7 +142,7 @@ export const planOf = <VR, OR>({ onRetry, retry = Backoff.queued, verifyCommit }
   "retry" | "onRetry" | "verifyCommit"
 >) => ({
   retry,
-  doesQueue: retry === Backoff.queued,
+  doesQueue: Backoff.doesQueue(retry),
   onRetry,
   // Whatever it fails with, it is logged; no caller needs to know the type.
   // @effect-diagnostics-next-line anyUnknownInErrorContext:off
