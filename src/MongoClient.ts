@@ -103,12 +103,12 @@ export interface CommonOptions {
    * URL says, else what the server does by itself.
    */
   readonly transactions?: TransactionOptions.TransactionOptions | undefined
-  /** Spans of the commands that the driver sends, besides those of operations. Default: none. */
+  /** Spans of the commands that the driver sends, besides those of operations, and what the server is told. Default: none. */
   readonly telemetry?: TelemetryOptions | undefined
 }
 
 /**
- * Which spans the commands of a client have.
+ * Which spans the commands of a client have, and what the server is told of spans.
  *
  * See MongoDB's specification "OpenTelemetry".
  *
@@ -127,6 +127,13 @@ export interface TelemetryOptions {
    * 0, none.
    */
   readonly queryTextLength?: number | undefined
+  /**
+   * Whether each operation carries the span of the program that it is in as its `comment`: `{ span, traceparent }`, the
+   * span's name and its ids in the form of W3C's "Trace Context". `$currentOp`, the profiler and the server's log show it.
+   * It needs no tracer. A `comment` of the operation's own stays. What runs through `Session.use`, and commands of
+   * `Database.command`, have none, nor has anything before MongoDB 4.4. Default: `false`.
+   */
+  readonly comments?: boolean | undefined
 }
 
 /**

@@ -18,6 +18,7 @@ import { key } from "../session/gate.js"
 import { perform } from "../session/operation.js"
 import { type Service as Session, sessionIn } from "../session/service.js"
 import type { Timing } from "../session/turn.js"
+import type { Comment } from "../telemetry/comment.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
 import * as Time from "../time/clock.js"
@@ -38,6 +39,7 @@ export interface Added {
   readonly readPreference?: "primary"
   readonly maxTimeMS?: number
   readonly socketTimeoutMS?: 0
+  readonly comment?: Comment
 }
 
 /** An operation, where it is run. */
@@ -99,6 +101,8 @@ interface Found extends Pick<Placed, "client" | "session" | "namespace" | "db"> 
   readonly request: Request
   readonly level: Driver.ReadConcernLevel | undefined
   readonly limit: Limits.Limit | MongoError
+  /** What the server is told of where in the program the operation is. */
+  readonly comment: Comment | undefined
 }
 
 const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Found | ForeignSession => {
@@ -131,7 +135,9 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
     target,
     request,
     limit,
-    level: levelOf(request.options) ?? levelOf(target) ?? levelOf(db)
+    level: levelOf(request.options) ?? levelOf(target) ?? levelOf(db),
+    // One that the caller has given stays.
+    comment: optionOf(request.options, "comment") === undefined ? client[inner].observer.commentOf(fiber) : undefined
   }
 }
 
@@ -175,7 +181,7 @@ const inSession = <A>(
   const filter = request.kind === "write" ? request.values?.[0] : undefined
   return perform(fiber, gate, { operation, namespace, limit, filter }, (driverSession) => {
     const isInTransaction = driverSession.inTransaction()
-    const problem = Rules.violation(asked(request), {
+    const problem = Rules.violation(Rules.askedBy(request), {
       session: isInTransaction ? "transaction" : "plain",
       writeConcerns: request.kind === "write" ? writeConcerns(target, client) : [],
       readPreference: target.readPreference ?? readPreferenceOf(driverSession),
@@ -186,7 +192,7 @@ const inSession = <A>(
     observed.begins(driverSession, () => isOnPrimary(found))
     const own = isInTransaction ? undefined : options.snapshot ? "snapshot" : level
     return Either.right((session: Driver.ClientSession, signals: Signalled) => {
-      const given = added(request, signals, own)
+      const given = added(found, signals, own)
       given.session = session
       if (writes(request) && request.takesSignal !== false) given.signal = signals.unsent
       // The transaction's own is in force, whatever the client prefers.
@@ -216,7 +222,7 @@ const withoutSession = <A>(
   const call = (limit: (() => number | undefined) | undefined, watcher?: Call.Watcher) =>
     Call.call({ ...name, settleTimeout, client: client.driver, onUnsettled: Log.unsettled }, (signals) => {
       observed.begins(undefined, () => isOnPrimary(found))
-      const given = added(request, signals, level)
+      const given = added(found, signals, level)
       if (limit !== undefined) {
         const limited = limit()
         if (limited !== undefined) given.maxTimeMS = limited
@@ -269,7 +275,7 @@ export const preferenceOf = <C>({ readPreference }: Target<C>) => readPreference
 
 // A fresh read concern for each operation: the driver writes the session's causal time into the one that it is given.
 const added = (
-  request: Request,
+  { comment, request }: Found,
   signals: Signalled,
   level: Driver.ReadConcernLevel | undefined
 ): { -readonly [K in keyof Added]: Added[K] } => {
@@ -277,22 +283,11 @@ const added = (
   const given: ReturnType<typeof added> = {}
   if (!writes(request)) given.signal = isCode === true ? signals.signal : signals.lent
   if (level !== undefined && (kind === "read" || pipeline !== undefined)) given.readConcern = { level }
+  if (comment !== undefined) given.comment = comment
   return given
 }
 
 const writes = ({ kind, mayWrite }: Request): boolean => kind === "write" || mayWrite === true
-
-const asked = ({ inTransaction = true, kind, name, options, pipeline }: Request): Rules.Asked => ({
-  operation: name,
-  // A command that brings a write concern along writes.
-  kind: optionOf(options, "writeConcern") === undefined ? kind : "write",
-  inTransaction,
-  readConcern: optionOf(options, "readConcern"),
-  writeConcern: optionOf(options, "writeConcern"),
-  readPreference: optionOf(options, "readPreference"),
-  timeout: optionOf(options, "timeout") ?? optionOf(options, "timeoutMS"),
-  forbiddenStage: pipeline && Rules.forbiddenStageOf(pipeline)
-})
 
 const writeConcerns = <C>(target: Target<C>, client: Client): Rules.Place["writeConcerns"] => [
   { source: target.collection === undefined ? "database" : "collection", concern: target.writeConcern },

@@ -6,6 +6,8 @@
  */
 import { MongoError } from "../../MongoError.js"
 import { InvalidInTransaction, UnacknowledgedWrite } from "../../SessionErrors.js"
+import { optionOf } from "./options.js"
+import type { Request } from "./request.js"
 
 /** What an operation brings along. */
 export interface Asked {
@@ -152,3 +154,16 @@ const forbiddenCommands = new Set([
   "mapReduce",
   "renameCollection"
 ])
+
+/** What a request asks for. */
+export const askedBy = ({ inTransaction = true, kind, name, options, pipeline }: Request): Asked => ({
+  operation: name,
+  // A command that brings a write concern along writes.
+  kind: optionOf(options, "writeConcern") === undefined ? kind : "write",
+  inTransaction,
+  readConcern: optionOf(options, "readConcern"),
+  writeConcern: optionOf(options, "writeConcern"),
+  readPreference: optionOf(options, "readPreference"),
+  timeout: optionOf(options, "timeout") ?? optionOf(options, "timeoutMS"),
+  forbiddenStage: pipeline && forbiddenStageOf(pipeline)
+})

@@ -25,7 +25,10 @@ export interface Settings {
   readonly settleTimeout: Duration.Duration
   readonly timeout: Duration.Duration | undefined
   readonly transactions: TransactionOptions.Decoded | undefined
-  readonly telemetry: Commands.Settings
+  readonly telemetry: Commands.Settings & {
+    /** Whether operations carry the span that they are in as their comment. */
+    readonly comments: boolean
+  }
 }
 
 const schedule = Schema.declare((input: unknown): input is Schedule.Schedule<unknown> => Schedule.isSchedule(input), {
@@ -41,9 +44,10 @@ const common = {
   telemetry: Schema.optional(
     Schema.Struct({
       commands: Schema.optional(Schema.Boolean),
+      comments: Schema.optional(Schema.Boolean),
       queryTextLength: Schema.optional(Schema.Int.pipe(Schema.nonNegative()))
     })
-      .annotations({ description: "{ commands, queryTextLength }" })
+      .annotations({ description: "{ commands, comments, queryTextLength }" })
   ),
   keepAlive: Schema.optional(
     Schema.Union(
@@ -98,7 +102,11 @@ export const decode = (options: unknown, of: "url" | "driver"): Effect.Effect<Se
       settleTimeout,
       timeout,
       transactions: transactions && Transactions.normalize(transactions),
-      telemetry: { commands: telemetry?.commands ?? false, queryTextLength: telemetry?.queryTextLength ?? 0 }
+      telemetry: {
+        commands: telemetry?.commands ?? false,
+        comments: telemetry?.comments ?? false,
+        queryTextLength: telemetry?.queryTextLength ?? 0
+      }
     })
   })
 

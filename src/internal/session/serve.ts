@@ -21,6 +21,7 @@ import { type Deployment, type TopologyWatch, watchTopology } from "../driver/to
 import { understood } from "../driver/understood.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import { type Commands, watchCommands } from "../telemetry/commands.js"
+import { commenting } from "../telemetry/comment.js"
 import { watchPools } from "../telemetry/connections.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
@@ -67,7 +68,11 @@ const serve = (
 ): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function*() {
     let closed = false
-    const observer = Operations.make(topology.server, commands)
+    const observer = Operations.make(
+      topology.server,
+      commands,
+      settings.telemetry.comments ? commenting(topology) : undefined
+    )
     const broken = yield* DriverClient.countBroken(driver)
     const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> => {
       const name = Object.keys(command)[0] ?? "command"

@@ -15,6 +15,7 @@ import { transactionNumberOf } from "../driver/transaction.js"
 import { clockOf, secondsSince } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { Commands } from "./commands.js"
+import type { Comment } from "./comment.js"
 import { type Labels, labels, update } from "./log.js"
 import { type Name, operationOf } from "./names.js"
 import { watched } from "./outside.js"
@@ -28,15 +29,22 @@ export interface Observer {
   readonly labelsOf: (operation: Name, errorType?: string) => Labels
   /** Makes the spans of commands; none where nobody has asked for these. */
   readonly commands: Commands | undefined
+  /** What the server is told of where in the program a fiber is; nothing where nobody has asked for it. */
+  readonly commentOf: (fiber: RunningFiber) => Comment | undefined
 }
 
 /** Makes an observer. It keeps the tags of each operation, for they are expensive to make. */
-export const make = (server: Observer["server"], commands?: Commands): Observer => {
+export const make = (
+  server: Observer["server"],
+  commands?: Commands,
+  commentOf: Observer["commentOf"] = () => undefined
+): Observer => {
   // Three lookups by existing objects cost less than building one key.
   const known = new Map<string | undefined, Map<string, Map<string, Map<string | undefined, Labels>>>>()
   return {
     server,
     commands,
+    commentOf,
     labelsOf: ({ collection, database, name }, errorType) => {
       const byError = at(at(at(known, collection), database), name)
       const kept = byError.get(errorType)
