@@ -1,0 +1,178 @@
+/**
+ * The commands, and their options.
+ */
+import { Args, Command, HelpDoc, Options, Prompt, ValidationError } from "@effect/cli"
+import { Data, Duration, Effect, Option, Redacted, Schedule } from "effect"
+import { MongoClient } from "effect-mongo-session"
+import { type Failure, lineOf } from "./failures.js"
+import { gather } from "./gather.js"
+import { kill } from "./kill.js"
+import type { Snapshot, Transaction } from "./model.js"
+import { ownName } from "./operations.js"
+import { age, render } from "./render.js"
+import * as Screen from "./screen.js"
+import { find, isOpen } from "./target.js"
+
+/** What ends the program with one line, and its exit code: 1, or 2 where it was called wrongly. */
+export class Failed extends Data.TaggedError("Failed")<{ readonly line: string; readonly code: 1 | 2 }> {
+  override get message(): string {
+    return this.line
+  }
+}
+
+const failed = (line: string, code: 1 | 2 = 1) => new Failed({ line, code })
+
+const uri = Args.text({ name: "uri" }).pipe(
+  Args.withDescription(
+    "Where the servers are: mongodb://host:27017/. As env:NAME, the variable NAME has it, so that lists of processes don't show its secret."
+  )
+)
+
+const json = Options.boolean("json").pipe(Options.withDescription("Prints JSON: one document, or one on each line with --watch."))
+
+const database = Options.text("database").pipe(
+  Options.repeated,
+  Options.withDescription("Looks for outboxes, consumers, leases and keys in this database only. May be repeated. Default: in all.")
+)
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 }
+
+/** A time like `500ms`, `1s` or `2m`, of 100 ms at least. */
+export const intervalOf = (text: string): Option.Option<Duration.Duration> => {
+  const [, count, unit = ""] = /^(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text) ?? []
+  const millis = Number(count) * (units[unit] ?? Number.NaN)
+  return millis >= 100 ? Option.some(Duration.millis(millis)) : Option.none()
+}
+
+const every = Options.text("every").pipe(
+  Options.mapEffect((text) =>
+    Option.match(intervalOf(text), {
+      onNone: () =>
+        Effect.fail(ValidationError.invalidValue(HelpDoc.p("--every takes a time of at least 100ms, such as 500ms, 1s or 2m"))),
+      onSome: Effect.succeed
+    })
+  ),
+  Options.optional,
+  Options.withDescription("How often it looks again. Default: 1s.")
+)
+
+const watch = Options.boolean("watch", { negationNames: ["once"] }).pipe(
+  Options.optional,
+  Options.withDescription("Looks again and again, or once. Default: again and again on a terminal, and with --every.")
+)
+
+// The URI is never shown: neither by a message nor by what a log prints of a value.
+const connected = <A, E extends Failure, R>(given: string, effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const name = given.startsWith("env:") ? given.slice("env:".length) : undefined
+    const url = name === undefined ? given : process.env[name]
+    if (url === undefined || url === "") return yield* failed(`the variable ${name ?? ""} is not set`, 2)
+    const patience = /serverSelectionTimeoutMS=/i.test(url) ? {} : { serverSelectionTimeoutMS: 5000 }
+    const client = yield* MongoClient.make({
+      url: Redacted.make(url),
+      keepAlive: false,
+      closeTimeout: "1 second",
+      driver: { appName: ownName, readPreference: "primary", ...patience }
+    })
+    if ((yield* client.deployment).kind === "standalone") {
+      return yield* failed("the server is standalone: it has no transactions. Start it as a replica set (--replSet)")
+    }
+    return yield* Effect.provideService(effect, MongoClient.MongoClient, client)
+  }).pipe(
+    Effect.scoped,
+    Effect.mapError((error) =>
+      error instanceof Failed ? error : failed(lineOf(error))
+    )
+  )
+
+const print = (text: string) => Effect.sync(() => void process.stdout.write(`${text}\n`))
+
+const inspect = Command.make("inspect", { uri, json, watch, every, database }, ({ database, every, json, uri, watch }) => {
+  const isTerminal = process.stdout.isTTY === true
+  const isWatching = Option.getOrElse(watch, () => Option.isSome(every) || (isTerminal && !json))
+  const inColour = Screen.hasColour(process.stdout, process.env)
+  const scope = { databases: database }
+  const once = (before: Snapshot | undefined, { room, show }: Screen.Screen) =>
+    Effect.gen(function*() {
+      const snapshot = yield* gather(scope, before)
+      yield* json ? print(JSON.stringify(snapshot)) : Effect.flatMap(room, (room) => show(render(snapshot, room)))
+      return snapshot
+    })
+  if (!isWatching) return connected(uri, once(undefined, Screen.plain(process.stdout, inColour)))
+  const again = Effect.gen(function*() {
+    const screen = isTerminal && !json
+      ? yield* Screen.live(process.stdout, inColour)
+      : Screen.plain(process.stdout, inColour)
+    let before = yield* once(undefined, screen)
+    // A server that does not answer for a while does not end the window.
+    const next = Effect.catchAll(once(before, screen), (error) => {
+      const line = `${new Date().toISOString().slice(0, 19)}Z  no answer: ${lineOf(error)}`
+      return Effect.as(
+        json ? print(JSON.stringify({ error: line })) : Effect.flatMap(screen.room, (room) =>
+          screen.show([{ text: line, tone: "bad" }, ...render(before, { ...room, ...(room.rows !== undefined && { rows: room.rows - 1 }) })])),
+        before
+      )
+    })
+    yield* Effect.suspend(() => next).pipe(
+      Effect.tap((snapshot) => Effect.sync(() => before = snapshot)),
+      Effect.schedule(Schedule.spaced(Option.getOrElse(every, () => Duration.seconds(1))))
+    )
+  })
+  return connected(uri, Effect.scoped(again))
+}).pipe(Command.withDescription("Shows sessions, transactions, outboxes, consumers, leases and keys."))
+
+const target = Args.text({ name: "session" }).pipe(
+  Args.withDescription("The session's id, or its first 4 or more characters; with /number, only while that transaction is open.")
+)
+
+const yes = Options.boolean("yes").pipe(Options.withAlias("y"), Options.withDescription("Does not ask."))
+
+const about = (session: string, transaction: Transaction | undefined): string =>
+  transaction === undefined
+    ? `session ${session}, which has no transaction open`
+    : `session ${session} with transaction ${transaction.number}, open for ${age(transaction.ageMs)}${
+      [transaction.app, transaction.span, transaction.operation].filter((one) => one !== undefined).map((one) => `, ${one}`).join("")
+    }`
+
+const killing = Command.make("kill", { uri, target, yes, json }, ({ json, target, uri, yes }) =>
+  connected(
+    uri,
+    Effect.gen(function*() {
+      if (!yes && (process.stdin.isTTY !== true || process.stdout.isTTY !== true)) {
+        return yield* failed("nobody can be asked here: add --yes", 2)
+      }
+      const scope = { databases: ["admin"] }
+      const snapshot = yield* gather(scope, undefined)
+      const { number, session } = yield* Effect.mapError(find(target, snapshot), (line) => failed(line))
+      const transaction = snapshot.transactions.find((one) => one.session === session)
+      if (!yes) {
+        const isWanted = yield* Effect.catchTag(
+          Prompt.confirm({ message: `Kill ${about(session, transaction)}?` }),
+          "QuitException",
+          () => Effect.succeed(false)
+        )
+        if (!isWanted) return yield* failed("nothing was killed")
+      }
+      // Somebody may have taken a while to answer.
+      if (number !== undefined && !isOpen(yield* gather(scope, undefined), session, number)) {
+        return yield* failed(`transaction ${number} of session ${session} is not open any more: nothing was killed`)
+      }
+      const isKnown = yield* Effect.mapError(kill(session), (error) =>
+        error._tag === "MongoError" && error.reason === "Unauthorized"
+          ? failed("nothing was killed: the session is another user's, which needs the privilege killAnySession")
+          : error)
+      if (!isKnown) return yield* failed(`the server does not know session ${session} any more: nothing was killed`)
+      yield* print(
+        json
+          ? JSON.stringify({ killed: { session, ...(transaction !== undefined && { transaction: transaction.number }) } })
+          : `killed: ${about(session, transaction)}`
+      )
+    })
+  )).pipe(Command.withDescription("Kills the operations, cursors and the transaction of a session, after a question."))
+
+/** The program. */
+export const command = Command.make("effect-mongo-session").pipe(
+  Command.withDescription("A window on the sessions and transactions of a MongoDB deployment."),
+  Command.withSubcommands([inspect, killing])
+)
+

@@ -1,0 +1,217 @@
+/**
+ * Asks a server what is going on, by this library's own operations.
+ */
+import { Clock, Duration, Effect, Stream } from "effect"
+import { Collection, Database, MongoClient, SessionCommands, type SessionErrors } from "effect-mongo-session"
+import { type Books, collections, deliveredIn, type Messages, relayOf } from "./books.js"
+import type { Missing, Snapshot } from "./model.js"
+import { type Listed, snapshotOf } from "./snapshot.js"
+import { record, records, textOf, type Unknown } from "./values.js"
+
+/** What to look at. */
+export interface Scope {
+  /** The databases; none: all that the user may see. */
+  readonly databases: ReadonlyArray<string>
+}
+
+/** What asking fails with: the server is not there, or is none that has transactions. */
+export type GatherError = SessionErrors.OperationError | SessionErrors.DecodeFailed
+
+// One question must not keep the window from being drawn.
+const patience = Duration.seconds(2)
+const timeout = { timeout: patience }
+const local = { ...timeout, readConcern: { level: "local" } } as const
+const mostSessions = 10_000
+const mostDocuments = 1000
+
+const admin = Database.make("admin")
+
+interface Part<A> {
+  readonly value: A
+  readonly missing: ReadonlyArray<Missing>
+}
+
+// What a user may not see, or takes too long, is left out, and said.
+const orElse = <A, R>(
+  what: string,
+  privilege: string,
+  effect: Effect.Effect<A, GatherError, R>,
+  fallback: Effect.Effect<A, GatherError, R>
+): Effect.Effect<Part<A>, GatherError, R> =>
+  Effect.matchEffect(effect, {
+    onSuccess: (value) => Effect.succeed<Part<A>>({ value, missing: [] }),
+    onFailure: (error) => {
+      const why = missingBy(error, privilege)
+      return why === undefined
+        ? Effect.fail(error)
+        : Effect.map(fallback, (value): Part<A> => ({ value, missing: [{ what, why }] }))
+    }
+  })
+
+const missingBy = (error: GatherError, privilege: string): string | undefined => {
+  if (error._tag === "DecodeFailed") return `the server's answer is not understood: ${error.issue}`
+  if (error._tag !== "MongoError") return undefined
+  const { code, reason } = error
+  if (reason === "Unauthorized") return `needs the privilege ${privilege}`
+  if (reason === "TimedOut") return `took longer than ${Duration.toSeconds(patience)} s`
+  // The server has answered, and has no such command here, or refuses it: mongos, other products.
+  return code === undefined || reason === "NotPrimary" ? undefined : `the server refuses it: ${reason}`
+}
+
+const operations = (allUsers: boolean) =>
+  Effect.map(
+    Stream.runCollect(
+      admin.aggregate([{ $currentOp: { allUsers, idleSessions: true, idleCursors: true } }], local)
+    ),
+    (found) => Array.from(found)
+  )
+
+const listed = (allUsers: boolean) =>
+  SessionCommands.listLocalSessions({ allUsers }).pipe(
+    Stream.take(mostSessions),
+    Stream.map(({ lastUse, lsid, user }): Listed => ({
+      session: lsid.id.uuid,
+      lastUse: lastUse.getTime(),
+      user: user._tag === "Some" ? user.value : undefined
+    })),
+    Stream.runCollect,
+    Effect.map((found) => Array.from(found))
+  )
+
+const databases = ({ databases }: Scope) =>
+  databases.length > 0
+    ? Effect.succeed(databases)
+    : Effect.map(
+      MongoClient.listDatabases({ nameOnly: true, authorizedDatabases: true, ...timeout }),
+      ({ databases }) => databases.map(({ name }) => name).filter((name) => !internal.has(name))
+    )
+
+const internal: ReadonlySet<string> = new Set(["admin", "config", "local"])
+
+const named = /^effect_mongo_session\./
+
+const books = (database: string): Effect.Effect<Books & { readonly onceCount: number }, GatherError, MongoClient.MongoClient> =>
+  Effect.gen(function*() {
+    const infos = yield* Stream.runCollect(
+      Database.make(database).listCollections({ name: { $regex: named.source } }, {
+        nameOnly: true,
+        authorizedCollections: true,
+        ...timeout
+      })
+    )
+    const names = new Set(Array.from(infos, ({ name }) => name))
+    const collection = (name: string) => Collection.make(name, { database })
+    const all = (name: string, options: { readonly sort?: { readonly $natural: -1 }; readonly projection?: Unknown } = {}) =>
+      names.has(name)
+        ? Effect.map(
+          Stream.runCollect(collection(name).find({}, { limit: mostDocuments, projection: {}, ...options, ...local })),
+          recordsIn
+        )
+        : Effect.succeed<ReadonlyArray<Unknown>>([])
+    const relays = yield* all(collections.outboxes)
+    const outboxes = [...names].filter((name) => name.startsWith(collections.outbox))
+    const messages = yield* Effect.forEach(outboxes, (name) => {
+      const outbox = name.slice(collections.outbox.length)
+      const delivered = deliveredIn(relayOf(relays, outbox) ?? {})
+      return Effect.map(
+        Effect.zip(
+          collection(name).estimatedDocumentCount(timeout),
+          // In the order in which they were written, which takes no index.
+          collection(name).findOne({ _id: { $nin: [...delivered] } }, {
+            sort: { $natural: 1 },
+            projection: { at: 1, publishedAt: 1 },
+            ...local
+          })
+        ),
+        ([count, oldest]) => [outbox, { count, oldest: oldest._tag === "Some" ? oldest.value : undefined }] as const
+      )
+    })
+    const deadLetters = names.has(collections.deadLetters)
+      ? yield* Effect.map(
+        Stream.runCollect(
+          collection(collections.deadLetters).aggregate([
+            { $limit: 10_000 },
+            { $group: { _id: { $ifNull: ["$outbox", "$consumer"] }, count: { $sum: 1 } } }
+          ], local)
+        ),
+        recordsIn
+      )
+      : []
+    return {
+      database,
+      messages: new Map<string, Messages>(messages),
+      relays,
+      checkpoints: yield* all(collections.checkpoints),
+      deadLetters,
+      leases: yield* all(collections.leases),
+      keys: yield* all(collections.once, { sort: { $natural: -1 }, projection: { state: 1, at: 1 } }),
+      onceCount: names.has(collections.once) ? yield* collection(collections.once).estimatedDocumentCount(timeout) : 0
+    }
+  })
+
+const recordsIn = (found: Iterable<unknown>): ReadonlyArray<Unknown> => records(Array.from(found))
+
+const nothing = (database: string): Books & { readonly onceCount: number } => ({
+  database,
+  messages: new Map(),
+  relays: [],
+  checkpoints: [],
+  deadLetters: [],
+  leases: [],
+  keys: [],
+  onceCount: 0
+})
+
+/** Asks for everything, and makes one picture of it. */
+export const gather = (
+  scope: Scope,
+  before: Snapshot | undefined
+): Effect.Effect<Snapshot, GatherError, MongoClient.MongoClient> =>
+  Effect.gen(function*() {
+    const client = yield* MongoClient.MongoClient
+    const { kind } = yield* client.deployment
+    const hello = yield* admin.command({ hello: 1 }, timeout)
+    const buildInfo = yield* orElse("the server's version", "buildInfo", admin.command({ buildInfo: 1 }, timeout), Effect.succeed({}))
+    const found = yield* Effect.all({
+      operations: orElse("operations of other users", "inprog", operations(true), operations(false)),
+      locks: kind === "sharded"
+        ? Effect.succeed<Part<unknown>>({ value: {}, missing: [] })
+        : orElse<unknown, MongoClient.MongoClient>(
+          "locks, and who waits for whom",
+          "inprog",
+          admin.command({ lockInfo: 1 }, timeout),
+          Effect.succeed({})
+        ),
+      sessions: orElse("sessions of other users", "listSessions", listed(true), Effect.orElseSucceed(listed(false), () => [])),
+      names: orElse("databases", "listDatabases", databases(scope), Effect.succeed([]))
+    }, { concurrency: "unbounded" })
+    const read = yield* Effect.forEach(
+      found.names.value,
+      (name) => orElse(`outboxes, consumers, leases and keys of ${name}`, `find on ${name}`, books(name), Effect.succeed(nothing(name))),
+      { concurrency: 4 }
+    )
+    const parts = [buildInfo, found.operations, found.locks, found.sessions, found.names, ...read]
+    return snapshotOf(
+      {
+        hosts: hostsOf(client, hello),
+        kind,
+        hello,
+        buildInfo: buildInfo.value,
+        operations: found.operations.value,
+        locks: found.locks.value,
+        sessions: found.sessions.value,
+        books: read.map(({ value }) => value),
+        onceCount: read.reduce((sum, { value }) => sum + value.onceCount, 0),
+        missing: parts.flatMap(({ missing }) => missing)
+      },
+      before,
+      yield* Clock.currentTimeMillis
+    )
+  })
+
+// The server that has answered; else those of the URI, which the driver knows without its secret.
+const hostsOf = ({ driver }: MongoClient.Service, hello: unknown): ReadonlyArray<string> => {
+  const me = textOf(record(hello)["me"])
+  return me === undefined ? driver.options.hosts.map(String) : [me]
+}
+

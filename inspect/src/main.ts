@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+/**
+ * Runs the program, and says how it has ended: 0, also after Ctrl-C in a live window, 1 for what has failed, 2 where it was
+ * called wrongly.
+ */
+import { Command, ValidationError } from "@effect/cli"
+import { NodeContext, NodeRuntime } from "@effect/platform-node"
+import { Cause, Effect, Exit } from "effect"
+import { createRequire } from "node:module"
+import { command, Failed } from "./cli.js"
+import { hasColour } from "./screen.js"
+
+const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
+
+// What the parser prints may quote arguments, of which one is a URI; and it is in colours, wherever it goes.
+const shown = (output: NodeJS.WriteStream, values: ReadonlyArray<unknown>): void => {
+  const text = values.map(String).join(" ").replace(/(mongodb(?:\+srv)?:\/\/)\S*/gi, "$1…")
+  // eslint-disable-next-line no-control-regex -- these are what is taken out
+  output.write(`${hasColour(output, process.env) ? text : text.replace(/\u001b\[[\d;]*m/g, "")}\n`)
+}
+
+const quiet = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.consoleWith((console) =>
+    Effect.withConsole(effect, {
+      ...console,
+      log: (...values) => Effect.sync(() => shown(process.stdout, values)),
+      error: (...values) => Effect.sync(() => shown(process.stderr, values))
+    })
+  )
+
+const codeOf = (exit: Exit.Exit<unknown, unknown>): number => {
+  if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return 0
+  const error = Cause.squash(exit.cause)
+  return error instanceof Failed ? error.code : ValidationError.isValidationError(error) ? 2 : 1
+}
+
+Command.run(command, { name: "effect-mongo-session", version })(process.argv).pipe(
+  Effect.tapError((error) =>
+    error instanceof Failed ? Effect.sync(() => shown(process.stderr, [`effect-mongo-session: ${error.line}`])) : Effect.void
+  ),
+  quiet,
+  Effect.provide(NodeContext.layer),
+  (main) => NodeRuntime.runMain(main, {
+    disableErrorReporting: true,
+    teardown: (exit, onExit) => onExit(codeOf(exit))
+  })
+)
