@@ -6,6 +6,7 @@ import { Data, Duration, Effect, Option, Redacted, Schedule } from "effect"
 import { MongoClient } from "effect-mongo-session"
 import { type Failure, lineOf } from "./failures.js"
 import { gather } from "./gather.js"
+import { intervalOf } from "./interval.js"
 import { kill } from "./kill.js"
 import type { Snapshot, Transaction } from "./model.js"
 import { ownName } from "./operations.js"
@@ -35,15 +36,6 @@ const database = Options.text("database").pipe(
   Options.withDescription("Looks for outboxes, consumers, leases and keys in this database only. May be repeated. Default: in all.")
 )
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 }
-
-/** A time like `500ms`, `1s` or `2m`, of 100 ms at least. */
-export const intervalOf = (text: string): Option.Option<Duration.Duration> => {
-  const [, count, unit = ""] = /^(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text) ?? []
-  const millis = Number(count) * (units[unit] ?? Number.NaN)
-  return millis >= 100 ? Option.some(Duration.millis(millis)) : Option.none()
-}
-
 const every = Options.text("every").pipe(
   Options.mapEffect((text) =>
     Option.match(intervalOf(text), {
@@ -56,10 +48,11 @@ const every = Options.text("every").pipe(
   Options.withDescription("How often it looks again. Default: 1s.")
 )
 
-const watch = Options.boolean("watch", { negationNames: ["once"] }).pipe(
-  Options.optional,
-  Options.withDescription("Looks again and again, or once. Default: again and again on a terminal, and with --every.")
+const watch = Options.boolean("watch").pipe(
+  Options.withDescription("Looks again and again. Default: on a terminal, and with --every.")
 )
+
+const once = Options.boolean("once").pipe(Options.withDescription("Looks once, also on a terminal."))
 
 // The URI is never shown: neither by a message nor by what a log prints of a value.
 const connected = <A, E extends Failure, R>(given: string, effect: Effect.Effect<A, E, R>) =>
@@ -87,25 +80,27 @@ const connected = <A, E extends Failure, R>(given: string, effect: Effect.Effect
 
 const print = (text: string) => Effect.sync(() => void process.stdout.write(`${text}\n`))
 
-const inspect = Command.make("inspect", { uri, json, watch, every, database }, ({ database, every, json, uri, watch }) => {
+const inspect = Command.make("inspect", { uri, json, watch, once, every, database }, ({ database, every, json, once, uri, watch }) => {
   const isTerminal = process.stdout.isTTY === true
-  const isWatching = Option.getOrElse(watch, () => Option.isSome(every) || (isTerminal && !json))
+  const isAsked = watch || Option.isSome(every)
+  if (once && isAsked) return failed("--once and --watch or --every exclude each other", 2)
+  const isWatching = isAsked || (isTerminal && !json && !once)
   const inColour = Screen.hasColour(process.stdout, process.env)
   const scope = { databases: database }
-  const once = (before: Snapshot | undefined, { room, show }: Screen.Screen) =>
+  const look = (before: Snapshot | undefined, { room, show }: Screen.Screen) =>
     Effect.gen(function*() {
       const snapshot = yield* gather(scope, before)
       yield* json ? print(JSON.stringify(snapshot)) : Effect.flatMap(room, (room) => show(render(snapshot, room)))
       return snapshot
     })
-  if (!isWatching) return connected(uri, once(undefined, Screen.plain(process.stdout, inColour)))
+  if (!isWatching) return connected(uri, look(undefined, Screen.plain(process.stdout, inColour)))
   const again = Effect.gen(function*() {
     const screen = isTerminal && !json
       ? yield* Screen.live(process.stdout, inColour)
       : Screen.plain(process.stdout, inColour)
-    let before = yield* once(undefined, screen)
+    let before = yield* look(undefined, screen)
     // A server that does not answer for a while does not end the window.
-    const next = Effect.catchAll(once(before, screen), (error) => {
+    const next = Effect.catchAll(look(before, screen), (error) => {
       const line = `${new Date().toISOString().slice(0, 19)}Z  no answer: ${lineOf(error)}`
       return Effect.as(
         json ? print(JSON.stringify({ error: line })) : Effect.flatMap(screen.room, (room) =>

@@ -64,7 +64,8 @@ export const heldBy = (resources: ReadonlyArray<Resource>, owner: Owner): Readon
   resources.flatMap(({ granted, name, type }) =>
     granted.filter(isOf(owner))
       .filter(({ mode }) => type === "Collection" || mode === "X" || mode === "S")
-      .map(({ mode }) => `${mode} ${name ?? type}`)
+      // What was dropped meanwhile has no name any more.
+      .map(({ mode }) => `${mode} ${name ?? (type === "Collection" ? "(dropped)" : type)}`)
   )
 
 /** The requests of those who may write to a collection. */

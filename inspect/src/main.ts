@@ -36,7 +36,9 @@ const codeOf = (exit: Exit.Exit<unknown, unknown>): number => {
 
 Command.run(command, { name: "effect-mongo-session", version })(process.argv).pipe(
   Effect.tapError((error) =>
-    error instanceof Failed ? Effect.sync(() => shown(process.stderr, [`effect-mongo-session: ${error.line}`])) : Effect.void
+    error instanceof Failed
+      ? Effect.sync(() => void process.stderr.write(`effect-mongo-session: ${error.line}\n`))
+      : Effect.void
   ),
   quiet,
   Effect.provide(NodeContext.layer),

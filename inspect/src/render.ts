@@ -18,7 +18,8 @@ export interface Room {
 
 interface Section {
   readonly title: string
-  readonly tone?: Line["tone"]
+  /** How many lines at a time it is given, where there is not enough room for all. Default 1. */
+  readonly weight?: number
   readonly columns: ReadonlyArray<Column>
   readonly rows: ReadonlyArray<Row>
 }
@@ -71,53 +72,76 @@ export const render = (snapshot: Snapshot, room: Room): ReadonlyArray<Line> => {
     ["leases", snapshot.leases],
     ["once keys", snapshot.once]
   ].filter(([, rows]) => rows?.length === 0).map(([name]) => name)
-  const tail: ReadonlyArray<Line> = empty.length === 0 ? [] : [{ text: `none: ${empty.join(", ")}`, tone: "dim" }]
-  // Of each section: an empty line, its title, the titles of its columns.
-  const frame = head.length + tail.length * 2 + sections.length * 3
+  const tail: ReadonlyArray<Line> = empty.length === 0 ? [] : [blank, { text: `none: ${empty.join(", ")}`, tone: "dim" }]
   const lines = [
     ...head,
-    ...shared(sections, room.rows === undefined ? Infinity : Math.max(0, room.rows - frame)).flatMap(([section, rows]) =>
-      linesOf(section, rows, room.columns)
+    ...planned(sections, room.rows === undefined ? Infinity : room.rows - head.length - tail.length).flatMap((plan) =>
+      linesOf(plan, room.columns)
     ),
-    ...(tail.length > 0 ? [blank, ...tail] : [])
+    ...tail
   ]
   return lines.slice(0, room.rows).map(({ text, tone }) => ({ text: fit(text, room.columns), tone }))
 }
 
 const blank: Line = { text: "", tone: "plain" }
 
-// A line at a time to each section in turn, so that none takes the room of all others.
-const shared = (sections: ReadonlyArray<Section>, room: number): ReadonlyArray<readonly [Section, number]> => {
-  const wanted = sections.map(({ rows }) => rows.reduce((sum, { note }) => sum + (note === undefined ? 1 : 2), 0))
-  if (wanted.reduce((sum, one) => sum + one, 0) <= room) return sections.map((section) => [section, Infinity])
-  const given = wanted.map(() => 0)
-  for (let left = room; left > 0;) {
-    const open = given.flatMap((lines, index) => lines < (wanted[index] ?? 0) ? [index] : [])
-    if (open.length === 0) break
-    for (const index of open.slice(0, left)) given[index] = (given[index] ?? 0) + 1
-    left -= Math.min(left, open.length)
-  }
-  return sections.map((section, index) => [section, given[index] ?? 0])
+/** A section, and what of it is shown. */
+interface Plan {
+  readonly section: Section
+  /** Whether an empty line is above it. */
+  readonly isSpaced: boolean
+  /** How many lines its rows have, with what is said of them; none: only the title is shown. */
+  readonly room: number
 }
 
-const linesOf = ({ columns, rows, title, tone = "head" }: Section, room: number, cells: number): ReadonlyArray<Line> => {
+// The least that is worth the titles of the columns.
+const leastRows = 3
+
+// Where there is not enough room, first the empty lines go, and then the rows of the last sections. What is left is given
+// to each section in turn, so that none takes the room of all others.
+const planned = (sections: ReadonlyArray<Section>, room: number): ReadonlyArray<Plan> => {
+  const wanted = sections.map(heightOf)
+  const sum = (numbers: ReadonlyArray<number>) => numbers.reduce((total, one) => total + one, 0)
+  const least = wanted.map((height) => Math.min(height, leastRows))
+  const framed = (shown: number, isSpaced: boolean) =>
+    sections.length * (isSpaced ? 2 : 1) + sections.slice(0, shown).filter(({ rows }) => rows.length > 0).length
+  const fits = (shown: number, isSpaced: boolean) => framed(shown, isSpaced) + sum(least.slice(0, shown)) <= room
+  const isSpaced = fits(sections.length, true)
+  let shown = sections.length
+  while (!isSpaced && shown > 0 && !fits(shown, false)) shown--
+  const given = wanted.map(() => 0)
+  let left = room - framed(shown, isSpaced)
+  for (let open = [0]; open.length > 0 && left > 0;) {
+    open = given.flatMap((lines, index) => index < shown && lines < (wanted[index] ?? 0) ? [index] : [])
+    for (const index of open) {
+      const more = Math.min(left, sections[index]?.weight ?? 1, (wanted[index] ?? 0) - (given[index] ?? 0))
+      given[index] = (given[index] ?? 0) + more
+      left -= more
+    }
+  }
+  return sections.map((section, index) => ({ section, isSpaced, room: given[index] ?? 0 }))
+}
+
+const heightOf = ({ rows }: Section): number => rows.reduce((sum, { note }) => sum + (note === undefined ? 1 : 2), 0)
+
+const linesOf = ({ isSpaced, room, section }: Plan, cells: number): ReadonlyArray<Line> => {
+  const { columns, rows, title } = section
+  const heading: ReadonlyArray<Line> = [...(isSpaced ? [blank] : []), { text: title, tone: "head" }]
+  if (room === 0) return heading
   const [titles = "", ...lines] = table(columns, rows.map((row) => row.cells), cells)
   const body = rows.map(({ note, tone }, index): ReadonlyArray<Line> => [
     { text: lines[index] ?? "", tone },
     ...(note === undefined ? [] : [{ text: `          └ ${note}`, tone }])
   ])
-  const count = body.reduce((sum, one) => sum + one.length, 0)
-  const heading: ReadonlyArray<Line> = [blank, { text: title, tone }]
-  if (rows.length === 0) return heading
-  if (count <= room) return [...heading, { text: titles, tone: "dim" }, ...body.flat()]
-  const kept: Array<ReadonlyArray<Line>> = []
+  const above: ReadonlyArray<Line> = [...heading, { text: titles, tone: "dim" }]
+  if (heightOf(section) <= room) return [...above, ...body.flat()]
   // The last line says how many more there are.
-  for (const one of body) {
-    if (kept.flat().length + one.length > room - 1) break
-    kept.push(one)
+  let shown = 0
+  for (let height = 0; shown < body.length; shown++) {
+    height += body[shown]?.length ?? 0
+    if (height > room - 1) break
   }
-  const more: Line = { text: `… ${rows.length - kept.length} more`, tone: "dim" }
-  return [...heading, { text: titles, tone: "dim" }, ...kept.flat(), ...(room > 0 ? [more] : [])]
+  return [...above, ...body.slice(0, shown).flat(), { text: `… ${rows.length - shown} more`, tone: "dim" }]
 }
 
 const transactions = ({ transactions }: Snapshot): Section => {
@@ -129,6 +153,7 @@ const transactions = ({ transactions }: Snapshot): Section => {
       : `TRANSACTIONS  ${transactions.length} open, the oldest for ${age(oldest.ageMs)}${
         waits === 0 ? "" : `; ${waits} wait${waits === 1 ? "s" : ""}`
       }`,
+    weight: 4,
     columns: [
       { title: "SESSION" },
       { title: "TXN", align: "right" },
@@ -161,13 +186,14 @@ const toneOf = ({ ageMs, expiresInMs, state }: Transaction): Line["tone"] =>
   state === "waiting" ? "bad" : expiresInMs !== undefined && expiresInMs < ageMs ? "warn" : "plain"
 
 const waitText = ({ holders, kind, on }: Wait): string => {
-  const where = on === undefined ? "" : ` on ${on}`
-  const named = holders.slice(0, 3).map(holderText)
-  const more = holders.length > 3 ? `, ${holders.length - 3} more` : ""
-  const who = named.length === 0 ? "" : `${named.join(", ")}${more}`
-  if (kind === "lock") return who === "" ? `waits for a lock${where}` : `waits for ${who}${where}`
-  return who === "" ? `meets write conflicts${where}` : `meets write conflicts${where}, with one of ${who}`
+  const what = `${kind === "lock" ? "waits" : "meets write conflicts"}${on === undefined ? "" : ` on ${on}`}`
+  if (holders.length === 0) return kind === "lock" ? `${what} for a lock` : what
+  const named = `${holders.slice(0, mostHolders).map(holderText).join(", ")}${holders.length > mostHolders ? ", …" : ""}`
+  const count = holders.length === 1 ? "" : `${kind === "lock" ? "" : "one of "}${holders.length}: `
+  return `${what}${kind === "lock" ? " for " : " with "}${count}${named}`
 }
+
+const mostHolders = 3
 
 const holderText = ({ app, operation, session, span }: Holder): string => {
   const about = [span ?? operation, app].filter((one) => one !== undefined).join(", ")
@@ -177,6 +203,7 @@ const holderText = ({ app, operation, session, span }: Holder): string => {
 
 const waiting = ({ waiting }: Snapshot): Section => ({
   title: `WAITING  ${counted(waiting.length, "operation")} outside of transactions`,
+  weight: 2,
   columns: [
     { title: "SESSION" },
     { title: "AGE", align: "right" },

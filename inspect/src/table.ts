@@ -34,12 +34,18 @@ export const fit = (text: string, cells: number): string => {
 
 const gap = "  "
 
-/** The lines of a table, the titles first. What is too wide is cut, the widest column that gives way first. */
+/**
+ * The lines of a table, the titles first. A column with nothing in it is left out. What is too wide is cut, the column first
+ * that has most to give.
+ */
 export const table = (
-  columns: ReadonlyArray<Column>,
-  rows: ReadonlyArray<ReadonlyArray<string>>,
+  given: ReadonlyArray<Column>,
+  body: ReadonlyArray<ReadonlyArray<string>>,
   cells: number
 ): ReadonlyArray<string> => {
+  const used = given.map((_, index) => body.some((row) => (row[index] ?? "") !== ""))
+  const columns = given.filter((_, index) => used[index])
+  const rows = body.map((row) => row.filter((_, index) => used[index]))
   const all = [columns.map(({ title }) => title), ...rows]
   const widths = columns.map((_, index) => Math.max(...all.map((row) => width(row[index] ?? ""))))
   const least = columns.map(({ least }, index) => Math.min(least ?? Infinity, widths[index] ?? 0))

@@ -40,7 +40,7 @@ module.exports = {
       name: "floor-known",
       severity: "error",
       comment: "Every module is on one of the floors.",
-      from: { path: "^(src|test|examples|bench)/" },
+      from: { path: "^(src|test|examples|bench|inspect)/" },
       to: { path: "^src/", pathNot: [...floors, testing] }
     },
     {
@@ -67,7 +67,7 @@ module.exports = {
       name: "library-stands-alone",
       severity: "error",
       from: { path: "^src/" },
-      to: { path: "^(test|examples|bench|dist)/" }
+      to: { path: "^(test|examples|bench|inspect|dist)/" }
     },
     {
       name: "dependency-declared",
@@ -76,11 +76,18 @@ module.exports = {
       to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"], dependencyTypesNot: ["npm", "npm-peer"] }
     },
     {
+      name: "inspect-as-users-do",
+      severity: "error",
+      comment: "It takes the public modules only.",
+      from: { path: "^inspect/" },
+      to: { path: "^src/(internal|testing)/|^test/" }
+    },
+    {
       name: "resolvable",
       severity: "error",
       comment:
-        "Packages of the benchmark (what needs them is in JavaScript) and of the backend are there once it has been run.",
-      from: { pathNot: "^(bench/.+\\.js$|examples/backend/)" },
+        "Packages of the benchmark (what needs them is in JavaScript), of the backend and of inspect are there once it has been run.",
+      from: { pathNot: "^(bench/.+\\.js$|examples/backend/|inspect/)" },
       to: { couldNotResolve: true }
     }
   ],

@@ -9,7 +9,7 @@ const timers = ["setTimeout", "setInterval", "setImmediate"].map((name) => ({
 }))
 
 export default tseslint.config(
-  { ignores: ["dist/", "docs/api/", "coverage/", "**/node_modules/"] },
+  { ignores: ["**/dist/", "docs/api/", "coverage/", "**/node_modules/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   js.configs.recommended,
   tseslint.configs.recommended,
@@ -57,6 +57,11 @@ export default tseslint.config(
     languageOptions: { parserOptions: { project: "examples/backend/tsconfig.json", tsconfigRootDir: process.cwd() } }
   },
   {
+    // Another one.
+    files: ["inspect/**/*.ts"],
+    languageOptions: { parserOptions: { project: "inspect/tsconfig.json", tsconfigRootDir: process.cwd() } }
+  },
+  {
     files: ["src/**/*.ts"],
     rules: {
       "@effect/no-import-from-barrel-package": ["error", { packageNames: barrels }],
@@ -74,7 +79,7 @@ export default tseslint.config(
     rules: { "@typescript-eslint/no-non-null-assertion": "off" }
   },
   {
-    files: ["examples/**/*.ts"],
+    files: ["examples/**/*.ts", "inspect/**/*.ts"],
     rules: {
       "no-restricted-imports": ["error", {
         patterns: [{ regex: "(^|/)(src|dist)/", message: "Import the package as its users do." }]

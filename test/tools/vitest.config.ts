@@ -11,6 +11,8 @@ const limits = { testTimeout: patience, hookTimeout: patience }
 export default defineConfig({
   root,
   resolve: {
+    // The folder inspect may have copies of its own.
+    dedupe: ["effect", "mongodb"],
     alias: [
       { find: /^effect-mongo-session$/, replacement: `${root}src/index.ts` },
       { find: /^effect-mongo-session\/(.+)$/, replacement: `${root}src/$1.ts` }
