@@ -44,7 +44,8 @@ layer(TestServer.own({ parameters: { transactionLifetimeLimitSeconds: 1 } }), { 
               return cut
             })
             yield* breaking
-            const startAs = (name: string, at: string) => Processes.start(program, [at, database, String(count), name])
+            const bundle = yield* Processes.bundled(program)
+            const startAs = (name: string, at: string) => Processes.start(bundle, [at, database, String(count), name])
             const killing = (name: string, at: string, times: number) =>
               Effect.forEach(numbers(times), () =>
                 Effect.scoped(Effect.gen(function*() {
@@ -85,7 +86,7 @@ layer(TestServer.own({ parameters: { transactionLifetimeLimitSeconds: 1 } }), { 
             expect(Math.min(cuts.request, cuts.reply)).toBeGreaterThan(0)
           })).pipe(Effect.withRandom(Random.make(Crashes.seed)))
         ),
-      900_000
+      120_000 + Crashes.count * 10_000
     )
   })
 })

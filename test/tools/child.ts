@@ -28,9 +28,9 @@ export const start = (command: string, args: ReadonlyArray<string>, options: Spa
   return { child, firstLine, ended }
 }
 
-/** Starts a TypeScript program. */
+/** Starts a program, of TypeScript or of JavaScript. */
 export const startProgram = (file: string, args: ReadonlyArray<string>, options: SpawnOptions): Started =>
-  start(process.execPath, ["--import", "tsx", file, ...args], options)
+  start(process.execPath, [...(file.endsWith(".ts") ? ["--import", "tsx"] : []), file, ...args], options)
 
 /** Passes each line of a stream on, if there is one. */
 export const onLine = (stream: NodeJS.ReadableStream | null, listener: (line: string) => void): void => {

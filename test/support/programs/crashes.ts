@@ -31,13 +31,14 @@ export const crashing = <E, R>(
 ): Effect.Effect<ReadonlyArray<number>, E, R> =>
   Effect.gen(function*() {
     const reached: Array<number> = []
+    const bundle = yield* Processes.bundled(program)
     for (let crash = 0; crash < count; crash++) {
       yield* Effect.scoped(Effect.gen(function*() {
         const before = yield* options.progress
         // As much is left to each of the crashes to come, and to the end.
         const share = Math.floor((options.total - before) / (count - crash + 1))
         const goal = before + (yield* Random.nextIntBetween(1, Math.max(2, share)))
-        const child = yield* Processes.start(program, args)
+        const child = yield* Processes.start(bundle, args)
         yield* child.firstLine
         const working = Effect.repeat(Effect.zipLeft(options.progress, Effect.sleep("20 millis")), {
           while: (now) => now < goal
@@ -50,10 +51,10 @@ export const crashing = <E, R>(
       reached.push(yield* options.progress)
     }
     yield* Effect.scoped(
-      Effect.flatMap(Processes.start(program, args), (child) => Effect.raceFirst(options.done, failed(child)))
+      Effect.flatMap(Processes.start(bundle, args), (child) => Effect.raceFirst(options.done, failed(child)))
     )
     return reached
-  }).pipe(Effect.withRandom(Random.make(seed)), live)
+  }).pipe(Effect.scoped, Effect.withRandom(Random.make(seed)), live)
 
 const failed = (child: Processes.Program) =>
   Effect.flatMap(

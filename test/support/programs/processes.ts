@@ -4,11 +4,12 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { build } from "esbuild"
 import * as ChildProcess from "node:child_process"
 import * as FileSystem from "node:fs"
 import * as OperatingSystem from "node:os"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { live } from "../../../src/testing/internal/live.js"
 import * as Child from "../../tools/child.js"
 
@@ -28,7 +29,31 @@ export interface Program {
   readonly ended: Effect.Effect<unknown>
 }
 
-/** Starts a TypeScript program; the scope kills it. */
+/** A TypeScript program as one file of JavaScript, which starts in a third of the time; the scope removes it. */
+export const bundled = (program: URL): Effect.Effect<URL, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.promise(async () => {
+        // Packages are looked for from here.
+        const cache = fileURLToPath(new URL("../../../node_modules/.cache/", import.meta.url))
+        FileSystem.mkdirSync(cache, { recursive: true })
+        const folder = FileSystem.mkdtempSync(Path.join(cache, "program-"))
+        await build({
+          entryPoints: [fileURLToPath(program)],
+          outfile: Path.join(folder, "program.mjs"),
+          bundle: true,
+          packages: "external",
+          platform: "node",
+          format: "esm"
+        })
+        return folder
+      }),
+      (folder) => Effect.sync(() => FileSystem.rmSync(folder, { recursive: true, force: true }))
+    ),
+    (folder) => pathToFileURL(Path.join(folder, "program.mjs"))
+  )
+
+/** Starts a program; the scope kills it. */
 export const start = (
   program: URL,
   args: ReadonlyArray<string>,
