@@ -23,6 +23,7 @@ import {
   SessionsUnsupported,
   UnacknowledgedWrite
 } from "./internal/values/sessionErrors.js"
+import type { LeaseTaken } from "./LeaseErrors.js"
 import type { MongoError } from "./MongoError.js"
 import type { InProgress, KeyReused } from "./OnceErrors.js"
 import {
@@ -43,6 +44,7 @@ export type {
 }
 export * from "./ChangeStreamErrors.js"
 export * from "./internal/values/sessionErrors.js"
+export * from "./LeaseErrors.js"
 export * from "./OnceErrors.js"
 export * from "./TransactionErrors.js"
 
@@ -169,12 +171,20 @@ export type RelayError = OperationError | TransactionError | DecodeFailed | Cons
 export type OnceError = OperationError | TransactionError | DecodeFailed | InProgress | KeyReused
 
 /**
+ * What acquiring a lease can fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type LeaseError = OperationError | SessionMisconfigured | LeaseTaken
+
+/**
  * The errors that are mistakes in a program, or in where it was deployed. A correct program never meets them, except
  * where it asked for them: `SessionBusy` with `onBusy: "fail"`, and those of the propagations `mandatory` and `never`.
  *
  * The others are what a correct program meets and acts on: `MongoError`, `DecodeFailed`, `CausalTokenRefused`,
  * `SessionLapsed`, `TransactionAborted`, `CommitUnknown`, `TransactionDoomed`, `ConsumerReplaced`,
- * `HandlingFailed`, `InProgress` and `KeyReused`.
+ * `HandlingFailed`, `InProgress`, `KeyReused`, `LeaseLost` and `LeaseTaken`.
  *
  * @since 0.1.0
  * @category errors

@@ -22,6 +22,8 @@ export * as Cursor from "./Cursor.js"
 export * as Database from "./Database.js"
 /** Filters that the compiler checks. @since 0.1.0 */
 export * as Filter from "./Filter.js"
+/** Leases with fencing: one instance at a time. @since 0.1.0 */
+export * as Lease from "./Lease.js"
 /** A MongoDB client as a scoped resource. @since 0.1.0 */
 export * as MongoClient from "./MongoClient.js"
 /** The one error for failures of the driver or the server. @since 0.1.0 */

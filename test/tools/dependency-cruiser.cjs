@@ -3,7 +3,7 @@ const floor = (wings, modules) => `^src/(internal/(${wings})/|(${modules})\\.ts$
 const floors = [
   floor(
     "time|values",
-    "MongoError|(Session|Transaction|ChangeStream|Once)Errors|(Session|Transaction)Options|SessionId|CausalToken"
+    "MongoError|(Session|Transaction|ChangeStream|Once|Lease)Errors|(Session|Transaction)Options|SessionId|CausalToken"
   ),
   floor("driver", "ResumeToken"),
   floor("telemetry", "Telemetry"),
@@ -13,7 +13,7 @@ const floors = [
     "Transaction|Cursor|SessionCommands|Codec|Schemas|OldSchemas|Filter|Path|Projection|Sort|Update"
   ),
   floor("changes", "ChangeEvent|ChangeStream"),
-  floor("once", "Once"),
+  floor("once|lease", "Once|Lease"),
   floor("none", "Collection|Database|MongoClient|Outbox"),
   floor("none", "index")
 ]

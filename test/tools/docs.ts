@@ -140,7 +140,8 @@ const optionNames = new Set([
   ...optionsOf("Transaction", "Options"),
   ...optionsOf("ChangeStream", "Options", "ConsumeOptions"),
   ...optionsOf("Outbox", "TypedOptions", "RelayOptions"),
-  ...optionsOf("Once", "TypedOptions", "RunOptions")
+  ...optionsOf("Once", "TypedOptions", "RunOptions"),
+  ...optionsOf("Lease", "Options")
 ])
 const errorTags = modules.flatMap((module) =>
   [...readFileSync(module, "utf8").matchAll(/Data\.TaggedError\("(\w+)"\)/g)].map(([, tag = ""]) => tag)

@@ -38,6 +38,8 @@ type AnyError =
   | Errors.HandlingFailed
   | Errors.InProgress
   | Errors.KeyReused
+  | Errors.LeaseLost
+  | Errors.LeaseTaken
 
 const cases: ReadonlyArray<readonly [AnyError, string]> = [
   [
@@ -190,6 +192,18 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
     new Errors.InProgress({ once: "placing", waited: Duration.millis(10_000.4) }),
     "placing: another run with this key is not done after 10s"
   ],
+  [
+    new Errors.LeaseLost({ lease: "reports", token: 3, reason: "NotHeld" }),
+    "reports: the lease with token 3 is lost: it has run out or was taken"
+  ],
+  [
+    new Errors.LeaseLost({ lease: "reports", token: 3, reason: "NotRenewed", last: mongoError }),
+    "reports: the lease with token 3 is lost: it was not renewed in time"
+  ],
+  [
+    new Errors.LeaseTaken({ lease: "reports", remaining: Duration.seconds(7) }),
+    "reports: another instance has the lease for another 7s at least"
+  ],
   [new Errors.KeyReused({ once: "placing" }), "placing: the key belongs to a request with another fingerprint"],
   [mongoError, mongoError.message]
 ]
@@ -251,6 +265,8 @@ describe("misuse", () => {
     "HandlingFailed",
     "InProgress",
     "KeyReused",
+    "LeaseLost",
+    "LeaseTaken",
     "MongoError",
     "SessionLapsed",
     "TransactionAborted",

@@ -210,7 +210,8 @@ const read: Request = { name: "findOne", kind: "read", inTransaction: false }
 
 const majority = { writeConcern: { w: "majority" } } as const
 
-const hasReason = (reason: MongoError["reason"]) => (error: OperationError): boolean =>
+/** Whether an operation has failed for this reason. */
+export const hasReason = (reason: MongoError["reason"]) => (error: OperationError): boolean =>
   error._tag === "MongoError" && error.reason === reason
 
 /** Runs what may be repeated again while the way to the server is broken. A primary that is lost is replaced within seconds. */

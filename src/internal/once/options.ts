@@ -9,7 +9,7 @@ import { SessionMisconfigured } from "../../SessionErrors.js"
 import type { ClientOption, MongoClient } from "../session/client.js"
 import { decode as decodeTransaction, type Options as TransactionOptions } from "../transaction/options.js"
 import type { Issue } from "../values/issues.js"
-import { decoder, duration } from "../values/options.js"
+import { decoder, duration, longestText, Text } from "../values/options.js"
 
 /**
  * Where keys are kept, and for how long.
@@ -61,12 +61,6 @@ export interface Decoded {
   readonly timeToLive: Duration.Duration | undefined
   readonly wait: Duration.Duration
 }
-
-const longestText = 1024
-
-const Text = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(longestText)).annotations({
-  description: `a text of 1 to ${longestText} characters`
-})
 
 const Name = Text.pipe(Schema.filter((name) => !name.includes("/"))).annotations({
   description: `a name of 1 to ${longestText} characters without a slash`

@@ -10,7 +10,8 @@ const Count = Schema.optional(
   Schema.Int.pipe(Schema.between(1, 100_000)).annotations({ description: "a whole number from 1 to 100000" })
 )
 
-const isSchedule = (value: unknown): value is ScheduleModule.Schedule<unknown, never> =>
+/** Whether a value is a Schedule. What its input is cannot be told. */
+export const isSchedule = (value: unknown): value is ScheduleModule.Schedule<unknown> =>
   Predicate.hasProperty(value, ScheduleModule.ScheduleTypeId)
 
 /** The field of a Schedule. */

@@ -1,0 +1,83 @@
+/**
+ * How leases are read and written. What is written is written to a majority, so that no failover gives a lease to two.
+ */
+import * as Effect from "effect/Effect"
+import type * as Driver from "mongodb"
+import type { OperationError } from "../../SessionErrors.js"
+import { hasReason } from "../changes/checkpoint.js"
+import { writing } from "../changes/own.js"
+import { operation } from "../data/operation.js"
+import type { Target } from "../data/request.js"
+import { alone } from "../transaction/start.js"
+import type { Decoded } from "./options.js"
+import { decide, type Decision, type Found, found, held, type Record, released, renew, take } from "./record.js"
+
+/** An acquisition of a lease. */
+export interface Acquisition<C> {
+  readonly target: Target<C>
+  readonly name: string
+  readonly options: Decoded
+  /** Made anew for each acquisition. */
+  readonly holder: string
+}
+
+/** Takes the lease if nobody holds it, or this very acquisition does. */
+export const acquire = <C>(
+  { holder, name, options, target }: Acquisition<C>
+): Effect.Effect<Decision, OperationError, C> =>
+  operation(
+    limited(target, options),
+    writing("findOneAndUpdate"),
+    (db, added) =>
+      of(db, target).findOneAndUpdate({ _id: name }, take(holder, options.for), {
+        ...added,
+        ...majority,
+        upsert: true,
+        returnDocument: "after",
+        projection: found
+      })
+  ).pipe(
+    // Two who make the document at the same moment: the server lets one of them know.
+    Effect.retry({ while: hasReason("DuplicateKey"), times: 3 }),
+    Effect.map((lease) => decide((lease ?? {}) as Found, holder)),
+    alone
+  )
+
+/** Renews the lease; `false` where it is no longer held. */
+export const extend = <C>(
+  { holder, name, options, target }: Acquisition<C>,
+  token: number
+): Effect.Effect<boolean, OperationError, C> =>
+  alone(Effect.map(
+    operation(limited(target, options), writing("updateOne"), (db, added) =>
+      of(db, target).updateOne(held(name, holder, token), renew(options.for), { ...added, ...majority })),
+    ({ matchedCount }) =>
+      matchedCount === 1
+  ))
+
+/** {@link extend} in the transaction around it, with which it is committed. */
+export const guard = <C>(
+  { holder, name, options, target }: Acquisition<C>,
+  token: number
+): Effect.Effect<boolean, OperationError, C> =>
+  Effect.map(
+    operation(target, writing("updateOne"), (db, added) =>
+      of(db, target).updateOne(held(name, holder, token), renew(options.for), { ...added })),
+    ({ matchedCount }) =>
+      matchedCount === 1
+  )
+
+/** Lets the lease go, if this acquisition has it. */
+export const release = <C>(
+  { holder, name, options, target }: Acquisition<C>
+): Effect.Effect<unknown, OperationError, C> =>
+  alone(
+    operation(limited(target, options), writing("updateOne"), (db, added) =>
+      of(db, target).updateOne({ _id: name, holder }, released, { ...added, ...majority }))
+  )
+
+const majority = { writeConcern: { w: "majority" } } as const
+
+const limited = <C>(target: Target<C>, { timeout }: Decoded): Target<C> => ({ ...target, timeout })
+
+const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Record> => db.collection(collection)
