@@ -23,9 +23,10 @@ import {
   SessionsUnsupported,
   UnacknowledgedWrite
 } from "./internal/values/sessionErrors.js"
-import type { LeaseTaken } from "./LeaseErrors.js"
+import type { LeaseLost, LeaseTaken } from "./LeaseErrors.js"
 import type { MongoError } from "./MongoError.js"
 import type { InProgress, KeyReused } from "./OnceErrors.js"
+import type { CompensationFailed, StepsDiverged, StepsOutdated } from "./StepsErrors.js"
 import {
   type CommitUnknown,
   IncompatibleJoin,
@@ -46,6 +47,7 @@ export * from "./ChangeStreamErrors.js"
 export * from "./internal/values/sessionErrors.js"
 export * from "./LeaseErrors.js"
 export * from "./OnceErrors.js"
+export * from "./StepsErrors.js"
 export * from "./TransactionErrors.js"
 
 /**
@@ -179,12 +181,29 @@ export type OnceError = OperationError | TransactionError | DecodeFailed | InPro
 export type LeaseError = OperationError | SessionMisconfigured | LeaseTaken
 
 /**
+ * What a step of a workflow can fail with, besides the errors of its effect and the failures that it has declared.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type StepError = OnceError | LeaseLost | StepsDiverged
+
+/**
+ * What running a workflow can fail with, besides the errors of its body.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type StepsError = LeaseError | TransactionError | LeaseLost | StepsOutdated | StepsDiverged | CompensationFailed
+
+/**
  * The errors that are mistakes in a program, or in where it was deployed. A correct program never meets them, except
  * where it asked for them: `SessionBusy` with `onBusy: "fail"`, and those of the propagations `mandatory` and `never`.
  *
  * The others are what a correct program meets and acts on: `MongoError`, `DecodeFailed`, `CausalTokenRefused`,
  * `SessionLapsed`, `TransactionAborted`, `CommitUnknown`, `TransactionDoomed`, `ConsumerReplaced`,
- * `HandlingFailed`, `InProgress`, `KeyReused`, `LeaseLost` and `LeaseTaken`.
+ * `HandlingFailed`, `InProgress`, `KeyReused`, `LeaseLost`, `LeaseTaken`, `StepsOutdated`, `StepsDiverged` and
+ * `CompensationFailed`.
  *
  * @since 0.1.0
  * @category errors

@@ -56,6 +56,8 @@ export * as SessionKeeper from "./SessionKeeper.js"
 export * as SessionOptions from "./SessionOptions.js"
 /** In which order documents come. @since 0.1.0 */
 export * as Sort from "./Sort.js"
+/** Workflows of transactional steps, each of which takes effect once. @since 0.1.0 */
+export * as Steps from "./Steps.js"
 /** The names and metrics of what the library reports about itself. @since 0.1.0 */
 export * as Telemetry from "./Telemetry.js"
 /** Transactions that compose. @since 0.1.0 */

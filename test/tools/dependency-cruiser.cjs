@@ -3,7 +3,7 @@ const floor = (wings, modules) => `^src/(internal/(${wings})/|(${modules})\\.ts$
 const floors = [
   floor(
     "time|values",
-    "MongoError|(Session|Transaction|ChangeStream|Once|Lease)Errors|(Session|Transaction)Options|SessionId|CausalToken"
+    "MongoError|(Session|Transaction|ChangeStream|Once|Lease|Steps)Errors|(Session|Transaction)Options|SessionId|CausalToken"
   ),
   floor("driver", "ResumeToken"),
   floor("telemetry", "Telemetry"),
@@ -14,6 +14,7 @@ const floors = [
   ),
   floor("changes", "ChangeEvent|ChangeStream"),
   floor("once|lease", "Once|Lease"),
+  floor("steps", "Steps"),
   floor("none", "Collection|Database|MongoClient|Outbox"),
   floor("none", "index")
 ]

@@ -141,7 +141,8 @@ const optionNames = new Set([
   ...optionsOf("ChangeStream", "Options", "ConsumeOptions"),
   ...optionsOf("Outbox", "TypedOptions", "RelayOptions"),
   ...optionsOf("Once", "TypedOptions", "RunOptions"),
-  ...optionsOf("Lease", "Options")
+  ...optionsOf("Lease", "Options"),
+  ...optionsOf("Steps", "Options", "StepOptions")
 ])
 const errorTags = modules.flatMap((module) =>
   [...readFileSync(module, "utf8").matchAll(/Data\.TaggedError\("(\w+)"\)/g)].map(([, tag = ""]) => tag)

@@ -40,6 +40,9 @@ type AnyError =
   | Errors.KeyReused
   | Errors.LeaseLost
   | Errors.LeaseTaken
+  | Errors.StepsOutdated
+  | Errors.StepsDiverged
+  | Errors.CompensationFailed
 
 const cases: ReadonlyArray<readonly [AnyError, string]> = [
   [
@@ -204,6 +207,18 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
     new Errors.LeaseTaken({ lease: "reports", remaining: Duration.seconds(7) }),
     "reports: another instance has the lease for another 7s at least"
   ],
+  [
+    new Errors.StepsOutdated({ steps: "ordering", version: 2, found: 1 }),
+    "ordering: the workflow was begun by version 1, and this is version 2"
+  ],
+  [
+    new Errors.StepsDiverged({ steps: "ordering", step: "charge", reason: "Repeated" }),
+    "ordering: step charge is there twice"
+  ],
+  [
+    new Errors.CompensationFailed({ steps: "ordering", step: "charge", error: taggedUserError }),
+    "ordering: step charge could not be compensated"
+  ],
   [new Errors.KeyReused({ once: "placing" }), "placing: the key belongs to a request with another fingerprint"],
   [mongoError, mongoError.message]
 ]
@@ -260,6 +275,7 @@ describe("misuse", () => {
   const actedOn = [
     "CausalTokenRefused",
     "CommitUnknown",
+    "CompensationFailed",
     "ConsumerReplaced",
     "DecodeFailed",
     "HandlingFailed",
@@ -269,6 +285,8 @@ describe("misuse", () => {
     "LeaseTaken",
     "MongoError",
     "SessionLapsed",
+    "StepsDiverged",
+    "StepsOutdated",
     "TransactionAborted",
     "TransactionDoomed"
   ]

@@ -9,7 +9,7 @@ import { SessionMisconfigured } from "../../SessionErrors.js"
 import type { ClientOption, MongoClient } from "../session/client.js"
 import { decode as decodeTransaction, type Options as TransactionOptions } from "../transaction/options.js"
 import type { Issue } from "../values/issues.js"
-import { decoder, duration, longestText, Text } from "../values/options.js"
+import { decoder, duration, Name, Text } from "../values/options.js"
 
 /**
  * Where keys are kept, and for how long.
@@ -61,10 +61,6 @@ export interface Decoded {
   readonly timeToLive: Duration.Duration | undefined
   readonly wait: Duration.Duration
 }
-
-const Name = Text.pipe(Schema.filter((name) => !name.includes("/"))).annotations({
-  description: `a name of 1 to ${longestText} characters without a slash`
-})
 
 const isForever = (value: unknown): value is Duration.DurationInput =>
   Duration.isDuration(value) && !Duration.isFinite(value)
@@ -122,7 +118,8 @@ export const issuesOf = <OR>(
   ]
 }
 
-const issuesIn = (decoded: Either.Either<unknown, SessionMisconfigured>): ReadonlyArray<Issue> =>
+/** What is wrong with options that were decoded. */
+export const issuesIn = (decoded: Either.Either<unknown, SessionMisconfigured>): ReadonlyArray<Issue> =>
   Either.match(decoded, { onLeft: ({ issues }) => issues, onRight: () => [] })
 
 /** Fails where there is an issue. */

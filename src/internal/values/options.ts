@@ -52,12 +52,17 @@ const wholeMillis = Option.liftThrowable((input: unknown): number => {
   return millis < 1 ? millis : Math.ceil(millis)
 })
 
-/** The most characters of a name or a key. */
-export const longestText = 1024
+// In characters.
+const longestText = 1024
 
 /** A name or a key. */
 export const Text = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(longestText)).annotations({
   description: `a text of 1 to ${longestText} characters`
+})
+
+/** A name that is a part of a key. */
+export const Name = Text.pipe(Schema.filter((name) => !name.includes("/"))).annotations({
+  description: `a name of 1 to ${longestText} characters without a slash`
 })
 
 /** A rule over several fields of an input that need not be valid; it must not complain of what the fields do. */

@@ -1,0 +1,59 @@
+/**
+ * The options of workflows in steps, and how they are decoded.
+ */
+import * as Schema from "@effect/schema/Schema"
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import type { SessionMisconfigured } from "../../SessionErrors.js"
+import * as LeaseOptions from "../lease/options.js"
+import * as OnceOptions from "../once/options.js"
+import type { MongoClient } from "../session/client.js"
+import { decoder, Name, Text } from "../values/options.js"
+
+/**
+ * Where workflows are kept, and their version. `for`, `renew` and `poll` are those of the lease that a run has for its workflow:
+ * what a dead process has left can be taken up after `for`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<Client = MongoClient> extends LeaseOptions.Options<Client> {
+  /** The version of the body: a whole number. Raise it when the body changes its steps. */
+  readonly version: number
+  /** The collection of the workflows. Default `effect_mongo_session.steps`. */
+  readonly collection?: string | undefined
+  /** The collection of the steps and their results, as `Once` has one. Default `effect_mongo_session.once`. */
+  readonly onceCollection?: string | undefined
+  /**
+   * How long the result of a step is kept at least; longer than any workflow takes. Default `Duration.infinity`: for ever.
+   */
+  readonly timeToLive?: Duration.DurationInput | undefined
+}
+
+/** The options of workflows, decoded. */
+export interface Decoded {
+  readonly version: number
+  readonly once: OnceOptions.Decoded
+}
+
+const decodeOwn = decoder(
+  Schema.Struct({ name: Name, version: Schema.Int, onceCollection: Schema.optional(Text) }),
+  () => []
+)
+
+/** Decodes the name and the options of workflows: those of their own, of their leases, and of `Once`. */
+export const decode = <Client>(
+  name: string,
+  { client: _, onceCollection, timeToLive = Duration.infinity, version, ...lease }: Options<Client>
+): Either.Either<Decoded, SessionMisconfigured> => {
+  const own = decodeOwn({ name, version, onceCollection })
+  const once = OnceOptions.decode("steps", { timeToLive })
+  const refused = OnceOptions.refusalOf([own, once, LeaseOptions.decode("steps", lease)].flatMap(OnceOptions.issuesIn))
+  return refused === undefined ? Either.map(once, (once) => ({ version, once })) : Either.left(refused)
+}
+
+/** Checks the id of a workflow. */
+export const decodeId = decoder(Schema.Struct({ id: Text }), () => [])
+
+/** Checks the name of a step. */
+export const decodeStep = decoder(Schema.Struct({ step: Name }), () => [])

@@ -1,0 +1,162 @@
+/**
+ * One run of a workflow, under its lease: its steps, each once, and its compensations when it has failed for good.
+ *
+ * The body is run from its beginning each time. Steps that were done before give what is stored, so that the run comes to where
+ * the last one was, with the compensations of those steps at hand.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import { type AnySchema, type Codec, fromSchema } from "../../Codec.js"
+import type * as Lease from "../../Lease.js"
+import {
+  CompensationFailed,
+  type LeaseLost,
+  type OperationError,
+  type StepError,
+  StepsDiverged,
+  type StepsError,
+  StepsOutdated
+} from "../../SessionErrors.js"
+import type { Target } from "../data/request.js"
+import * as Once from "../once/run.js"
+import type { Expiry } from "../once/store.js"
+import type { Transaction } from "../session/turn.js"
+import type { Inside } from "../transaction/start.js"
+import { type Decoded, decodeStep } from "./options.js"
+import { compensated, leaseOf, moving, noting, type State } from "./record.js"
+import * as Store from "./store.js"
+
+/** What workflows of one kind have in common. */
+export interface Kind<C> {
+  readonly name: string
+  readonly options: Decoded
+  /** Where the workflows are. */
+  readonly target: Target<C>
+  /** Where the results of their steps are. */
+  readonly results: Target<C>
+  readonly expiry: Expiry<C>
+}
+
+/** How to run a step. */
+export interface Options<A, E2, R2> {
+  readonly result?: AnySchema | undefined
+  readonly failure?: AnySchema | undefined
+  readonly compensate?: ((result: A) => Effect.Effect<unknown, E2, R2>) | undefined
+}
+
+/** One run of a workflow. */
+export class Workflow<C> {
+  readonly #kind: Kind<C>
+  readonly #id: string
+  readonly #held: Lease.Service
+  readonly #steps = new Set<string>()
+  readonly #compensations = new Map<string, Effect.Effect<unknown, unknown>>()
+  // The failures that were declared by the steps they came from.
+  readonly #failures = new Set<unknown>()
+
+  constructor(kind: Kind<C>, id: string, held: Lease.Service) {
+    this.#kind = kind
+    this.#id = id
+    this.#held = held
+  }
+
+  /** Runs the body, and compensates its steps if it fails for good. */
+  run<A, E, R>(body: Effect.Effect<A, E, R>): Effect.Effect<A, E | StepsError, C | R> {
+    const { name, options: { version }, target } = this.#kind
+    return Effect.gen(this, function*() {
+      const begun = yield* Store.begin(target, name, this.#id, version)
+      const found = begun?.version ?? version
+      if (found !== version) return yield* new StepsOutdated({ steps: name, version, found })
+      return yield* Effect.matchCauseEffect(body, {
+        onSuccess: (value) => Effect.as(this.#move("running", "succeeded"), value),
+        onFailure: (cause) => {
+          const failure = Cause.failureOption(cause)
+          const isForGood = Option.isSome(failure) && this.#failures.has(failure.value)
+          return isForGood ? Effect.zipRight(this.#compensate, Effect.failCause(cause)) : Effect.failCause(cause)
+        }
+      })
+    })
+  }
+
+  /** See `Steps.Step`. */
+  step<A, E, R, E2, R2>(
+    step: string,
+    effect: Effect.Effect<A, E, R>,
+    { compensate, failure, result }: Options<A, E2, R2> = {}
+  ): Effect.Effect<A, E | StepError, C | Inside<R> | R2> {
+    const { expiry, name, options: { once }, results } = this.#kind
+    // Session and transaction are there for the effect and the note.
+    // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
+    return Effect.gen(this, function*() {
+      yield* decodeStep({ step })
+      if (this.#steps.has(step)) return yield* new StepsDiverged({ steps: name, step, reason: "Repeated" })
+      this.#steps.add(step)
+      // What the schemas need is in the type of the step.
+      const declared = failure && fromSchema(failure) as Codec<unknown, unknown, never>
+      const kind: Once.Kind<A, never, never, C> = {
+        name,
+        target: results,
+        options: Either.right(once),
+        result: result && fromSchema(result) as Codec<A, unknown, never>,
+        failure: declared as Codec<never, unknown, never> | undefined,
+        expiry
+      }
+      const inTransaction = Effect.zipRight(this.#note(step, compensate !== undefined), effect)
+      const value = yield* Effect.tapError(
+        Once.run(kind, `${this.#id}/${step}`, inTransaction),
+        (error) => declared === undefined ? Effect.void : this.#noteFailure(declared, error)
+      )
+      if (compensate !== undefined) {
+        const context = yield* Effect.context<R2>()
+        this.#compensations.set(step, Effect.provide(Effect.suspend(() => compensate(value)), context))
+      }
+      return value
+    }) as Effect.Effect<A, E | StepError, C | Inside<R> | R2>
+  }
+
+  #note(
+    step: string,
+    isCompensated: boolean
+  ): Effect.Effect<void, OperationError | LeaseLost | StepsDiverged, C | Transaction> {
+    const { name: steps, target } = this.#kind
+    return Effect.asVoid(Effect.filterOrFail(
+      Store.change(target, this.#held, noting(this.#_id, step, isCompensated)),
+      (isNoted) => isNoted,
+      () => new StepsDiverged({ steps, step, reason: "Ended" })
+    ))
+  }
+
+  #noteFailure(declared: Codec<unknown, unknown, never>, error: unknown): Effect.Effect<void> {
+    return Effect.map(
+      Effect.option(declared.encode(error, "failure")),
+      (encoded) => void (Option.isSome(encoded) && this.#failures.add(error))
+    )
+  }
+
+  // At least once: what was done and not noted is done again.
+  get #compensate(): Effect.Effect<void, StepsError, C> {
+    const { name: steps, target } = this.#kind
+    return Effect.gen(this, function*() {
+      yield* this.#move("running", "compensating")
+      const found = yield* Store.read(target, this.#_id)
+      for (const step of found?.compensations.toReversed() ?? []) {
+        const compensation = this.#compensations.get(step)
+        if (compensation === undefined) return yield* new StepsDiverged({ steps, step, reason: "Missing" })
+        yield* Effect.mapError(compensation, (error) => new CompensationFailed({ steps, step, error }))
+        yield* Store.changeAlone(target, this.#held, compensated(this.#_id, step))
+      }
+      yield* this.#move("compensating", "failed")
+    })
+  }
+
+  // Where its state is another one, it has come further before.
+  #move(from: State, to: State): Effect.Effect<unknown, StepsError, C> {
+    return Store.changeAlone(this.#kind.target, this.#held, moving(this.#_id, from, to))
+  }
+
+  get #_id(): string {
+    return leaseOf(this.#kind.name, this.#id)
+  }
+}
