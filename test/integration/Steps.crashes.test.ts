@@ -25,7 +25,7 @@ const notedIn = (collection: ReturnType<typeof ordering>["Effects"]) =>
 layer(TestServer.own({ parameters: { transactionLifetimeLimitSeconds: 1 } }), { excludeTestServices: true })((it) => {
   describe("workflows of five steps whose process is killed at each of them", () => {
     it.effect("are taken up: each step has taken effect once, and compensations were run backwards", () =>
-      onClient(() =>
+      onClient(({ client }) =>
         live(Effect.gen(function*() {
           const { url } = yield* MongoServer.MongoServer
           const database = yield* TestServer.database
@@ -36,6 +36,12 @@ layer(TestServer.own({ parameters: { transactionLifetimeLimitSeconds: 1 } }), { 
             yield* child.kill("SIGKILL")
             yield* child.ended
           }))
+          // As if so much time had passed.
+          yield* Effect.promise(() =>
+            client.driver.db(database).collection("effect_mongo_session.steps").updateMany({}, {
+              $set: { expiresAt: new Date(0) }
+            })
+          )
           const ended = new Map<string, unknown>()
           const resuming = Effect.map(Ordering.resume(body()), (resumed) => {
             for (const { exit, id } of resumed) {

@@ -30,7 +30,7 @@ export const idOf = ({ compensating = false, fails, step }: Stop): string =>
 
 /** The workflow, and what it writes. Of its steps the first and the third have compensations. */
 export const ordering = (database: string) => {
-  const Ordering = Steps.make("ordering", { version: 1, database, for: "1 second" })
+  const Ordering = Steps.make("ordering", { version: 1, database, for: "1 minute" })
   const Effects = Collection.make("effects", { database })
   const Compensations = Collection.make("compensations", { database })
   /** With a stop, it stops there. */
