@@ -1,9 +1,19 @@
 /**
  * The commands, and their options.
  */
-import { Args, Command, HelpDoc, Options, Prompt, ValidationError } from "@effect/cli"
-import { Data, Duration, Effect, Option, Redacted, Schedule } from "effect"
-import { MongoClient } from "effect-mongo-session"
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
+import * as Prompt from "@effect/cli/Prompt"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as MongoClient from "effect-mongo-session/MongoClient"
 import { type Failure, lineOf } from "./failures.js"
 import { gather } from "./gather.js"
 import { intervalOf } from "./interval.js"

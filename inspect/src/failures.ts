@@ -1,7 +1,7 @@
 /**
  * What has gone wrong, in one line, without the URI.
  */
-import { MongoError } from "effect-mongo-session"
+import * as MongoError from "effect-mongo-session/MongoError"
 
 /** Something that has gone wrong. */
 export interface Failure {

@@ -1,8 +1,15 @@
 /**
  * Asks a server what is going on, by this library's own operations.
  */
-import { Clock, Duration, Effect, Stream } from "effect"
-import { Collection, Database, MongoClient, SessionCommands, type SessionErrors } from "effect-mongo-session"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Collection from "effect-mongo-session/Collection"
+import * as Database from "effect-mongo-session/Database"
+import * as MongoClient from "effect-mongo-session/MongoClient"
+import * as SessionCommands from "effect-mongo-session/SessionCommands"
+import type * as SessionErrors from "effect-mongo-session/SessionErrors"
 import { type Books, collections, deliveredIn, type Messages, relayOf } from "./books.js"
 import type { Missing, Snapshot } from "./model.js"
 import { type Listed, snapshotOf } from "./snapshot.js"

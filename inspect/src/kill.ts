@@ -1,12 +1,17 @@
 /**
  * Kills what a session has open, by the server's session commands.
  */
-import { Chunk, Effect, Option, Stream } from "effect"
-import { Database, type MongoClient, SessionCommands } from "effect-mongo-session"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Database from "effect-mongo-session/Database"
+import type * as MongoClient from "effect-mongo-session/MongoClient"
+import * as SessionCommands from "effect-mongo-session/SessionCommands"
 import { createHash } from "node:crypto"
 import type { GatherError } from "./gather.js"
 import { record, records } from "./values.js"
-import type { SessionErrors } from "effect-mongo-session"
+import type * as SessionErrors from "effect-mongo-session/SessionErrors"
 
 /** Kills what a session has open; `false` where the server does not know it any more. */
 export const kill = (

@@ -64,8 +64,8 @@ export const heldBy = (resources: ReadonlyArray<Resource>, owner: Owner): Readon
   resources.flatMap(({ granted, name, type }) =>
     granted.filter(isOf(owner))
       .filter(({ mode }) => type === "Collection" || mode === "X" || mode === "S")
-      // What was dropped meanwhile has no name any more.
-      .map(({ mode }) => `${mode} ${name ?? (type === "Collection" ? "(dropped)" : type)}`)
+      // A collection has no name yet, or no more, where it is new or was dropped.
+      .map(({ mode }) => `${mode} ${name ?? (type === "Collection" ? "(no name)" : type)}`)
   )
 
 /** The requests of those who may write to a collection. */

@@ -3,9 +3,13 @@
  * Runs the program, and says how it has ended: 0, also after Ctrl-C in a live window, 1 for what has failed, 2 where it was
  * called wrongly.
  */
-import { Command, ValidationError } from "@effect/cli"
-import { NodeContext, NodeRuntime } from "@effect/platform-node"
-import { Cause, Effect, Exit } from "effect"
+import * as Command from "@effect/cli/Command"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { createRequire } from "node:module"
 import { command, Failed } from "./cli.js"
 import { hasColour } from "./screen.js"

@@ -28,7 +28,7 @@ const operationOf = (raw: Unknown): Operation => {
   return {
     raw,
     ...spanOf(record(raw["command"])["comment"] ?? record(record(raw["cursor"])["originatingCommand"])["comment"]),
-    app: textOf(raw["appName"]),
+    app: textOf(raw["appName"]) || undefined,
     name: nameOf(raw),
     user: user === undefined ? undefined : textOf(`${String(user["user"])}@${String(user["db"])}`),
     session: uuidOf(record(raw["lsid"])["id"]),
@@ -68,7 +68,8 @@ export const activityOf = (
   resources: ReadonlyArray<Resource>,
   now: number
 ): Activity => {
-  const operations = entries.map((entry) => operationOf(record(entry))).filter(({ app }) => app !== ownName)
+  const operations = entries.map((entry) => operationOf(record(entry)))
+    .filter(({ app, raw }) => app !== ownName && !isListing(raw))
   const bySession = Object.entries(Arr.groupBy(operations, ({ session }) => session ?? ""))
   const waits = new Waits(operations, resources)
   const transactions = bySession.flatMap(([session, all]) => {
@@ -86,6 +87,9 @@ export const activityOf = (
     )
   }
 }
+
+// The cursor of a stage that asks the server itself, as this program does; a cursor tells no name of its client.
+const isListing = ({ ns, type }: Unknown): boolean => type === "idleCursor" && ns === "admin.$cmd.aggregate"
 
 const transactionOf = (
   session: string,

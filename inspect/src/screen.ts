@@ -1,7 +1,8 @@
 /**
  * Where the lines go: redrawn in place on a terminal, plain lines elsewhere.
  */
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Line, Room } from "./render.js"
 
 /** What this needs of an output. */

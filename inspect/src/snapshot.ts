@@ -3,7 +3,7 @@
  */
 import * as Books from "./books.js"
 import { resourcesOf } from "./locks.js"
-import type { Missing, Session, Snapshot } from "./model.js"
+import type { Missing, Session, Snapshot, Transaction } from "./model.js"
 import { activityOf, remembering } from "./operations.js"
 import { defined, numberOf, record, textOf, timeOf } from "./values.js"
 
@@ -42,7 +42,7 @@ export const snapshotOf = (read: Read, before: Snapshot | undefined, clock: numb
     hosts: read.hosts,
     deployment: textOf(hello["setName"]) === undefined ? read.kind : `replica set ${textOf(hello["setName"])}`,
     version: textOf(record(read.buildInfo)["version"]),
-    transactions: remembering(before?.transactions ?? [], transactions),
+    transactions: remembering(before?.transactions ?? [], owned(transactions, read.sessions)),
     waiting,
     sessionCount: all.length,
     sessions: all.slice(0, mostSessions),
@@ -53,6 +53,12 @@ export const snapshotOf = (read: Read, before: Snapshot | undefined, clock: numb
     once: read.books.flatMap((books) => Books.onceOf(books, now)),
     missing: read.missing
   })
+}
+
+// The server tells no user of a transaction that is idle, but whose its session is.
+const owned = (transactions: ReadonlyArray<Transaction>, listed: ReadonlyArray<Listed>): ReadonlyArray<Transaction> => {
+  const users = new Map(listed.map(({ session, user }) => [session, textOf(user)]))
+  return transactions.map((one) => defined<Transaction>({ ...one, user: one.user ?? users.get(one.session) }))
 }
 
 // Those that do something come first, then those that were used last.

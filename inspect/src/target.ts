@@ -1,7 +1,7 @@
 /**
  * What is to be killed: a session, or one transaction of it, as a user names it.
  */
-import { Either } from "effect"
+import * as Either from "effect/Either"
 import type { Snapshot } from "./model.js"
 
 /** A session; with a number, only while that transaction is open in it. */

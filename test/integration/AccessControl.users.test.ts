@@ -1,11 +1,14 @@
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
+import { gather } from "../../inspect/src/gather.js"
+import { kill } from "../../inspect/src/kill.js"
 import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
 import * as Command from "../../src/internal/driver/command.js"
@@ -18,6 +21,7 @@ import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import * as Processes from "../support/programs/processes.js"
 import * as Certificates from "../support/server/certificates.js"
+import { until } from "../support/watch/until.js"
 
 const alice = { username: "alice", password: "of her own" }
 const bob = { username: "bob", password: "of his own" }
@@ -49,6 +53,45 @@ const users = Effect.gen(function*() {
 const isUnauthorized = { _tag: "MongoError", reason: "Unauthorized", code: 13 }
 
 layer(MongoServer.layer({ auth: owner }), { excludeTestServices: true, timeout: "2 minutes" })((it) => {
+  it.scoped("a window of a user without privileges shows what it can, says what is missing, and kills one's own only", () =>
+    Effect.gen(function*() {
+      const { asOwner, hers, his } = yield* users
+      const [asAlice, asBob] = [hers, his].map((client) => Effect.provideService(MongoClient.MongoClient, client)) as [
+        typeof asOwner,
+        typeof asOwner
+      ]
+      const look = gather({ databases: ["shop", "secret"] }, undefined)
+      const fiber = yield* Effect.forkScoped(
+        asAlice(Transaction.run(Effect.zipRight(Things.insertOne({ by: "alice" }), Effect.never)))
+      )
+      const all = yield* until(asOwner(look), ({ transactions }) => transactions.length === 1)
+      expect(all).toMatchObject({ missing: [], transactions: [{ user: "alice@admin" }] })
+      const [{ session = "" } = {}] = all.transactions
+
+      const seen = yield* asBob(look)
+      expect(seen.transactions).toEqual([])
+      expect(seen.sessions.map(({ user }) => user ?? "bob@admin")).not.toContain("alice@admin")
+      expect(seen.missing.map(({ why }) => why)).toEqual([
+        "needs the privilege inprog",
+        "needs the privilege inprog",
+        "needs the privilege listSessions",
+        "needs the privilege find on secret"
+      ])
+      expect(yield* asBob(kill(session))).toBe(false)
+      expect((yield* asOwner(look)).transactions).toHaveLength(1)
+      // Her own takes her no privilege; that of others takes the owner's.
+      expect(yield* asAlice(kill(session))).toBe(true)
+      expect((yield* asOwner(look)).transactions).toEqual([])
+      yield* Fiber.interrupt(fiber)
+      const again = yield* Effect.forkScoped(
+        asAlice(Transaction.run(Effect.zipRight(Things.insertOne({ by: "alice" }), Effect.never)))
+      )
+      const second = yield* until(asOwner(look), ({ transactions }) => transactions.length === 1)
+      expect(yield* asOwner(kill(second.transactions[0]?.session ?? ""))).toBe(true)
+      expect((yield* asOwner(look)).transactions).toEqual([])
+      yield* Fiber.interrupt(again)
+    }))
+
   describe("the session of one user", () => {
     it.scoped("is not that of another who knows its id: he can neither use, nor refresh, nor kill it", () =>
       Effect.gen(function*() {

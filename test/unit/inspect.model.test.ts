@@ -110,11 +110,13 @@ describe("transactions", () => {
     const entries = [
       running(one, 1, { transaction: { parameters: { txnNumber: 5 } } }),
       idle(two, 1, 2, { appName: ownName }),
+      { type: "idleCursor", ns: "admin.$cmd.aggregate", lsid: { id: new UUID(three) } },
       null,
       "text",
       {}
     ]
     expect(activityOf(entries, resourcesOf("nothing"), now)).toMatchObject({ transactions: [], waiting: [] })
+    expect([...activityOf(entries, [], now).doing.keys()]).toEqual([one])
   })
 })
 
@@ -242,6 +244,7 @@ describe("a picture", () => {
   it("goes by the server's clock, and lists sessions that do something first", () => {
     const snapshot = snapshotOf(read, undefined, 0)
     expect(snapshot).toMatchObject({ at: "2026-11-27T12:00:10.000Z", deployment: "replica set rs0", sessionCount: 3 })
+    expect(snapshot.transactions).toMatchObject([{ session: one, user: "app@admin" }])
     expect(snapshot.sessions).toEqual([
       { session: two, app: "shop", doing: "update shop.orders" },
       { session: one, user: "app@admin", usedMs: 500, app: "shop", doing: "transaction 3" },
