@@ -105,6 +105,27 @@ export interface CommonOptions {
   readonly transactions?: TransactionOptions.TransactionOptions | undefined
   /** Spans of the commands that the driver sends, besides those of operations, and what the server is told. Default: none. */
   readonly telemetry?: TelemetryOptions | undefined
+  /** What is found out when a transaction loses a conflict. Default: see {@link ConflictOptions}. */
+  readonly conflicts?: ConflictOptions | undefined
+}
+
+/**
+ * What is found out when a transaction loses a conflict.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConflictOptions {
+  /**
+   * Whether the values are kept by which an operation that has lost had searched: in the error, in its message and in
+   * `Transaction.report`. Default: `false`.
+   */
+  readonly values?: boolean | undefined
+  /**
+   * Whether the server is asked which other transactions are open (`$currentOp`), once for each transaction that is given up
+   * after a conflict, for a second or `settleTimeout` at most. Default: `true`.
+   */
+  readonly server?: boolean | undefined
 }
 
 /**

@@ -7,9 +7,20 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import { type Conflict, described } from "./internal/values/conflicts.js"
 import { type Details, detailsOf } from "./internal/values/details.js"
 import { type Reason, reasonOfClass, reasonOfCode, reasonOfCodeName, wording } from "./internal/values/reasons.js"
 
+export type {
+  /** What is known of a write conflict. @since 0.1.0 @category models */
+  Conflict,
+  /** A transaction that was open on the server. @since 0.1.0 @category models */
+  OpenTransaction,
+  /** Another transaction of the same client that had written the same. @since 0.1.0 @category models */
+  Rival,
+  /** What the server told of open transactions. @since 0.1.0 @category models */
+  ServerView
+} from "./internal/values/conflicts.js"
 export type {
   /** What a bulk has done before it failed. @since 0.1.0 @category models */
   BulkWrite,
@@ -128,13 +139,16 @@ export class MongoError extends Data.TaggedError("MongoError")<{
   readonly cause?: unknown
   /** How to put it right, where more is known than the reason says: of a cursor that is lost, that its session had lapsed. */
   readonly hint?: string | undefined
+  /** What is known of the conflict that an operation of a transaction has lost. Default: it was none. */
+  readonly conflict?: Conflict | undefined
 }> {
   /** What failed and why, without the driver's words. */
   override get message(): string {
     const where = this.namespace === undefined ? "" : ` on ${this.namespace}`
     const numbers = this.code === undefined ? "" : `, code ${this.code}`
     const name = this.codeName !== undefined && isCodeName(this.codeName) ? ` ${this.codeName}` : ""
-    return `${this.operation}${where} failed: ${wording[this.reason]} (${this.reason}${numbers}${name})`
+    const conflict = this.conflict === undefined ? "" : described(this.conflict)
+    return `${this.operation}${where} failed: ${wording[this.reason]} (${this.reason}${numbers}${name})${conflict}`
   }
 
   /**
@@ -177,6 +191,7 @@ export class MongoError extends Data.TaggedError("MongoError")<{
       codeName: this.codeName,
       labels: this.labels,
       hint: this.hint,
+      conflict: this.conflict,
       isRetryable: this.isRetryable
     }
   }

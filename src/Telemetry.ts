@@ -259,6 +259,33 @@ export const transactionRetries: Metric.Metric.Counter<number> = counter(
 )
 
 /**
+ * Conflicts that transactions have lost, by what they were about: database, collection and operation. Each that is lost
+ * counts, whether the body is run again or not.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { Telemetry } from "effect-mongo-session"
+ *
+ * const stock = Telemetry.transactionConflicts.pipe(
+ *   Metric.tagged("db.namespace", "shop"),
+ *   Metric.tagged("db.collection.name", "stock"),
+ *   Metric.tagged("db.operation.name", "update")
+ * )
+ *
+ * export const lost = Effect.map(Metric.value(stock), ({ count }) => count)
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const transactionConflicts: Metric.Metric.Counter<number> = counter(
+  "mongo.session.transaction.conflicts",
+  "{conflict}",
+  "Conflicts that transactions have lost"
+)
+
+/**
  * Hooks of transactions that failed, by `moment`.
  *
  * @example
@@ -374,7 +401,9 @@ export const spans = {
  */
 export const events = {
   retry: "retry",
-  long: "long"
+  long: "long",
+  conflict: "conflict",
+  others: "others"
 } as const
 
 /**

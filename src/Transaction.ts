@@ -7,12 +7,14 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
+import { clientOf } from "./internal/commands/send.js"
 import * as DriverTransaction from "./internal/driver/transaction.js"
 import type * as MongoClient from "./internal/session/client.js"
 import type { AsGiven } from "./internal/session/client.js"
 import { key } from "./internal/session/gate.js"
 import { stepOut, Transaction } from "./internal/session/turn.js"
 import * as Backoff from "./internal/transaction/backoff.js"
+import * as Contention from "./internal/transaction/contention.js"
 import * as Hooks from "./internal/transaction/hooks.js"
 import * as Manual from "./internal/transaction/manual.js"
 import {
@@ -23,6 +25,7 @@ import {
   type SandboxOptions
 } from "./internal/transaction/options.js"
 import * as Parts from "./internal/transaction/part.js"
+import { Report } from "./internal/transaction/report.js"
 import * as Run from "./internal/transaction/run.js"
 import { alone, ensureSupported, type Inside, resolve, timeoutOf } from "./internal/transaction/start.js"
 import * as Session from "./Session.js"
@@ -76,6 +79,12 @@ export type {
   /** How to run a sandbox. @since 0.1.0 @category options */
   SandboxOptions
 } from "./internal/transaction/options.js"
+export type {
+  /** What transactions have fought for. @since 0.1.0 @category models */
+  HotKey,
+  /** The hottest keys of a client. @since 0.1.0 @category models */
+  Report
+} from "./internal/transaction/report.js"
 export type {
   /** What a sandbox has made of an effect. @since 0.1.0 @category models */
   Sandboxed
@@ -600,6 +609,30 @@ export const state: Effect.Effect<DriverTransaction.State, never, Session.Sessio
   Session.Session,
   (session) => DriverTransaction.stateOf(session[key].session())
 )
+
+/**
+ * The keys for which transactions of a client have lost the most conflicts: 256 at most, since the client was made. Printed
+ * as text, the report is a table. It tells values only with the client's option `conflicts.values`.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schedule } from "effect"
+ * import { Transaction } from "effect-mongo-session"
+ *
+ * // Every minute, what transactions fight for.
+ * export const reporting = Effect.repeat(
+ *   Effect.flatMap(Transaction.report(), (report) => Effect.logInfo(String(report))),
+ *   Schedule.spaced("1 minute")
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const report = <Client = MongoClient.MongoClient>(
+  options?: MongoClient.ClientOption<Client>
+): Effect.Effect<Report, never, AsGiven<Client>> =>
+  Effect.map(clientOf(options), ({ driver }) => new Report(Contention.of(driver).hotKeys))
 
 const part: Effect.Effect<Parts.Part, never, Transaction> = Effect.flatMap(
   Transaction,

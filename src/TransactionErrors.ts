@@ -5,6 +5,7 @@
  */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import { type Conflict, describedView } from "./internal/values/conflicts.js"
 import { render } from "./internal/values/render.js"
 import { MongoError, type Reason } from "./MongoError.js"
 
@@ -37,6 +38,8 @@ export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
   readonly reasons?: ReadonlyArray<{ readonly reason: Reason; readonly count: number }> | undefined
   /** Whether it ran inside another transaction (`propagation: "requiresNew"`). Default `false`. */
   readonly nested?: boolean | undefined
+  /** What is known of the conflict that the last attempt has lost. Default: it has lost none. */
+  readonly conflict?: Conflict | undefined
 }> {
   /** The failure of the last attempt, where loggers look for it. */
   override get cause(): unknown {
@@ -55,7 +58,9 @@ export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
     return this.last instanceof MongoError ? this.last.namespace : undefined
   }
   override get message(): string {
-    return `the transaction was given up after ${tried(this)}${counted(this.reasons)}: ${describe(this.last)}`
+    return `the transaction was given up after ${tried(this)}${counted(this.reasons)}: ${describe(this.last)}${
+      describedView(this.conflict?.server)
+    }`
   }
   get hint(): string {
     if (isEndedBefore(this.last)) {
@@ -73,7 +78,8 @@ export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
       attempts: this.attempts,
       elapsed: this.elapsed,
       reasons: this.reasons,
-      last: describe(this.last)
+      last: describe(this.last),
+      conflict: this.conflict
     })
   }
 }

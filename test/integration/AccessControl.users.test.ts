@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
@@ -156,6 +157,38 @@ layer(MongoServer.layer({ auth: owner }), { excludeTestServices: true, timeout: 
             expect(yield* asOwner(Stream.runCount(SessionCommands.currentTransactions({ allUsers: true })))).toBe(1)
           }))
         }).pipe((effect) => Session.scoped(effect), Effect.provideService(MongoClient.MongoClient, hers))
+      }))
+
+    it.scoped("is told of after a lost conflict to its own user alone, and to who has the privilege for it", () =>
+      Effect.gen(function*() {
+        const { asOwner } = yield* users
+        const as = (who: MongoServer.Credentials, appName: string) =>
+          Effect.map(
+            clientAs(who, { driver: { appName } }),
+            (client) => Effect.provideService(MongoClient.MongoClient, client)
+          )
+        const herOther = yield* as(alice, "her other program")
+        const his = yield* as(bob, "his program")
+        const hers = yield* as(alice, "her program")
+        const write = (_id: string) => Things.updateOne({ _id }, { $inc: { n: 1 } }, { upsert: true })
+        yield* asOwner(Effect.all([write("hers"), write("his")]))
+        const lose = Effect.flip(Transaction.run(write("hers"), { retry: Schedule.recurs(0) }))
+        const [byAlice, byOwner] = yield* herOther(Transaction.run(Effect.zipRight(
+          write("hers"),
+          Transaction.outside(his(Transaction.run(Effect.zipRight(
+            write("his"),
+            Transaction.outside(Effect.all([hers(lose), asOwner(lose)]))
+          ))))
+        )))
+        const namesOf = (error: typeof byAlice) =>
+          error._tag === "TransactionAborted"
+            ? error.conflict?.server?.transactions.map(({ appName }) => appName).sort()
+            : error
+        expect(byAlice).toMatchObject({ conflict: { server: { seen: "own" } } })
+        expect(namesOf(byAlice)).toEqual(["her other program"])
+        expect(byAlice.message).toContain("of the same user: \"her other program\" for")
+        expect(byOwner).toMatchObject({ conflict: { server: { seen: "all" } } })
+        expect(namesOf(byOwner)).toEqual(["her other program", "his program"])
       }))
 
     it.scoped("cannot be listed or killed by who has no privilege for it: each command is Unauthorized", () =>

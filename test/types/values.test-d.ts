@@ -304,6 +304,7 @@ expectTypeOf<Fields<typeof SessionErrors.TransactionAborted>>().toEqualTypeOf<
       | ReadonlyArray<{ readonly reason: MongoError.Reason; readonly count: number }>
       | undefined
     readonly nested?: boolean | undefined
+    readonly conflict?: MongoError.Conflict | undefined
   }
 >()
 expectTypeOf<SessionErrors.TransactionAborted["labels"]>().toEqualTypeOf<ReadonlyArray<string>>()

@@ -43,6 +43,8 @@ export interface Inner {
   readonly observer: Operations.Observer
   /** What transactions have where neither they nor their session say otherwise. */
   readonly transactions: TransactionOptions.Decoded | undefined
+  /** What is found out of conflicts: whether values are kept, and whether the server is asked. */
+  readonly conflicts: { readonly values: boolean; readonly server: boolean }
   /** Warns of a `use` that has not passed its session on, once for each name. */
   readonly unused: (operation: string, fiber: RunningFiber) => void
   /** Runs a command on the `admin` database without any session. */

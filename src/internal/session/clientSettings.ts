@@ -16,6 +16,7 @@ import type * as Commands from "../telemetry/commands.js"
 import type { Issue } from "../values/issues.js"
 import { below, decoder, duration, type Rules } from "../values/options.js"
 import * as Transactions from "../values/transactionOptions.js"
+import type { Inner } from "./client.js"
 
 /** The options that a client has, with every default filled in. */
 export interface Settings {
@@ -29,6 +30,7 @@ export interface Settings {
     /** Whether operations carry the span that they are in as their comment. */
     readonly comments: boolean
   }
+  readonly conflicts: Inner["conflicts"]
 }
 
 const schedule = Schema.declare((input: unknown): input is Schedule.Schedule<unknown> => Schedule.isSchedule(input), {
@@ -48,6 +50,10 @@ const common = {
       queryTextLength: Schema.optional(Schema.Int.pipe(Schema.nonNegative()))
     })
       .annotations({ description: "{ commands, comments, queryTextLength }" })
+  ),
+  conflicts: Schema.optional(
+    Schema.Struct({ values: Schema.optional(Schema.Boolean), server: Schema.optional(Schema.Boolean) })
+      .annotations({ description: "{ values, server }" })
   ),
   keepAlive: Schema.optional(
     Schema.Union(
@@ -95,7 +101,9 @@ export const decode = (options: unknown, of: "url" | "driver"): Effect.Effect<Se
         labels: [],
         cause
       }),
-    onSuccess: ({ closeTimeout, database, keepAlive = {}, settleTimeout, telemetry, timeout, transactions }) => ({
+    onSuccess: (
+      { closeTimeout, conflicts, database, keepAlive = {}, settleTimeout, telemetry, timeout, transactions }
+    ) => ({
       database,
       keepAlive,
       closeTimeout,
@@ -106,7 +114,8 @@ export const decode = (options: unknown, of: "url" | "driver"): Effect.Effect<Se
         commands: telemetry?.commands ?? false,
         comments: telemetry?.comments ?? false,
         queryTextLength: telemetry?.queryTextLength ?? 0
-      }
+      },
+      conflicts: { values: conflicts?.values ?? false, server: conflicts?.server ?? true }
     })
   })
 

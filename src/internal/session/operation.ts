@@ -225,8 +225,8 @@ const begin = <A>(
     evaluate,
     (exit) => {
       if (Exit.isSuccess(exit)) return done(exit)
-      if (!isGivenUp) turn?.observe(exit.cause)
-      done(refined(name, exit))
+      const seen = isGivenUp || turn === undefined ? exit : Exit.failCause(turn.observe(exit.cause, name))
+      done(refined(name, seen))
     },
     (isSent) => {
       isGivenUp = true

@@ -140,6 +140,7 @@ const serve = (
         db: databases(driver, settings.database),
         observer,
         transactions: settings.transactions,
+        conflicts: settings.conflicts,
         unused: once(Log.unused),
         adminCommand
       }

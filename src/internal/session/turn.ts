@@ -85,8 +85,8 @@ export abstract class Turn implements Service, Waiting {
   abstract before(name: Name): Effect.Effect<void> | undefined
   /** An operation begins. */
   abstract begin(name: Name): void
-  /** An operation has failed. */
-  abstract observe(cause: Cause.Cause<unknown>): void
+  /** An operation has failed. Gives the cause with what the turn knows of it besides. */
+  abstract observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError>
   /** An operation was given up half-way: what it did is not known. */
   abstract giveUp(name: Name): void
   /** An operation was not over in time: what it did is not known. */

@@ -12,6 +12,8 @@ import type * as Tracer from "effect/Tracer"
 import type { Reason } from "../../MongoError.js"
 import * as Telemetry from "../../Telemetry.js"
 import type { RunningFiber } from "../time/fiber.js"
+import { type Conflict, safeName, type ServerView } from "../values/conflicts.js"
+import { operationOf } from "./names.js"
 import * as Spans from "./spans.js"
 
 /** Tags of a metric. Passing the same object each time avoids a lookup. */
@@ -149,6 +151,49 @@ export const ended = (fiber: RunningFiber, outcome: Telemetry.TransactionOutcome
   update(fiber, Telemetry.transactions, 1, ofOutcome[outcome])
   Spans.event(fiber, outcome, {}, span)
 }
+
+/** Counts a conflict that a transaction has lost, by what it was about, and notes it in the transaction's span. */
+export const conflicted = (
+  fiber: RunningFiber,
+  { document, fields, namespace, operation, rivals }: Conflict,
+  attempt: number,
+  span?: Tracer.Span
+): void => {
+  const { attributes } = Telemetry
+  // A collection may have points in its name, a database may not.
+  const [database = "", ...collection] = namespace?.split(".") ?? []
+  const tags = {
+    ...(namespace === undefined ? {} : { [attributes.namespace]: database }),
+    ...(collection.length === 0 ? {} : { [attributes.collection]: collection.join(".") }),
+    [attributes.operation]: operationOf(operation)
+  }
+  update(fiber, Telemetry.transactionConflicts, 1, labels(tags))
+  Spans.event(fiber, Telemetry.events.conflict, {
+    ...tags,
+    attempt,
+    ...(document === undefined ? {} : { document, fields: fields.map(safeName).join(",") }),
+    rivals: rivals.length,
+    ...(rivals.length === 0 ? {} : {
+      "rivals.spans": rivals.flatMap(({ span }) => span === undefined ? [] : span.name).join(","),
+      "rivals.age": Duration.format(rivals.reduce((oldest, { age }) => Duration.max(oldest, age), Duration.zero))
+    })
+  }, span)
+}
+
+/** Notes in the span of a transaction which others were open when it was given up. */
+export const toldOf = (
+  fiber: RunningFiber,
+  { seen, transactions }: ServerView,
+  attempt: number,
+  span?: Tracer.Span
+): void =>
+  Spans.event(fiber, Telemetry.events.others, {
+    attempt,
+    seen,
+    transactions: transactions.length,
+    apps: [...new Set(transactions.flatMap(({ appName }) => appName ?? []))].join(","),
+    ...(transactions[0] === undefined ? {} : { oldest: Duration.format(transactions[0].age) })
+  }, span)
 
 /** Counts and logs a hook that failed. What the transaction did stays as it is. */
 export const hookFailed = (moment: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>

@@ -12,7 +12,8 @@ import * as Telemetry from "../../Telemetry.js"
 import { after } from "../time/bounded.js"
 import { clockOf, secondsSince } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
-import { ofOutcome, update } from "./log.js"
+import type { Conflict, ServerView } from "../values/conflicts.js"
+import { conflicted, ofOutcome, toldOf, update } from "./log.js"
 import * as Spans from "./spans.js"
 
 // The default of the server's parameter `transactionLifetimeLimitSeconds`, which only administrators can read, is a minute.
@@ -24,7 +25,8 @@ export class Watch {
   private readonly attempt: number
   private readonly own: Tracer.Span | undefined
   private readonly span: Tracer.Span | undefined
-  private readonly began: bigint
+  /** When it was started, in nanoseconds. */
+  readonly began: bigint
   private readonly stop: () => void
   private isOver = false
   private isPassed = false
@@ -60,6 +62,16 @@ export class Watch {
     const log = Effect.logWarning(Telemetry.messages.afterEnd)
     const { attempt, fiber } = this
     runLike(fiber, Effect.annotateLogs(log, { operation, attempt, ...(namespace !== undefined && { namespace }) }))
+  }
+
+  /** Records a conflict that it has lost. */
+  lost(conflict: Conflict): void {
+    conflicted(this.fiber, conflict, this.attempt, this.span)
+  }
+
+  /** Records what the server has told of others when it was given up. */
+  told(view: ServerView): void {
+    toldOf(this.fiber, view, this.attempt, this.span)
   }
 
   private warn(): void {

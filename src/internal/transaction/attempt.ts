@@ -2,6 +2,7 @@
  * The state of one run of a transaction's body: the failures it has seen, its hooks, and how it ended.
  */
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -15,9 +16,10 @@ import type { Name, Turn } from "../session/turn.js"
 import { Watch } from "../telemetry/transactions.js"
 import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
+import type { ServerView } from "../values/conflicts.js"
 import type { Contender } from "./contention.js"
 import type { AttemptFacts, Ended } from "./outcome.js"
-import { isLostConnection, isOfServer, originOf, transientOf } from "./transient.js"
+import { isConflict, isLostConnection, isOfServer, originOf, transientOf } from "./transient.js"
 
 /** When a hook is to run. */
 export type Moment = "beforeCommit" | "onCommit" | "onRollback"
@@ -48,7 +50,7 @@ export class Run {
   readonly deadline: Deadline | undefined
   /** How long the abort may take, and the commit under manual control; absent: as long as any operation has to settle. */
   readonly timeout: Duration.Duration | undefined
-  /** What others that write the same see of it; absent where it does not queue. */
+  /** What others that write the same see of it; absent where nobody does. */
   readonly contender: Contender | undefined
   #isOver = false
 
@@ -218,10 +220,27 @@ export class Attempt {
     return { body, ended: this.#ended, transient, doomed, rollbackOnly: this.#isRollbackOnly, mayRetry }
   }
 
-  /** Notes a failure that an operation has seen. What the driver refused by itself never reached the server. */
-  observe(cause: Cause.Cause<unknown>): void {
+  /**
+   * Notes a failure that an operation has seen. What the driver refused by itself never reached the server. Gives the cause
+   * with what is known of a conflict that was lost.
+   */
+  observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
+    const isLost = Chunk.some(Cause.failures(cause), (failure) => failure instanceof MongoError && isConflict(failure))
+    const explained = isLost ? Cause.map(cause, (failure) => this.#explain(failure, name)) : cause
+    this.#note(explained)
+    return explained
+  }
+
+  #explain<E>(failure: E, name: Name | undefined): E | MongoError {
+    if (!(failure instanceof MongoError)) return failure
+    const conflict = this.run.contender?.loses(failure, name)
+    if (conflict === undefined) return failure
+    this.#watch?.lost(conflict)
+    return new MongoError({ ...failure, cause: failure.cause, conflict })
+  }
+
+  #note(cause: Cause.Cause<unknown>): void {
     const failures = [...Cause.failures(cause)]
-    for (const failure of failures) if (failure instanceof MongoError) this.run.contender?.loses(failure)
     this.#transient ??= this.transientIn(cause) ?? failures.find(isLostConnection)
     if (failures.some(isOfServer)) this.#doom ??= cause
   }
@@ -266,11 +285,17 @@ export class Attempt {
   /** Watches the transaction on the server, which a fiber has just started, with a span of its own if it has one. */
   watch(fiber: RunningFiber, span?: Tracer.Span): void {
     this.#watch = new Watch(fiber, this.number, span)
+    this.run.contender?.starts(this.#watch.began)
   }
 
   /** The span of its own while it is open. */
   get span(): Tracer.Span | undefined {
     return this.#watch?.around
+  }
+
+  /** Notes what the server has told of others when it was given up. */
+  told(view: ServerView): void {
+    this.#watch?.told(view)
   }
 
   /** Notes how the transaction on the server ended. */

@@ -9,6 +9,7 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
@@ -16,8 +17,9 @@ import type { MongoError } from "../../MongoError.js"
 import { CommitUnknown, TransactionAborted, TransactionDoomed } from "../../SessionErrors.js"
 import type * as Telemetry from "../../Telemetry.js"
 import { timedOut } from "../driver/deadline.js"
+import { idOf } from "../driver/session.js"
 import * as DriverTransaction from "../driver/transaction.js"
-import type * as MongoClient from "../session/client.js"
+import * as MongoClient from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
 import { drain } from "../session/operation.js"
@@ -25,11 +27,13 @@ import * as Log from "../telemetry/log.js"
 import { grace } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import { match, type Restore, type RunningFiber } from "../time/fiber.js"
+import type { ServerView } from "../values/conflicts.js"
 import { abort } from "./abort.js"
 import { Attempt, Run } from "./attempt.js"
 import { commit } from "./commit.js"
 import * as Contention from "./contention.js"
 import * as Hooks from "./hooks.js"
+import { ask } from "./others.js"
 import * as Outcome from "./outcome.js"
 import { behind, Part } from "./part.js"
 import { type Body, type Finished, finished, type Plan, type Result, type RunError } from "./plan.js"
@@ -86,7 +90,7 @@ class Attempts<A, E, R, VR, OR> {
     this.#run = new Run(
       plan.timeout,
       plan.timeout && Time.start(fiber, plan.timeout),
-      plan.doesQueue ? new Contention.Contender(fiber, Contention.of(client.driver)) : undefined
+      Contention.contender(fiber, client, plan)
     )
     this.#around = fiber.currentContext
   }
@@ -205,15 +209,14 @@ class Attempts<A, E, R, VR, OR> {
       case "rollback": {
         // Without its deadline it would have gone on as before.
         const last = of.isLate && body === "failure" ? this.#previous : undefined
-        return Effect.map(
-          this.#abort,
-          () => last === undefined ? finished(part, exit, "aborted") : this.#givenUp(part, last)
-        )
+        return last === undefined
+          ? Effect.as(this.#abort, finished(part, exit, "aborted"))
+          : this.#abortFor(part, last)
       }
       case "doom": {
         // The body could do nothing about it.
         const late = of.lateHook
-        if (late !== undefined) return Effect.map(this.#abort, () => this.#givenUp(part, this.#previous ?? late))
+        if (late !== undefined) return this.#abortFor(part, this.#previous ?? late)
         const first = Cause.squash(of.halfDone ?? of.doom ?? Cause.empty)
         const doomed = Exit.fail(new TransactionDoomed({ first }))
         return Effect.as(this.#abort, finished(part, doomed, "aborted", "doomed"))
@@ -227,7 +230,7 @@ class Attempts<A, E, R, VR, OR> {
             this.#abortSuperseded,
             (rest) => ({ _tag: "Again", failure: transient, delay: delay.value, part, rest })
           )
-          : Effect.map(this.#abort, () => this.#givenUp(part, transient))
+          : this.#abortFor(part, transient)
       }
     }
   }
@@ -240,7 +243,7 @@ class Attempts<A, E, R, VR, OR> {
         if (this.#plan.isSandbox) return Effect.as(this.#abort, finished(part, exit, "committed", "rolledBack"))
         if (deadline !== undefined && deadline.left() <= 0) {
           const late = timedOut({ operation: "commitTransaction" }, this.#previous)
-          return Effect.map(this.#abort, () => this.#givenUp(part, late))
+          return this.#abortFor(part, late)
         }
         const committed = commit({
           gate: this.#gate,
@@ -287,11 +290,28 @@ class Attempts<A, E, R, VR, OR> {
     return result
   }
 
-  #givenUp(part: Part, last: MongoError): Result<A, E> {
+  #givenUp(part: Part, last: MongoError, server?: ServerView): Result<A, E> {
     const { elapsed, reasons } = this.#retries
     const nested = this.#plan.outer !== undefined
-    const facts = { attempts: part.attempt, elapsed, last, reasons, nested }
+    const conflict = last.conflict && (server === undefined ? last.conflict : { ...last.conflict, server })
+    const facts = { attempts: part.attempt, elapsed, last, reasons, nested, conflict }
     return finished(part, Exit.fail(new TransactionAborted(facts)), "aborted", "aborted")
+  }
+
+  // Aborts for good what is given up. After a conflict the server is asked at once who else is there: they may soon be gone.
+  #abortFor(part: Part, last: MongoError): Effect.Effect<Result<A, E>> {
+    if (last.conflict === undefined || !this.#client[MongoClient.inner].conflicts.server || this.#isInterrupted) {
+      return Effect.map(this.#abort, () => this.#givenUp(part, last))
+    }
+    return Effect.flatMap(
+      Effect.forkDaemon(ask(this.#client, idOf(this.#gate.session()).uuid)),
+      (asking) =>
+        Effect.flatMap(Effect.zipRight(this.#abort, Fiber.join(asking)), (server) =>
+          Effect.sync(() => {
+            part.of.told(server)
+            return this.#givenUp(part, last, server)
+          }))
+    )
   }
 
   // Aborts for good.

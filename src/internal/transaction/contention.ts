@@ -8,13 +8,20 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
+import { inner, type Service } from "../session/client.js"
 import type { Name } from "../session/turn.js"
 import { after } from "../time/bounded.js"
 import { clockOf } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
+import type { Conflict } from "../values/conflicts.js"
 import { targetOf } from "../values/ids.js"
+import { explain } from "./explain.js"
+import { HotKeys } from "./hotKeys.js"
+import { isConflict } from "./transient.js"
+import { type Write, type Writer, Writers } from "./writers.js"
 
 /** For how long after a conflict the writes of a collection are known by their documents. */
 const hotTime = 10_000
@@ -39,6 +46,10 @@ interface Waiter {
 
 /** The documents that transactions of one client hold or wait for. */
 export class Contention {
+  /** Who has written what. */
+  readonly writers = new Writers()
+  /** What conflicts were lost for. */
+  readonly hotKeys = new HotKeys()
   readonly #hotUntil = new Map<string, number>()
   readonly #holders = new Map<string, Contender>()
   #waiters: ReadonlyArray<Waiter> = []
@@ -132,10 +143,25 @@ export class Contention {
   }
 }
 
+/** How a transaction takes part. */
+export interface Manner {
+  /** Whether it waits for others, and others for it. Default `true`. */
+  readonly doesQueue?: boolean
+  /** Whether the values are kept that a conflict was about. Default `false`. */
+  readonly keepsValues?: boolean
+  /** The span that it was started in. Default: none. */
+  readonly span?: Tracer.AnySpan | undefined
+}
+
 /** All attempts of one transaction, as others that write the same see them. */
-export class Contender {
+export class Contender implements Writer {
   readonly #fiber: RunningFiber
   readonly #contention: Contention
+  readonly #doesQueue: boolean
+  readonly #keepsValues: boolean
+  /** The span that it was started in. */
+  readonly span: Tracer.AnySpan | undefined
+  #began: bigint | undefined
   // What the attempt has written so far, and what it holds.
   #writes: Array<Write> = []
   #hasBegun = false
@@ -143,9 +169,29 @@ export class Contender {
   // What the last attempt has written, if it has lost a conflict; and whether to somebody who is known.
   #lost: { readonly keys: ReadonlySet<string>; readonly isToKnown: boolean } | undefined
 
-  constructor(fiber: RunningFiber, contention: Contention) {
+  constructor(
+    fiber: RunningFiber,
+    contention: Contention,
+    { doesQueue = true, keepsValues = false, span }: Manner = {}
+  ) {
     this.#fiber = fiber
     this.#contention = contention
+    this.#doesQueue = doesQueue
+    this.#keepsValues = keepsValues
+    this.span = span
+  }
+
+  get writes(): ReadonlyArray<Write> {
+    return this.#writes
+  }
+
+  get began(): bigint | undefined {
+    return this.#began
+  }
+
+  /** An attempt has begun. */
+  starts(at: bigint): void {
+    this.#began = at
   }
 
   /**
@@ -153,7 +199,7 @@ export class Contender {
    * transactions fight. Later ones hold something themselves.
    */
   before(name: Name): Effect.Effect<void> | undefined {
-    if (this.#hasBegun || this.#held !== undefined) return undefined
+    if (this.#hasBegun || this.#held !== undefined || !this.#doesQueue) return undefined
     const key = this.#keyOf(name)
     return key === undefined ? undefined : this.#acquire(new Set([key]), patience)
   }
@@ -162,22 +208,29 @@ export class Contender {
   begins(name: Name): void {
     this.#hasBegun = true
     if (!isWrite(name) || this.#writes.length >= most) return
-    this.#writes.push(name)
+    if (this.#writes.push(name) === 1) this.#contention.writers.enter(this)
+    if (!this.#doesQueue) return
     const key = this.#keyOf(name)
     if (key === undefined) return
     if (this.#contention.take(key, this) === this) (this.#held ??= new Set()).add(key)
   }
 
-  /** An operation has lost a conflict: the server has ended the transaction. */
-  loses({ namespace, reason }: MongoError): void {
-    if (reason !== "WriteConflict" || this.#lost !== undefined) return
+  /**
+   * An operation has failed. If it has lost a conflict, the server has ended the transaction: tells what is known of that.
+   */
+  loses(error: MongoError, name?: Name): Conflict | undefined {
+    if (!isConflict(error) || this.#lost !== undefined) return undefined
+    const conflict = explain(this, this.#contention, this.#fiber, this.#keepsValues, error, name)
     const last = this.#writes.at(-1)
-    if (last === undefined || namespace === undefined) return
-    const isToKnown = this.#isHeld(last)
-    this.#contention.heat(last.namespace, this.#now())
-    const keys = this.#writes.flatMap((write) => targetOf(write.namespace, write.filter) ?? [])
-    this.#lost = { keys: new Set(keys), isToKnown }
+    if (error.reason === "WriteConflict" && last !== undefined && error.namespace !== undefined && this.#doesQueue) {
+      const isToKnown = this.#isHeld(last)
+      this.#contention.heat(last.namespace, this.#now())
+      const keys = this.#writes.flatMap((write) => targetOf(write.namespace, write.filter) ?? [])
+      this.#lost = { keys: new Set(keys), isToKnown }
+    }
+    this.#contention.writers.leave(this)
     this.#release()
+    return conflict
   }
 
   /** Whether the last attempt has lost to another transaction of this client, which is known to end. */
@@ -187,7 +240,10 @@ export class Contender {
 
   /** The transaction has ended on the server. */
   ends(): void {
-    this.#writes = []
+    if (this.#writes.length > 0) {
+      this.#contention.writers.leave(this)
+      this.#writes = []
+    }
     this.#hasBegun = false
     this.#release()
   }
@@ -230,12 +286,11 @@ export class Contender {
   readonly #now = (): number => clockOf(this.#fiber).unsafeCurrentTimeMillis()
 }
 
-/** A write that searches for its document. */
-interface Write extends Name {
-  readonly namespace: string
-}
-
 const isWrite = (name: Name): name is Write => name.filter !== undefined && name.namespace !== undefined
+
+/** What others see of a transaction of a client. */
+export const contender = (fiber: RunningFiber, client: Service, manner: Omit<Manner, "keepsValues">): Contender =>
+  new Contender(fiber, of(client.driver), { ...manner, keepsValues: client[inner].conflicts.values })
 
 const all = new WeakMap<Driver.MongoClient, Contention>()
 

@@ -84,8 +84,8 @@ export class Part extends Turn {
     else this.within.begin(name)
   }
 
-  observe(cause: Cause.Cause<unknown>): void {
-    this.of.observe(cause)
+  observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
+    return this.of.observe(cause, name)
   }
 
   giveUp(name: Name): void {

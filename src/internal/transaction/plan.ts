@@ -6,6 +6,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Schedule from "effect/Schedule"
+import type * as Tracer from "effect/Tracer"
 import type { MongoError } from "../../MongoError.js"
 import type {
   CommitUnknown,
@@ -30,6 +31,8 @@ export interface Plan<VR, OR> {
   readonly retry: Schedule.Schedule<unknown, MongoError>
   /** Whether who loses a conflict waits for those that write the same. */
   readonly doesQueue: boolean
+  /** The span that it is started in. */
+  readonly span: Tracer.AnySpan | undefined
   readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
   readonly onRetry: ((retry: Telemetry.Retry) => Effect.Effect<void, never, OR>) | undefined
   readonly isSandbox: boolean

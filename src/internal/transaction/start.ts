@@ -86,6 +86,7 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
       retry,
       // What waits for it may hold what it waits for.
       doesQueue: doesQueue && outer === undefined && !fiber.currentContext.unsafeMap.has(Around.key),
+      span: fiber.currentSpan,
       verifyCommit: verifyCommit && alone(verifyCommit),
       onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
       // Nothing is kept of what runs in a sandbox, in whichever session.

@@ -15,6 +15,11 @@ export const isTransient = (error: MongoError): boolean =>
   error.reason === "ServerSelectionFailed" ||
   error.reason === "PoolFailure"
 
+/** Whether an operation has lost a conflict: a document, or a lock that it did not get in time (LockTimeout). */
+export const isConflict = ({ code, reason }: MongoError): boolean => reason === "WriteConflict" || code === lockTimeout
+
+const lockTimeout = 24
+
 /** The first failure in a cause for which the whole transaction may be run again, however deep it is wrapped. */
 export const transientOf = (cause: Cause.Cause<unknown>): MongoError | undefined => {
   for (const failure of Cause.failures(cause)) {

@@ -31,15 +31,25 @@ export const keyOf = (id: unknown): string | undefined => {
  * else they ask for. None where nothing is asked for by its value.
  */
 export const targetOf = (namespace: string, filter: unknown): string | undefined => {
-  if (typeof filter !== "object" || filter === null) return undefined
-  const fields = Object.entries(filter).flatMap(([name, condition]) => {
-    const key = name.startsWith("$") ? undefined : keyOf(valueOf(condition))
-    return key === undefined ? [] : [{ name, key }]
-  })
-  const id = fields.find(({ name }) => name === "_id")
-  const parts = id === undefined ? fields.map(({ key, name }) => `${JSON.stringify(name)}:${key}`).sort() : [id.key]
+  const fields = soughtBy(filter)
+  const isById = fields.length === 1 && fields[0]?.name === "_id"
+  const parts = fields.map(({ key, name }) => isById ? key : `${JSON.stringify(name)}:${key}`)
   const length = parts.reduce((sum, part) => sum + part.length, 0)
   return length === 0 || length > longestTarget ? undefined : `${namespace} ${parts.join()}`
+}
+
+/** What a filter asks for by its value: by `_id` alone if it does so, else by fields in the order of their names. */
+export const soughtBy = (
+  filter: unknown
+): ReadonlyArray<{ readonly name: string; readonly key: string; readonly value: unknown }> => {
+  if (typeof filter !== "object" || filter === null) return []
+  const fields = Object.entries(filter).flatMap(([name, condition]) => {
+    const value = valueOf(condition)
+    const key = name.startsWith("$") ? undefined : keyOf(value)
+    return key === undefined ? [] : [{ name, key, value }]
+  })
+  const id = fields.find(({ name }) => name === "_id")
+  return id === undefined ? fields.sort((one, other) => one.name < other.name ? -1 : 1) : [id]
 }
 
 // In characters. Longer ones are not worth to be kept.

@@ -1,0 +1,121 @@
+/**
+ * Asks the server which transactions are open, for one that is given up after a conflict.
+ *
+ * See the manual, "$currentOp (aggregation stage)": with `idleSessions`, it tells also of transactions that wait for their
+ * client.
+ */
+import * as Schema from "@effect/schema/Schema"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
+import { SessionId } from "../../SessionId.js"
+import { inner, type Service } from "../session/client.js"
+import { within } from "../time/bounded.js"
+import type { OpenTransaction, ServerView } from "../values/conflicts.js"
+
+/** For how long the server is asked at most. */
+const patience = Duration.seconds(1)
+
+/** How many transactions are told of. */
+const most = 20
+
+/**
+ * Asks for the transactions that are open on the server, but for that of the session with the given id, in no session. Never
+ * fails, and ends within a second, or within the `settleTimeout` if that is shorter.
+ */
+export const ask = (client: Service, own: string): Effect.Effect<ServerView> =>
+  Effect.suspend(() => {
+    let view: ServerView = { seen: "nothing", transactions: [] }
+    const time = Duration.min(patience, client.settleTimeout)
+    const asked = Effect.map(askAs(client, time), ({ reply, seen }) => {
+      const sessions = new Set(
+        client[inner].keeper.members().map((member) => SessionId.fromBytes(member.lsid().id.buffer).uuid)
+      )
+      view = { seen, transactions: transactionsOf(reply, own, (session) => sessions.has(session)) }
+    })
+    return Effect.map(within(time, Effect.catchAllCause(asked, () => Effect.void)), () => view)
+  })
+
+// To ask for those of all users needs a privilege; for one's own, which all processes of a program often share, it needs none.
+const askAs = (
+  client: Service,
+  time: Duration.Duration
+): Effect.Effect<{ readonly seen: "all" | "own"; readonly reply: Driver.Document }, MongoError> => {
+  const send = <S extends "all" | "own">(seen: S) =>
+    Effect.map(
+      client[inner].adminCommand({
+        aggregate: 1,
+        pipeline: pipelineOf(seen === "all"),
+        cursor: { batchSize: most + 1 },
+        maxTimeMS: Math.ceil(Duration.toMillis(time))
+      }),
+      (reply) => ({ seen, reply })
+    )
+  return Effect.catchIf(send("all"), ({ reason }) => reason === "Unauthorized", () => send("own"))
+}
+
+const pipelineOf = (allUsers: boolean): ReadonlyArray<object> => [
+  { $currentOp: { allUsers, idleSessions: true } },
+  // A retryable write has a transaction number as well, but no autocommit.
+  { $match: { "transaction.parameters.autocommit": false } },
+  {
+    $project: {
+      _id: 0,
+      appName: 1,
+      // Of what came by mongos, the client's own.
+      client: { $ifNull: ["$client_s", "$client"] },
+      ns: 1,
+      session: "$lsid.id",
+      micros: { $toDouble: "$transaction.timeOpenMicros" }
+    }
+  },
+  { $sort: { micros: -1 } },
+  { $limit: most + 1 }
+]
+
+const Entry = Schema.Struct({
+  appName: Schema.optional(Schema.String),
+  client: Schema.optional(Schema.String),
+  ns: Schema.optional(Schema.String),
+  session: Schema.Struct({ buffer: Schema.Uint8ArrayFromSelf }),
+  micros: Schema.NonNegative
+})
+
+const decode = Schema.decodeUnknownOption(
+  Schema.Struct({ cursor: Schema.Struct({ firstBatch: Schema.Array(Schema.Unknown) }) })
+)
+
+const decodeEntry = Schema.decodeUnknownOption(Entry)
+
+/**
+ * The transactions that a reply tells of, each once, but for that of a session. What is not understood is left out.
+ */
+export const transactionsOf = (
+  reply: unknown,
+  own: string,
+  isHere: (session: string) => boolean
+): ReadonlyArray<OpenTransaction> => {
+  const { firstBatch } = Option.match(decode(reply), {
+    onNone: () => ({ firstBatch: [] }),
+    onSome: ({ cursor }) => cursor
+  })
+  const found = new Map<string, OpenTransaction>()
+  for (const one of firstBatch) {
+    const entry = Option.getOrUndefined(decodeEntry(one))
+    if (entry === undefined || entry.session.buffer.length !== 16) continue
+    const session = SessionId.fromBytes(entry.session.buffer).uuid
+    // A transaction on several shards is listed by each.
+    if (session === own || found.has(session) || found.size === most) continue
+    found.set(session, {
+      ...(entry.appName !== undefined && { appName: entry.appName }),
+      ...(entry.client !== undefined && { client: entry.client }),
+      ...(entry.ns !== undefined && { namespace: entry.ns }),
+      age: Duration.millis(Math.round(entry.micros / 1000)),
+      session,
+      isHere: isHere(session)
+    })
+  }
+  return [...found.values()]
+}
