@@ -178,16 +178,22 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
     (options): Kind<Client> => ({ name, options, target, results, expiry })
   )
   const run = <A, E, R>(id: string, body: Body<A, E, R, Client>, poll = lease.poll) =>
-    Effect.flatMap(Effect.zipLeft(kind, Options.decodeId({ id })), (kind) =>
-      Effect.scopedWith((scope) =>
-        Effect.gen(function*() {
-          const held = yield* Scope.extend(Lease.make(leaseOf(name, id), { ...lease, collection, poll }).acquire, scope)
-          const workflow = new Workflow(kind, id, held)
-          // Its forms are for the compiler only.
-          const step = workflow.step.bind(workflow) as unknown as Step<Client>
-          return yield* held.whileHeld(workflow.run(Effect.suspend(() => body(step, id))))
-        })
-      ))
+    Effect.flatMap(
+      Effect.zipLeft(kind, Options.decodeId({ id })),
+      (kind) =>
+        Effect.scopedWith((scope) =>
+          Effect.gen(function*() {
+            const held = yield* Scope.extend(
+              Lease.make(leaseOf(name, id), { ...lease, collection, poll }).acquire,
+              scope
+            )
+            const workflow = new Workflow(kind, id, held)
+            // Its forms are for the compiler only.
+            const step = workflow.step.bind(workflow) as unknown as Step<Client>
+            return yield* held.whileHeld(workflow.run(Effect.suspend(() => body(step, id))))
+          })
+        )
+    )
   return {
     name,
     run: (id, body) => run(id, body),

@@ -1,8 +1,8 @@
 /**
  * What the library's own collections tell: outboxes, consumers, leases and keys.
  */
-import * as Either from "effect/Either"
 import * as ResumeToken from "effect-mongo-session/ResumeToken"
+import * as Either from "effect/Either"
 import type { Consumer, Lease, Once, Outbox } from "./model.js"
 import { clusterTimeOf, defined, numberOf, record, textOf, timeOf, type Unknown } from "./values.js"
 
@@ -38,8 +38,7 @@ export interface Books {
 }
 
 /** The ids that a relay has noted as delivered; their messages may be there still. */
-export const deliveredIn = ({ delivered }: Unknown): ReadonlyArray<unknown> =>
-  Array.isArray(delivered) ? delivered : []
+export const deliveredIn = ({ delivered }: Unknown): ReadonlyArray<unknown> => Array.isArray(delivered) ? delivered : []
 
 /** The relay of an outbox. */
 export const relayOf = (relays: ReadonlyArray<Unknown>, name: string): Unknown | undefined =>
@@ -142,4 +141,5 @@ export const onceOf = ({ database, keys }: Books, now: number): ReadonlyArray<On
 }
 
 // The library marks what comes and goes.
-const nameOf = (id: unknown): string => (textOf(id) ?? textOf(record(id)["name"]) ?? "?").replace(/^effect_mongo_session\//, "")
+const nameOf = (id: unknown): string =>
+  (textOf(id) ?? textOf(record(id)["name"]) ?? "?").replace(/^effect_mongo_session\//, "")

@@ -7,13 +7,13 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as Prompt from "@effect/cli/Prompt"
 import * as ValidationError from "@effect/cli/ValidationError"
+import * as MongoClient from "effect-mongo-session/MongoClient"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import * as MongoClient from "effect-mongo-session/MongoClient"
 import { type Failure, lineOf } from "./failures.js"
 import { gather } from "./gather.js"
 import { intervalOf } from "./interval.js"
@@ -39,18 +39,24 @@ const uri = Args.text({ name: "uri" }).pipe(
   )
 )
 
-const json = Options.boolean("json").pipe(Options.withDescription("Prints JSON: one document, or one on each line with --watch."))
+const json = Options.boolean("json").pipe(
+  Options.withDescription("Prints JSON: one document, or one on each line with --watch.")
+)
 
 const database = Options.text("database").pipe(
   Options.repeated,
-  Options.withDescription("Looks for outboxes, consumers, leases and keys in this database only. May be repeated. Default: in all.")
+  Options.withDescription(
+    "Looks for outboxes, consumers, leases and keys in this database only. May be repeated. Default: in all."
+  )
 )
 
 const every = Options.text("every").pipe(
   Options.mapEffect((text) =>
     Option.match(intervalOf(text), {
       onNone: () =>
-        Effect.fail(ValidationError.invalidValue(HelpDoc.p("--every takes a time of at least 100ms, such as 500ms, 1s or 2m"))),
+        Effect.fail(
+          ValidationError.invalidValue(HelpDoc.p("--every takes a time of at least 100ms, such as 500ms, 1s or 2m"))
+        ),
       onSome: Effect.succeed
     })
   ),
@@ -83,51 +89,60 @@ const connected = <A, E extends Failure, R>(given: string, effect: Effect.Effect
     return yield* Effect.provideService(effect, MongoClient.MongoClient, client)
   }).pipe(
     Effect.scoped,
-    Effect.mapError((error) =>
-      error instanceof Failed ? error : failed(lineOf(error))
-    )
+    Effect.mapError((error) => error instanceof Failed ? error : failed(lineOf(error)))
   )
 
 const print = (text: string) => Effect.sync(() => void process.stdout.write(`${text}\n`))
 
-const inspect = Command.make("inspect", { uri, json, watch, once, every, database }, ({ database, every, json, once, uri, watch }) => {
-  const isTerminal = process.stdout.isTTY === true
-  const isAsked = watch || Option.isSome(every)
-  if (once && isAsked) return failed("--once and --watch or --every exclude each other", 2)
-  const isWatching = isAsked || (isTerminal && !json && !once)
-  const inColour = Screen.hasColour(process.stdout, process.env)
-  const scope = { databases: database }
-  const look = (before: Snapshot | undefined, { room, show }: Screen.Screen) =>
-    Effect.gen(function*() {
-      const snapshot = yield* gather(scope, before)
-      yield* json ? print(JSON.stringify(snapshot)) : Effect.flatMap(room, (room) => show(render(snapshot, room)))
-      return snapshot
-    })
-  if (!isWatching) return connected(uri, look(undefined, Screen.plain(process.stdout, inColour)))
-  const again = Effect.gen(function*() {
-    const screen = isTerminal && !json
-      ? yield* Screen.live(process.stdout, inColour)
-      : Screen.plain(process.stdout, inColour)
-    let before = yield* look(undefined, screen)
-    // A server that does not answer for a while does not end the window.
-    const next = Effect.catchAll(look(before, screen), (error) => {
-      const line = `${new Date().toISOString().slice(0, 19)}Z  no answer: ${lineOf(error)}`
-      return Effect.as(
-        json ? print(JSON.stringify({ error: line })) : Effect.flatMap(screen.room, (room) =>
-          screen.show([{ text: line, tone: "bad" }, ...render(before, { ...room, ...(room.rows !== undefined && { rows: room.rows - 1 }) })])),
-        before
+const inspect = Command.make(
+  "inspect",
+  { uri, json, watch, once, every, database },
+  ({ database, every, json, once, uri, watch }) => {
+    const isTerminal = process.stdout.isTTY === true
+    const isAsked = watch || Option.isSome(every)
+    if (once && isAsked) return failed("--once and --watch or --every exclude each other", 2)
+    const isWatching = isAsked || (isTerminal && !json && !once)
+    const inColour = Screen.hasColour(process.stdout, process.env)
+    const scope = { databases: database }
+    const look = (before: Snapshot | undefined, { room, show }: Screen.Screen) =>
+      Effect.gen(function*() {
+        const snapshot = yield* gather(scope, before)
+        yield* json ? print(JSON.stringify(snapshot)) : Effect.flatMap(room, (room) => show(render(snapshot, room)))
+        return snapshot
+      })
+    if (!isWatching) return connected(uri, look(undefined, Screen.plain(process.stdout, inColour)))
+    const again = Effect.gen(function*() {
+      const screen = isTerminal && !json
+        ? yield* Screen.live(process.stdout, inColour)
+        : Screen.plain(process.stdout, inColour)
+      let before = yield* look(undefined, screen)
+      // A server that does not answer for a while does not end the window.
+      const next = Effect.catchAll(look(before, screen), (error) => {
+        const line = `${new Date().toISOString().slice(0, 19)}Z  no answer: ${lineOf(error)}`
+        return Effect.as(
+          json ?
+            print(JSON.stringify({ error: line })) :
+            Effect.flatMap(screen.room, (room) =>
+              screen.show([
+                { text: line, tone: "bad" },
+                ...render(before, { ...room, ...(room.rows !== undefined && { rows: room.rows - 1 }) })
+              ])),
+          before
+        )
+      })
+      yield* Effect.suspend(() => next).pipe(
+        Effect.tap((snapshot) => Effect.sync(() => before = snapshot)),
+        Effect.schedule(Schedule.spaced(Option.getOrElse(every, () => Duration.seconds(1))))
       )
     })
-    yield* Effect.suspend(() => next).pipe(
-      Effect.tap((snapshot) => Effect.sync(() => before = snapshot)),
-      Effect.schedule(Schedule.spaced(Option.getOrElse(every, () => Duration.seconds(1))))
-    )
-  })
-  return connected(uri, Effect.scoped(again))
-}).pipe(Command.withDescription("Shows sessions, transactions, outboxes, consumers, leases and keys."))
+    return connected(uri, Effect.scoped(again))
+  }
+).pipe(Command.withDescription("Shows sessions, transactions, outboxes, consumers, leases and keys."))
 
 const target = Args.text({ name: "session" }).pipe(
-  Args.withDescription("The session's id, or its first 4 or more characters; with /number, only while that transaction is open.")
+  Args.withDescription(
+    "The session's id, or its first 4 or more characters; with /number, only while that transaction is open."
+  )
 )
 
 const yes = Options.boolean("yes").pipe(Options.withAlias("y"), Options.withDescription("Does not ask."))
@@ -136,7 +151,9 @@ const about = (session: string, transaction: Transaction | undefined): string =>
   transaction === undefined
     ? `session ${session}, which has no transaction open`
     : `session ${session} with transaction ${transaction.number}, open for ${age(transaction.ageMs)}${
-      [transaction.app, transaction.span, transaction.operation].filter((one) => one !== undefined).map((one) => `, ${one}`).join("")
+      [transaction.app, transaction.span, transaction.operation].filter((one) => one !== undefined).map((one) =>
+        `, ${one}`
+      ).join("")
     }`
 
 const killing = Command.make("kill", { uri, target, yes, json }, ({ json, target, uri, yes }) =>
@@ -166,10 +183,14 @@ const killing = Command.make("kill", { uri, target, yes, json }, ({ json, target
         error._tag === "MongoError" && error.reason === "Unauthorized"
           ? failed("nothing was killed: the session is another user's, which needs the privilege killAnySession")
           : error)
-      if (!isKnown) return yield* failed(`the server does not know session ${session} any more: nothing was killed`)
+      if (!isKnown) {
+        return yield* failed(`the server does not know session ${session} any more: nothing was killed`)
+      }
       yield* print(
         json
-          ? JSON.stringify({ killed: { session, ...(transaction !== undefined && { transaction: transaction.number }) } })
+          ? JSON.stringify({
+            killed: { session, ...(transaction !== undefined && { transaction: transaction.number }) }
+          })
           : `killed: ${about(session, transaction)}`
       )
     })
@@ -180,4 +201,3 @@ export const command = Command.make("effect-mongo-session").pipe(
   Command.withDescription("A window on the sessions and transactions of a MongoDB deployment."),
   Command.withSubcommands([inspect, killing])
 )
-

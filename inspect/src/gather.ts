@@ -1,15 +1,15 @@
 /**
  * Asks a server what is going on, by this library's own operations.
  */
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import * as Collection from "effect-mongo-session/Collection"
 import * as Database from "effect-mongo-session/Database"
 import * as MongoClient from "effect-mongo-session/MongoClient"
 import * as SessionCommands from "effect-mongo-session/SessionCommands"
 import type * as SessionErrors from "effect-mongo-session/SessionErrors"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { type Books, collections, deliveredIn, type Messages, relayOf } from "./books.js"
 import type { Missing, Snapshot } from "./model.js"
 import { type Listed, snapshotOf } from "./snapshot.js"
@@ -97,7 +97,9 @@ const internal: ReadonlySet<string> = new Set(["admin", "config", "local"])
 
 const named = /^effect_mongo_session\./
 
-const books = (database: string): Effect.Effect<Books & { readonly onceCount: number }, GatherError, MongoClient.MongoClient> =>
+const books = (
+  database: string
+): Effect.Effect<Books & { readonly onceCount: number }, GatherError, MongoClient.MongoClient> =>
   Effect.gen(function*() {
     const infos = yield* Stream.runCollect(
       Database.make(database).listCollections({ name: { $regex: named.source } }, {
@@ -108,7 +110,10 @@ const books = (database: string): Effect.Effect<Books & { readonly onceCount: nu
     )
     const names = new Set(Array.from(infos, ({ name }) => name))
     const collection = (name: string) => Collection.make(name, { database })
-    const all = (name: string, options: { readonly sort?: { readonly $natural: -1 }; readonly projection?: Unknown } = {}) =>
+    const all = (
+      name: string,
+      options: { readonly sort?: { readonly $natural: -1 }; readonly projection?: Unknown } = {}
+    ) =>
       names.has(name)
         ? Effect.map(
           Stream.runCollect(collection(name).find({}, { limit: mostDocuments, projection: {}, ...options, ...local })),
@@ -178,7 +183,12 @@ export const gather = (
     const client = yield* MongoClient.MongoClient
     const { kind } = yield* client.deployment
     const hello = yield* admin.command({ hello: 1 }, timeout)
-    const buildInfo = yield* orElse("the server's version", "buildInfo", admin.command({ buildInfo: 1 }, timeout), Effect.succeed({}))
+    const buildInfo = yield* orElse(
+      "the server's version",
+      "buildInfo",
+      admin.command({ buildInfo: 1 }, timeout),
+      Effect.succeed({})
+    )
     const found = yield* Effect.all({
       operations: orElse("operations of other users", "inprog", operations(true), operations(false)),
       locks: kind === "sharded"
@@ -189,12 +199,23 @@ export const gather = (
           admin.command({ lockInfo: 1 }, timeout),
           Effect.succeed({})
         ),
-      sessions: orElse("sessions of other users", "listSessions", listed(true), Effect.orElseSucceed(listed(false), () => [])),
+      sessions: orElse(
+        "sessions of other users",
+        "listSessions",
+        listed(true),
+        Effect.orElseSucceed(listed(false), () => [])
+      ),
       names: orElse("databases", "listDatabases", databases(scope), Effect.succeed([]))
     }, { concurrency: "unbounded" })
     const read = yield* Effect.forEach(
       found.names.value,
-      (name) => orElse(`outboxes, consumers, leases and keys of ${name}`, `find on ${name}`, books(name), Effect.succeed(nothing(name))),
+      (name) =>
+        orElse(
+          `outboxes, consumers, leases and keys of ${name}`,
+          `find on ${name}`,
+          books(name),
+          Effect.succeed(nothing(name))
+        ),
       { concurrency: 4 }
     )
     const parts = [buildInfo, found.operations, found.locks, found.sessions, found.names, ...read]
@@ -221,4 +242,3 @@ const hostsOf = ({ driver }: MongoClient.Service, hello: unknown): ReadonlyArray
   const me = textOf(record(hello)["me"])
   return me === undefined ? driver.options.hosts.map(String) : [me]
 }
-

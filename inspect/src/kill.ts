@@ -1,17 +1,17 @@
 /**
  * Kills what a session has open, by the server's session commands.
  */
+import * as Database from "effect-mongo-session/Database"
+import type * as MongoClient from "effect-mongo-session/MongoClient"
+import * as SessionCommands from "effect-mongo-session/SessionCommands"
+import type * as SessionErrors from "effect-mongo-session/SessionErrors"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as Database from "effect-mongo-session/Database"
-import type * as MongoClient from "effect-mongo-session/MongoClient"
-import * as SessionCommands from "effect-mongo-session/SessionCommands"
 import { createHash } from "node:crypto"
 import type { GatherError } from "./gather.js"
 import { record, records } from "./values.js"
-import type * as SessionErrors from "effect-mongo-session/SessionErrors"
 
 /** Kills what a session has open; `false` where the server does not know it any more. */
 export const kill = (
@@ -34,7 +34,11 @@ const lsidOf = (session: string) => {
       Stream.map(SessionCommands.currentTransactions({ allUsers }), ({ lsid }) => lsid),
       Stream.map(SessionCommands.listLocalSessions({ allUsers }), ({ lsid }) => lsid)
     ).pipe(Stream.filter(({ id }) => id.uuid === session), Stream.take(1), Stream.runCollect, Effect.map(Chunk.head))
-  return Effect.catchIf(all(true), (error) => error._tag === "MongoError" && error.reason === "Unauthorized", () => all(false))
+  return Effect.catchIf(
+    all(true),
+    (error) => error._tag === "MongoError" && error.reason === "Unauthorized",
+    () => all(false)
+  )
 }
 
 const ownDigest = Effect.map(

@@ -46,8 +46,9 @@ Command.run(command, { name: "effect-mongo-session", version })(process.argv).pi
   ),
   quiet,
   Effect.provide(NodeContext.layer),
-  (main) => NodeRuntime.runMain(main, {
-    disableErrorReporting: true,
-    teardown: (exit, onExit) => onExit(codeOf(exit))
-  })
+  (main) =>
+    NodeRuntime.runMain(main, {
+      disableErrorReporting: true,
+      teardown: (exit, onExit) => onExit(codeOf(exit))
+    })
 )

@@ -2,8 +2,8 @@
  * What `$currentOp` tells: transactions, what waits, and what sessions do.
  */
 import * as Arr from "effect/Array"
-import type { Holder, Session, Transaction, Wait, Waiting } from "./model.js"
 import { blockersOf, heldBy, type Owner, type Request, type Resource, writersOf } from "./locks.js"
+import type { Holder, Session, Transaction, Wait, Waiting } from "./model.js"
 import { defined, numberOf, record, records, textOf, timeOf, type Unknown, uuidOf } from "./values.js"
 
 /** How this program calls itself to the server. */
@@ -170,7 +170,9 @@ class Waits {
   #holders(requests: ReadonlyArray<Request>, isMeant: (of: ReadonlyArray<Operation>) => boolean = () => true) {
     const found = requests.map((request) =>
       this.#operations.filter(({ opid, session }) =>
-        request.session === undefined ? request.opid !== undefined && opid === request.opid : session === request.session
+        request.session === undefined
+          ? request.opid !== undefined && opid === request.opid
+          : session === request.session
       )
     )
     return found.filter((of) => of.length > 0 && isMeant(of)).map((of) =>

@@ -52,7 +52,9 @@ export const render = (snapshot: Snapshot, room: Room): ReadonlyArray<Line> => {
   const { at, deployment, hosts, missing, version } = snapshot
   const head: ReadonlyArray<Line> = [
     {
-      text: `${hosts.join(", ")}  ${deployment}${version === undefined ? "" : `, MongoDB ${version}`}  ${at.slice(0, 19)}Z`,
+      text: `${hosts.join(", ")}  ${deployment}${version === undefined ? "" : `, MongoDB ${version}`}  ${
+        at.slice(0, 19)
+      }Z`,
       tone: "title"
     },
     ...missing.map(({ what, why }): Line => ({ text: `not shown: ${what} (${why})`, tone: "warn" }))
@@ -72,7 +74,9 @@ export const render = (snapshot: Snapshot, room: Room): ReadonlyArray<Line> => {
     ["leases", snapshot.leases],
     ["once keys", snapshot.once]
   ].filter(([, rows]) => rows?.length === 0).map(([name]) => name)
-  const tail: ReadonlyArray<Line> = empty.length === 0 ? [] : [blank, { text: `none: ${empty.join(", ")}`, tone: "dim" }]
+  const tail: ReadonlyArray<Line> = empty.length === 0
+    ? []
+    : [blank, { text: `none: ${empty.join(", ")}`, tone: "dim" }]
   const lines = [
     ...head,
     ...planned(sections, room.rows === undefined ? Infinity : room.rows - head.length - tail.length).flatMap((plan) =>
@@ -188,7 +192,9 @@ const toneOf = ({ ageMs, expiresInMs, state }: Transaction): Line["tone"] =>
 const waitText = ({ holders, kind, on }: Wait): string => {
   const what = `${kind === "lock" ? "waits" : "meets write conflicts"}${on === undefined ? "" : ` on ${on}`}`
   if (holders.length === 0) return kind === "lock" ? `${what} for a lock` : what
-  const named = `${holders.slice(0, mostHolders).map(holderText).join(", ")}${holders.length > mostHolders ? ", …" : ""}`
+  const named = `${holders.slice(0, mostHolders).map(holderText).join(", ")}${
+    holders.length > mostHolders ? ", …" : ""
+  }`
   const count = holders.length === 1 ? "" : `${kind === "lock" ? "" : "one of "}${holders.length}: `
   return `${what}${kind === "lock" ? " for " : " with "}${count}${named}`
 }
@@ -223,7 +229,9 @@ const sessions = ({ sessionCount, sessions, transactions }: Snapshot): Section =
   const others = sessions.filter(({ session }) => !inTransaction.has(session))
   const busy = others.filter(({ doing }) => doing !== undefined).length
   return {
-    title: `SESSIONS  ${counted(sessionCount, "session")}, ${inTransaction.size} in a transaction; of the others ${busy} busy`,
+    title: `SESSIONS  ${
+      counted(sessionCount, "session")
+    }, ${inTransaction.size} in a transaction; of the others ${busy} busy`,
     columns: [
       { title: "SESSION" },
       { title: "USED", align: "right" },

@@ -20,7 +20,14 @@ export interface Screen {
 }
 
 const escape = "\u001b["
-const codes: Readonly<Record<Line["tone"], string>> = { title: "1", head: "1;36", plain: "", warn: "33", bad: "31", dim: "2" }
+const codes: Readonly<Record<Line["tone"], string>> = {
+  title: "1",
+  head: "1;36",
+  plain: "",
+  warn: "33",
+  bad: "31",
+  dim: "2"
+}
 
 const painted = ({ text, tone }: Line, inColour: boolean): string =>
   inColour && codes[tone] !== "" && text !== "" ? `${escape}${codes[tone]}m${text}${escape}0m` : text
@@ -49,7 +56,10 @@ export const live = (output: Output, inColour: boolean): Effect.Effect<Screen, n
       () => write(`${escape}?25h${escape}?1049l`)
     ),
     {
-      room: Effect.sync(() => ({ ...roomOf(output), rows: output.rows !== undefined && output.rows > 0 ? output.rows : 24 })),
+      room: Effect.sync(() => ({
+        ...roomOf(output),
+        rows: output.rows !== undefined && output.rows > 0 ? output.rows : 24
+      })),
       // No line end after the last line: it would scroll.
       show: (lines) =>
         write(`${escape}H${lines.map((line) => `${painted(line, inColour)}${escape}K`).join("\r\n")}${escape}J`)

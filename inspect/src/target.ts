@@ -13,7 +13,9 @@ export interface Target {
 /** The session whose id begins so, and the number of a transaction behind a slash: `1ae86751/3`. Else what is wrong. */
 export const find = (named: string, { sessions, transactions }: Snapshot): Either.Either<Target, string> => {
   const [, start = "", digits] = /^([0-9a-f][0-9a-f-]{3,35})(?:\/(\d{1,15}))?$/i.exec(named) ?? []
-  if (start === "") return Either.left("name a session by the first 4 or more characters of its id, and a transaction as id/number")
+  if (start === "") {
+    return Either.left("name a session by the first 4 or more characters of its id, and a transaction as id/number")
+  }
   const number = digits === undefined ? undefined : Number(digits)
   const known = [...new Set([...transactions, ...sessions].map(({ session }) => session))]
   const found = known.filter((session) => session.startsWith(start.toLowerCase()))

@@ -40,16 +40,20 @@ const open = (count: number) =>
     yield* as(Orders.insertMany(Array.from({ length: count }, (_, _id) => ({ _id, n: 1 }))))
     const fibers = yield* Effect.forEach(Array.from({ length: count }, (_, n) => n), (_id) =>
       Orders.updateOne({ _id }, { $inc: { n: 1 } }).pipe(
-        Effect.zipRight(Stream.runForEach(Orders.find({}, { batchSize: 1 }), () => Effect.never)),
+        Effect.zipRight(Stream.runForEach(Orders.find({}, { batchSize: 1 }), () =>
+          Effect.never)),
         Transaction.run(),
         Effect.withSpan(`order ${_id}`),
         as,
         Effect.forkScoped
       ))
     const shown = (snapshot: Snapshot) =>
-      snapshot.transactions.filter(({ locks, span }) => span?.startsWith("order ") && locks.includes(`IX ${database}.orders`))
+      snapshot.transactions.filter(({ locks, span }) =>
+        span?.startsWith("order ") && locks.includes(`IX ${database}.orders`)
+      )
     const look = Effect.provideService(gather({ databases: [database] }, undefined), MongoClient.MongoClient, client)
-    const snapshot = yield* Monitor.until(look, (snapshot) => shown(snapshot).length === count)
+    const snapshot = yield* Monitor.until(look, (snapshot) =>
+      shown(snapshot).length === count)
     return { as, client, database, fibers, look, shown: shown(snapshot), snapshot }
   })
 
@@ -72,13 +76,20 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     Effect.gen(function*() {
       const { as, client, database, fibers, look } = yield* open(1)
       const Orders = Collection.make("orders")
-      yield* Effect.forkScoped(as(Effect.ignore(Effect.withSpan(Orders.updateOne({ _id: 0 }, { $inc: { n: 1 } }), "late"))))
+      yield* Effect.forkScoped(
+        as(Effect.ignore(Effect.withSpan(Orders.updateOne({ _id: 0 }, { $inc: { n: 1 } }), "late")))
+      )
       const writes = yield* Monitor.until(look, ({ waiting }) => waiting.some(({ wait }) => wait.holders.length > 0))
       expect(writes.waiting).toMatchObject([
         { span: "late", wait: { kind: "conflict", on: `${database}.orders`, holders: [{ span: "order 0" }] } }
       ])
-      yield* Effect.forkScoped(Effect.ignore(Effect.tryPromise(() => client.driver.db(database).dropCollection("orders"))))
-      const drops = yield* Monitor.until(look, ({ waiting }) => waiting.some(({ operation }) => operation.startsWith("drop")))
+      yield* Effect.forkScoped(
+        Effect.ignore(Effect.tryPromise(() => client.driver.db(database).dropCollection("orders")))
+      )
+      const drops = yield* Monitor.until(
+        look,
+        ({ waiting }) => waiting.some(({ operation }) => operation.startsWith("drop"))
+      )
       expect(drops.waiting.find(({ operation }) => operation === `drop ${database}.orders`)).toMatchObject({
         wait: { kind: "lock", on: `${database}.orders`, holders: [{ span: "order 0" }] }
       })
@@ -123,7 +134,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       needsProgram(context)
       const { url } = yield* MongoServer.MongoServer
       const { database, shown } = yield* open(50)
-      const terminal = run([program, "inspect", url, "--every", "200ms", "--database", database], { columns: 80, rows: 24 })
+      const terminal = run([program, "inspect", url, "--every", "200ms", "--database", database], {
+        columns: 80,
+        rows: 24
+      })
       // Drawn twice.
       yield* Effect.promise(() => terminal.until((written) => written.split("\u001b[H").length > 2))
       const drawn = terminal.written()
@@ -162,7 +176,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         expect.arrayContaining(shown.map(({ session }) => session))
       )
       expect(killed).toMatchObject({ code: 0, out: expect.stringContaining(`killed: session ${shown[0]!.session}`) })
-      expect(unreachable).toMatchObject({ code: 1, out: "", err: expect.stringMatching(/^[^\n]*no server answers[^\n]*\n$/) })
+      expect(unreachable).toMatchObject({
+        code: 1,
+        out: "",
+        err: expect.stringMatching(/^[^\n]*no server answers[^\n]*\n$/)
+      })
       expect(misused.code).toBe(2)
       for (const { err, out } of [json, killed, unreachable, misused]) {
         expect(out + err).not.toContain("topsecret")

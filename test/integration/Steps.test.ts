@@ -17,19 +17,20 @@ const traced = ({ database, insert }: Place, version = 1) => {
   const Tracing = Steps.make("tracing", { database, version, poll: Schedule.spaced("10 millis") })
   const trace: Array<string> = []
   const note = (what: string) => Effect.sync(() => void trace.push(what))
-  const body = <E, E2 = never>(end: Effect.Effect<unknown, E>, undo: Effect.Effect<unknown, E2> = Effect.void) =>
-  (step: Steps.Step) =>
-    Effect.gen(function*() {
-      const one = yield* step("one", Effect.as(Effect.zipRight(insert(1), note("one")), 10), {
-        result: Schema.Number,
-        compensate: (n) => note(`one is compensated: ${n}`)
+  const body =
+    <E, E2 = never>(end: Effect.Effect<unknown, E>, undo: Effect.Effect<unknown, E2> = Effect.void) =>
+    (step: Steps.Step) =>
+      Effect.gen(function*() {
+        const one = yield* step("one", Effect.as(Effect.zipRight(insert(1), note("one")), 10), {
+          result: Schema.Number,
+          compensate: (n) => note(`one is compensated: ${n}`)
+        })
+        yield* step("two", Effect.zipRight(insert(2), note("two")), {
+          compensate: () => Effect.zipRight(undo, note("two is compensated"))
+        })
+        yield* step("end", Effect.zipRight(insert(3), end), { failure: OutOfStock })
+        return one
       })
-      yield* step("two", Effect.zipRight(insert(2), note("two")), {
-        compensate: () => Effect.zipRight(undo, note("two is compensated"))
-      })
-      yield* step("end", Effect.zipRight(insert(3), end), { failure: OutOfStock })
-      return one
-    })
   return { Tracing, trace, body }
 }
 
@@ -104,7 +105,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       onKeys((place) =>
         live(Effect.gen(function*() {
           const { body, Tracing } = traced(place)
-          const twice = (step: Steps.Step) => Effect.zipRight(step("one", place.insert(7)), step("one", place.insert(8)))
+          const twice = (step: Steps.Step) =>
+            Effect.zipRight(step("one", place.insert(7)), step("one", place.insert(8)))
           expect(yield* Effect.flip(Tracing.run("a", twice)))
             .toMatchObject({ _tag: "StepsDiverged", step: "one", reason: "Repeated" })
           expect(yield* place.stored).toEqual([7])

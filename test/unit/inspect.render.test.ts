@@ -111,7 +111,10 @@ describe("the picture", () => {
 
   it("warns of a transaction that has had half of its time, and of an outbox that nobody relays", () => {
     const lines = render(
-      { ...busy, transactions: [transaction(0, { expiresInMs: 10 }), transaction(1, { state: "waiting", expiresInMs: 1e9 })] },
+      {
+        ...busy,
+        transactions: [transaction(0, { expiresInMs: 10 }), transaction(1, { state: "waiting", expiresInMs: 1e9 })]
+      },
       { columns: 80 }
     )
     const toneOf = (start: string) => lines.find(({ text }) => text.startsWith(start))?.tone
@@ -134,7 +137,10 @@ describe("a table", () => {
   })
 
   it("leaves out columns with nothing in them, and narrows those that may be", () => {
-    const columns = [{ title: "A" }, { title: "EMPTY" }, { title: "LONG", least: 5 }, { title: "N", align: "right" as const }]
+    const columns = [{ title: "A" }, { title: "EMPTY" }, { title: "LONG", least: 5 }, {
+      title: "N",
+      align: "right" as const
+    }]
     expect(table(columns, [["aaaa", "", "x".repeat(30), "1"], ["a", "", "y", "22"]], 20)).toEqual([
       "A     LONG         N",
       "aaaa  xxxxxxxxx…   1",

@@ -10,7 +10,7 @@ import { writing } from "../changes/own.js"
 import { operation } from "../data/operation.js"
 import type { Request, Target } from "../data/request.js"
 import { alone } from "../transaction/start.js"
-import { begin as beginning, left, leaseOf, type Record } from "./record.js"
+import { begin as beginning, leaseOf, left, type Record } from "./record.js"
 
 /** A change of a workflow: of none whose state is another one. */
 export interface Change {
