@@ -8,7 +8,9 @@ class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", { item: 
 class ShipperIsDown extends Schema.TaggedError<ShipperIsDown>()("ShipperIsDown", {}) {}
 
 const Stock = Collection.make("steps_stock", { schema: Schema.Struct({ _id: Schema.String, left: Schema.Number }) })
-const Orders = Collection.make("steps_orders", { schema: Schema.Struct({ _id: Schema.String, payment: Schema.String }) })
+const Orders = Collection.make("steps_orders", {
+  schema: Schema.Struct({ _id: Schema.String, payment: Schema.String })
+})
 
 /** A payment service that is elsewhere: it takes a key, so that it charges once for it. */
 const charge = (key: string) => Effect.as(Effect.log(`charged for ${key}`), `payment of ${key}`)
@@ -46,7 +48,9 @@ const program = Effect.gen(function*() {
   isShipperUp = true
   // A worker takes up what is unfinished, and what dead processes have left.
   const resumed = yield* Ordering.resume(order)
-  yield* Effect.log(`taken up: ${resumed.map(({ exit }) => exit._tag).join()}; orders: ${yield* Orders.countDocuments()}`)
+  yield* Effect.log(
+    `taken up: ${resumed.map(({ exit }) => exit._tag).join()}; orders: ${yield* Orders.countDocuments()}`
+  )
 
   const second = yield* Effect.flip(Ordering.run(`${session}/B`, order))
   yield* Effect.log(`order B has failed for good: ${second._tag}`)
