@@ -15,14 +15,8 @@ import type { Target } from "./internal/data/request.js"
 import * as Options from "./internal/lease/options.js"
 import { Term } from "./internal/lease/term.js"
 import { clientOf, MongoClient, type Service as Client } from "./internal/session/client.js"
-import { innermostOf } from "./internal/transaction/part.js"
-import {
-  InvalidInTransaction,
-  type LeaseError,
-  LeaseLost,
-  type OperationError,
-  type SessionMisconfigured
-} from "./SessionErrors.js"
+import { ensureOutside } from "./internal/transaction/part.js"
+import { type LeaseError, LeaseLost, type OperationError, type SessionMisconfigured } from "./SessionErrors.js"
 import { Transaction } from "./Transaction.js"
 
 export type {
@@ -153,7 +147,8 @@ const acquired = <C>(
 ): Effect.Effect<Service, LeaseError, C | Scope.Scope> =>
   Effect.gen(function*() {
     const options = yield* decoded
-    yield* outside
+    // What waits for others must not have locks meanwhile.
+    yield* ensureOutside("Lease.acquire")
     const client = yield* clientOf(target)
     const term = yield* Term.make({ target, name, options, holder: yield* newId })
     yield* Effect.acquireReleaseInterruptible(term.acquire, () => term.release)
@@ -169,13 +164,6 @@ const acquired = <C>(
       lost: term.lost
     }
   })
-
-// What waits for others must not have locks meanwhile.
-const outside: Effect.Effect<void, InvalidInTransaction> = Effect.withFiberRuntime((fiber) =>
-  innermostOf(fiber) === undefined
-    ? Effect.void
-    : Effect.fail(new InvalidInTransaction({ operation: "Lease.acquire", option: "Lease.acquire" }))
-)
 
 /**
  * {@link Service.guard} of the lease that the transaction runs under.

@@ -67,9 +67,9 @@ interface UntypedStepOptions<F extends AnySchema, E2, R2> {
  * Runs a step of a workflow: an effect in a transaction, in which its result is stored, too. It takes effect once for each
  * workflow and name; later runs of the workflow get the result that is stored. Without `result` it succeeds with nothing.
  *
- * Fails with `SessionMisconfigured` when the name of the step is none, or has a slash; with `StepsDiverged` when the body has
- * another step of this name, or the workflow has ended without it; with `LeaseLost` when another process has taken the workflow
- * up; and as `Once` does.
+ * Fails with `SessionMisconfigured` when the name of the step is none, or has a slash; with `InvalidInTransaction` inside a
+ * transaction; with `StepsDiverged` when the body has another step of this name, or the workflow has ended without it; with
+ * `LeaseLost` when another process has taken the workflow up; and as `Once` does.
  *
  * @since 0.1.0
  * @category models

@@ -5,6 +5,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Steps from "../../src/Steps.js"
 import { live } from "../../src/testing/internal/live.js"
+import * as Transaction from "../../src/Transaction.js"
 import { onKeys, OutOfStock, type Place } from "../support/once/keys.js"
 import * as TestServer from "../support/server/testServer.js"
 
@@ -139,6 +140,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(names).toEqual([])
           const step = yield* Effect.flip(Right.run("a", (step) => step("a/b", Effect.void)))
           expect(paths(step)).toEqual(["step"])
+          const inside = Effect.flip(Right.run("a", (step) => Transaction.run(step("a", Effect.void))))
+          expect(yield* inside).toMatchObject({ _tag: "InvalidInTransaction", operation: "Steps.step" })
         })
       ))
   })

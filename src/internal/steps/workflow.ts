@@ -23,6 +23,7 @@ import type { Target } from "../data/request.js"
 import * as Once from "../once/run.js"
 import type { Expiry } from "../once/store.js"
 import type { Transaction } from "../session/turn.js"
+import { ensureOutside } from "../transaction/part.js"
 import type { Inside } from "../transaction/start.js"
 import { type Decoded, decodeStep } from "./options.js"
 import { compensated, leaseOf, moving, noting, type State } from "./record.js"
@@ -91,6 +92,8 @@ export class Workflow<C> {
     // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
     return Effect.gen(this, function*() {
       yield* decodeStep({ step })
+      // It would not be done when the body goes on.
+      yield* ensureOutside("Steps.step")
       if (this.#steps.has(step)) return yield* new StepsDiverged({ steps: name, step, reason: "Repeated" })
       this.#steps.add(step)
       // What the schemas need is in the type of the step.
