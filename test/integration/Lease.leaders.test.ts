@@ -74,7 +74,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               // Nobody interrupts it: it goes on until a guard is in its way.
               const held = yield* (isFrozen ? frozen : renewed).acquire
               seen.token = Math.max(seen.token, held.token)
-              if (isFrozen) yield* Effect.forever(Effect.flatMap(Random.nextRange(0, 100), (away) => write(held, away)))
+              if (isFrozen) {
+                return yield* Effect.repeatN(
+                  Effect.flatMap(Random.nextRange(0, 100), (away) => write(held, away)),
+                  20
+                )
+              }
               yield* Effect.forEach([0, 5, 10], (away) => write(held, away))
               seen.released++
             }).pipe(
