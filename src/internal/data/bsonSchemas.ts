@@ -11,8 +11,26 @@ import type * as Schema from "effect/Schema"
 import type * as Driver from "mongodb"
 import * as Values from "../driver/bsonValues.js"
 
-/** The schemas that {@link make} makes. */
-export type Schemas = ReturnType<typeof make>
+/** The schemas that {@link make} makes. Written down, for a compiler before 5.7 cannot read what a later one infers of bytes. */
+export interface Schemas {
+  readonly ObjectIdFromSelf: Schema.Schema<Driver.ObjectId>
+  readonly ObjectIdFromHex: Schema.Schema<Driver.ObjectId, string>
+  readonly HexFromObjectId: Schema.Schema<string, Driver.ObjectId>
+  readonly Decimal128FromSelf: Schema.Schema<Driver.Decimal128>
+  readonly Decimal128FromString: Schema.Schema<Driver.Decimal128, string>
+  readonly BigDecimalFromDecimal128: Schema.Schema<BigDecimal.BigDecimal, Driver.Decimal128>
+  readonly LongFromSelf: Schema.Schema<Driver.Long>
+  readonly LongFromString: Schema.Schema<Driver.Long, string>
+  readonly BigIntFromLong: Schema.Schema<bigint, Driver.Long>
+  readonly UUIDFromSelf: Schema.Schema<Driver.UUID>
+  readonly UUIDFromString: Schema.Schema<Driver.UUID, string>
+  readonly StringFromUUID: Schema.Schema<string, Driver.UUID>
+  readonly BinaryFromSelf: Schema.Schema<Driver.Binary>
+  readonly BinaryFromBase64: Schema.Schema<Driver.Binary, string>
+  readonly BinaryFromUint8Array: Schema.Schema<Driver.Binary, Uint8Array>
+  readonly TimestampFromSelf: Schema.Schema<Driver.Timestamp>
+  readonly TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: number; readonly i: number }>
+}
 
 /** What is used of a package of schemas. */
 export interface Package {
@@ -42,7 +60,7 @@ const bytes = (fc: Parameters<LazyArbitrary<Uint8Array>>[0], length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length })
 
 /** The schemas, by a package. */
-export const make = ({ P, S }: Package) => {
+export const make = ({ P, S }: Package): Schemas => {
   /** A value that is stored as it is. */
   const fromSelf = <T extends keyof Values.Types>(
     type: T,
