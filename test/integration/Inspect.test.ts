@@ -12,6 +12,7 @@ import type { Snapshot } from "../../inspect/src/model.js"
 import { render } from "../../inspect/src/render.js"
 import { find } from "../../inspect/src/target.js"
 import * as Collection from "../../src/Collection.js"
+import * as Lease from "../../src/Lease.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Once from "../../src/Once.js"
 import * as Outbox from "../../src/Outbox.js"
@@ -112,13 +113,16 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       yield* Fiber.interruptAll(fibers)
     }))
 
-  it.scoped("outboxes and keys are shown, with what waits in them", () =>
+  it.scoped("outboxes, leases and keys are shown, with what waits in them", () =>
     Effect.gen(function*() {
       const { as, database, look } = yield* open(0)
       const Mails = Outbox.make("mails")
       yield* as(Transaction.run(Mails.publishAll([{ to: "a" }, { to: "b" }])))
       yield* as(Once.make("placing").run("a key that nobody else may see", Effect.void))
+      const { token } = yield* as(Lease.make("cleaner").acquire)
       const waits = yield* look
+      expect(waits.leases).toMatchObject([{ database, name: "cleaner", token, holder: expect.any(String) }])
+      expect(waits.leases[0]?.expiresInMs).toBeGreaterThan(0)
       expect(waits.outboxes).toMatchObject([{ database, name: "mails", pending: 2, relay: "none", deadLetters: 0 }])
       expect(waits.outboxes[0]?.lagMs).toBeLessThan(60_000)
       expect(waits.once).toMatchObject([{ database, name: "placing", keys: 1, failed: 0 }])
