@@ -51,7 +51,7 @@ export interface Kind<A, F, R, C> {
 }
 
 /** See `Once.run`. */
-export const run = <A, F, R, C, E, R2, OR>(
+export const run = <A, F, R, C, E, R2, OR = never>(
   kind: Kind<A, F, R, C>,
   key: string,
   effect: Effect.Effect<A, E, R2>,

@@ -53,7 +53,7 @@ export class Workflow<C> {
   readonly #id: string
   readonly #held: Lease.Service
   readonly #steps = new Set<string>()
-  readonly #compensations = new Map<string, Effect.Effect<unknown, unknown>>()
+  readonly #compensations = new Map<string, Effect.Effect<unknown, CompensationFailed>>()
   // The failures that were declared by the steps they came from.
   readonly #failures = new Set<unknown>()
 
@@ -89,7 +89,6 @@ export class Workflow<C> {
   ): Effect.Effect<A, E | StepError, C | Inside<R> | R2> {
     const { expiry, name, options: { once }, results } = this.#kind
     // Session and transaction are there for the effect and the note.
-    // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
     return Effect.gen(this, function*() {
       yield* decodeStep({ step })
       // It would not be done when the body goes on.
@@ -113,10 +112,14 @@ export class Workflow<C> {
       )
       if (compensate !== undefined) {
         const context = yield* Effect.context<R2>()
-        this.#compensations.set(step, Effect.provide(Effect.suspend(() => compensate(value)), context))
+        const compensation = Effect.suspend(() => compensate(value)).pipe(
+          Effect.mapError((error) => new CompensationFailed({ steps: name, step, error })),
+          Effect.provide(context)
+        )
+        this.#compensations.set(step, compensation)
       }
       return value
-    }) as Effect.Effect<A, E | StepError, C | Inside<R> | R2>
+    })
   }
 
   #note(
@@ -147,7 +150,7 @@ export class Workflow<C> {
       for (const step of found?.compensations.toReversed() ?? []) {
         const compensation = this.#compensations.get(step)
         if (compensation === undefined) return yield* new StepsDiverged({ steps, step, reason: "Missing" })
-        yield* Effect.mapError(compensation, (error) => new CompensationFailed({ steps, step, error }))
+        yield* compensation
         yield* Store.changeAlone(target, this.#held, compensated(this.#_id, step))
       }
       yield* this.#move("compensating", "failed")
