@@ -1,6 +1,5 @@
 // The shop before it opens: its indexes, and something to sell. Every instance does it, and only the first finds work to do.
 import { Effect } from "effect"
-import * as Mails from "./mails.js"
 import { Placed } from "./Orders.js"
 import { Customers, Paid } from "./Payments.js"
 import { Products } from "./Stock.js"
@@ -17,7 +16,6 @@ const goods = [
 ] as const
 
 export const openShop = Effect.gen(function*() {
-  yield* Mails.prepare
   yield* Placed.createIndexes([{ key: { at: -1 } }, { key: { customer: 1, at: -1 } }])
   // A transaction need not create it then.
   yield* Paid.createIndex({ customer: 1 })
