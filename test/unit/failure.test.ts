@@ -121,7 +121,8 @@ describe("an error of a socket", () => {
     ["of the system as it reads", { errno: -104, syscall: "read", code: "ECONNRESET" }],
     ["of the system as it closes", { errno: -107, syscall: "shutdown", code: "ENOTCONN" }],
     ["of a stream that is destroyed", { code: "ERR_STREAM_DESTROYED" }],
-    ["of a stream that has ended", { code: "ERR_STREAM_WRITE_AFTER_END" }]
+    ["of a stream that has ended", { code: "ERR_STREAM_WRITE_AFTER_END" }],
+    ["of a socket that the other side has ended", { code: "EPIPE" }]
   ])("%s is one of the network", (_, fields) => {
     expect(brokenSocket(Object.assign(new Error("no"), fields))).toBeInstanceOf(Driver.MongoNetworkError)
   })

@@ -34,9 +34,11 @@ export const isDriverFailure = (error: unknown): error is Error =>
  * no label, where a connection breaks while a command is being written to it.
  */
 export const brokenSocket = (error: unknown): Driver.MongoNetworkError | undefined =>
-  error instanceof Error && (isOfSystem(error) || "code" in error && codesOfStreams.has(error.code))
+  error instanceof Error && (isOfSystem(error) || isOfStream(error))
     ? new Driver.MongoNetworkError(error.message, { cause: error })
     : undefined
+
+const isOfStream = (error: Error): boolean => !("errno" in error) && "code" in error && codesOfStreams.has(error.code)
 
 const isOfSystem = (error: Error): boolean =>
   "errno" in error && typeof error.errno === "number" && "syscall" in error && callsOfSockets.has(error.syscall) &&
@@ -52,6 +54,7 @@ const codesOfNetworks: ReadonlySet<unknown> = new Set([
 
 // Of Node.js itself, where the socket is closed before the system is asked.
 const codesOfStreams: ReadonlySet<unknown> = new Set([
+  "EPIPE",
   "ERR_SOCKET_CLOSED",
   "ERR_STREAM_DESTROYED",
   "ERR_STREAM_PREMATURE_CLOSE",
