@@ -145,7 +145,9 @@ const linesOf = ({ isSpaced, room, section }: Plan, cells: number): ReadonlyArra
     height += body[shown]?.length ?? 0
     if (height > room - 1) break
   }
-  return shown === 0 ? heading : [...above, ...body.slice(0, shown).flat(), { text: `… ${rows.length - shown} more`, tone: "dim" }]
+  return shown === 0
+    ? heading
+    : [...above, ...body.slice(0, shown).flat(), { text: `… ${rows.length - shown} more`, tone: "dim" }]
 }
 
 const transactions = ({ transactions }: Snapshot): Section => {
