@@ -4,6 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { TestContext } from "vitest"
 import { gather } from "../../inspect/src/gather.js"
@@ -21,13 +22,14 @@ import * as Transaction from "../../src/Transaction.js"
 import { hasTerminals, run, screenOf } from "../support/programs/screen.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
+import { isBuilt } from "../tools/built.js"
 
-const program = fileURLToPath(new URL("../../inspect/dist/main.js", import.meta.url))
-const isInstalled = existsSync(program) &&
-  existsSync(fileURLToPath(new URL("../../inspect/node_modules/@effect/cli", import.meta.url)))
+const folder = fileURLToPath(new URL("../../inspect/", import.meta.url))
+const program = join(folder, "dist/main.js")
+const isInstalled = existsSync(join(folder, "node_modules/.installed")) && isBuilt(program, join(folder, "src"))
 
 const needsProgram = (context: TestContext) => {
-  if (!isInstalled) context.skip("inspect is not installed: `npm run inspect -- --version` does it")
+  if (!isInstalled) context.skip("inspect is not installed: `npm run inspect -- --help` does it")
   if (!hasTerminals) context.skip("no `script` here, which makes pseudo terminals")
 }
 

@@ -1,17 +1,11 @@
 // Packages of this repository with dependencies of their own: installed as users do, with this library as npm would publish it,
 // and only when something has changed.
 import { createHash } from "node:crypto"
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { filesIn, isBuilt } from "./built.js"
 import { cache, root } from "./ends/end.js"
 import * as Group from "./group.js"
-
-const filesIn = (path: string): ReadonlyArray<string> =>
-  statSync(path).isFile()
-    ? [path]
-    : readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) =>
-      join(entry.parentPath, entry.name)
-    ).sort()
 
 const hashOf = (...paths: ReadonlyArray<string>): string => {
   const hash = createHash("sha256")
@@ -22,13 +16,6 @@ const hashOf = (...paths: ReadonlyArray<string>): string => {
 /** Runs npm in a folder; gives what went wrong with it. */
 export const npm = (args: ReadonlyArray<string>, cwd: string): Promise<string | undefined> =>
   Group.execute("npm", args, { cwd, env: { EFFECT_MONGO_SESSION_CACHE: cache } })
-
-/** Whether what was built of sources is there, and not older than these. */
-export const isBuilt = (file: string, sources: string): boolean => {
-  if (!existsSync(file)) return false
-  const built = statSync(file).mtimeMs
-  return filesIn(sources).every((source) => statSync(source).mtimeMs < built)
-}
 
 /** Installs what the package in a folder depends on, this library too; gives what went wrong with it. */
 export const install = async (folder: string, name: string): Promise<string | undefined> => {

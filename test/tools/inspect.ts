@@ -1,6 +1,7 @@
-// `npm run inspect -- <uri>`: runs the window of the folder inspect, which has dependencies of its own.
+// `npm run inspect -- <uri>` and `npm run inspect -- kill <uri> <session>`: runs the window of the folder inspect, which has dependencies of its own.
 import { join } from "node:path"
-import { install, isBuilt, npm } from "./apart.js"
+import { install, npm } from "./apart.js"
+import { isBuilt } from "./built.js"
 import { start } from "./child.js"
 import { root } from "./ends/end.js"
 
@@ -11,7 +12,9 @@ const problem = await install(folder, "inspect") ??
 if (problem === undefined) {
   // In the terminal of whoever calls, whose signals it gets. It says itself what goes wrong.
   process.on("SIGINT", () => undefined)
-  const { child, ended } = start(process.execPath, [main, ...process.argv.slice(2)], { stdio: "inherit" })
+  const args = process.argv.slice(2)
+  const command = args[0] === "kill" ? args : ["inspect", ...args]
+  const { child, ended } = start(process.execPath, [main, ...command], { stdio: "inherit" })
   await ended
   process.exitCode = child.exitCode ?? 1
 } else {
