@@ -82,7 +82,19 @@ export type {
 export type {
   /** What transactions have fought for. @since 0.1.0 @category models */
   HotKey,
-  /** The hottest keys of a client. @since 0.1.0 @category models */
+  /**
+   * The hottest keys of a client. As text, it is a table.
+   *
+   * @example
+   * ```ts
+   * import { Transaction } from "effect-mongo-session"
+   *
+   * export const hottest = ({ keys }: Transaction.Report) => keys[0]?.namespace
+   * ```
+   *
+   * @since 0.1.0
+   * @category models
+   */
   Report
 } from "./internal/transaction/report.js"
 export type {

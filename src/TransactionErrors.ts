@@ -331,6 +331,9 @@ export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction
     if (this.source === "collection") {
       return `The ${this.option} is that of the collection or database. Use one without it in transactions.`
     }
+    if (this.option === "isolation") {
+      return "Read the documents by `find`, `findOne` or `findById`, which are locked; or leave `isolation` out."
+    }
     return this.option === this.operation
       ? "Run it before or after the transaction, or step out of it with `Transaction.outside`."
       : `Set ${this.option} on the transaction instead of the operation, or leave it out.`
@@ -429,7 +432,8 @@ const shown = (value: unknown): string =>
 const refusals: ReadonlyMap<string, string> = new Map([
   ["readConcern", "cannot set read concern after starting a transaction"],
   ["writeConcern", "cannot set write concern after starting a transaction"],
-  ["readPreference", "read preference in a transaction must be primary"]
+  ["readPreference", "read preference in a transaction must be primary"],
+  ["isolation", "what it reads cannot be locked, as the isolation \"serializable\" of its transaction asks for"]
 ])
 
 const tried = (error: { readonly attempts: number; readonly elapsed: Duration.Duration }): string =>

@@ -30,6 +30,7 @@ expectTypeOf<keyof Transaction.Options>().toEqualTypeOf<
   | keyof TransactionOptions.TransactionOptions
   | "client"
   | "propagation"
+  | "isolation"
   | "retry"
   | "session"
   | "onRetry"

@@ -276,7 +276,7 @@ const find = (
   return Effect.mapInputContext(
     call(
       of,
-      { name: kind, kind: "read", options, values: [filter] },
+      { name: kind, kind: "read", canLock: true, options, values: [filter] },
       (collection, given: Driver.FindOptions) =>
         collection.find(filter, { ...given, batchSize: largestBatch }).toArray()
     ),

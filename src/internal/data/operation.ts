@@ -17,13 +17,14 @@ import { clientIn, inner, type MongoClient, type Service as Client } from "../se
 import { key } from "../session/gate.js"
 import { perform } from "../session/operation.js"
 import { type Service as Session, sessionIn } from "../session/service.js"
-import type { Timing } from "../session/turn.js"
+import { placeOf, type Timing } from "../session/turn.js"
 import type { Comment } from "../telemetry/comment.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Limits from "./limits.js"
+import * as Locking from "./locking.js"
 import { levelOf, optionOf, withoutOwn } from "./options.js"
 import type { Request, Target } from "./request.js"
 import * as Rules from "./rules.js"
@@ -178,7 +179,9 @@ const inSession = <A>(
   observed: Operations.Observed
 ): Effect.Effect<A, OperationError> => {
   const { level, namespace, request, target } = found
-  const filter = request.kind === "write" ? request.values?.[0] : undefined
+  const locks = request.kind === "read" && placeOf(fiber, gate.lane).turn?.isSerializable === true
+  const searched = request.values?.[0]
+  const filter = request.kind === "write" || locks ? searched : undefined
   return perform(fiber, gate, { operation, namespace, limit, filter }, (driverSession) => {
     const isInTransaction = driverSession.inTransaction()
     const problem = Rules.violation(Rules.askedBy(request), {
@@ -188,7 +191,10 @@ const inSession = <A>(
       readPreferenceOf: target.readPreference === undefined ? "transaction" : "collection",
       causalLevel: options.causalConsistency ? level : undefined
     })
-    if (problem !== undefined) return Either.left(problem)
+    // Not of each batch of a cursor again: it reads what was locked before.
+    const isLocking = locks && isInTransaction && operation === request.name
+    const refused = problem ?? (isLocking ? Locking.refusalOf(request, operation) : undefined)
+    if (refused !== undefined) return Either.left(refused)
     observed.begins(driverSession, () => isOnPrimary(found))
     const own = isInTransaction ? undefined : options.snapshot ? "snapshot" : level
     return Either.right((session: Driver.ClientSession, signals: Signalled) => {
@@ -197,7 +203,11 @@ const inSession = <A>(
       if (writes(request) && request.takesSignal !== false) given.signal = signals.unsent
       // The transaction's own is in force, whatever the client prefers.
       if (isInTransaction) given.readPreference = "primary"
-      return observed.sends(() => evaluate(given))
+      return observed.sends(() =>
+        isLocking && request.canLock === true
+          ? Locking.locked(collectionOf(found.db, found.target, {}), searched, session, () => evaluate(given))
+          : evaluate(given)
+      )
     })
   }, observed)
 }

@@ -77,7 +77,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
     find: ((filter?: Filter<I>, options: Decoding.Decoding = {}) =>
       Decoding.stream(
         target,
-        read("find", undefined, filter),
+        { ...read("find", undefined, filter), canLock: true },
         options,
         codec,
         (db, given: Driver.FindOptions) => of.driver(db).find(filterOf(filter), given)
@@ -90,7 +90,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         (given) =>
           call(
             of,
-            read("findOne", given, filter),
+            { ...read("findOne", given, filter), canLock: true },
             (collection, driver: FindOneOptions) => collection.findOne(filterOf(filter), driver)
           )
       )) as Reads<A, I, R, C>["findOne"],

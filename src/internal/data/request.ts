@@ -35,6 +35,8 @@ export interface Request {
   readonly isCode?: boolean | undefined
   /** Whether what runs may write, though it has the options of a read. Then it is waited for as a write is. Default `false`. */
   readonly mayWrite?: boolean | undefined
+  /** Whether it is a read of the documents that the first of `values` searches for, which can be locked before. Default `false`. */
+  readonly canLock?: boolean | undefined
   readonly options?: object | undefined
   /** Filters and updates as the caller gave them, in which nothing may be undefined. */
   readonly values?: ReadonlyArray<unknown> | undefined

@@ -77,6 +77,8 @@ export abstract class Turn implements Service, Waiting {
   abstract readonly deadline: Deadline | undefined
   /** Whether no operation may belong to it any more. */
   abstract readonly isOver: boolean
+  /** Whether what is read in it is locked. */
+  abstract readonly isSerializable: boolean
   /** Whether nobody else comes to the session's lane before it ends. */
   abstract readonly holdsSession: boolean
   /** Why it takes no operation any more, though it is not over; none where it does. */

@@ -81,6 +81,8 @@ export interface Options {
   readonly outer: Share | undefined
   /** Whether everything is rolled back in the end, whatever happens. */
   readonly isSandbox: boolean
+  /** Whether what is read is locked. Default `false`. */
+  readonly isSerializable?: boolean
   readonly run: Run
 }
 
@@ -91,6 +93,7 @@ export class Attempt {
   readonly lane: Lane.Lane
   readonly outer: Share | undefined
   readonly isSandbox: boolean
+  readonly isSerializable: boolean
   readonly run: Run
   #options: TransactionOptions.Resolved
   #isOver = false
@@ -108,13 +111,14 @@ export class Attempt {
   // The origins of failures of transactions inside of this one, in other sessions, not worth another attempt there.
   #spent: Set<unknown> | undefined
 
-  constructor({ isSandbox, lane, number, options, outer, run, sessionLane }: Options) {
+  constructor({ isSandbox, isSerializable = false, lane, number, options, outer, run, sessionLane }: Options) {
     this.number = number
     this.#options = options
     this.sessionLane = sessionLane
     this.lane = lane
     this.outer = outer
     this.isSandbox = isSandbox
+    this.isSerializable = isSerializable
     this.run = run
   }
 

@@ -130,11 +130,13 @@ class Attempts<A, E, R, VR, OR> {
 
   // Starts an attempt, runs the body in it, and ends it.
   #attempt(number: number): Effect.Effect<Result<A, E>, never, R | VR | OR> {
-    const { isSandbox, options, outer } = this.#plan
+    const { isSandbox, isSerializable, options, outer } = this.#plan
     const { lane: sessionLane } = this.#gate
     const lane = Lane.make()
     this.#isStarted = false
-    const part = new Part(new Attempt({ number, options, sessionLane, lane, outer, isSandbox, run: this.#run }))
+    const part = new Part(
+      new Attempt({ number, options, sessionLane, lane, outer, isSandbox, isSerializable, run: this.#run })
+    )
     return match(this.#gate.ready("transaction", this.#fiber), {
       onFailure: (cause) => Effect.succeed(this.#refused(part, cause)),
       onSuccess: (): Effect.Effect<Result<A, E>, never, R | VR | OR> => {

@@ -73,11 +73,20 @@ export const join = <A, E, R>(
   })
 
 /** Fails where a transaction does not give what a part asks for. In a sandbox nothing is ever written for good. */
-export const ensureMet = (part: Options, within: Part): Effect.Effect<void, IncompatibleJoin> =>
+export const ensureMet = (
+  part: Options,
+  within: Part,
+  isolation?: "serializable"
+): Effect.Effect<void, IncompatibleJoin> =>
   Effect.suspend(() => {
-    const { of: { isSandbox }, options } = within
-    const conflicts = names.filter((name) => !isMet(name, part, options) && !(isSandbox && name === "writeConcern"))
+    const { isSerializable, of: { isSandbox }, options } = within
+    // What the transaction has read before is not locked, and can't be any more.
+    const ofIsolation = isolation === undefined || isSerializable
+      ? []
+      : [{ option: "isolation", wanted: isolation, found: undefined }]
+    const ofOptions = names.filter((name) => !isMet(name, part, options) && !(isSandbox && name === "writeConcern"))
       .map((option) => ({ option, wanted: part[option], found: options[option] }))
+    const conflicts = [...ofOptions, ...ofIsolation]
     return conflicts.length === 0
       ? Effect.void
       : Effect.fail(new IncompatibleJoin({ options: conflicts.map(({ option }) => option), conflicts }))

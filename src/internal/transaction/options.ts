@@ -53,6 +53,15 @@ export interface Options<
    * `Transaction.queued`.
    */
   readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
+  /**
+   * `serializable` locks what the body reads by `find`, `findOne`, `findById`, `findByIds` and `exists`: each read first writes
+   * the field `transactionLock` of all documents that its filter matches. Who reads or writes one of them in another such
+   * transaction loses a conflict, and runs again. Other reads, which can't be locked, fail with `InvalidInTransaction`. A part
+   * that asks for it joins no transaction without it (`IncompatibleJoin`). Default: reads are not locked.
+   *
+   * See the manual, "Production Considerations", section "In-progress Transactions and Stale Reads".
+   */
+  readonly isolation?: "serializable" | undefined
   /** The options of the session that is opened where there is none. */
   readonly session?: SessionOptions.SessionOptions | undefined
   /** Told before the body, or the commit, is run again. Runs outside of the transaction. */
@@ -89,7 +98,7 @@ export const decode = <Client, VR, OR>(
   options: Options<Client, VR, OR> | undefined
 ): Either.Either<TransactionOptions.Decoded, SessionMisconfigured> => {
   if (options === undefined) return TransactionOptions.decode(undefined)
-  const { client: _, onRetry, propagation, retry, session, verifyCommit, ...rest } = options
+  const { client: _, isolation, onRetry, propagation, retry, session, verifyCommit, ...rest } = options
   const decoded = TransactionOptions.decode(rest)
   const issues = [
     ...Either.match(decoded, { onLeft: (error) => error.issues, onRight: () => [] }),
@@ -97,6 +106,9 @@ export const decode = <Client, VR, OR>(
       path: ["propagation"],
       message: "must be \"required\", \"requiresNew\", \"mandatory\" or \"never\""
     }]),
+    ...(isolation === undefined || isolation === "serializable"
+      ? []
+      : [{ path: ["isolation"], message: "must be \"serializable\", or left out" }]),
     ...(retry === undefined || Schedule.isSchedule(retry) ? [] : [{ path: ["retry"], message: "expected a schedule" }]),
     ...(onRetry === undefined || typeof onRetry === "function"
       ? []
@@ -137,10 +149,11 @@ const notOfSandbox = ["propagation", "verifyCommit"] as const
 export const decodeEnd = decoder(fields.pick("timeout"), () => [])
 
 /** What the options say of retries. */
-export const planOf = <VR, OR>({ onRetry, retry = Backoff.queued, verifyCommit }: Pick<
+export const planOf = <VR, OR>({ isolation, onRetry, retry = Backoff.queued, verifyCommit }: Pick<
   Options<never, VR, OR>,
-  "retry" | "onRetry" | "verifyCommit"
+  "isolation" | "retry" | "onRetry" | "verifyCommit"
 >) => ({
+  isSerializable: isolation === "serializable",
   retry,
   doesQueue: Backoff.doesQueue(retry),
   onRetry,

@@ -46,6 +46,10 @@ export class Part extends Turn {
     return this.of.options
   }
 
+  get isSerializable(): boolean {
+    return this.of.isSerializable
+  }
+
   get holdsSession(): boolean {
     return this.of.holdsSession
   }

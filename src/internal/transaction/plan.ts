@@ -36,6 +36,8 @@ export interface Plan<VR, OR> {
   readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined
   readonly onRetry: ((retry: Telemetry.Retry) => Effect.Effect<void, never, OR>) | undefined
   readonly isSandbox: boolean
+  /** Whether what is read in it is locked. */
+  readonly isSerializable: boolean
   /** The transaction around this one, in another session. */
   readonly outer: Part | undefined
 }

@@ -56,7 +56,7 @@ export const run = <A, E, R, Client, VR, OR>(
     if (within !== undefined && (propagation !== "requiresNew" || within.part.of.isSandbox)) {
       const { part, session } = within
       return andThen(
-        propagation === "requiresNew" ? Effect.void : Joining.ensureMet(decoded.right, part),
+        propagation === "requiresNew" ? Effect.void : Joining.ensureMet(decoded.right, part, options.isolation),
         () => {
           Joining.strengthen(decoded.right, part, session[key])
           return Joining.join((joined) => inside(effect, session, joined), part, decoded.right.timeout)

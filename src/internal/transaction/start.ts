@@ -49,7 +49,7 @@ const contextIn = <R>(part: Part, session: Session.Service, around: Context.Cont
 
 /** What is run in a transaction, and how. */
 export interface Transaction<A, E, R, VR, OR, E2, R2>
-  extends Pick<Plan<VR, OR>, "retry" | "doesQueue" | "onRetry" | "verifyCommit" | "isSandbox">
+  extends Pick<Plan<VR, OR>, "retry" | "doesQueue" | "onRetry" | "verifyCommit" | "isSandbox" | "isSerializable">
 {
   readonly effect: Effect.Effect<A, E, R>
   readonly session: Session.Service
@@ -63,15 +63,16 @@ export interface Transaction<A, E, R, VR, OR, E2, R2>
 /** Runs a transaction of a fiber's own in a session. */
 export const transaction = <A, E, R, VR, OR, E2, R2>(
   fiber: RunningFiber,
-  { doesQueue, effect, isSandbox, onRetry, options, otherwise, retry, session, verifyCommit, whenDone }: Transaction<
-    A,
-    E,
-    R,
-    VR,
-    OR,
-    E2,
-    R2
-  >
+  { doesQueue, effect, isSandbox, isSerializable, onRetry, options, otherwise, retry, session, verifyCommit, whenDone }:
+    Transaction<
+      A,
+      E,
+      R,
+      VR,
+      OR,
+      E2,
+      R2
+    >
 ): Effect.Effect<
   A,
   E | E2 | RunError | SessionBusy | TransactionEnded | TransactionUnsupported,
@@ -91,6 +92,7 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
       onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
       // Nothing is kept of what runs in a sandbox, in whichever session.
       isSandbox: isSandbox || outer?.of.isSandbox === true,
+      isSerializable,
       outer
     }
     const contextOf = (part: Part, around: Context.Context<never>) => contextIn(part, session, around)

@@ -1,0 +1,145 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Collection from "../../src/Collection.js"
+import * as Database from "../../src/Database.js"
+import * as Transaction from "../../src/Transaction.js"
+import { onClient, sent } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+
+const doctors = (database: string) => Collection.make("doctors", { database })
+
+type Doctors = ReturnType<typeof doctors>
+
+type Isolation = "serializable" | undefined
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  const onCall = Effect.gen(function*() {
+    const database = yield* TestServer.database
+    const Doctors = doctors(database)
+    yield* Doctors.insertMany([{ _id: "ada", onCall: true }, { _id: "bob", onCall: true }, {
+      _id: "eve",
+      onCall: false
+    }])
+    return { database, Doctors }
+  })
+
+  const reads = {
+    find: (Doctors: Doctors) =>
+      Effect.map(Stream.runCollect(Doctors.find({ onCall: true })), (found) => Chunk.size(found)),
+    findOne: (Doctors: Doctors) =>
+      Effect.map(
+        Effect.all([Doctors.findOne({ _id: "ada", onCall: true }), Doctors.findOne({ _id: "bob", onCall: true })]),
+        (found) => found.filter(({ _tag }) => _tag === "Some").length
+      ),
+    findByIds: (Doctors: Doctors) =>
+      Effect.map(
+        Doctors.findByIds(["ada", "bob"]),
+        (found) => found.filter((one) => one._tag === "Some" && one.value["onCall"] === true).length
+      )
+  }
+
+  /** Two doctors leave at once, if another one stays. How many are left. */
+  const leave = (isolation: Isolation, read: typeof reads[keyof typeof reads]) =>
+    Effect.gen(function*() {
+      const { Doctors } = yield* onCall
+      const both = yield* Deferred.make<void>()
+      let readers = 0
+      const goOff = (_id: string) =>
+        Transaction.run(
+          Effect.gen(function*() {
+            const { attempt } = yield* Transaction.Transaction
+            const present = yield* read(Doctors)
+            // Both have read before one writes. Where reads lock, one of them never comes so far.
+            if (++readers === 2) yield* Deferred.succeed(both, void 0)
+            if (isolation === undefined && attempt === 1) yield* Deferred.await(both)
+            if (present >= 2) yield* Doctors.updateOne({ _id }, { $set: { onCall: false } })
+          }),
+          { isolation }
+        )
+      yield* Effect.all([goOff("ada"), goOff("bob")], { concurrency: 2 })
+      return yield* Doctors.countDocuments({ onCall: true })
+    })
+
+  describe("two doctors who leave at once, if another one stays,", () => {
+    for (const [name, read] of Object.entries(reads)) {
+      it.effect(`both leave by default, as both have read (${name}) what the other one changes`, () =>
+        onClient(() => Effect.map(leave(undefined, read), (left) => expect(left).toBe(0))))
+
+      it.effect(`do not both leave where their reads (${name}) lock`, () =>
+        onClient(() => Effect.map(leave("serializable", read), (left) => expect(left).toBe(1))))
+    }
+  })
+
+  describe("a serializable transaction", () => {
+    it.effect("writes what it reads before it reads, by one command more for each read", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Doctors } = yield* onCall
+          yield* watched.monitor.clear
+          yield* Transaction.run(
+            Effect.zip(Doctors.findOne({ _id: "ada" }), Stream.runDrain(Doctors.find({}, { batchSize: 2 }))),
+            { isolation: "serializable" }
+          )
+          expect(yield* sent(watched)).toEqual(["update", "find", "update", "find", "getMore", "commitTransaction"])
+          expect(yield* Doctors.countDocuments({ transactionLock: { $type: "string" } })).toBe(3)
+        })
+      ))
+
+    it.effect("refuses reads that can't be locked, before anything is sent", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Doctors, database } = yield* onCall
+          yield* watched.monitor.clear
+          yield* Transaction.run(
+            Effect.gen(function*() {
+              for (
+                const read of [
+                  Doctors.countDocuments(),
+                  Doctors.distinct("onCall"),
+                  Stream.runDrain(Doctors.aggregate([{ $match: {} }])),
+                  Stream.runDrain(Database.make(database).aggregate([{ $documents: [{ n: 1 }] }]))
+                ]
+              ) {
+                const error = yield* Effect.flip(Effect.asVoid(read))
+                expect(error).toMatchObject({ _tag: "InvalidInTransaction", option: "isolation" })
+                expect(error.message).toContain("serializable")
+              }
+            }),
+            { isolation: "serializable" }
+          )
+          expect(yield* sent(watched)).toEqual([])
+        })
+      ))
+
+    it.effect("is not what a plain one becomes: a part that asks for it is refused, a plain part locks in it", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Doctors } = yield* onCall
+          const inner = (isolation: Isolation) => Transaction.run(Doctors.findOne({ _id: "ada" }), { isolation })
+          const refused = yield* Effect.flip(Transaction.run(inner("serializable")))
+          expect(refused).toMatchObject({
+            _tag: "IncompatibleJoin",
+            conflicts: [{ option: "isolation", wanted: "serializable" }]
+          })
+          yield* watched.monitor.clear
+          yield* Transaction.run(inner(undefined), { isolation: "serializable" })
+          yield* Transaction.run(inner("serializable"), { isolation: "serializable" })
+          expect(yield* sent(watched)).toEqual([..."uu"].flatMap(() => ["update", "find", "commitTransaction"]))
+        })
+      ))
+
+    it.effect("is asked for by its name only", () =>
+      onClient(() =>
+        Effect.gen(function*() {
+          const isolation = "snapshot" as "serializable"
+          expect(yield* Effect.flip(Transaction.run(Effect.void, { isolation }))).toMatchObject({
+            _tag: "SessionMisconfigured",
+            issues: [{ path: ["isolation"] }]
+          })
+        })
+      ))
+  })
+})
