@@ -29,8 +29,14 @@ const program = join(folder, "dist/main.js")
 const isInstalled = existsSync(join(folder, "node_modules/.installed")) && isBuilt(program, join(folder, "src"))
 
 const needsProgram = (context: TestContext) => {
-  if (!isInstalled) context.skip("inspect is not installed: `npm run inspect -- --help` does it")
-  if (!hasTerminals) context.skip("no `script` here, which makes pseudo terminals")
+  const reason = !isInstalled
+    ? "inspect is not installed: `npm run inspect -- --help` does it"
+    : !hasTerminals
+    ? "no `script` here, which makes pseudo terminals"
+    : undefined
+  if (reason === undefined) return
+  context.task.meta.skipReason = reason
+  context.skip(reason)
 }
 
 /** So many transactions that each have a cursor open, until the scope closes. */
