@@ -88,6 +88,22 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("locks what the read matches by its collation", () =>
+      onClient(() =>
+        Effect.gen(function*() {
+          const { Doctors } = yield* onCall
+          const options = { collation: { locale: "en", strength: 2 } }
+          yield* Transaction.run(
+            Effect.zip(
+              Doctors.findOne({ _id: "ADA" }, options),
+              Stream.runDrain(Doctors.find({ _id: "BOB" }, options))
+            ),
+            { isolation: "serializable" }
+          )
+          expect(yield* Doctors.countDocuments({ transactionLock: { $type: "string" } })).toBe(2)
+        })
+      ))
+
     it.effect("refuses reads that can't be locked, before anything is sent", () =>
       onClient((watched) =>
         Effect.gen(function*() {

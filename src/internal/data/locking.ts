@@ -4,6 +4,7 @@
  *
  * See the manual, "Production Considerations", section "In-progress Transactions and Stale Reads".
  */
+import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { InvalidInTransaction } from "../../SessionErrors.js"
 import type { Request } from "./request.js"
@@ -18,15 +19,20 @@ export const refusalOf = ({ canLock, isCode }: Request, operation: string): Inva
 /** Runs a read after what it searches for is locked. */
 export const locked = async <A>(
   collection: Driver.Collection,
-  filter: unknown,
+  { options, values }: Request,
   session: Driver.ClientSession,
   read: () => PromiseLike<A>
 ): Promise<A> => {
   // Another value each time: what changes nothing is no write, and conflicts with none.
   await collection.updateMany(
-    filter ?? {},
+    values?.[0] ?? {},
     { $set: { [field]: globalThis.crypto.randomUUID() } },
-    { session }
+    // As the read compares, so that the same documents match.
+    {
+      session,
+      ...(options !== undefined && Predicate.hasProperty(options, "collation") &&
+        { collation: options.collation as Driver.CollationOptions })
+    }
   )
   return read()
 }
