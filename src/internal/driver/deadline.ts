@@ -88,7 +88,6 @@ interface Expiry extends Promise<never> {
   /** In milliseconds, for the messages of the driver. */
   readonly duration: number
   readonly clear: () => void
-  readonly expire: () => void
   readonly throwIfExpired: () => void
 }
 
@@ -99,23 +98,20 @@ interface TimeoutContext {
   readonly clearServerSelectionTimeout: boolean
   readonly serverSelectionTimeout: Expiry
   readonly connectionCheckoutTimeout: Expiry
-  readonly timeoutForSocketRead: Expiry | null
-  readonly timeoutForSocketWrite: Expiry | null
+  readonly timeoutForSocketRead: Expiry
+  readonly timeoutForSocketWrite: Expiry
   readonly maxTimeMS: null
   readonly addMaxTimeMSToCommand: (command: Driver.Document, options: { readonly omitMaxTimeMS?: boolean }) => void
-  readonly getSocketTimeoutMS: () => number | undefined
+  readonly getSocketTimeoutMS: () => number
   readonly clear: () => void
   readonly refresh: () => void
   readonly refreshed: () => TimeoutContext
 }
 
-/**
- * Runs an operation with a deadline, of which the server may be told, or without one: then the client's own limits hold.
- * Nothing else may run in its session meanwhile.
- */
+/** Runs an operation with a deadline, of which the server may be told. Nothing else may run in its session meanwhile. */
 export const during = async <A>(
   session: Driver.ClientSession,
-  deadline: Deadline | undefined,
+  deadline: Deadline,
   fiber: RunningFiber,
   evaluate: () => PromiseLike<A>,
   omitsMaxTime = false
@@ -123,7 +119,8 @@ export const during = async <A>(
   const own = ofSession(session)
   // Where the driver keeps no deadline, only the waiting for it has an end.
   if (own.timeoutContext === undefined) return evaluate()
-  const context = new Limits(fiber, deadline, own.client.options, omitsMaxTime)
+  const { serverSelectionTimeoutMS, waitQueueTimeoutMS } = own.client.options
+  const context = make(deadline, fiber, serverSelectionTimeoutMS, waitQueueTimeoutMS, omitsMaxTime)
   own.timeoutContext = context
   try {
     return await evaluate()
@@ -132,103 +129,43 @@ export const during = async <A>(
   }
 }
 
-/**
- * Calls off what runs {@link during} in a session, as far as it is not sent: it waits for no server and no connection any
- * more.
- */
-export const callOff = (session: Driver.ClientSession): void => {
-  const { timeoutContext } = ofSession(session)
-  if (timeoutContext instanceof Limits) timeoutContext.callOff()
-}
-
-/** The limits of the driver that count before a command is sent, and beside a deadline do not count any more. */
-interface ClientLimits {
-  readonly serverSelectionTimeoutMS: number
-  readonly waitQueueTimeoutMS: number
-  readonly socketTimeoutMS?: number | undefined
-}
-
-class Limits implements TimeoutContext {
-  readonly clearServerSelectionTimeout = true
-  readonly maxTimeMS = null
-  readonly #fiber: RunningFiber
-  readonly #deadline: Deadline | undefined
-  readonly #client: ClientLimits
-  readonly #omitsMaxTime: boolean
-  // What the driver waits with before it has sent the command.
-  readonly #waits = new Set<Expiry>()
-  #isCalledOff = false
-
-  constructor(fiber: RunningFiber, deadline: Deadline | undefined, client: ClientLimits, omitsMaxTime: boolean) {
-    this.#fiber = fiber
-    this.#deadline = deadline
-    this.#client = client
-    this.#omitsMaxTime = omitsMaxTime
+const make = (
+  deadline: Deadline,
+  fiber: RunningFiber,
+  serverSelectionTimeoutMS: number,
+  waitQueueTimeoutMS: number,
+  omitsMaxTime: boolean
+): TimeoutContext => {
+  const context: TimeoutContext = {
+    csotEnabled: () => false,
+    clearServerSelectionTimeout: true,
+    get serverSelectionTimeout() {
+      return expiry(fiber, least(deadline, serverSelectionTimeoutMS))
+    },
+    get connectionCheckoutTimeout() {
+      return expiry(fiber, least(deadline, waitQueueTimeoutMS))
+    },
+    get timeoutForSocketRead() {
+      return expiry(fiber, least(deadline, 0))
+    },
+    get timeoutForSocketWrite() {
+      return expiry(fiber, least(deadline, 0))
+    },
+    maxTimeMS: null,
+    addMaxTimeMSToCommand: (command, { omitMaxTimeMS = omitsMaxTime }) => {
+      withoutEmptyConcern(command)
+      // A cursor has the time limit that it was opened with.
+      if (omitMaxTimeMS !== true && command["getMore"] === undefined) {
+        command["maxTimeMS"] = maxTimeMS(deadline, command["maxTimeMS"])
+      }
+    },
+    // None: that of the client does not count beside a deadline.
+    getSocketTimeoutMS: () => 0,
+    clear: () => undefined,
+    refresh: () => undefined,
+    refreshed: () => context
   }
-
-  get serverSelectionTimeout(): Expiry {
-    return this.#wait(this.#client.serverSelectionTimeoutMS)
-  }
-
-  get connectionCheckoutTimeout(): Expiry {
-    return this.#wait(this.#client.waitQueueTimeoutMS)
-  }
-
-  get timeoutForSocketRead(): Expiry | null {
-    return this.#socket
-  }
-
-  get timeoutForSocketWrite(): Expiry | null {
-    return this.#socket
-  }
-
-  get #socket(): Expiry | null {
-    return this.#deadline === undefined ? null : expiry(this.#fiber, least(this.#deadline, 0))
-  }
-
-  csotEnabled(): boolean {
-    return false
-  }
-
-  addMaxTimeMSToCommand(
-    command: Driver.Document,
-    { omitMaxTimeMS = this.#omitsMaxTime }: { readonly omitMaxTimeMS?: boolean }
-  ): void {
-    if (this.#deadline === undefined) return
-    withoutEmptyConcern(command)
-    // A cursor has the time limit that it was opened with.
-    if (!omitMaxTimeMS && command["getMore"] === undefined) {
-      command["maxTimeMS"] = maxTimeMS(this.#deadline, command["maxTimeMS"])
-    }
-  }
-
-  getSocketTimeoutMS(): number | undefined {
-    // Beside a deadline, that of the client does not count.
-    return this.#deadline === undefined ? this.#client.socketTimeoutMS : 0
-  }
-
-  clear(): void {
-    this.#waits.clear()
-  }
-
-  refresh(): void {
-    return
-  }
-
-  refreshed(): TimeoutContext {
-    return this
-  }
-
-  callOff(): void {
-    this.#isCalledOff = true
-    for (const wait of this.#waits) wait.expire()
-  }
-
-  #wait(limit: number): Expiry {
-    const wait = expiry(this.#fiber, this.#isCalledOff ? 0 : least(this.#deadline, limit))
-    this.#waits.add(wait)
-    return wait
-  }
+  return context
 }
 
 // A write concern that had nothing but a time limit, which the deadline takes the place of.
@@ -243,31 +180,28 @@ const withoutEmptyConcern = (command: Driver.Document): void => {
 }
 
 // Of the driver's own limits, 0 is none.
-const least = (deadline: Deadline | undefined, limit: number): number => {
-  const own = limit > 0 ? limit : Infinity
-  return deadline === undefined ? own : Math.max(0, Math.min(deadline.left(), own))
-}
+const least = ({ left }: Deadline, limit: number): number => Math.max(0, limit > 0 ? Math.min(left(), limit) : left())
 
 const expiry = (fiber: RunningFiber, millis: number): Expiry => {
   const duration = Math.ceil(millis)
   // The driver knows it by its name.
   const error = Object.assign(new Error(`Expired after ${duration}ms`), { name: "TimeoutError", duration })
-  let isExpired = false
-  let clear = () => {}
-  let expire = () => {}
+  let isExpired = millis <= 0
+  let clear: () => void = () => undefined
   const promise = new Promise<never>((_, reject) => {
-    expire = () => {
-      isExpired = true
+    if (isExpired) {
       reject(error)
+    } else {
+      clear = after(fiber, Duration.millis(millis), () => {
+        isExpired = true
+        reject(error)
+      })
     }
   })
   // Nobody may be waiting for it any more.
   promise.catch(() => undefined)
-  if (millis <= 0) expire()
-  else clear = after(fiber, Duration.millis(millis), expire)
   return Object.assign(promise, {
     duration,
-    expire,
     clear: () => clear(),
     throwIfExpired: () => {
       if (isExpired) throw error

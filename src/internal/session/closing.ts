@@ -56,12 +56,15 @@ export class Closing {
       return Effect.void
     }
     const waiting = this.#waiting = Deferred.unsafeMake<void>(FiberId.none)
-    return endInOrder(ending).pipe(
+    const end = endInOrder(ending).pipe(
       Effect.ensuring(Effect.sync(() => this.#over(ending))),
       (end) => runAs(this.#refs, end),
       Effect.onExit((exit) => Deferred.done(waiting, exit)),
       Effect.uninterruptible
     )
+    // Whoever has given up the operation in it waits for the rest no longer than for that: where no server answers, each step
+    // takes all its time. It goes on in the background.
+    return Lane.isAbandoned(ending.lane) ? Effect.asVoid(within(patienceOf(ending), end)) : end
   }
 
   #over(ending: Ending): void {
@@ -83,9 +86,7 @@ const endAtOnce = (of: Ending): boolean => {
 const endInOrder = (of: Ending): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { client } = of
-    // An operation that the caller has given up already gets only a short time here.
-    const patience = Lane.isAbandoned(of.lane) ? Duration.min(grace, of.settleTimeout) : of.settleTimeout
-    if (yield* within(patience, Lane.withPermit(of.lane, "release", Effect.void))) {
+    if (yield* within(patienceOf(of), Lane.withPermit(of.lane, "release", Effect.void))) {
       yield* closeCursors(client, of.session())
     } else {
       yield* Log.closingFailed("running operation", "not done in time")
@@ -111,6 +112,10 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
     }
     yield* of.standing()?.abandon ?? Effect.void
   })
+
+// An operation that the caller has given up already gets only a short time.
+const patienceOf = ({ lane, settleTimeout }: Ending): Duration.Duration =>
+  Lane.isAbandoned(lane) ? Duration.min(grace, settleTimeout) : settleTimeout
 
 /** Closes the cursors of a driver session. */
 export const closeCursors = (

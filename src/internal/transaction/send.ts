@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Label, MongoError } from "../../MongoError.js"
-import { callOff, during, late, timedOut } from "../driver/deadline.js"
+import { during, late, timedOut } from "../driver/deadline.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import { understood } from "../driver/understood.js"
 import type { Gate } from "../session/gate.js"
@@ -54,15 +54,19 @@ const sent = (
   restore: Restore | undefined
 ): Effect.Effect<void, MongoError> =>
   Effect.withFiberRuntime((fiber) => {
-    const command = (deadline: Deadline | undefined) => (session: DriverSession) =>
-      during(session, deadline, fiber, () => commands[operation](session))
-    if ("atMost" in limit) return observed(gate, operation, limit.atMost, command(undefined), restore)
+    if ("atMost" in limit) return observed(gate, operation, limit.atMost, commands[operation], restore)
     const { deadline } = limit
     const left = deadline.left()
     if (left <= 0) return Effect.fail(timedOut({ operation }))
     const atMost = Duration.sum(Duration.millis(left), gate.settleTimeout)
     return Effect.mapError(
-      observed(gate, operation, atMost, command(deadline), restore),
+      observed(
+        gate,
+        operation,
+        atMost,
+        (session) => during(session, deadline, fiber, () => commands[operation](session)),
+        restore
+      ),
       (error) => {
         const failure = late(deadline, { operation }, error)
         // It may have been sent: the driver labels what fails on the way, but not what takes too long.
@@ -116,8 +120,8 @@ const observed = (
       }, gate.standing()?.span)
   })
 
-// The first end counts: the promise's, that of its time, or that of the time after an interruption. In the last case, a command
-// that waits for a server is called off, and for one that was sent the turn is given back when the promise has settled.
+// The first end counts: the promise's, that of its time, or that of the time after an interruption. In the last case, the turn
+// is given back when the promise has settled.
 const settled = (
   gate: Gate,
   fiber: RunningFiber,
@@ -156,13 +160,8 @@ const settled = (
   return restore === undefined ? wait : Effect.catchAllCause(restore(wait), (cause) =>
     Cause.isInterruptedOnly(cause)
       ? Effect.flatMap(within(Duration.min(grace, gate.settleTimeout), Effect.exit(wait)), (inTime) => {
-        if (inTime) return wait
-        if (gate.isSent()) {
-          stop()
-          return late
-        }
-        callOff(gate.session())
-        return wait
+        if (!inTime) stop()
+        return inTime ? wait : late
       })
       : Effect.failCause(cause))
 }
