@@ -38,6 +38,7 @@ const whole: Plan = [
   [
     [
       types,
+      unit,
       { name: "lint", script: "lint" },
       { name: "imports", script: "imports" },
       { name: "unused", script: "unused" },
@@ -46,7 +47,6 @@ const whole: Plan = [
       { name: "new-user", script: "new-user", runner: true, optional: true }
     ],
     [
-      unit,
       { name: "conformance", script: "conformance", runner: true, optional: true },
       { name: "examples", script: "test:examples", runner: true }
     ]
