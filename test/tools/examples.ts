@@ -1,8 +1,9 @@
 // Runs every program in examples/ to its end, and holds README.md and docs/ to what the project really contains.
 // `npm run test:examples -- --skip <file> <reason>` leaves one out; with `--steps`, only the numbered ones are run.
 // `EXAMPLES_RUNTIME` names a runtime that reads TypeScript by itself, as Bun does, or another Node.js.
-import { existsSync, readFileSync } from "node:fs"
-import { basename } from "node:path"
+import { build } from "esbuild"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { basename, join, resolve } from "node:path"
 import { onLine, start } from "./child.js"
 import * as Counts from "./counts.js"
 import { readPages } from "./pages.js"
@@ -14,9 +15,23 @@ const timeLimit = 180_000
 const runtime = process.env["EXAMPLES_RUNTIME"] ?? process.execPath
 const loader = basename(runtime).startsWith("bun") ? [] : ["--import", "tsx"]
 
+// Below here, packages are found.
+const cache = resolve("node_modules/.cache")
+mkdirSync(cache, { recursive: true })
+const folder = mkdtempSync(join(cache, "examples-"))
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+
+/** The arguments that run a program: as it is, or as one file of JavaScript, which starts in a third of the time. */
+const argumentsFor = async (file: string): Promise<ReadonlyArray<string>> => {
+  if (process.env["EXAMPLES_RUNTIME"] !== undefined || basename(file) === "main.ts") return [...loader, file]
+  const outfile = join(folder, file.replaceAll("/", "-").replace(/ts$/, "mjs"))
+  await build({ entryPoints: [file], outfile, bundle: true, packages: "external", platform: "node", format: "esm" })
+  return [outfile]
+}
+
 /** Resolves to what went wrong, or to undefined. */
 const runProgram = async (file: string): Promise<string | undefined> => {
-  const { child, ended } = start(runtime, [...loader, file], { stdio: ["ignore", "pipe", "pipe"] })
+  const { child, ended } = start(runtime, await argumentsFor(file), { stdio: ["ignore", "pipe", "pipe"] })
   const output: Array<string> = []
   for (const stream of [child.stdout, child.stderr]) onLine(stream, (line) => output.push(line))
   let late = false
