@@ -23,12 +23,11 @@ import { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
+import { isLong } from "../support/long.js"
 import * as Processes from "../support/programs/processes.js"
 import { logged } from "../support/server/connected.js"
 import { quiet } from "../support/server/ownServer.js"
 import * as Monitor from "../support/watch/monitor.js"
-
-const isLong = process.env["FIRE"] === "long"
 
 const Things = Collection.make("things", { database: "lifecycle" })
 

@@ -13,6 +13,7 @@ import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import { follow, idOf, told } from "../support/data/changes.js"
 import { numbers, on, onClient } from "../support/data/collections.js"
+import { often } from "../support/long.js"
 import * as Restartable from "../support/server/restartable.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
@@ -131,13 +132,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     }
   })
 
-  describe("5,000 writes", () => {
+  describe(`${often(5000)} writes`, () => {
     it.effect(
       "are told once and in order, though the connection is cut 20 times and the server is killed",
       () =>
         Effect.scoped(Effect.gen(function*() {
           const { kill, server, start } = yield* Restartable.make
-          const count = 5000
+          const count = often(5000)
           const cuts = 20
           yield* Effect.gen(function*() {
             const watched = yield* Monitor.connect({ driver: { serverSelectionTimeoutMS: 2000 } })

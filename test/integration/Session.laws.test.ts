@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
+import { often } from "../support/long.js"
 import * as Programs from "../support/programs/sessionPrograms.js"
 import * as Responder from "../support/server/responder.js"
 import * as TestServer from "../support/server/testServer.js"
@@ -44,7 +45,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       }))
 
     it.effect(
-      "whatever 500 random programs run, fork, race, time out and interrupt on it",
+      `whatever ${often(500)} random programs run, fork, race, time out and interrupt on it`,
       () =>
         Monitor.withClient({}, (watched) =>
           Effect.gen(function*() {
@@ -89,7 +90,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
                     commands += (await runPromise(monitor.commands)).length
                   }
                 ),
-                { numRuns: 500, seed }
+                { numRuns: often(500), seed }
               )
             )
             expect(commands, "commands that could have overlapped").toBeGreaterThan(1_000)

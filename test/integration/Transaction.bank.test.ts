@@ -14,6 +14,7 @@ import type { SessionId } from "../../src/SessionId.js"
 import type * as Telemetry from "../../src/Telemetry.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
+import { often } from "../support/long.js"
 import { logged } from "../support/server/connected.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Bank from "../support/transactions/bank.js"
@@ -22,7 +23,7 @@ import { tally } from "../support/watch/tally.js"
 
 const accounts = 10
 const fibers = 32
-const count = 600
+const count = often(600)
 
 const unknown = [Label.UnknownTransactionCommitResult]
 

@@ -15,6 +15,7 @@ import type { Violation } from "../../fire/checker/violation.js"
 import type * as Faults from "../../fire/faults.js"
 import * as StormSet from "../../fire/set.js"
 import type * as StormModule from "../../fire/storm.js"
+import { isLong } from "../../support/long.js"
 import { tally } from "../../support/watch/tally.js"
 
 const seed = Number(process.env["STORM_SEED"] ?? 7)
@@ -54,7 +55,6 @@ describe("a storm over a set of three", () => {
 })
 
 // A broken copy may keep what it should have given back, and then each of its waits lasts as long as it may.
-const isLong = process.env["FIRE"] === "long"
 const onDemand = "it takes long; FIRE=long runs it"
 
 // For half a second all connections are cut on which a commit is answered. A broken copy may never end what it has begun.

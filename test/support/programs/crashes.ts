@@ -10,7 +10,7 @@ import * as Processes from "./processes.js"
 export const seed = Number(process.env["CRASH_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
 
 /** How often a program is killed. Each run of the tests has other moments; more of them at once are for whoever asks. */
-export const count = Number(process.env["CRASHES"] ?? 5)
+export const count = Number(process.env["CRASHES"] ?? 3)
 
 /**
  * Starts a program again and again, each time killing it at a random moment of its work, and then once more, for as long
