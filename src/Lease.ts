@@ -54,11 +54,11 @@ export interface Service {
    */
   readonly guard: Effect.Effect<void, LeaseLost | OperationError, Transaction>
   /**
-   * Runs an effect while the lease is held. When the lease is lost, it interrupts the effect and fails with `LeaseLost`. What
-   * the effect has committed by then stays.
+   * Runs an effect while the lease is held. When the lease is lost or released, it interrupts the effect and fails with
+   * `LeaseLost`. What the effect has committed by then stays.
    */
   readonly whileHeld: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LeaseLost, R>
-  /** Waits until the lease is lost, and then fails. */
+  /** Waits until the lease is lost or released, and then fails. */
   readonly lost: Effect.Effect<never, LeaseLost>
 }
 

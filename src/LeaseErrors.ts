@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import { render } from "./internal/values/render.js"
 
 /**
- * A lease was lost while it was held. Another instance may have it by now.
+ * A lease is no longer held: it was lost, or its scope has closed. Another instance may have it by now.
  *
  * @example
  * ```ts
@@ -32,8 +32,9 @@ export class LeaseLost extends Data.TaggedError("LeaseLost")<{
   /**
    * - `NotHeld`: by the server's clock it has run out, or another instance has taken it
    * - `NotRenewed`: it could not be renewed in time
+   * - `Released`: its scope has closed
    */
-  readonly reason: "NotHeld" | "NotRenewed"
+  readonly reason: "NotHeld" | "NotRenewed" | "Released"
   /** What the last renewal has failed with, if it has. */
   readonly last?: unknown
 }> {
@@ -51,7 +52,8 @@ export class LeaseLost extends Data.TaggedError("LeaseLost")<{
 
 const why = {
   NotHeld: "it has run out or was taken",
-  NotRenewed: "it was not renewed in time"
+  NotRenewed: "it was not renewed in time",
+  Released: "its scope has closed"
 }
 
 /**

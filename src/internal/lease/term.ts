@@ -77,13 +77,19 @@ export class Term<C> {
     })
   }
 
-  /** Lets the lease go, however far its acquisition has come. Where that fails, it runs out by itself. */
+  /**
+   * Lets the lease go, however far its acquisition has come. What runs under it ends first. Where that fails, the lease runs out
+   * by itself.
+   */
   get release(): Effect.Effect<void, never, C> {
-    return Effect.suspend(() => {
-      if (!this.#mayHold) return Effect.void
-      this.#mayHold = false
-      return Effect.ignoreLogged(Store.release(this.#acquisition))
-    })
+    return Effect.zipRight(
+      this.#fail("Released"),
+      Effect.suspend(() => {
+        if (!this.#mayHold) return Effect.void
+        this.#mayHold = false
+        return Effect.ignoreLogged(Store.release(this.#acquisition))
+      })
+    )
   }
 
   /** Renews the lease until it is lost. */
@@ -123,7 +129,12 @@ export class Term<C> {
 
   #lose(reason: LeaseLost["reason"]): Effect.Effect<void> {
     this.#mayHold = false
-    return Effect.asVoid(Deferred.fail(this.#lost, this.#lostFor(reason)))
+    return this.#fail(reason)
+  }
+
+  // The first reason stays.
+  #fail(reason: LeaseLost["reason"]): Effect.Effect<void> {
+    return Effect.suspend(() => Effect.asVoid(Deferred.fail(this.#lost, this.#lostFor(reason))))
   }
 
   #lostFor(reason: LeaseLost["reason"]): LeaseLost {

@@ -1,0 +1,44 @@
+import { describe, expect, layer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Lease from "../../src/Lease.js"
+import { live } from "../../src/testing/internal/live.js"
+import { onKeys } from "../support/once/keys.js"
+import * as TestServer from "../support/server/testServer.js"
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  describe("a lease that was released", () => {
+    it.effect("runs nothing any more", () =>
+      onKeys(({ database }) =>
+        live(Effect.gen(function*() {
+          const held = yield* Effect.scoped(Lease.make("lease", { database }).acquire)
+          let ran = false
+          const error = yield* Effect.flip(held.whileHeld(Effect.sync(() => ran = true)))
+          expect(error).toMatchObject({ _tag: "LeaseLost", lease: "lease", token: 1, reason: "Released" })
+          expect(ran).toBe(false)
+          expect(yield* Effect.flip(held.lost)).toEqual(error)
+        }))
+      ))
+
+    it.effect("interrupts what runs under it still", () =>
+      onKeys(({ database }) =>
+        live(Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          const held = yield* Scope.extend(Lease.make("lease", { database }).acquire, scope)
+          const begun = yield* Deferred.make<void>()
+          let isInterrupted = false
+          const working = Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never).pipe(
+            Effect.onInterrupt(() => Effect.sync(() => isInterrupted = true))
+          )
+          const running = yield* Effect.forkDaemon(held.whileHeld(working))
+          yield* Deferred.await(begun)
+          yield* Scope.close(scope, Exit.void)
+          expect(yield* Effect.flip(Fiber.join(running))).toMatchObject({ _tag: "LeaseLost", reason: "Released" })
+          expect(isInterrupted).toBe(true)
+        }))
+      ))
+  })
+})
