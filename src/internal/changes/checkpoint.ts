@@ -18,6 +18,7 @@ import type { Request, Target } from "../data/request.js"
 import { toLsid } from "../driver/session.js"
 import { clientOf } from "../session/client.js"
 import { alone } from "../transaction/start.js"
+import { numberOf } from "../values/numbers.js"
 import { marking } from "./own.js"
 import { isLostOnTheWay, type Position } from "./position.js"
 
@@ -128,7 +129,7 @@ export const store = <C>(
         { ...setting(fields), $currentDate: { updatedAt: true }, $inc: marking },
         { ...added, ...options }
       )),
-    ({ matchedCount }) => matchedCount === 0 ? new ConsumerReplaced({ consumer: name }) : Effect.void
+    ({ matchedCount }) => numberOf(matchedCount) === 0 ? new ConsumerReplaced({ consumer: name }) : Effect.void
   )
 
 // What is undefined is removed. MongoDB before 5.0 refuses an operator with nothing in it.

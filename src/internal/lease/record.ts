@@ -7,6 +7,7 @@
 import * as Duration from "effect/Duration"
 import type * as Driver from "mongodb"
 import { mark } from "../changes/own.js"
+import { numberOf } from "../values/numbers.js"
 
 /** A lease, as it is stored. */
 export interface Record extends Driver.Document {
@@ -90,6 +91,3 @@ export const decide = ({ holder, remaining, token }: Found, own: string): Decisi
   holder === own
     ? { _tag: "Held", token: numberOf(token) }
     : { _tag: "Taken", remaining: Duration.millis(Math.max(0, numberOf(remaining))) }
-
-// A client may be told to give numbers as objects of BSON.
-const numberOf = (value: unknown): number => Number(String(value))

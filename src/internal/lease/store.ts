@@ -9,6 +9,7 @@ import { writing } from "../changes/own.js"
 import { operation } from "../data/operation.js"
 import type { Target } from "../data/request.js"
 import { alone } from "../transaction/start.js"
+import { numberOf } from "../values/numbers.js"
 import type { Decoded } from "./options.js"
 import { decide, type Decision, type Found, found, held, type Record, released, renew, take } from "./record.js"
 
@@ -52,7 +53,7 @@ export const extend = <C>(
     operation(limited(target, options), writing("updateOne"), (db, added) =>
       of(db, target).updateOne(held(name, holder, token), renew(options.for), { ...added, ...majority })),
     ({ matchedCount }) =>
-      matchedCount === 1
+      numberOf(matchedCount) === 1
   ))
 
 /** {@link extend} in the transaction around it, with which it is committed. */
@@ -64,7 +65,7 @@ export const guard = <C>(
     operation(target, writing("updateOne"), (db, added) =>
       of(db, target).updateOne(held(name, holder, token), renew(options.for), { ...added })),
     ({ matchedCount }) =>
-      matchedCount === 1
+      numberOf(matchedCount) === 1
   )
 
 /** Lets the lease go, if this acquisition has it. */

@@ -10,6 +10,7 @@ import type { Request, Target } from "../data/request.js"
 import { clientOf } from "../session/client.js"
 import * as Log from "../telemetry/log.js"
 import { alone } from "../transaction/start.js"
+import { numberOf } from "../values/numbers.js"
 import { ended, type Record, type State, take, type Taking } from "./record.js"
 
 /** Takes a key if it is free, and gives what was there before. */
@@ -41,7 +42,7 @@ export const finish = <C>(
     operation(target, writing("updateOne"), (db, added) =>
       keysOf(db, target).updateOne({ _id, attempt }, ended(state, value), { ...added })),
     ({ matchedCount }) =>
-      matchedCount === 1
+      numberOf(matchedCount) === 1
   )
 
 /** The attempt whose key a majority of the members has. */

@@ -14,7 +14,7 @@ export interface Record extends Driver.Document {
   readonly _id: string
   readonly name: string
   readonly id: string
-  readonly version: number
+  readonly version: unknown
   readonly state: State
   /** The steps that have taken effect and that have a compensation, in their order. */
   readonly compensations: ReadonlyArray<string>

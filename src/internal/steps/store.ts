@@ -10,6 +10,7 @@ import { writing } from "../changes/own.js"
 import { operation } from "../data/operation.js"
 import type { Request, Target } from "../data/request.js"
 import { alone } from "../transaction/start.js"
+import { numberOf } from "../values/numbers.js"
 import { begin as beginning, leaseOf, left, type Record } from "./record.js"
 
 /** A change of a workflow: of none whose state is another one. */
@@ -44,7 +45,7 @@ export const change = <C>(
     guard,
     Effect.map(
       operation(target, writing("updateOne"), (db, added) => of(db, target).updateOne(filter, update, { ...added })),
-      ({ matchedCount }) => matchedCount === 1
+      ({ matchedCount }) => numberOf(matchedCount) === 1
     )
   )
 

@@ -25,6 +25,7 @@ import type { Expiry } from "../once/store.js"
 import type { Transaction } from "../session/turn.js"
 import { ensureOutside } from "../transaction/part.js"
 import type { Inside } from "../transaction/start.js"
+import { numberOf } from "../values/numbers.js"
 import { type Decoded, decodeStep } from "./options.js"
 import { compensated, leaseOf, moving, noting, type State } from "./record.js"
 import * as Store from "./store.js"
@@ -68,7 +69,7 @@ export class Workflow<C> {
     const { name, options: { version }, target } = this.#kind
     return Effect.gen(this, function*() {
       const begun = yield* Store.begin(target, name, this.#id, version)
-      const found = begun?.version ?? version
+      const found = begun === null ? version : numberOf(begun.version)
       if (found !== version) return yield* new StepsOutdated({ steps: name, version, found })
       return yield* Effect.matchCauseEffect(body, {
         onSuccess: (value) => Effect.as(this.#move("running", "succeeded"), value),

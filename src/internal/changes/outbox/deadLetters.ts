@@ -15,10 +15,11 @@ import { operation } from "../../data/operation.js"
 import type { Request } from "../../data/request.js"
 import { serverTime } from "../../driver/bson.js"
 import { clientOf } from "../../session/client.js"
+import { numberOf } from "../../values/numbers.js"
 import { idIn, mark, markedId, writing } from "../own.js"
 import { Held } from "../place.js"
 import { textOf } from "../poison.js"
-import { type Message, messagesOf, numberOf, sequenceOf, type Stored } from "./store.js"
+import { type Message, messagesOf, sequenceOf, type Stored } from "./store.js"
 
 /**
  * A message that was set aside.
@@ -75,7 +76,7 @@ export const of = <A, R, C>(outbox: Stored<A, R, C>): DeadLetters<C> => {
       operation(deadLetters, writing("deleteOne"), (db, added) =>
         lettersOf(db, outbox).deleteOne({ _id: markedId(id), outbox: name }, { ...added })),
       ({ deletedCount }) =>
-        deletedCount > 0
+        numberOf(deletedCount) > 0
     )
   return {
     drop,

@@ -9,11 +9,12 @@ import { HandlingFailed } from "../../../ChangeStreamErrors.js"
 import type { DecodeFailed, OperationError, TransactionError } from "../../../SessionErrors.js"
 import { operation } from "../../data/operation.js"
 import type { Request } from "../../data/request.js"
+import { numberOf } from "../../values/numbers.js"
 import { patiently } from "../checkpoint.js"
 import { idIn, marking } from "../own.js"
 import * as Poison from "../poison.js"
 import { setAside } from "./deadLetters.js"
-import { type Delivery, type Message, messagesOf, numberOf, sequenceOf, type Stored } from "./store.js"
+import { type Delivery, type Message, messagesOf, sequenceOf, type Stored } from "./store.js"
 
 /** How a message is delivered, and what becomes of it where it cannot be. */
 export const delivering = <A, R, C, X, E2, R2>({ deliver, options, outbox, own }: {

@@ -9,8 +9,9 @@ import { operation } from "../../data/operation.js"
 import { serverTime } from "../../driver/bson.js"
 import type { Attempt } from "../../transaction/attempt.js"
 import { ensureOpen, innermostOf, type Part } from "../../transaction/part.js"
+import { numberOf } from "../../values/numbers.js"
 import { mark, markedId, marking, writing } from "../own.js"
-import { type Message, messagesOf, numberOf, stateOf, type Stored } from "./store.js"
+import { type Message, messagesOf, stateOf, type Stored } from "./store.js"
 
 /** A message that is to be written. */
 export interface Outgoing {

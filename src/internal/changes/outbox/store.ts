@@ -8,6 +8,7 @@ import type { Codec } from "../../../Codec.js"
 import type { DecodeFailed, OperationError } from "../../../SessionErrors.js"
 import { operation } from "../../data/operation.js"
 import type { Request, Target } from "../../data/request.js"
+import { numberOf } from "../../values/numbers.js"
 import { idIn } from "../own.js"
 
 /** An outbox, as it is stored. */
@@ -64,9 +65,6 @@ export const decode = <A, R, C>(
     message: decoded,
     publishedAt
   }))
-
-/** A number of any of the types that the client's options may give it. */
-export const numberOf = (value: unknown): number => value === undefined ? 0 : Number(value)
 
 /** The number of a message, if it has one. */
 export const sequenceOf = (sequence: unknown): Option.Option<number> =>
