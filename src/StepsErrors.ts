@@ -65,7 +65,8 @@ export class StepsDiverged extends Data.TaggedError("StepsDiverged")<{
   readonly step: string
   /**
    * - `Repeated`: the body has had a step of this name already
-   * - `Ended`: the workflow has ended, or compensates, and has not had this step before
+   * - `Ended`: the workflow has ended, or compensates, and has not had this step before; or its body, whose last step this is,
+   *   has come to another end than before
    * - `Missing`: the step is to be compensated, and the body has not had it this time
    */
   readonly reason: "Repeated" | "Ended" | "Missing"

@@ -123,6 +123,24 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         }))
       ))
 
+    it.effect("is refused where its body comes to another end than before", () =>
+      onKeys((place) =>
+        live(Effect.gen(function*() {
+          const { body, trace, Tracing } = traced(place)
+          const diverged = { _tag: "StepsDiverged", step: "end", reason: "Ended" }
+          const ignoring = (step: Steps.Step) => Effect.ignore(body(refused)(step))
+          yield* Tracing.run("a", ignoring)
+          // It has succeeded, so that nothing is compensated.
+          expect(yield* Effect.flip(Tracing.run("a", body(refused)))).toMatchObject(diverged)
+          expect(trace).toEqual(["one", "two"])
+          const undoing = body(refused, new Unreachable())
+          yield* Effect.promise(() => place.client.driver.db(place.database).collection("items").deleteMany({}))
+          yield* Effect.flip(Tracing.run("b", undoing))
+          // It compensates, so that it does not succeed.
+          expect(yield* Effect.flip(Tracing.run("b", ignoring))).toMatchObject(diverged)
+        }))
+      ))
+
     it.effect("is refused with all that is wrong, before anything is sent", () =>
       onKeys(({ database, sent }) =>
         Effect.gen(function*() {

@@ -72,7 +72,7 @@ export class Workflow<C> {
       const found = begun === null ? version : numberOf(begun.version)
       if (found !== version) return yield* new StepsOutdated({ steps: name, version, found })
       return yield* Effect.matchCauseEffect(body, {
-        onSuccess: (value) => Effect.as(this.#move("running", "succeeded"), value),
+        onSuccess: (value) => Effect.as(this.#succeed, value),
         onFailure: (cause) => {
           const failure = Cause.failureOption(cause)
           const isForGood = Option.isSome(failure) && this.#failures.has(failure.value)
@@ -148,6 +148,8 @@ export class Workflow<C> {
     return Effect.gen(this, function*() {
       yield* this.#move("running", "compensating")
       const found = yield* Store.read(target, this.#_id)
+      if (found?.state === "failed") return
+      if (found?.state !== "compensating") return yield* this.#ended
       for (const step of found?.compensations.toReversed() ?? []) {
         const compensation = this.#compensations.get(step)
         if (compensation === undefined) return yield* new StepsDiverged({ steps, step, reason: "Missing" })
@@ -158,8 +160,21 @@ export class Workflow<C> {
     })
   }
 
+  // A body that comes to another end than before has another state than is stored.
+  get #succeed(): Effect.Effect<void, StepsError, C> {
+    return Effect.gen(this, function*() {
+      if (yield* this.#move("running", "succeeded")) return
+      const found = yield* Store.read(this.#kind.target, this.#_id)
+      if (found?.state !== "succeeded") return yield* this.#ended
+    })
+  }
+
+  get #ended(): StepsDiverged {
+    return new StepsDiverged({ steps: this.#kind.name, step: [...this.#steps].at(-1) ?? "", reason: "Ended" })
+  }
+
   // Where its state is another one, it has come further before.
-  #move(from: State, to: State): Effect.Effect<unknown, StepsError, C> {
+  #move(from: State, to: State): Effect.Effect<boolean, StepsError, C> {
     return Store.changeAlone(this.#kind.target, this.#held, moving(this.#_id, from, to))
   }
 
