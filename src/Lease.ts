@@ -151,7 +151,11 @@ const acquired = <C>(
     yield* ensureOutside("Lease.acquire")
     const client = yield* clientOf(target)
     const term = yield* Term.make({ target, name, options, holder: yield* newId })
-    yield* Effect.acquireReleaseInterruptible(term.acquire, () => term.release)
+    yield* Effect.acquireReleaseInterruptible(
+      // One that fails lets go at once, not when the scope closes.
+      Effect.onError(term.acquire, () => term.release),
+      () => term.release
+    )
     // Where it is acquired may be a region that can't be interrupted, as that of a layer.
     yield* Effect.forkScoped(Effect.interruptible(term.watching))
     yield* Effect.forkScoped(Effect.interruptible(Effect.raceFirst(term.renewing, Effect.ignore(term.lost))))

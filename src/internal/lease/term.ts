@@ -66,10 +66,12 @@ export class Term<C> {
   get #try(): Effect.Effect<void, OperationError | LeaseTaken, C> {
     return Effect.gen(this, function*() {
       const now = yield* Time.now
+      // An attempt without an answer may still arrive.
+      const mightHold = this.#mayHold
       this.#mayHold = true
       const decision = yield* Store.acquire(this.#acquisition)
       if (decision._tag === "Taken") {
-        this.#mayHold = false
+        this.#mayHold = mightHold
         return yield* new LeaseTaken({ lease: this.#acquisition.name, remaining: decision.remaining })
       }
       this.#token = decision.token
@@ -128,7 +130,8 @@ export class Term<C> {
   }
 
   #lose(reason: LeaseLost["reason"]): Effect.Effect<void> {
-    this.#mayHold = false
+    // The server may still count one as held that was not renewed.
+    if (reason === "NotHeld") this.#mayHold = false
     return this.#fail(reason)
   }
 
