@@ -104,6 +104,27 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("locks with the variables, hint, time and comment of the read", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Doctors } = yield* onCall
+          yield* watched.monitor.clear
+          const options = { let: { who: "ada" }, hint: { _id: 1 }, maxTimeMS: 20_000, comment: "rota" } as const
+          const filter = { $expr: { $eq: ["$_id", "$$who"] } }
+          yield* Transaction.run(
+            Effect.zip(Doctors.findOne(filter, options), Stream.runDrain(Doctors.find(filter, options))),
+            { isolation: "serializable" }
+          )
+          const locks = (yield* watched.monitor.commands).filter(({ name }) => name === "update")
+          expect(locks).toHaveLength(2)
+          for (const { command } of locks) {
+            const { hint, ...asked } = options
+            expect(command).toMatchObject({ ...asked, updates: [{ hint }] })
+          }
+          expect(yield* Doctors.countDocuments({ transactionLock: { $type: "string" } })).toBe(1)
+        })
+      ))
+
     it.effect("refuses reads that can't be locked, before anything is sent", () =>
       onClient((watched) =>
         Effect.gen(function*() {

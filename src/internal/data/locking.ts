@@ -4,9 +4,9 @@
  *
  * See the manual, "Production Considerations", section "In-progress Transactions and Stale Reads".
  */
-import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { InvalidInTransaction } from "../../SessionErrors.js"
+import { optionOf, withoutOwn } from "./options.js"
 import type { Request } from "./request.js"
 
 /** The field that is written. */
@@ -20,19 +20,20 @@ export const refusalOf = ({ canLock, isCode }: Request, operation: string): Inva
 export const locked = async <A>(
   collection: Driver.Collection,
   { options, values }: Request,
-  session: Driver.ClientSession,
+  { comment, session }: Pick<Driver.UpdateOptions, "comment" | "session">,
   read: () => PromiseLike<A>
 ): Promise<A> => {
   // Another value each time: what changes nothing is no write, and conflicts with none.
   await collection.updateMany(
     values?.[0] ?? {},
     { $set: { [field]: globalThis.crypto.randomUUID() } },
-    // As the read compares, so that the same documents match.
-    {
-      session,
-      ...(options !== undefined && Predicate.hasProperty(options, "collation") &&
-        { collation: options.collation as Driver.CollationOptions })
-    }
+    { ...(comment !== undefined && { comment }), ...asRead(options), ...(session && { session }) }
   )
   return read()
 }
+
+// As the read compares and searches, so that the same documents match, and as it is limited and found in logs.
+const asRead = (options: object | undefined): Driver.UpdateOptions =>
+  withoutOwn(Object.fromEntries(shared.map((name) => [name, optionOf(options, name)])))
+
+const shared = ["collation", "let", "hint", "maxTimeMS", "comment"] satisfies ReadonlyArray<keyof Driver.UpdateOptions>

@@ -205,7 +205,7 @@ const inSession = <A>(
       if (isInTransaction) given.readPreference = "primary"
       return observed.sends(() =>
         isLocking && request.canLock === true
-          ? Locking.locked(collectionOf(found.db, found.target, {}), request, session, () => evaluate(given))
+          ? Locking.locked(collectionOf(found.db, found.target, {}), request, given, () => evaluate(given))
           : evaluate(given)
       )
     })
