@@ -47,7 +47,8 @@ export class Publishing<A, R, C> {
       if (part === undefined) return Effect.dieMessage("there is no transaction to publish in")
       const batch = this.#batchOf(part.of)
       const put = Effect.sync(() => {
-        batch.messages.push(...outgoing.map((one) => ({ part, outgoing: one })))
+        // Not all as the arguments of one call, of which there must not be too many.
+        for (const one of outgoing) batch.messages.push({ part, outgoing: one })
       })
       if (batch.parts.has(part)) return Effect.zipRight(ensureOpen(part, "publish"), put)
       // One for each part, for what a part that has failed was to do before the commit is not done.
