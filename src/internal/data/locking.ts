@@ -4,8 +4,9 @@
  *
  * See the manual, "Production Considerations", section "In-progress Transactions and Stale Reads".
  */
-import type * as Driver from "mongodb"
+import * as Driver from "mongodb"
 import { InvalidInTransaction } from "../../SessionErrors.js"
+import type { Signalled } from "../driver/signal.js"
 import { optionOf, withoutOwn } from "./options.js"
 import type { Request } from "./request.js"
 
@@ -16,19 +17,30 @@ const field = "transactionLock"
 export const refusalOf = ({ canLock, isCode }: Request, operation: string): InvalidInTransaction | undefined =>
   canLock === true || isCode === true ? undefined : new InvalidInTransaction({ operation, option: "isolation" })
 
-/** Runs a read after what it searches for is locked. */
+/**
+ * Runs a read after what it searches for is locked. An interruption stops the lock only before it is sent, as it does any
+ * write, and the read at any time; the read does not begin any more.
+ */
 export const locked = async <A>(
   collection: Driver.Collection,
   { options, values }: Request,
   { comment, session }: Pick<Driver.UpdateOptions, "comment" | "session">,
+  signals: Signalled,
   read: () => PromiseLike<A>
 ): Promise<A> => {
   // Another value each time: what changes nothing is no write, and conflicts with none.
   await collection.updateMany(
     values?.[0] ?? {},
     { $set: { [field]: globalThis.crypto.randomUUID() } },
-    { ...(comment !== undefined && { comment }), ...asRead(options), ...(session && { session }) }
+    {
+      ...(comment !== undefined && { comment }),
+      ...asRead(options),
+      ...(session && { session }),
+      // Missing in the driver's types of an update, though it passes it on to the selection of a server.
+      signal: signals.unsent
+    } as Driver.UpdateOptions
   )
+  if (!signals.goesOn()) throw new Driver.MongoAPIError("the read was given up while it waited for its lock")
   return read()
 }
 

@@ -179,9 +179,11 @@ const inSession = <A>(
   observed: Operations.Observed
 ): Effect.Effect<A, OperationError> => {
   const { level, namespace, request, target } = found
-  const locks = request.kind === "read" && placeOf(fiber, gate.lane).turn?.isSerializable === true
-  const searched = request.values?.[0]
-  const filter = request.kind === "write" || locks ? searched : undefined
+  // Not for each batch of a cursor again: it reads what was locked before.
+  const locks = request.kind === "read" && operation === request.name &&
+    placeOf(fiber, gate.lane).turn?.isSerializable === true
+  // What is refused waits for nobody.
+  const filter = request.kind === "write" || locks && request.canLock === true ? request.values?.[0] : undefined
   return perform(fiber, gate, { operation, namespace, limit, filter }, (driverSession) => {
     const isInTransaction = driverSession.inTransaction()
     const problem = Rules.violation(Rules.askedBy(request), {
@@ -191,8 +193,7 @@ const inSession = <A>(
       readPreferenceOf: target.readPreference === undefined ? "transaction" : "collection",
       causalLevel: options.causalConsistency ? level : undefined
     })
-    // Not of each batch of a cursor again: it reads what was locked before.
-    const isLocking = locks && isInTransaction && operation === request.name
+    const isLocking = locks && isInTransaction
     const refused = problem ?? (isLocking ? Locking.refusalOf(request, operation) : undefined)
     if (refused !== undefined) return Either.left(refused)
     observed.begins(driverSession, () => isOnPrimary(found))
@@ -205,7 +206,9 @@ const inSession = <A>(
       if (isInTransaction) given.readPreference = "primary"
       return observed.sends(() =>
         isLocking && request.canLock === true
-          ? Locking.locked(collectionOf(found.db, found.target, {}), request, given, () => evaluate(given))
+          ? understood(() =>
+            Locking.locked(collectionOf(found.db, found.target, {}), request, given, signals, () => evaluate(given))
+          )
           : evaluate(given)
       )
     })

@@ -10,6 +10,11 @@ export interface Signalled {
   readonly lent: AbortSignal
   /** A lent signal that fires only before the first command was sent: for writes, which cannot be cancelled later. */
   readonly unsent: AbortSignal
+  /**
+   * The write that had {@link unsent} is over: the operation goes on with what can be cancelled at any time. Says whether it
+   * is to: not where it was given up meanwhile.
+   */
+  readonly goesOn: () => boolean
 }
 
 /** Has a signal, and fires it. */
@@ -42,6 +47,7 @@ export class Controllers implements Signalled {
   #own: Controller | undefined
   #lent: Controller | undefined
   #isWrite = false
+  #isGivenUp = false
 
   constructor(signals: Lender | undefined) {
     this.#signals = signals
@@ -60,8 +66,14 @@ export class Controllers implements Signalled {
     return this.lent
   }
 
-  /** The controllers to fire, depending on whether the operation has sent a command. */
+  readonly goesOn = (): boolean => {
+    this.#isWrite = false
+    return !this.#isGivenUp
+  }
+
+  /** The operation is given up. Gives the controllers to fire, depending on whether it has sent a command. */
   due(isSent: boolean): ReadonlyArray<Controller> {
+    this.#isGivenUp = true
     return isSent && this.#isWrite ? [] : [this.#own, this.#lent].filter((controller) => controller !== undefined)
   }
 }
