@@ -1,13 +1,16 @@
-import { describe, expect, layer } from "@effect/vitest"
+import { describe, expect, layer, vi } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
+import { of } from "../../src/internal/transaction/contention.js"
 import * as Transaction from "../../src/Transaction.js"
 import { onClient, sent } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
+import { block } from "../support/watch/monitor.js"
 
 const doctors = (database: string) => Collection.make("doctors", { database })
 
@@ -165,6 +168,68 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Transaction.run(inner(undefined), { isolation: "serializable" })
           yield* Transaction.run(inner("serializable"), { isolation: "serializable" })
           expect(yield* sent(watched)).toEqual([..."uu"].flatMap(() => ["update", "find", "commitTransaction"]))
+        })
+      ))
+
+    it.effect("locks and refuses in a sandbox as it does outside, in the part that asks for it", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Doctors } = yield* onCall
+          yield* watched.monitor.clear
+          const read = Doctors.findOne({ _id: "ada" })
+          const isolated = <A, E, R>(body: Effect.Effect<A, E, R>) =>
+            Transaction.run(body, { isolation: "serializable" })
+          const { value } = yield* Transaction.sandbox(Effect.gen(function*() {
+            yield* read
+            yield* isolated(Effect.zipRight(read, Transaction.run(read)))
+            yield* isolated(Transaction.run(read, { propagation: "requiresNew" }))
+            yield* read
+            return yield* isolated(Effect.flip(Doctors.countDocuments()))
+          }))
+          expect(value).toMatchObject({ _tag: "InvalidInTransaction", option: "isolation" })
+          expect(yield* sent(watched)).toEqual([
+            "find",
+            ...["update", "find", "update", "find"],
+            "find",
+            "find",
+            "abortTransaction"
+          ])
+        })
+      ))
+
+    it.effect("counts a locked stream as one write, however many batches it has", () =>
+      onClient(({ client }) =>
+        Effect.gen(function*() {
+          const { Doctors } = yield* onCall
+          const { writers } = of(client.driver)
+          const enter = vi.spyOn(writers, "enter")
+          const namesOfWrites = () =>
+            enter.mock.calls.flatMap(([{ writes }]) => writes.map(({ operation }) => operation))
+          yield* Transaction.run(
+            Effect.gen(function*() {
+              yield* Effect.flip(Doctors.countDocuments())
+              expect(namesOfWrites()).toEqual([])
+              yield* Stream.runDrain(Doctors.find({}, { batchSize: 1 }))
+              expect(namesOfWrites()).toEqual(["find"])
+            }),
+            { isolation: "serializable" }
+          )
+        })
+      ))
+
+    it.effect("does not read any more when it is interrupted at its lock", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Doctors } = yield* onCall
+          yield* watched.monitor.clear
+          yield* block(watched, ["update"], "300 millis")
+          const fiber = yield* Effect.fork(
+            Transaction.run(Doctors.findOne({ _id: "ada" }), { isolation: "serializable" })
+          )
+          yield* watched.monitor.awaitStarted("update")
+          yield* Fiber.interrupt(fiber)
+          // The session has ended with it.
+          expect(yield* sent(watched)).toEqual(["update", "abortTransaction", "endSessions"])
         })
       ))
 

@@ -65,14 +65,18 @@ const isMet = <Name extends typeof names[number]>(name: Name, part: Options, tra
 export const join = <A, E, R>(
   body: (part: Part) => Effect.Effect<A, E, R>,
   within: Part,
-  timeout?: Duration.Duration
+  timeout?: Duration.Duration,
+  isSerializable?: boolean
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) => {
-    const part = new Part(within.of, within, timeout && Time.start(fiber, timeout))
+    const part = new Part(within.of, within, timeout && Time.start(fiber, timeout), isSerializable)
     return Effect.onError(body(part), (cause) => Effect.sync(() => part.fail(cause)))
   })
 
-/** Fails where a transaction does not give what a part asks for. In a sandbox nothing is ever written for good. */
+/**
+ * Fails where a transaction does not give what a part asks for. In a sandbox nothing is ever written for good, and a part
+ * locks what it reads by itself: outside of the sandbox it would be a transaction of its own.
+ */
 export const ensureMet = (
   part: Options,
   within: Part,
@@ -81,7 +85,7 @@ export const ensureMet = (
   Effect.suspend(() => {
     const { isSerializable, of: { isSandbox }, options } = within
     // What the transaction has read before is not locked, and can't be any more.
-    const ofIsolation = isolation === undefined || isSerializable
+    const ofIsolation = isolation === undefined || isSerializable || isSandbox
       ? []
       : [{ option: "isolation", wanted: isolation, found: undefined }]
     const ofOptions = names.filter((name) => !isMet(name, part, options) && !(isSandbox && name === "writeConcern"))

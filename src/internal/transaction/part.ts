@@ -24,11 +24,17 @@ export class Part extends Turn {
   readonly outer: Share | undefined
   /** Its own, where that ends before the deadline of all. */
   readonly deadline: Deadline | undefined
+  readonly isSerializable: boolean
   #operations = 0
   #hasFailed = false
   #isClosed = false
 
-  constructor(of: Attempt, within?: Part, deadline?: Deadline) {
+  constructor(
+    of: Attempt,
+    within?: Part,
+    deadline?: Deadline,
+    isSerializable = within?.isSerializable ?? of.isSerializable
+  ) {
     super()
     this.of = of
     this.within = within
@@ -36,6 +42,7 @@ export class Part extends Turn {
     this.sessionLane = of.sessionLane
     this.lane = of.lane
     this.outer = of.outer
+    this.isSerializable = isSerializable
     const around = within === undefined ? of.run.deadline : within.deadline
     this.deadline = deadline === undefined || around !== undefined && around.left() <= deadline.left()
       ? around
@@ -44,10 +51,6 @@ export class Part extends Turn {
 
   get options(): TransactionOptions.Resolved {
     return this.of.options
-  }
-
-  get isSerializable(): boolean {
-    return this.of.isSerializable
   }
 
   get holdsSession(): boolean {

@@ -55,11 +55,13 @@ export const run = <A, E, R, Client, VR, OR>(
     // In a sandbox nothing is ever committed, so that what would be a transaction of its own must join, with any options.
     if (within !== undefined && (propagation !== "requiresNew" || within.part.of.isSandbox)) {
       const { part, session } = within
+      // By default that of the transaction around; of its own it would not take it from there.
+      const isSerializable = options.isolation === undefined ? propagation === "requiresNew" ? false : undefined : true
       return andThen(
         propagation === "requiresNew" ? Effect.void : Joining.ensureMet(decoded.right, part, options.isolation),
         () => {
           Joining.strengthen(decoded.right, part, session[key])
-          return Joining.join((joined) => inside(effect, session, joined), part, decoded.right.timeout)
+          return Joining.join((joined) => inside(effect, session, joined), part, decoded.right.timeout, isSerializable)
         }
       )
     }
