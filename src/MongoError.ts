@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
-import { type Conflict, described } from "./internal/values/conflicts.js"
+import { type Conflict, described, toldOf } from "./internal/values/conflicts.js"
 import { type Details, detailsOf } from "./internal/values/details.js"
 import { type Reason, reasonOfClass, reasonOfCode, reasonOfCodeName, wording } from "./internal/values/reasons.js"
 
@@ -191,7 +191,7 @@ export class MongoError extends Data.TaggedError("MongoError")<{
       codeName: this.codeName,
       labels: this.labels,
       hint: this.hint,
-      conflict: this.conflict,
+      conflict: toldOf(this.conflict),
       isRetryable: this.isRetryable
     }
   }

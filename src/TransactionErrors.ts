@@ -5,7 +5,7 @@
  */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
-import { type Conflict, describedView } from "./internal/values/conflicts.js"
+import { type Conflict, describedView, toldOf } from "./internal/values/conflicts.js"
 import { render } from "./internal/values/render.js"
 import { MongoError, type Reason } from "./MongoError.js"
 
@@ -79,7 +79,7 @@ export class TransactionAborted extends Data.TaggedError("TransactionAborted")<{
       elapsed: this.elapsed,
       reasons: this.reasons,
       last: describe(this.last),
-      conflict: this.conflict
+      conflict: toldOf(this.conflict)
     })
   }
 }

@@ -249,6 +249,30 @@ describe("the server's answer", () => {
     }))
 })
 
+describe("a conflict in JSON", () => {
+  it("has no address of another client, and no name of a field that may be a value", () => {
+    const told = JSON.stringify(
+      new MongoError({
+        reason: "WriteConflict",
+        operation: "updateOne",
+        labels: [],
+        conflict: {
+          operation: "updateOne",
+          fields: ["a@b.example"],
+          rivals: [],
+          server: {
+            seen: "all",
+            transactions: [{ client: "10.0.0.7:4711", age: Duration.zero, session: "1", isHere: false }]
+          }
+        }
+      })
+    )
+    expect(told).not.toContain("10.0.0.7")
+    expect(told).not.toContain("a@b.example")
+    expect(told).toContain("(a field)")
+  })
+})
+
 describe("the books of a client", () => {
   it.effect("keep values only where its option says so", () =>
     Effect.gen(function*() {

@@ -80,6 +80,25 @@ export interface Conflict {
   readonly server?: ServerView | undefined
 }
 
+/**
+ * A conflict as it is told in JSON: without the addresses of other clients, and without names of fields that may be values
+ * themselves.
+ */
+export const toldOf = (conflict: Conflict | undefined): Conflict | undefined => {
+  if (conflict === undefined) return undefined
+  const { fields, server, values } = conflict
+  return {
+    ...conflict,
+    fields: fields.map(safeName),
+    ...(values !== undefined && {
+      values: Object.fromEntries(Object.entries(values).map(([name, value]) => [safeName(name), value]))
+    }),
+    ...(server !== undefined && {
+      server: { ...server, transactions: server.transactions.map(({ client: _, ...rest }) => rest) }
+    })
+  }
+}
+
 /** What a message says of a conflict besides the operation and its namespace; empty where nothing more is known. */
 export const described = ({ document, fields, rivals, values }: Conflict): string => {
   const what = document === undefined ? "" : `; document ${document} by ${fields.map(fieldOf(values)).join(", ")}`
