@@ -167,6 +167,15 @@ describe("the hottest keys", () => {
     expect(report.dropped).toBe(2000 - 1000 - 255)
   })
 
+  it("are those of today: old ones make room, and the new ones keep their numbers", () => {
+    const keys = new HotKeys()
+    for (let n = 0; n < 256; n++) for (let times = 0; times < 100; times++) keys.count(`old ${n}`, lost(0))
+    const day = 86_400_000
+    const today = [1, 2].map(() => ["a", "b"].map((key) => keys.count(key, lost(day))))
+    expect(today[1]).toEqual(today[0])
+    expect(keys.keys.slice(0, 2).map(({ document }) => document)).toEqual(today[0])
+  })
+
   it("are printed as a table", () => {
     const keys = new HotKeys()
     expect(String(new Report(keys))).toBe("0 conflicts")

@@ -9,6 +9,9 @@ const most = 256
 /** How many names of operations and of spans are kept of each. */
 const mostNames = 4
 
+/** After how many milliseconds a conflict counts half for which keys are the hottest. */
+const halfLife = 600_000
+
 /** A conflict, as it is counted. */
 export interface Lost {
   readonly operation: string
@@ -26,6 +29,8 @@ interface Entry extends Pick<HotKey, "document" | "namespace" | "fields" | "valu
   conflicts: number
   here: number
   lastAt: number
+  // The conflicts, of which each counts half after the half-life, as of the last one.
+  heat: number
   readonly operations: Set<string>
   readonly spans: Set<string>
 }
@@ -43,6 +48,7 @@ export class HotKeys {
     const entry = this.#entries.get(key) ?? this.#add(key, { namespace, fields, values })
     entry.conflicts++
     if (isToKnown) entry.here++
+    entry.heat = entry.heat * 2 ** (-Math.max(0, at - entry.lastAt) / halfLife) + 1
     entry.lastAt = at
     addTo(entry.operations, [operation])
     addTo(entry.spans, spans)
@@ -67,8 +73,8 @@ export class HotKeys {
   /** The keys, the hottest first. */
   get keys(): ReadonlyArray<HotKey> {
     return [...this.#entries.values()]
-      .sort((one, other) => other.conflicts - one.conflicts || other.lastAt - one.lastAt)
-      .map(({ lastAt, operations, spans, ...rest }) => ({
+      .sort((one, other) => rankOf(other) - rankOf(one))
+      .map(({ heat: _, lastAt, operations, spans, ...rest }) => ({
         ...rest,
         operations: [...operations],
         spans: [...spans],
@@ -78,7 +84,7 @@ export class HotKeys {
 
   #add(key: string, known: Pick<Entry, "namespace" | "fields" | "values">): Entry {
     if (this.#entries.size >= most) this.#drop()
-    const counts = { conflicts: 0, here: 0, lastAt: 0, operations: new Set<string>(), spans: new Set<string>() }
+    const counts = { conflicts: 0, here: 0, lastAt: 0, heat: 0, operations: new Set<string>(), spans: new Set<string>() }
     const entry: Entry = { document: ++this.#last, ...known, ...counts }
     this.#entries.set(key, entry)
     return entry
@@ -88,11 +94,14 @@ export class HotKeys {
   #drop(): void {
     const [first, ...rest] = this.#entries
     if (first === undefined) return
-    const [key, { conflicts }] = rest.reduce((least, one) => one[1].conflicts < least[1].conflicts ? one : least, first)
+    const [key, { conflicts }] = rest.reduce((least, one) => rankOf(one[1]) < rankOf(least[1]) ? one : least, first)
     this.#entries.delete(key)
     this.#dropped += conflicts
   }
 }
+
+// The order of heats at any one time, for all of them fall alike.
+const rankOf = ({ heat, lastAt }: Entry): number => Math.log2(heat) + lastAt / halfLife
 
 const addTo = (set: Set<string>, names: ReadonlyArray<string>): void => {
   for (const name of names) if (set.size < mostNames) set.add(name)
