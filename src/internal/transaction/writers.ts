@@ -27,6 +27,8 @@ const mostFound = 20
 /** The open transactions of a client that have written. */
 export class Writers {
   readonly #open = new Set<Writer>()
+  // Made once for each write, when it is first asked for.
+  readonly #targets = new WeakMap<Write, { readonly target: string | undefined }>()
 
   /** A transaction has written something. */
   enter(writer: Writer): void {
@@ -52,11 +54,19 @@ export class Writers {
       const { writes } = writer
       left -= writes.length
       const last = writes.findLast((write) =>
-        write.namespace === namespace && targetOf(namespace, write.filter) === target
+        write.namespace === namespace && this.#targetOf(write) === target
       )
       if (last !== undefined) found.push([writer, last])
       if (found.length === mostFound || left <= 0) break
     }
     return found
+  }
+
+  #targetOf(write: Write): string | undefined {
+    const known = this.#targets.get(write)
+    if (known !== undefined) return known.target
+    const target = targetOf(write.namespace, write.filter)
+    this.#targets.set(write, { target })
+    return target
   }
 }
