@@ -295,14 +295,20 @@ class Attempts<A, E, R, VR, OR> {
   #givenUp(part: Part, last: MongoError, server?: ServerView): Result<A, E> {
     const { elapsed, reasons } = this.#retries
     const nested = this.#plan.outer !== undefined
-    const conflict = last.conflict && (server === undefined ? last.conflict : { ...last.conflict, server })
+    const lost = this.#conflictOf(last)
+    const conflict = lost && (server === undefined ? lost : { ...lost, server })
     const facts = { attempts: part.attempt, elapsed, last, reasons, nested, conflict }
     return finished(part, Exit.fail(new TransactionAborted(facts)), "aborted", "aborted")
   }
 
+  // Of what has no time left, that for which it was run again.
+  #conflictOf(last: MongoError): MongoError["conflict"] {
+    return last.conflict ?? (last.reason === "TimedOut" ? this.#previous?.conflict : undefined)
+  }
+
   // Aborts for good what is given up. After a conflict the server is asked at once who else is there: they may soon be gone.
   #abortFor(part: Part, last: MongoError): Effect.Effect<Result<A, E>> {
-    if (last.conflict === undefined || !this.#client[MongoClient.inner].conflicts.server || this.#isInterrupted) {
+    if (this.#conflictOf(last) === undefined || !this.#client[MongoClient.inner].conflicts.server || this.#isInterrupted) {
       return Effect.map(this.#abort, () => this.#givenUp(part, last))
     }
     return Effect.flatMap(
