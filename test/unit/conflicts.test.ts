@@ -247,6 +247,23 @@ describe("the server's answer", () => {
       expect(view).toMatchObject({ seen: "own", transactions: [{ isHere: false }] })
     }))
 
+  it.effect("is asked for once at a time, and for all users only until that is refused", () =>
+    Effect.gen(function*() {
+      const asked: Array<boolean> = []
+      const one = client((all) => {
+        asked.push(all)
+        return all ? Effect.fail(unauthorized) : Effect.delay(Effect.succeed(reply([])), "10 millis")
+      })
+      const twice = yield* Effect.fork(Effect.all([ask(one, ""), ask(one, "")], { concurrency: 2 }))
+      yield* TestClock.adjust("10 millis")
+      expect((yield* Fiber.join(twice)).map(({ seen }) => seen)).toEqual(["own", "own"])
+      expect(asked).toEqual([true, false])
+      const again = yield* Effect.fork(ask(one, ""))
+      yield* TestClock.adjust("10 millis")
+      yield* Fiber.join(again)
+      expect(asked).toEqual([true, false, false])
+    }))
+
   it.effect("is nothing where it is refused, where it is not understood, and after a second", () =>
     Effect.gen(function*() {
       const nothing = { seen: "nothing", transactions: [] }

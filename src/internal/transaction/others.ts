@@ -5,8 +5,10 @@
  * client.
  */
 import * as Schema from "@effect/schema/Schema"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
@@ -27,15 +29,15 @@ const most = 20
  */
 export const ask = (client: Service, own: string): Effect.Effect<ServerView> =>
   Effect.suspend(() => {
-    let view: ServerView = { seen: "nothing", transactions: [] }
     const time = Duration.min(patience, client.settleTimeout)
-    const asked = Effect.map(askAs(client, time), ({ reply, seen }) => {
+    return Effect.map(answerTo(client, time), (answer): ServerView => {
+      if (answer === undefined) return { seen: "nothing", transactions: [] }
+      const { reply, seen } = answer
       const sessions = new Set(
         client[inner].keeper.members().map((member) => SessionId.fromBytes(member.lsid().id.buffer).uuid)
       )
-      view = { seen, transactions: transactionsOf(reply, own, (session) => sessions.has(session)) }
+      return { seen, transactions: transactionsOf(reply, own, (session) => sessions.has(session)) }
     })
-    return Effect.map(within(time, Effect.catchAllCause(asked, () => Effect.void)), () => view)
   })
 
 // To ask for those of all users needs a privilege; for one's own, which all processes of a program often share, it needs none.
@@ -48,13 +50,49 @@ const askAs = (
       client[inner].adminCommand({
         aggregate: 1,
         pipeline: pipelineOf(seen === "all"),
-        cursor: { batchSize: most + 1 },
+        // One more than there can be, so that the server keeps no cursor.
+        cursor: { batchSize: most + 2 },
         maxTimeMS: Math.ceil(Duration.toMillis(time))
       }),
       (reply) => ({ seen, reply })
     )
-  return Effect.catchIf(send("all"), ({ reason }) => reason === "Unauthorized", () => send("own"))
+  if (ownOnly.has(client)) return send("own")
+  return Effect.catchIf(send("all"), ({ reason }) => reason === "Unauthorized", () => {
+    ownOnly.add(client)
+    return send("own")
+  })
 }
+
+// The clients that must not ask for other users' transactions.
+const ownOnly = new WeakSet<Service>()
+
+type Answer = Effect.Effect.Success<ReturnType<typeof askAs>>
+
+// The questions on their way: who comes meanwhile shares the answer, for where there are many conflicts many ask.
+const asking = new WeakMap<Service, Deferred.Deferred<Answer | undefined>>()
+
+// None where there is no answer in time.
+const answerTo = (client: Service, time: Duration.Duration): Effect.Effect<Answer | undefined> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      const known = asking.get(client)
+      if (known !== undefined) return restore(Deferred.await(known))
+      const answer = Deferred.unsafeMake<Answer | undefined>(FiberId.none)
+      asking.set(client, answer)
+      let found: Answer | undefined
+      const asked = Effect.map(askAs(client, time), (one) => {
+        found = one
+      })
+      const question = Effect.zipRight(
+        within(time, Effect.catchAllCause(asked, () => Effect.void)),
+        Effect.suspend(() => {
+          asking.delete(client)
+          return Deferred.succeed(answer, found)
+        })
+      )
+      return Effect.zipRight(Effect.forkDaemon(question), restore(Deferred.await(answer)))
+    })
+  )
 
 const pipelineOf = (allUsers: boolean): ReadonlyArray<object> => [
   { $currentOp: { allUsers, idleSessions: true } },
