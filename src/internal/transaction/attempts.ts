@@ -308,7 +308,9 @@ class Attempts<A, E, R, VR, OR> {
 
   // Aborts for good what is given up. After a conflict the server is asked at once who else is there: they may soon be gone.
   #abortFor(part: Part, last: MongoError): Effect.Effect<Result<A, E>> {
-    if (this.#conflictOf(last) === undefined || !this.#client[MongoClient.inner].conflicts.server || this.#isInterrupted) {
+    if (
+      this.#conflictOf(last) === undefined || !this.#client[MongoClient.inner].conflicts.server || this.#isInterrupted
+    ) {
       return Effect.map(this.#abort, () => this.#givenUp(part, last))
     }
     return Effect.flatMap(

@@ -84,7 +84,14 @@ export class HotKeys {
 
   #add(key: string, known: Pick<Entry, "namespace" | "fields" | "values">): Entry {
     if (this.#entries.size >= most) this.#drop()
-    const counts = { conflicts: 0, here: 0, lastAt: 0, heat: 0, operations: new Set<string>(), spans: new Set<string>() }
+    const counts = {
+      conflicts: 0,
+      here: 0,
+      lastAt: 0,
+      heat: 0,
+      operations: new Set<string>(),
+      spans: new Set<string>()
+    }
     const entry: Entry = { document: ++this.#last, ...known, ...counts }
     this.#entries.set(key, entry)
     return entry

@@ -53,9 +53,7 @@ export class Writers {
       if (writer === but) continue
       const { writes } = writer
       left -= writes.length
-      const last = writes.findLast((write) =>
-        write.namespace === namespace && this.#targetOf(write) === target
-      )
+      const last = writes.findLast((write) => write.namespace === namespace && this.#targetOf(write) === target)
       if (last !== undefined) found.push([writer, last])
       if (found.length === mostFound || left <= 0) break
     }
