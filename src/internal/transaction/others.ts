@@ -109,14 +109,25 @@ const pipelineOf = (allUsers: boolean): ReadonlyArray<object> => [
       micros: { $toDouble: "$transaction.timeOpenMicros" }
     }
   },
+  // A transaction on several shards is listed by each.
+  {
+    $group: {
+      _id: "$session",
+      appName: { $max: "$appName" },
+      client: { $max: "$client" },
+      ns: { $max: "$ns" },
+      micros: { $max: "$micros" }
+    }
+  },
+  { $set: { session: "$_id" } },
   { $sort: { micros: -1 } },
   { $limit: most + 1 }
 ]
 
 const Entry = Schema.Struct({
-  appName: Schema.optional(Schema.String),
-  client: Schema.optional(Schema.String),
-  ns: Schema.optional(Schema.String),
+  appName: Schema.optional(Schema.NullOr(Schema.String)),
+  client: Schema.optional(Schema.NullOr(Schema.String)),
+  ns: Schema.optional(Schema.NullOr(Schema.String)),
   session: Schema.Struct({ buffer: Schema.Uint8ArrayFromSelf }),
   micros: Schema.NonNegative
 })
@@ -144,12 +155,11 @@ export const transactionsOf = (
     const entry = Option.getOrUndefined(decodeEntry(one))
     if (entry === undefined || entry.session.buffer.length !== 16) continue
     const session = SessionId.fromBytes(entry.session.buffer).uuid
-    // A transaction on several shards is listed by each.
     if (session === own || found.has(session) || found.size === most) continue
     found.set(session, {
-      ...(entry.appName !== undefined && { appName: entry.appName }),
-      ...(entry.client !== undefined && { client: entry.client }),
-      ...(entry.ns !== undefined && { namespace: entry.ns }),
+      ...(typeof entry.appName === "string" && { appName: entry.appName }),
+      ...(typeof entry.client === "string" && { client: entry.client }),
+      ...(typeof entry.ns === "string" && { namespace: entry.ns }),
       age: Duration.millis(Math.round(entry.micros / 1000)),
       session,
       isHere: isHere(session)
