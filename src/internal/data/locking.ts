@@ -4,7 +4,7 @@
  *
  * See the manual, "Production Considerations", section "In-progress Transactions and Stale Reads".
  */
-import * as Driver from "mongodb"
+import type * as Driver from "mongodb"
 import { InvalidInTransaction } from "../../SessionErrors.js"
 import type { Signalled } from "../driver/signal.js"
 import { optionOf, withoutOwn } from "./options.js"
@@ -40,7 +40,7 @@ export const locked = async <A>(
       signal: signals.unsent
     } as Driver.UpdateOptions
   )
-  if (!signals.goesOn()) throw new Driver.MongoAPIError("the read was given up while it waited for its lock")
+  if (!signals.goesOn()) throw new Error("the read was given up while it waited for its lock")
   return read()
 }
 
