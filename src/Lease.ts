@@ -219,12 +219,13 @@ export const leader = <A, E, R, Client = MongoClient>(
   name: string,
   effect: Effect.Effect<A, E, R>,
   options?: Options.Options<Client>
-): Effect.Effect<A, Exclude<E, LeaseLost> | LeaseError, Client | Exclude<R, Held>> =>
+): Effect.Effect<A, E | LeaseError, Client | Exclude<R, Held>> =>
   Effect.suspend(() => {
     const { run } = make(name, options)
-    const turn: Effect.Effect<A, Exclude<E, LeaseLost> | LeaseError, Client | Exclude<R, Held>> = Effect.catchAll(
+    const turn: Effect.Effect<A, E | LeaseError, Client | Exclude<R, Held>> = Effect.catchAll(
       run(effect),
-      (error) => error instanceof LeaseLost ? turn : Effect.fail(error as Exclude<E, LeaseLost> | LeaseError)
+      // That of another lease is a failure like any other.
+      (error) => error instanceof LeaseLost && error.lease === name ? turn : Effect.fail(error as E | LeaseError)
     )
     return turn
   })

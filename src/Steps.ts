@@ -203,7 +203,7 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
         const resumed: Array<Resumed<A, E>> = []
         for (const id of yield* leftOf(target, name, version)) {
           const exit = yield* Effect.exit(run(id, body, Schedule.stop))
-          if (!isTaken(exit)) resumed.push({ id, exit })
+          if (!isTaken(exit, leaseOf(name, id))) resumed.push({ id, exit })
         }
         return resumed
       })
@@ -211,5 +211,7 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
 }
 
 // Another process has been faster.
-const isTaken = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  exit._tag === "Failure" && Cause.squash(exit.cause) instanceof LeaseTaken
+const isTaken = (exit: Exit.Exit<unknown, unknown>, lease: string): boolean => {
+  const error = exit._tag === "Failure" ? Cause.squash(exit.cause) : undefined
+  return error instanceof LeaseTaken && error.lease === lease
+}

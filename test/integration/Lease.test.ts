@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Lease from "../../src/Lease.js"
+import { LeaseLost } from "../../src/LeaseErrors.js"
 import { live } from "../../src/testing/internal/live.js"
 import * as Transaction from "../../src/Transaction.js"
 import { onKeys, type Place } from "../support/once/keys.js"
@@ -231,6 +232,16 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Deferred.succeed(two, undefined)
           expect(yield* Fiber.join(second)).toBe("two")
           expect(tokens).toEqual([["one", 1], ["one", 2], ["two", 3]])
+        }))
+      ))
+
+    it.effect("fails with the loss of another lease, as with any failure", () =>
+      onKeys(({ database }) =>
+        live(Effect.gen(function*() {
+          const lost = new LeaseLost({ lease: "another", token: 1, reason: "NotHeld" })
+          let turns = 0
+          const work = Effect.suspend(() => ++turns > 1 ? Effect.void : Effect.fail(lost))
+          expect(yield* Effect.flip(Lease.leader("lease", work, { database }))).toBe(lost)
         }))
       ))
   })

@@ -23,9 +23,9 @@ expectTypeOf(Reports.run(work)).toEqualTypeOf<
   Effect.Effect<number, "broken" | LeaseLost | LeaseError, Analytics | Settings>
 >()
 
-// A leader that has lost its lease waits for its turn again.
+// A leader that has lost its lease waits for its turn again; the effect may have lost another one.
 expectTypeOf(Lease.leader("reports", work)).toEqualTypeOf<
-  Effect.Effect<number, "broken" | LeaseError, MongoClient.MongoClient | Settings>
+  Effect.Effect<number, "broken" | LeaseLost | LeaseError, MongoClient.MongoClient | Settings>
 >()
 
 // A guard is for the inside of a transaction.

@@ -10,7 +10,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { LeaseLost, LeaseTaken } from "../../LeaseErrors.js"
+import type { MongoError } from "../../MongoError.js"
 import type { OperationError } from "../../SessionErrors.js"
+import * as Transaction from "../../Transaction.js"
 import { hasReason } from "../changes/checkpoint.js"
 import { isLostOnTheWay } from "../changes/position.js"
 import * as Time from "../time/clock.js"
@@ -121,7 +123,7 @@ export class Term<C> {
   get watching(): Effect.Effect<void> {
     return Effect.flatMap(Effect.map(Time.now, (now) => this.#leftAt(now)), (left) =>
       left > 0
-        ? Effect.zipRight(Effect.sleep(left), Effect.suspend(() => this.watching))
+        ? Effect.zipRight(Effect.sleep(Math.min(left, longestSleep)), Effect.suspend(() => this.watching))
         : this.#lose("NotRenewed"))
   }
 
@@ -151,15 +153,24 @@ export class Term<C> {
   }
 
   /** See `Lease.Service`. */
-  get guard(): Effect.Effect<void, LeaseLost | OperationError, C> {
-    return Effect.asVoid(Effect.filterOrFail(
-      Store.guard(this.#acquisition, this.#token),
-      (isHeld) => isHeld,
-      () => this.#lostFor("NotHeld")
-    ))
+  get guard(): Effect.Effect<void, LeaseLost | OperationError, C | Transaction.Transaction> {
+    return Effect.gen(this, function*() {
+      const sent = yield* Time.now
+      const isHeld = yield* Store.guard(this.#acquisition, this.#token)
+      if (!isHeld) return yield* this.#lostFor("NotHeld")
+      // A commit renews it. A renewal that has to wait for the transactions with a guard may never find a gap between them.
+      yield* Transaction.onCommit(Effect.sync(() => {
+        this.#since = Time.latest(this.#since, sent)
+      }))
+    })
   }
 }
 
+// After a longer one, a machine that was asleep meanwhile would notice late.
+const longestSleep = 60_000
+
 // A transaction with a guard in it keeps an acquisition waiting until its time is over.
 const mayPass = (error: OperationError | LeaseTaken): boolean =>
-  error._tag === "LeaseTaken" || hasReason("TimedOut")(error) || isLostOnTheWay(error)
+  error._tag === "LeaseTaken" || isLostOnTheWay(error) || passing.some((reason) => hasReason(reason)(error))
+
+const passing: ReadonlyArray<MongoError["reason"]> = ["TimedOut", "WriteConcernFailed", "Interrupted", "WriteConflict"]

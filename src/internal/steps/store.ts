@@ -77,9 +77,14 @@ export const leftOf = <C>(
     operation(
       onPrimary(target),
       reading("find"),
-      (db, added) => of(db, target).find(left(name, version), { ...added, sort: { takenAt: 1 } }).toArray()
+      (db, added) =>
+        of(db, target).find(left(name, version), { ...added, sort: { takenAt: 1 }, projection: { id: 1 }, limit: most })
+          .toArray()
     )
   ).pipe(Effect.map((found) => found.map(({ id }) => id)))
+
+// As many as one pass takes up; the next one goes on.
+const most = 1000
 
 const onPrimary = <C>(target: Target<C>): Target<C> => ({
   ...target,
