@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
+import { vi } from "vitest"
 import { after, patiently } from "../../src/internal/time/bounded.js"
 
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
@@ -18,6 +19,21 @@ const calls = (time: Duration.DurationInput) =>
   })
 
 describe("a function that is called after so long", () => {
+  it.live("is not called too early, as a timer that is set when the event loop is late would be", () =>
+    Effect.gen(function*() {
+      const began = performance.now()
+      const { setTimeout } = globalThis
+      const early = vi.spyOn(globalThis, "setTimeout").mockImplementationOnce((then) => setTimeout(then, 1))
+      const time = yield* Effect.withFiberRuntime<number>((fiber) =>
+        Effect.async((resume) => {
+          after(fiber, Duration.millis(30), () => resume(Effect.succeed(performance.now() - began)))
+        })
+      )
+      expect(early).toHaveBeenCalled()
+      early.mockRestore()
+      expect(time).toBeGreaterThanOrEqual(29.9)
+    }))
+
   it.effect("is called by the clock of the fiber, once", () =>
     Effect.gen(function*() {
       const { count } = yield* calls("2 minutes")

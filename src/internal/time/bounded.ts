@@ -12,7 +12,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
-import { clockOf } from "./clock.js"
+import { clockOf, start } from "./clock.js"
 import type { Restore, RunningFiber } from "./fiber.js"
 
 /**
@@ -89,8 +89,16 @@ export const after = (
     return () => sleeping.unsafeInterruptAsFork(FiberId.none)
   }
   if (millis > longest) return constVoid
-  // eslint-disable-next-line no-restricted-globals
-  const timer = setTimeout(then, millis)
+  const { left } = start(fiber, time)
+  const arm = (millis: number): ReturnType<typeof setTimeout> =>
+    // eslint-disable-next-line no-restricted-globals
+    setTimeout(() => {
+      // A timer counts from when the event loop last looked at the clock, and so may fire early.
+      const rest = left()
+      if (rest > 0) timer = arm(Math.ceil(rest))
+      else then()
+    }, millis)
+  let timer = arm(millis)
   return () => clearTimeout(timer)
 }
 
