@@ -113,7 +113,8 @@ const transactionOf = (
     traceparent: first(all, "traceparent"),
     ageMs: micros("timeOpenMicros"),
     idleMs: micros("timeInactiveMicros"),
-    expiresInMs: expiry === undefined ? undefined : expiry - now,
+    // As of when the server has looked at it, which is later than the time of the picture.
+    expiresInMs: expiry === undefined ? undefined : expiry - (timeOf(main.raw["currentOpTime"]) ?? now),
     state: wait !== undefined ? "waiting" : main.isActive ? "running" : "idle",
     operation: first(all, "name"),
     locks: heldBy(resources, main),
