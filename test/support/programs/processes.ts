@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { build } from "esbuild"
 import * as ChildProcess from "node:child_process"
 import * as FileSystem from "node:fs"
 import * as OperatingSystem from "node:os"
@@ -12,6 +11,7 @@ import * as Path from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { live } from "../../../src/testing/internal/live.js"
 import * as Child from "../../tools/child.js"
+import * as OneFile from "../../tools/oneFile.js"
 
 /** A folder for temporary files that only this test uses, so that it sees whatever is left in it. */
 export const temporaryFolder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
@@ -29,23 +29,13 @@ export interface Program {
   readonly ended: Effect.Effect<unknown>
 }
 
-/** A TypeScript program as one file of JavaScript, which starts in a third of the time; the scope removes it. */
+/** A program as one file; the scope removes it. */
 export const bundled = (program: URL): Effect.Effect<URL, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.promise(async () => {
-        // Packages are looked for from here.
-        const cache = fileURLToPath(new URL("../../../node_modules/.cache/", import.meta.url))
-        FileSystem.mkdirSync(cache, { recursive: true })
-        const folder = FileSystem.mkdtempSync(Path.join(cache, "program-"))
-        await build({
-          entryPoints: [fileURLToPath(program)],
-          outfile: Path.join(folder, "program.mjs"),
-          bundle: true,
-          packages: "external",
-          platform: "node",
-          format: "esm"
-        })
+        const folder = OneFile.newFolder()
+        await OneFile.write(fileURLToPath(program), Path.join(folder, "program.mjs"))
         return folder
       }),
       (folder) => Effect.sync(() => FileSystem.rmSync(folder, { recursive: true, force: true }))
