@@ -10,10 +10,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { LeaseLost, LeaseTaken } from "../../LeaseErrors.js"
-import type { MongoError } from "../../MongoError.js"
+import type { Reason } from "../../MongoError.js"
 import type { OperationError } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
-import { hasReason } from "../changes/checkpoint.js"
 import { isLostOnTheWay } from "../changes/position.js"
 import * as Time from "../time/clock.js"
 import * as Store from "./store.js"
@@ -171,6 +170,6 @@ const longestSleep = 60_000
 
 // A transaction with a guard in it keeps an acquisition waiting until its time is over.
 const mayPass = (error: OperationError | LeaseTaken): boolean =>
-  error._tag === "LeaseTaken" || isLostOnTheWay(error) || passing.some((reason) => hasReason(reason)(error))
+  error._tag === "LeaseTaken" || error._tag === "MongoError" && passing.has(error.reason) || isLostOnTheWay(error)
 
-const passing: ReadonlyArray<MongoError["reason"]> = ["TimedOut", "WriteConcernFailed", "Interrupted", "WriteConflict"]
+const passing: ReadonlySet<Reason> = new Set<Reason>(["TimedOut", "WriteConcernFailed", "Interrupted", "WriteConflict"])

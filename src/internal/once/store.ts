@@ -5,8 +5,9 @@ import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import type { MongoError, Reason } from "../../MongoError.js"
 import type { OperationError } from "../../SessionErrors.js"
+import { writing } from "../changes/own.js"
 import { operation } from "../data/operation.js"
-import type { Request, Target } from "../data/request.js"
+import type { Target } from "../data/request.js"
 import { clientOf } from "../session/client.js"
 import * as Log from "../telemetry/log.js"
 import { alone } from "../transaction/start.js"
@@ -109,8 +110,6 @@ const reasonOf = (error: OperationError): string => error._tag === "MongoError" 
 /** Whether another run has written the key in a transaction that is open still, or has just been committed. */
 export const isTaken = (error: OperationError): error is MongoError =>
   error._tag === "MongoError" && (error.reason === "WriteConflict" || error.reason === "DuplicateKey")
-
-const writing = (name: string): Request => ({ name, kind: "write", inTransaction: true })
 
 const keysOf = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Record> =>
   db.collection(collection)

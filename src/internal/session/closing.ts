@@ -62,8 +62,8 @@ export class Closing {
       Effect.onExit((exit) => Deferred.done(waiting, exit)),
       Effect.uninterruptible
     )
-    // Whoever has given up the operation in it waits for the rest no longer than for that: where no server answers, each step
-    // takes all its time. It goes on in the background.
+    // Who has given up the operation in it waits only as long as that is given. Where no server answers, each step takes all
+    // its time. The rest goes on in the background.
     return Lane.isAbandoned(ending.lane) ? Effect.asVoid(within(patienceOf(ending), end)) : end
   }
 

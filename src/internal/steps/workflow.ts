@@ -150,7 +150,7 @@ export class Workflow<C> {
       const found = yield* Store.read(target, this.#_id)
       if (found?.state === "failed") return
       if (found?.state !== "compensating") return yield* this.#ended
-      for (const step of found?.compensations.toReversed() ?? []) {
+      for (const step of found.compensations.toReversed()) {
         const compensation = this.#compensations.get(step)
         if (compensation === undefined) return yield* new StepsDiverged({ steps, step, reason: "Missing" })
         yield* compensation

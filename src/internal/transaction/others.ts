@@ -98,25 +98,15 @@ const pipelineOf = (allUsers: boolean): ReadonlyArray<object> => [
   { $currentOp: { allUsers, idleSessions: true } },
   // A retryable write has a transaction number as well, but no autocommit.
   { $match: { "transaction.parameters.autocommit": false } },
-  {
-    $project: {
-      _id: 0,
-      appName: 1,
-      // Of what came by mongos, the client's own.
-      client: { $ifNull: ["$client_s", "$client"] },
-      ns: 1,
-      session: "$lsid.id",
-      micros: { $toDouble: "$transaction.timeOpenMicros" }
-    }
-  },
   // A transaction on several shards is listed by each.
   {
     $group: {
-      _id: "$session",
+      _id: "$lsid.id",
       appName: { $max: "$appName" },
-      client: { $max: "$client" },
+      // Of what came by mongos, the client's own.
+      client: { $max: { $ifNull: ["$client_s", "$client"] } },
       ns: { $max: "$ns" },
-      micros: { $max: "$micros" }
+      micros: { $max: { $toDouble: "$transaction.timeOpenMicros" } }
     }
   },
   { $set: { session: "$_id" } },
