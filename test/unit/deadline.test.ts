@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import * as fc from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { bounded, late, maxTimeMS } from "../../src/internal/driver/deadline.js"
+import type { ClientSession } from "mongodb"
+import { bounded, during, late, maxTimeMS } from "../../src/internal/driver/deadline.js"
 import * as Time from "../../src/internal/time/clock.js"
 import { MongoError } from "../../src/MongoError.js"
 
@@ -120,5 +121,59 @@ describe("a deadline", () => {
     const duplicate = error("DuplicateKey")
     expect(late(withLeft(-1), name, duplicate)).toBe(duplicate)
     expect(late(withLeft(-1), name, "mine")).toBe("mine")
+  })
+
+  describe("as the driver is given it", () => {
+    // What the driver keeps of a session, and asks for a time limit when it reads from a socket.
+    interface Session {
+      timeoutContext: Context | null
+      readonly client: { readonly options: object }
+    }
+    interface Context {
+      readonly timeoutForSocketRead: Promise<never>
+      readonly refreshed: () => Context
+    }
+
+    /** Hands over what the driver has in an operation that begins now. */
+    const given = <A, E, R>(timeout: Duration.DurationInput, use: (context: Context) => Effect.Effect<A, E, R>) =>
+      Effect.withFiberRuntime<A, E, R>((fiber) => {
+        const options = { serverSelectionTimeoutMS: 30_000, waitQueueTimeoutMS: 0 }
+        const session: Session = { timeoutContext: null, client: { options } }
+        const deadline = Time.start(fiber, Duration.decode(timeout))
+        let context: Context | undefined
+        const running = during(session as unknown as ClientSession, deadline, fiber, () => {
+          context = session.timeoutContext ?? undefined
+          return Promise.resolve()
+        })
+        return Effect.zipRight(
+          Effect.promise(() => running),
+          context === undefined ? Effect.dieMessage("the driver was given no time limit") : use(context)
+        )
+      })
+
+    const ended = (read: Promise<never>) =>
+      Effect.fork(Effect.flip(Effect.tryPromise({ try: () => read, catch: String })))
+
+    it.effect("ends a read only after who waits for it has given up, and so closes what it has opened", () =>
+      given("1 second", (context) =>
+        Effect.gen(function*() {
+          const reading = yield* ended(context.timeoutForSocketRead)
+          yield* TestClock.adjust("1 second")
+          expect(yield* Fiber.poll(reading)).toMatchObject({ _tag: "None" })
+          yield* TestClock.adjust("10 millis")
+          expect(yield* Fiber.join(reading)).toContain("TimeoutError")
+        })))
+
+    it.effect("is as long again for closing a cursor when it is over", () =>
+      given("1 second", (context) =>
+        Effect.gen(function*() {
+          yield* TestClock.adjust("5 seconds")
+          expect(yield* Fiber.join(yield* ended(context.timeoutForSocketRead))).toContain("TimeoutError")
+          const closing = yield* ended(context.refreshed().timeoutForSocketRead)
+          yield* TestClock.adjust("1 second")
+          expect(yield* Fiber.poll(closing)).toMatchObject({ _tag: "None" })
+          yield* TestClock.adjust("10 millis")
+          expect(yield* Fiber.join(closing)).toContain("TimeoutError")
+        })))
   })
 })

@@ -11,7 +11,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { after } from "../time/bounded.js"
-import type { Deadline } from "../time/clock.js"
+import { type Deadline, start } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { ofSession } from "./privates.js"
 
@@ -136,7 +136,7 @@ const make = (
   waitQueueTimeoutMS: number,
   omitsMaxTime: boolean
 ): TimeoutContext => {
-  const context: TimeoutContext = {
+  return {
     csotEnabled: () => false,
     clearServerSelectionTimeout: true,
     get serverSelectionTimeout() {
@@ -146,10 +146,10 @@ const make = (
       return expiry(fiber, least(deadline, waitQueueTimeoutMS))
     },
     get timeoutForSocketRead() {
-      return expiry(fiber, least(deadline, 0))
+      return expiry(fiber, afterwards(deadline))
     },
     get timeoutForSocketWrite() {
-      return expiry(fiber, least(deadline, 0))
+      return expiry(fiber, afterwards(deadline))
     },
     maxTimeMS: null,
     addMaxTimeMSToCommand: (command, { omitMaxTimeMS = omitsMaxTime }) => {
@@ -163,9 +163,10 @@ const make = (
     getSocketTimeoutMS: () => 0,
     clear: () => undefined,
     refresh: () => undefined,
-    refreshed: () => context
+    // A cursor is closed after its time, too. In no time at all the driver would forget it, and the server would keep it.
+    refreshed: () =>
+      make(start(fiber, deadline.timeout), fiber, serverSelectionTimeoutMS, waitQueueTimeoutMS, omitsMaxTime)
   }
-  return context
 }
 
 // A write concern that had nothing but a time limit, which the deadline takes the place of.
@@ -181,6 +182,12 @@ const withoutEmptyConcern = (command: Driver.Document): void => {
 
 // Of the driver's own limits, 0 is none.
 const least = ({ left }: Deadline, limit: number): number => Math.max(0, limit > 0 ? Math.min(left(), limit) : left())
+
+// Who waits with a deadline gives up first, and then closes what the server may have opened meanwhile.
+const afterwards = ({ left }: Deadline): number => {
+  const millis = left()
+  return millis > 0 ? millis + 10 : 0
+}
 
 const expiry = (fiber: RunningFiber, millis: number): Expiry => {
   const duration = Math.ceil(millis)
