@@ -75,7 +75,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         expect(one).toMatchObject({ state: "idle", app: "shop", operation: `cursor on ${database}.orders` })
         expect(one.traceparent).toMatch(/^00-\w{32}-\w{16}-01$/)
         expect(one.ageMs).toBeLessThan(60_000)
-        expect(one.expiresInMs).toBeLessThanOrEqual(60_000)
+        // The clock by which the server tells what is open lags by its tick behind the one by which a transaction expires.
+        expect(one.ageMs + (one.expiresInMs ?? 0)).toSatisfy((millis: number) => Math.abs(millis - 60_000) < 500)
       }
       expect(snapshot.missing).toEqual([])
       for (const { text } of render(snapshot, { columns: 80, rows: 24 })) expect(text.length).toBeLessThanOrEqual(80)

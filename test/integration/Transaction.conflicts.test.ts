@@ -20,7 +20,8 @@ const secret = "secret-4711"
 const fighter = new URL("../support/programs/fighter.ts", import.meta.url)
 const retry = Schedule.intersect(Transaction.backoff, Schedule.recurs(2))
 
-layer(TestServer.layer, { excludeTestServices: true })((it) => {
+// Its own: a message names only the oldest of the transactions that are open on the server.
+layer(TestServer.own(), { excludeTestServices: true })((it) => {
   const accounts = Effect.gen(function*() {
     const database = yield* TestServer.database
     const Accounts = Collection.make("accounts", { database })
