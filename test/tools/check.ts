@@ -1,5 +1,6 @@
 // `npm run check`: the compiler's own errors and those of Effect's language service, in one pass over the types. The
-// service works inside of a patched copy of the compiler.
+// service works inside of a patched copy of the compiler. Its garbage is short-lived: a large space for it saves a fifth of
+// the time.
 import { cpSync, existsSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join, resolve } from "node:path"
@@ -33,7 +34,12 @@ const patch = async (): Promise<string | undefined> => {
 }
 
 const problem = await patch() ??
-  await Group.execute(process.execPath, [join(patched, "lib/tsc.js"), "-p", "tsconfig.json"], {})
+  await Group.execute(process.execPath, [
+    "--max-semi-space-size=128",
+    join(patched, "lib/tsc.js"),
+    "-p",
+    "tsconfig.json"
+  ], {})
 if (problem !== undefined) {
   console.error(problem)
   process.exitCode = 1
