@@ -16,7 +16,11 @@ const hookFailed = (test: TestCase): boolean => {
   return parent.errors().length > 0
 }
 
-const line = ({ message }: { readonly message: string }): string => message.split("\n", 1).join("").slice(0, 300)
+const line = ({ message }: { readonly message: string }): string =>
+  // Of a property the seed and the counterexample are told: it may not fail again for days.
+  message.startsWith("Property failed")
+    ? message.replace(/\s*\n\s*/g, " ").slice(0, 3000)
+    : message.split("\n", 1).join("").slice(0, 300)
 
 /** Counts what the default reporter does not put into words: failed hooks, files that did not load, reasons to skip. */
 export const reporter: Reporter = {
