@@ -146,10 +146,10 @@ const make = (
       return expiry(fiber, least(deadline, waitQueueTimeoutMS))
     },
     get timeoutForSocketRead() {
-      return expiry(fiber, afterwards(deadline))
+      return expiry(fiber, least(deadline, 0))
     },
     get timeoutForSocketWrite() {
-      return expiry(fiber, afterwards(deadline))
+      return expiry(fiber, least(deadline, 0))
     },
     maxTimeMS: null,
     addMaxTimeMSToCommand: (command, { omitMaxTimeMS = omitsMaxTime }) => {
@@ -183,12 +183,6 @@ const withoutEmptyConcern = (command: Driver.Document): void => {
 // Of the driver's own limits, 0 is none.
 const least = ({ left }: Deadline, limit: number): number => Math.max(0, limit > 0 ? Math.min(left(), limit) : left())
 
-// Who waits with a deadline gives up first, and then closes what the server may have opened meanwhile.
-const afterwards = ({ left }: Deadline): number => {
-  const millis = left()
-  return millis > 0 ? millis + 10 : 0
-}
-
 const expiry = (fiber: RunningFiber, millis: number): Expiry => {
   const duration = Math.ceil(millis)
   // The driver knows it by its name.
@@ -199,10 +193,11 @@ const expiry = (fiber: RunningFiber, millis: number): Expiry => {
     if (isExpired) {
       reject(error)
     } else {
+      // Who waits with the same deadline gives up first, and then closes what the server may have opened meanwhile.
       clear = after(fiber, Duration.millis(millis), () => {
         isExpired = true
         reject(error)
-      })
+      }, "last")
     }
   })
   // Nobody may be waiting for it any more.

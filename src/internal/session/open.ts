@@ -3,7 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
@@ -12,14 +12,12 @@ import type { Member } from "../../SessionKeeper.js"
 import type * as SessionOptions from "../../SessionOptions.js"
 import * as Call from "../driver/call.js"
 import * as Command from "../driver/command.js"
-import * as DriverCursor from "../driver/cursor.js"
 import * as Pool from "../driver/pool.js"
 import * as DriverSession from "../driver/session.js"
 import * as Signal from "../driver/signal.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import * as Log from "../telemetry/log.js"
 import type * as Operations from "../telemetry/operations.js"
-import { grace, within } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { inner } from "./client.js"
@@ -28,6 +26,7 @@ import { Closing, type Ending } from "./closing.js"
 import type { Evaluate, Gate } from "./gate.js"
 import * as Lane from "./lane.js"
 import { lapsed } from "./lapse.js"
+import { Leftover } from "./leftover.js"
 import { inTurn } from "./operation.js"
 import type { Name, Standing } from "./turn.js"
 
@@ -72,9 +71,7 @@ export class OpenSession implements Gate, Member, Ending {
   #isCalling = false
   #isEnding = false
   #isBroken = false
-  // A find that was given up may have left a cursor on the server whose id nobody knows. It lives as long as its session.
-  // When that is killed at once, the session is ended on the server all the same.
-  #left: "nothing" | "cursor" | "killed" = "nothing"
+  readonly #leftover = new Leftover()
 
   constructor(client: MongoClient.Service, options: SessionOptions.Decoded, opener: RunningFiber) {
     this.client = client
@@ -144,7 +141,7 @@ export class OpenSession implements Gate, Member, Ending {
     this.#usage.renew(lastUsed)
     this.#session = session
     DriverSession.carryOver(old, session)
-    this.#left = "nothing"
+    this.#leftover.renew()
     Pool.discard(old)
   }
 
@@ -192,6 +189,7 @@ export class OpenSession implements Gate, Member, Ending {
           ? DriverTransaction.keepStarting(session, evaluate, controller)
           : evaluate(session, controller),
       done: (exit) => {
+        if (serverSession.lastUse !== mark) this.#leftover.settled(exit, session.inTransaction())
         this.#noteUse(mark, fiber)
         if (--this.#inFlight === 0) this.#wake?.()
         done(exit)
@@ -199,27 +197,12 @@ export class OpenSession implements Gate, Member, Ending {
       onBroken: (error) => DriverTransaction.broken(session, error),
       onAborted: () => {
         const isSent = serverSession.lastUse !== mark
-        // The abort of a transaction kills those that were opened in it.
-        if (isSent && session.inTransaction()) this.#left = this.#left === "nothing" ? "killed" : this.#left
-        else if (isSent) this.maybeHoldsCursor()
+        if (isSent) this.#leftover.givenUp(session.inTransaction())
         onAborted?.(isSent)
       },
       onUnsettled: (call) => Effect.zipRight(Log.unsettled(call), this.breakUp),
-      afterwards: () => this.#killCursors()
+      afterwards: () => this.#leftover.kill(this, this.#kill)
     })
-  }
-
-  // In the turn of what was interrupted: it kills all that the server has of the session.
-  #killCursors(): Effect.Effect<void> {
-    const session = this.#session
-    const { driver } = this.client
-    const isAlone = !this.#isBroken && !session.inTransaction() && !DriverCursor.hasOpen(session, driver)
-    if (this.#left !== "cursor" || !isAlone) return Effect.void
-    const killed = Effect.map(Effect.exit(this.#kill), (exit) => {
-      // What failed is done when the session is closed.
-      if (Exit.isSuccess(exit)) this.#left = "killed"
-    })
-    return Effect.asVoid(within(grace, killed))
   }
 
   // Not told to anybody: it belongs to the operation that was interrupted.
@@ -231,9 +214,8 @@ export class OpenSession implements Gate, Member, Ending {
     )
   }
 
-  /** Notes that there may be a cursor of it on the server whose id nobody knows. */
   maybeHoldsCursor(): void {
-    this.#left = "cursor"
+    this.#leftover.maybeCursor()
   }
 
   /** Calls the caller's own code. */
@@ -295,8 +277,7 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   endsOnServer(): "no" | "end" | "kill" {
-    if (this.#left === "cursor") return "kill"
-    return this.#left === "killed" || this.options.release === "end" ? "end" : "no"
+    return this.#leftover.endsOnServer(this.options.release)
   }
 
   left(): void {
