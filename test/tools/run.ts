@@ -31,32 +31,31 @@ const types: Stage = { name: "types", script: "check" }
 const unit: Stage = { name: "unit", script: "test:unit", runner: true }
 const integration: Stage = { name: "integration", script: "test:integration", runner: true }
 
-/** One phase after the other; the lanes of a phase side by side; the stages of a lane one after the other. */
-type Plan = ReadonlyArray<ReadonlyArray<ReadonlyArray<Stage>>>
+/** Lanes are run side by side; the stages of a lane one after the other. */
+type Plan = ReadonlyArray<ReadonlyArray<Stage>>
 
+// Which need a processor most of the time, and which wait for servers as often as they need one.
 const whole: Plan = [
   [
-    [
-      types,
-      unit,
-      { name: "lint", script: "lint" },
-      { name: "imports", script: "imports" },
-      { name: "unused", script: "unused" },
-      { name: "docs", script: "docs:check" },
-      { name: "package", script: "pack:check" },
-      { name: "new-user", script: "new-user", runner: true, optional: true }
-    ],
-    [
-      { name: "conformance", script: "conformance", runner: true, optional: true },
-      { name: "examples", script: "test:examples", runner: true }
-    ]
+    types,
+    unit,
+    { name: "lint", script: "lint" },
+    { name: "imports", script: "imports" },
+    { name: "unused", script: "unused" },
+    { name: "docs", script: "docs:check" },
+    { name: "package", script: "pack:check" },
+    { name: "new-user", script: "new-user", runner: true, optional: true },
+    { name: "cluster", script: "test:cluster", runner: true }
   ],
-  // Both wait for servers more than they need a processor.
-  [[integration], [{ name: "cluster", script: "test:cluster", runner: true }]]
+  [
+    integration,
+    { name: "conformance", script: "conformance", runner: true, optional: true },
+    { name: "examples", script: "test:examples", runner: true }
+  ]
 ]
 
 const sparing = spared.flatMap((file) => ["--exclude", `test/unit/${file}`])
-const quick: Plan = [[[types], [{ ...unit, args: sparing }, { ...integration, args: heart }]]]
+const quick: Plan = [[types], [{ ...unit, args: sparing }, { ...integration, args: heart }]]
 
 // Each test has a limit of its own; this ends a runner that hangs, also where others have the processors most of the time.
 const timeLimit = 30 * 60_000
@@ -109,7 +108,7 @@ const judge = (
 
 const chosen = process.argv.slice(2)
 const isQuick = chosen.length === 1 && chosen[0] === "quick"
-const names = whole.flat(2).map(({ name }) => name)
+const names = whole.flat().map(({ name }) => name)
 const unknown = isQuick ? [] : chosen.filter((name) => !names.includes(name))
 if (unknown.length > 0) {
   console.error(`No such stage: ${unknown.join(", ")}. There are: quick, ${names.join(", ")}.`)
@@ -126,7 +125,7 @@ const runLane = async (lane: ReadonlyArray<Stage>) => {
   }
 }
 try {
-  for (const lanes of isQuick ? quick : whole) await Promise.all(lanes.map(runLane))
+  await Promise.all((isQuick ? quick : whole).map(runLane))
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
