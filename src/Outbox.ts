@@ -17,8 +17,9 @@ import { type Delivery, pending, type Stored } from "./internal/changes/outbox/s
 import { place } from "./internal/data/operation.js"
 import { storable } from "./internal/data/values.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
+import { clockOf } from "./internal/time/clock.js"
 import { MongoError } from "./MongoError.js"
-import type { OperationError, PublishError, RelayError } from "./SessionErrors.js"
+import type { DecodeFailed, OperationError, PublishError, RelayError, TransactionEnded } from "./SessionErrors.js"
 import type * as Transaction from "./Transaction.js"
 
 export type {
@@ -201,27 +202,28 @@ const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
   const publishing = new Publishing(stored)
   // Now, for at the end of the transaction nobody could handle a message that is refused.
   const placed = place(messages, { name: "publish", kind: "write", inTransaction: true })
-  const outgoing = (value: A, publishedAt: Date) =>
-    Effect.zipWith(
-      Checkpoints.newId,
-      Effect.flatMap(codec.encode(value, `message of outbox ${name}`), (message) => readable(message, name)),
-      (id, message): Outgoing => ({ id, message, publishedAt })
-    )
-  const publishAll: Outbox<A, R, C>["publishAll"] = (values) =>
+  const source = `message of outbox ${name}`
+  const encoded = (value: A) => Effect.flatMap(codec.encode(value, source), (message) => readable(message, source))
+  const add = <B>(
+    messages: Effect.Effect<ReadonlyArray<unknown>, DecodeFailed | MongoError, R>,
+    result: (ids: ReadonlyArray<string>) => B
+  ) =>
     Effect.zipRight(
       placed,
-      Effect.clockWith((clock) => {
-        const publishedAt = new Date(clock.unsafeCurrentTimeMillis())
-        return Effect.flatMap(Effect.forEach(values, (value) => outgoing(value, publishedAt)), (all) => {
-          const ids = all.map(({ id }) => id)
-          return ids.length === 0 ? Effect.succeed(ids) : Effect.as(publishing.add(all), ids)
-        })
-      })
+      Effect.flatMap(messages, (messages) =>
+        Effect.withFiberRuntime<B, TransactionEnded, Transaction.Transaction | C>((fiber) => {
+          const publishedAt = new Date(clockOf(fiber).unsafeCurrentTimeMillis())
+          const all = messages.map((message): Outgoing => ({ id: Checkpoints.freshId(), message, publishedAt }))
+          const ids = result(all.map(({ id }) =>
+            id
+          ))
+          return all.length === 0 ? Effect.succeed(ids) : Effect.as(publishing.add(all), ids)
+        }))
     )
   return {
     name,
-    publish: (message) => Effect.map(publishAll([message]), ([id = ""]) => id),
-    publishAll,
+    publish: (value) => add(Effect.map(encoded(value), (message) => [message]), ([id = ""]) => id),
+    publishAll: (values) => add(Effect.forEach(values, encoded), (ids) => ids),
     relay: (deliver, options = {}) => Relaying.relay(stored, deliver, options),
     deadLetters: Letters.of(stored),
     pending: pending(stored)
@@ -229,8 +231,7 @@ const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
 }
 
 // What could be read no more would stop the relay for ever.
-const readable = (message: unknown, outbox: string): Effect.Effect<unknown, MongoError> =>
-  Effect.suspend(() => {
-    const document = storable({ message }, "publish", `message of outbox ${outbox}`)
-    return document instanceof MongoError ? Effect.fail(document) : Effect.succeed(document.message)
-  })
+const readable = (message: unknown, source: string): Effect.Effect<unknown, MongoError> => {
+  const document = storable({ message }, "publish", source)
+  return document instanceof MongoError ? Effect.fail(document) : Effect.succeed(document.message)
+}

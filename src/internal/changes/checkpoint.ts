@@ -31,7 +31,10 @@ export interface Checkpoint<C> {
 }
 
 /** An id that nobody else has. */
-export const newId: Effect.Effect<string> = Effect.sync(() => globalThis.crypto.randomUUID())
+export const newId: Effect.Effect<string> = Effect.sync(() => freshId())
+
+/** {@link newId}, for a step that is a plain function. */
+export const freshId = (): string => globalThis.crypto.randomUUID()
 
 /**
  * Takes a checkpoint over from whoever has it, and gives what is stored in it besides. The session is the one whose

@@ -105,7 +105,7 @@ export class Attempt {
   #transient: MongoError | undefined
   #doom: Cause.Cause<unknown> | undefined
   #halfDone: Cause.Cause<unknown> | undefined
-  #hooks: ReadonlyArray<Hook> = []
+  #hooks: Array<Hook> = []
   #past: ReadonlyArray<Past> = []
   #watch: Watch | undefined
   // The origins of failures of transactions inside of this one, in other sessions, not worth another attempt there.
@@ -283,7 +283,7 @@ export class Attempt {
   }
 
   putOff(hook: Hook): void {
-    this.#hooks = [...this.#hooks, hook]
+    this.#hooks.push(hook)
   }
 
   /** Watches the transaction on the server, which a fiber has just started, with a span of its own if it has one. */

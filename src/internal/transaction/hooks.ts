@@ -6,12 +6,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
-import type { TransactionEnded } from "../../TransactionErrors.js"
+import { TransactionEnded } from "../../TransactionErrors.js"
 import { contextOf, stepOut } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import type { Attempt, Hook, Moment, Share } from "./attempt.js"
 import type { Ended } from "./outcome.js"
-import { ensureOpen, Part } from "./part.js"
+import { Part } from "./part.js"
 
 /** Keeps an effect for a later moment, with its context and the annotations of its log. */
 export const register = <A, E, R>(
@@ -19,19 +19,28 @@ export const register = <A, E, R>(
   moment: Moment,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<void, TransactionEnded, R> =>
-  Effect.zipRight(
-    ensureOpen(part, moment),
-    Effect.map(Effect.zip(Effect.context<R>(), Effect.logAnnotations), ([context, annotations]) => {
-      // By then the body has ended, and nothing belongs to that any more.
-      const own = new Part(part.of)
-      const exit = Effect.exit(effect).pipe(
-        Effect.ensuring(Effect.sync(() => own.close())),
-        Effect.provide(moment === "beforeCommit" ? Context.merge(context, contextOf(own)) : stepOut(context)),
-        Effect.locally(FiberRef.currentLogAnnotations, annotations)
+  Effect.withFiberRuntime((fiber) => {
+    if (part.isOver) return Effect.fail(new TransactionEnded({ operation: moment }))
+    const { currentContext } = fiber
+    const annotations = fiber.getFiberRef(FiberRef.currentLogAnnotations)
+    // By then the body has ended, and nothing belongs to that any more.
+    const own = new Part(part.of)
+    const context = moment === "beforeCommit"
+      ? Context.merge(currentContext, contextOf(own))
+      : stepOut(currentContext)
+    const closed = Effect.ensuring(effect, Effect.sync(() => own.close()))
+    // The requirements were those of the fiber that has put it off.
+    const run = Effect.provide(closed, context as Context.Context<R>)
+    const exit = Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) =>
+      Effect.exit(
+        fiber.getFiberRef(FiberRef.currentLogAnnotations) === annotations
+          ? run
+          : Effect.locally(run, FiberRef.currentLogAnnotations, annotations)
       )
-      part.of.putOff({ moment, part, exit })
-    })
-  )
+    )
+    part.of.putOff({ moment, part, exit })
+    return Effect.void
+  })
 
 /**
  * Runs the hooks that belong before the commit, one after the other, and those that these register. One that fails is
