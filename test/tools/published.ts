@@ -14,6 +14,37 @@ export const unpublishable = (manifest: Manifest): ReadonlyArray<string> =>
     `package.json has no ${field}: set it to the address of the forge that the project is published from`
   )
 
+/** Where a package is kept. */
+export interface Forge {
+  /** The address of the repository, for a browser. */
+  readonly home: string
+  /** The tag that is released. */
+  readonly ref: string
+}
+
+/** The forge that runs this, as its environment says. */
+export const forgeOf = (environment: Readonly<Record<string, string | undefined>>): Forge | undefined => {
+  const { GITHUB_REF_NAME: ref, GITHUB_REPOSITORY: repository, GITHUB_SERVER_URL: server } = environment
+  return server && repository && ref ? { home: `${server}/${repository}`, ref } : undefined
+}
+
+/** What a manifest says of where its package is kept. */
+export const manifestOf = ({ home }: Forge): Required<Manifest> => ({
+  repository: { type: "git", url: `git+${home}.git` },
+  homepage: `${home}#readme`,
+  bugs: { url: `${home}/issues` }
+})
+
+/** A page at the top of the repository with absolute links, for who reads it elsewhere. */
+export const linked = (text: string, { home, ref }: Forge): string => {
+  const files = new Set(linksOf(text).filter((link) => !link.startsWith("#")))
+  return text.replace(
+    /(!?)(\[[^\]]*\])\(([^)\s]+)\)/g,
+    (whole, image: string, title: string, link: string) =>
+      files.has(link) ? `${image}${title}(${home}/${image === "" ? "blob" : "raw"}/${ref}/${link})` : whole
+  )
+}
+
 // What only those read who have the repository.
 const isOfRepository = (path: string) => /^(test|bench)\/|^CONTRIBUTING\.md$/.test(path)
 

@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { deadIn, unpublishable } from "../tools/published.js"
+import { linksOf } from "../tools/pages.js"
+import { deadIn, forgeOf, linked, manifestOf, unpublishable } from "../tools/published.js"
 
 describe("A package is published", () => {
   it("not, without the addresses that npm resolves its links by", () => {
@@ -24,5 +26,35 @@ describe("A package is published", () => {
     const page = "[t](../test/a.test.ts) [c](../CONTRIBUTING.md) [e](../examples/01.ts)"
     expect(deadIn(files, new Map([["docs/a.md", page]]))).toEqual(["docs/a.md: examples/01.ts is not in the package"])
     expect(deadIn(new Set(), new Map([["docs/a.md", page]]))).toEqual([])
+  })
+
+  describe("from a forge", () => {
+    const forge = forgeOf({
+      GITHUB_SERVER_URL: "https://forge.example",
+      GITHUB_REPOSITORY: "one/package",
+      GITHUB_REF_NAME: "v1.2.3"
+    })
+    if (forge === undefined) throw new Error("there is a forge")
+
+    it("with the addresses that only it knows", () => {
+      expect(unpublishable(manifestOf(forge))).toEqual([])
+      expect(manifestOf(forge)).toEqual({
+        repository: { type: "git", url: "git+https://forge.example/one/package.git" },
+        homepage: "https://forge.example/one/package#readme",
+        bugs: { url: "https://forge.example/one/package/issues" }
+      })
+      expect(forgeOf({ GITHUB_SERVER_URL: "https://forge.example" })).toBeUndefined()
+    })
+
+    it("with a README whose links lead there, from wherever it is read", () => {
+      expect(linked("[a](docs/a.md#b) ![p](docs/p.svg) [c](#c) [d](https://d.example)\n```ts\nf(a)[0](b)\n```", forge))
+        .toBe(
+          "[a](https://forge.example/one/package/blob/v1.2.3/docs/a.md#b) " +
+            "![p](https://forge.example/one/package/raw/v1.2.3/docs/p.svg) [c](#c) [d](https://d.example)\n```ts\nf(a)[0](b)\n```"
+        )
+      const readme = readFileSync("README.md", "utf8")
+      expect(linksOf(readme).length).toBeGreaterThan(30)
+      expect(linksOf(linked(readme, forge)).filter((link) => !link.startsWith("#"))).toEqual([])
+    })
   })
 })
