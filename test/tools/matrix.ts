@@ -8,6 +8,7 @@ import type * as Counts from "./counts.js"
 import { backend } from "./ends/backend.js"
 import { compilers } from "./ends/compilers.js"
 import type { End } from "./ends/end.js"
+import { inspect } from "./ends/inspect.js"
 import { lowestEnds } from "./ends/lowest.js"
 import { managers } from "./ends/managers.js"
 import { runtimes } from "./ends/runtimes.js"
@@ -22,7 +23,7 @@ interface Result {
   readonly minutes: number
 }
 
-const ends: ReadonlyArray<End> = [...lowestEnds, ...servers, ...managers, ...compilers, ...runtimes, backend]
+const ends: ReadonlyArray<End> = [...lowestEnds, ...servers, ...managers, ...compilers, ...runtimes, backend, inspect]
 
 const args = process.argv.slice(2)
 const isLock = args[0] === "--lock"
