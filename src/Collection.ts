@@ -17,6 +17,7 @@ import type { Given, Limited } from "./internal/data/options.js"
 import * as Reads from "./internal/data/reads.js"
 import type { Target } from "./internal/data/request.js"
 import * as Writes from "./internal/data/writes.js"
+import { writtenIn } from "./internal/driver/written.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 
 export type {
@@ -283,7 +284,7 @@ const of = <A, I extends Driver.Document, R, C, In>(
       // One of its own: what is done with it may leave out the read concern, but not share it with other sessions.
       run(
         target,
-        { name: operation, kind: "read", isCode: true, mayWrite: kind === "write", options },
+        { name: operation, kind: "read", isCode: true, mayWrite: kind === "write", writtenIn, options },
         (db, added) => evaluate(collectionOf(db, target, added), added)
       ),
     withOptions,

@@ -19,6 +19,7 @@ import * as Bulk from "./internal/data/bulk.js"
 import { operation, place } from "./internal/data/operation.js"
 import { type Given, withoutOwn } from "./internal/data/options.js"
 import * as Privates from "./internal/driver/privates.js"
+import { writtenIn } from "./internal/driver/written.js"
 import { type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
 import { decode, ensureMonitored } from "./internal/session/clientSettings.js"
 import { own, theirs } from "./internal/session/serve.js"
@@ -419,15 +420,18 @@ export const bulkWrite = <Client = MongoClient>(
 ): Effect.Effect<Driver.ClientBulkWriteResult, OperationError, Client> =>
   Effect.flatMap(
     Effect.forEach(models, Bulk.copied),
-    (given) =>
-      Effect.flatMap(
+    (copies) => {
+      const given = copies.map(({ document }) => document)
+      return Effect.flatMap(
         place({ client, database: "admin" }, {
           name: "bulkWrite",
           kind: "write",
           inTransaction: true,
           options,
           parts: given.map(Bulk.partOf),
-          updates: given.flatMap(Bulk.updateOf)
+          updates: given.flatMap(Bulk.updateOf),
+          bytes: Bulk.bytesOf(copies),
+          writtenIn
         }),
         ({ client: { driver }, run }) =>
           run((added) =>
@@ -437,6 +441,7 @@ export const bulkWrite = <Client = MongoClient>(
             })
           )
       )
+    }
   )
 
 /**

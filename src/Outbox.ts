@@ -232,6 +232,6 @@ const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
 
 // What could be read no more would stop the relay for ever.
 const readable = (message: unknown, source: string): Effect.Effect<unknown, MongoError> => {
-  const document = storable({ message }, "publish", source)
-  return document instanceof MongoError ? Effect.fail(document) : Effect.succeed(document.message)
+  const stored = storable({ message }, "publish", source)
+  return stored instanceof MongoError ? Effect.fail(stored) : Effect.succeed(stored.document.message)
 }

@@ -212,7 +212,8 @@ export const transactionDuration: Metric.Metric.Histogram<number> = seconds(
 )
 
 /**
- * Transactions that were still open after half of the time that the server gives them by default.
+ * Transactions that were open for long: for half of the time that the server gives them, or for as long as the option
+ * `warnings.age` says. With `false` there, they do not count.
  *
  * @example
  * ```ts
@@ -228,7 +229,7 @@ export const transactionDuration: Metric.Metric.Histogram<number> = seconds(
 export const longTransactions: Metric.Metric.Counter<number> = counter(
   "mongo.session.transaction.long",
   "{transaction}",
-  "Transactions open for more than 30 seconds"
+  "Transactions open for long"
 )
 
 /**
@@ -402,6 +403,9 @@ export const spans = {
 export const events = {
   retry: "retry",
   long: "long",
+  manyDocuments: "manyDocuments",
+  manyOperations: "manyOperations",
+  manyBytes: "manyBytes",
   conflict: "conflict",
   others: "others"
 } as const
@@ -481,7 +485,10 @@ export const messages = {
   unused: "a use has not used its session",
   waiting: "waited more than 10s for the session; what runs inside the promise of a use of it waits for itself",
   retried: "a transaction is run again",
-  long: "a transaction is open for longer than half of the time that the server gives it by default",
+  long: "a transaction is open for long",
+  manyDocuments: "a transaction writes many documents",
+  manyOperations: "a transaction has many operations",
+  manyBytes: "a transaction writes many bytes",
   hookFailed: "a hook of a transaction failed",
   verificationFailed: "it could not be verified whether a transaction was committed",
   commitUnknown: "a transaction was interrupted, and it is not known whether it was committed",

@@ -7,7 +7,7 @@ import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import { decoder, fromConfig, isNone } from "./internal/values/options.js"
-import { configKeys, fields, normalize, rules } from "./internal/values/transactionOptions.js"
+import { configKeys, fields, mergeWarnings, normalize, rules } from "./internal/values/transactionOptions.js"
 import type { SessionMisconfigured } from "./SessionErrors.js"
 
 /**
@@ -74,6 +74,41 @@ export interface TransactionOptions {
    * repeated after 120 seconds.
    */
   readonly timeout?: Duration.DurationInput | undefined
+  /**
+   * When the log warns of the transaction, once for each reason: a warning that is not set here comes from the session's
+   * default, then from the client. `false`: never. A part that joins a transaction has that one's.
+   */
+  readonly warnings?: false | Warnings | undefined
+}
+
+/**
+ * From where on the log warns of a transaction, and an event in its span tells of it. `false` turns a warning off.
+ *
+ * See the manual, "Production Considerations", sections "Runtime Limit" and "Oplog Size Limit".
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Warnings {
+  /**
+   * More documents that it has inserted, changed and deleted, as the server's answers say. What the promise of a
+   * `Session.use`, and a command of `Database.command`, has written is not known. Default: 1,000, as MongoDB advises.
+   */
+  readonly documents?: number | false | undefined
+  /** More operations; each batch of a cursor is one. Default: 1,000. */
+  readonly operations?: number | false | undefined
+  /**
+   * More bytes, about, of the documents, filters and updates that its writes send. Text counts a byte for a character; what
+   * the server makes of an update is not known. Default: 16,777,216, as many as one entry of the oplog holds.
+   */
+  readonly bytes?: number | false | undefined
+  /**
+   * A longer time that an attempt is open. Default: half of the time that the server gives a transaction
+   * (`transactionLifetimeLimitSeconds`). The first transaction of the client that is open for 5 seconds asks for it, in
+   * the background. Where the server does not tell, 30 seconds: the user may not ask (`getParameter`), or the server is a
+   * mongos.
+   */
+  readonly age?: Duration.DurationInput | false | undefined
 }
 
 /**
@@ -99,6 +134,12 @@ export interface Decoded {
   } | undefined
   readonly maxCommitTime: Duration.Duration | undefined
   readonly timeout: Duration.Duration | undefined
+  readonly warnings: {
+    readonly documents: number | false | undefined
+    readonly operations: number | false | undefined
+    readonly bytes: number | false | undefined
+    readonly age: Duration.Duration | false | undefined
+  } | undefined
 }
 
 /**
@@ -157,8 +198,8 @@ const decodedNone = Either.map(decodeFields({}), normalize)
 
 /**
  * The options a transaction runs with: field by field its own, else the session's default, else the library's. A
- * read concern, write concern or read preference is one field: it is taken whole. See the specification
- * "Transactions", section "startTransaction".
+ * read concern, write concern or read preference is one field: it is taken whole; of the warnings each is one. See the
+ * specification "Transactions", section "startTransaction".
  *
  * @example
  * ```ts
@@ -181,14 +222,15 @@ export const merge = (start: Decoded, sessionDefaults: Decoded | undefined): Res
   writeConcern: start.writeConcern ?? sessionDefaults?.writeConcern,
   readPreference: start.readPreference ?? sessionDefaults?.readPreference,
   maxCommitTime: start.maxCommitTime ?? sessionDefaults?.maxCommitTime,
-  timeout: start.timeout ?? sessionDefaults?.timeout ?? defaultTimeout
+  timeout: start.timeout ?? sessionDefaults?.timeout ?? defaultTimeout,
+  warnings: mergeWarnings(start.warnings, sessionDefaults?.warnings)
 })
 
 /**
  * The options from configuration, below a prefix (default `TRANSACTION`; `""` for none): `READ_CONCERN`,
  * `WRITE_CONCERN_W`, `WRITE_CONCERN_JOURNAL`, `WRITE_CONCERN_WTIMEOUT`, `READ_PREFERENCE`, `MAX_STALENESS_SECONDS`,
- * `MAX_COMMIT_TIME`, `TIMEOUT`. Times are like `"30 seconds"`. All are optional; the rules are those of
- * {@link decode}, and each issue is an `InvalidData` with the key's path.
+ * `MAX_COMMIT_TIME`, `TIMEOUT`, `WARNINGS_DOCUMENTS`, `WARNINGS_OPERATIONS`, `WARNINGS_BYTES`, `WARNINGS_AGE`, each of which
+ * may be `false`. Times are like `"30 seconds"`. All are optional; the rules are those of {@link decode}, and each issue is an `InvalidData` with the key's path.
  *
  * @example
  * ```ts

@@ -1,5 +1,6 @@
 import { describe, expect, it, layer } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -14,6 +15,7 @@ import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
 import * as Command from "../../src/internal/driver/command.js"
 import * as DriverSession from "../../src/internal/driver/session.js"
+import { inner } from "../../src/internal/session/client.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
@@ -91,6 +93,18 @@ layer(MongoServer.layer({ auth: owner }), { excludeTestServices: true, timeout: 
       expect(yield* asOwner(kill(second.transactions[0]?.session ?? ""))).toBe(true)
       expect((yield* asOwner(look)).transactions).toEqual([])
       yield* Fiber.interrupt(again)
+    }))
+
+  it.scoped("who may not ask how old a transaction may become is not told", () =>
+    Effect.gen(function*() {
+      const { hers } = yield* users
+      const theirs = yield* clientAs(owner)
+      const limitOf = ({ [inner]: { lifetime } }: MongoClient.Service) =>
+        Effect.withFiberRuntime<unknown>((fiber) =>
+          Effect.async((resume) => lifetime.ask(fiber, () => resume(Effect.sync(() => lifetime.limit))))
+        )
+      expect(yield* limitOf(hers)).toBe("unknown")
+      expect(yield* limitOf(theirs)).toEqual(Duration.minutes(1))
     }))
 
   describe("the session of one user", () => {

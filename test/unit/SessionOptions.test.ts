@@ -196,7 +196,8 @@ describe("session options", () => {
           writeConcern: { w: "majority", journal: undefined, wtimeout: undefined },
           readPreference: undefined,
           maxCommitTime: undefined,
-          timeout: Duration.millis(5)
+          timeout: Duration.millis(5),
+          warnings: undefined
         }
       }
     ]

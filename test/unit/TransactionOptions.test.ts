@@ -21,13 +21,17 @@ const nothing: TransactionOptions.Decoded = {
   writeConcern: undefined,
   readPreference: undefined,
   maxCommitTime: undefined,
-  timeout: undefined
+  timeout: undefined,
+  warnings: undefined
 }
+
+const unwarned = { documents: undefined, operations: undefined, bytes: undefined, age: undefined }
 
 const acknowledged =
   /^expected a number of members of at least 1 \(transactions do not support unacknowledged write concern, w: 0\)/
 const time = /^expected a finite time of at least 1 millisecond$/
 const serverTime = /^expected a time of at least 1 millisecond and at most 2147483647$/
+const threshold = /^expected a whole number of at least 1, or false$/
 const level = /^expected the level "local", "majority" or "snapshot"/
 
 const wrong: ReadonlyArray<readonly [options: unknown, path: string, message: RegExp]> = [
@@ -98,6 +102,19 @@ const wrong: ReadonlyArray<readonly [options: unknown, path: string, message: Re
   ...[0, -1, NaN, Infinity, 0n, "5 parsecs", "-1 seconds", [1], [-1, 0], [NaN, 0], [Infinity, 0], {}, null, true].map(
     (timeout) => [{ timeout }, "timeout", time] as const
   ),
+  ...[0, -1, 1.5, NaN, Infinity, true, "1000", null].flatMap((documents) => [
+    [{ warnings: { documents } }, "warnings.documents", threshold] as const,
+    [{ warnings: { operations: documents } }, "warnings.operations", threshold] as const,
+    [{ warnings: { bytes: documents } }, "warnings.bytes", threshold] as const
+  ]),
+  ...[0, -1, Infinity, true, "soon", null].map(
+    (age) =>
+      [{ warnings: { age } }, "warnings.age", /^expected a finite time of at least 1 millisecond, or false$/] as const
+  ),
+  [{ warnings: { writes: 1 } }, "warnings.writes", /^is not a known key$/],
+  ...[true, null, 1000, []].map(
+    (warnings) => [{ warnings }, "warnings", /^expected false, or { documents, operations, bytes, age }$/] as const
+  ),
   [{ timeout: Duration.infinity }, "timeout", time],
   [{ timeout: Duration.zero }, "timeout", time],
   [{ timeout: Duration.micros(999n) }, "timeout", time]
@@ -133,7 +150,13 @@ const right: ReadonlyArray<readonly [TransactionOptions.TransactionOptions, Part
   [{ maxCommitTime: 2 ** 31 - 1 }, { maxCommitTime: Duration.millis(2 ** 31 - 1) }],
   [{ maxCommitTime: 1_000_001n }, { maxCommitTime: Duration.millis(2) }],
   [{ timeout: [1, 500_000_000] }, { timeout: Duration.millis(1500) }],
-  [{ timeout: "5 minutes" }, { timeout: Duration.minutes(5) }]
+  [{ timeout: "5 minutes" }, { timeout: Duration.minutes(5) }],
+  [{ warnings: {} }, { warnings: unwarned }],
+  [{ warnings: { documents: 5000, age: "20 seconds" } }, {
+    warnings: { ...unwarned, documents: 5000, age: Duration.seconds(20) }
+  }],
+  [{ warnings: { bytes: false, age: false } }, { warnings: { ...unwarned, bytes: false, age: false } }],
+  [{ warnings: false }, { warnings: { documents: false, operations: false, bytes: false, age: false } }]
 ]
 
 const times = fc.oneof(
@@ -146,6 +169,7 @@ const times = fc.oneof(
 const maybe = <A>(arbitrary: fc.Arbitrary<A>) => fc.option(arbitrary, { nil: undefined })
 const w = fc.oneof(fc.integer({ min: 1, max: 50 }), fc.constantFrom("majority", "threeCities"))
 const levels = fc.constantFrom<TransactionOptions.ReadConcernLevel>("local", "majority", "snapshot")
+const thresholds = fc.oneof(fc.integer({ min: 1, max: 1e9 }), fc.constant(false as const))
 const mode = fc.constantFrom<TransactionOptions.ReadPreferenceMode>("secondary", "nearest", "primaryPreferred")
 const options: fc.Arbitrary<TransactionOptions.TransactionOptions> = fc.record({
   readConcern: maybe(fc.oneof(levels, fc.record({ level: levels }))),
@@ -160,7 +184,16 @@ const options: fc.Arbitrary<TransactionOptions.TransactionOptions> = fc.record({
     })
   )),
   maxCommitTime: maybe(times),
-  timeout: maybe(times)
+  timeout: maybe(times),
+  warnings: maybe(fc.oneof(
+    fc.constant(false as const),
+    fc.record({
+      documents: maybe(thresholds),
+      operations: maybe(thresholds),
+      bytes: maybe(thresholds),
+      age: maybe(fc.oneof(times, fc.constant(false as const)))
+    })
+  ))
 }, { requiredKeys: [] })
 
 describe("transaction options", () => {
@@ -200,8 +233,16 @@ describe("transaction options", () => {
 
   it("are decoded or refused, but never thrown at, whatever they are", () => {
     const keyed = fc.dictionary(
-      fc.constantFrom("readConcern", "writeConcern", "readPreference", "maxCommitTime", "timeout", "__proto__"),
-      fc.oneof(fc.anything(), fc.dictionary(fc.constantFrom("w", "level", "mode", "tags"), fc.anything()))
+      fc.constantFrom(
+        "readConcern",
+        "writeConcern",
+        "readPreference",
+        "maxCommitTime",
+        "timeout",
+        "warnings",
+        "__proto__"
+      ),
+      fc.oneof(fc.anything(), fc.dictionary(fc.constantFrom("w", "level", "mode", "tags", "age"), fc.anything()))
     )
     const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true })
     fc.assert(
@@ -249,7 +290,13 @@ describe("transaction options", () => {
           writeConcern: start.writeConcern ?? defaults.writeConcern,
           readPreference: start.readPreference ?? defaults.readPreference,
           maxCommitTime: start.maxCommitTime ?? defaults.maxCommitTime,
-          timeout: start.timeout ?? defaults.timeout ?? Duration.seconds(120)
+          timeout: start.timeout ?? defaults.timeout ?? Duration.seconds(120),
+          warnings: start.warnings === undefined && defaults.warnings === undefined ? undefined : {
+            documents: start.warnings?.documents ?? defaults.warnings?.documents,
+            operations: start.warnings?.operations ?? defaults.warnings?.operations,
+            bytes: start.warnings?.bytes ?? defaults.warnings?.bytes,
+            age: start.warnings?.age ?? defaults.warnings?.age
+          }
         })
         expect(TransactionOptions.merge(merged, defaults)).toStrictEqual(merged)
       }))
@@ -290,11 +337,19 @@ describe("transaction options", () => {
         TRANSACTION_WRITE_CONCERN_JOURNAL: secret,
         TRANSACTION_READ_PREFERENCE: "primary",
         TRANSACTION_MAX_STALENESS_SECONDS: "90",
-        TRANSACTION_TIMEOUT: "-1 seconds"
+        TRANSACTION_TIMEOUT: "-1 seconds",
+        TRANSACTION_WARNINGS_BYTES: secret
       })
       const text = String(Either.getOrThrow(Either.flip(result)))
       for (
-        const key of ["READ_CONCERN", "WRITE_CONCERN_W", "WRITE_CONCERN_JOURNAL", "MAX_STALENESS_SECONDS", "TIMEOUT"]
+        const key of [
+          "READ_CONCERN",
+          "WRITE_CONCERN_W",
+          "WRITE_CONCERN_JOURNAL",
+          "MAX_STALENESS_SECONDS",
+          "TIMEOUT",
+          "WARNINGS_BYTES"
+        ]
       ) {
         expect(text).toContain(`Invalid data at TRANSACTION.${key}:`)
       }
@@ -311,6 +366,10 @@ describe("transaction options", () => {
         PAY_MAX_STALENESS_SECONDS: "120",
         PAY_MAX_COMMIT_TIME: "4 seconds",
         PAY_TIMEOUT: "5 seconds",
+        PAY_WARNINGS_DOCUMENTS: "5000",
+        PAY_WARNINGS_OPERATIONS: "false",
+        PAY_WARNINGS_BYTES: "1000000",
+        PAY_WARNINGS_AGE: "20 seconds",
         TRANSACTION_TIMEOUT: "nonsense"
       })
       expect(Either.getOrThrow(result)).toStrictEqual(decode({
@@ -318,7 +377,8 @@ describe("transaction options", () => {
         writeConcern: { w: 2, journal: true, wtimeout: "3 seconds" },
         readPreference: { mode: "nearest", maxStalenessSeconds: 120 },
         maxCommitTime: "4 seconds",
-        timeout: "5 seconds"
+        timeout: "5 seconds",
+        warnings: { documents: 5000, operations: false, bytes: 1_000_000, age: "20 seconds" }
       }))
       expect(Either.getOrThrow(load(TransactionOptions.config(""), { WRITE_CONCERN_W: "majority" })))
         .toStrictEqual(decode({ writeConcern: { w: "majority" } }))

@@ -3,6 +3,7 @@
  */
 import type * as Driver from "mongodb"
 import type { Request } from "../data/request.js"
+import { writtenIn } from "../driver/written.js"
 
 /** Each collection is called so by default, with a suffix; and each document has a field of this name. */
 export const mark = "effect_mongo_session"
@@ -28,4 +29,4 @@ export const withoutOwn: Driver.Document = {
 }
 
 /** A write of such a document, which belongs to the transaction that it is in. */
-export const writing = (name: string): Request => ({ name, kind: "write", inTransaction: true })
+export const writing = (name: string): Request => ({ name, kind: "write", inTransaction: true, writtenIn })

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
-import { storable } from "./values.js"
+import { storable, type Stored } from "./values.js"
 
 /** What a write of a bulk may have, beside the document that it stores. */
 interface Model {
@@ -23,12 +23,17 @@ export const partOf = (model: object): unknown => {
 export const updateOf = (model: object): ReadonlyArray<unknown> => "update" in model ? [model.update] : []
 
 /** A write to any collection of a client, whose new document the driver adds an `_id` to. */
-export const copied = <M extends ClientModel>(model: M): Effect.Effect<M, MongoError> => {
-  const [name, document] = "document" in model ? ["document", model.document] : ["replacement", model.replacement]
-  if (document === undefined) return Effect.succeed(model)
-  const stored = storable(document, "bulkWrite", model.namespace)
-  return stored instanceof MongoError ? Effect.fail(stored) : Effect.succeed({ ...model, [name]: stored })
+export const copied = <M extends ClientModel>(model: M): Effect.Effect<Stored<M>, MongoError> => {
+  const [name, given] = "document" in model ? ["document", model.document] : ["replacement", model.replacement]
+  if (given === undefined) return Effect.succeed({ document: model, bytes: 0 })
+  const stored = storable(given, "bulkWrite", model.namespace)
+  return stored instanceof MongoError
+    ? Effect.fail(stored)
+    : Effect.succeed({ document: { ...model, [name]: stored.document }, bytes: stored.bytes })
 }
+
+/** About how many bytes of BSON documents have in all. */
+export const bytesOf = (all: ReadonlyArray<Stored<unknown>>): number => all.reduce((sum, { bytes }) => sum + bytes, 0)
 
 /** A write to any collection of a client. */
 interface ClientModel {

@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
 import type * as Driver from "mongodb"
+import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import { clientIn } from "../session/client.js"
 import { sessionIn } from "../session/service.js"
@@ -20,7 +21,7 @@ import { Around } from "../telemetry/outside.js"
 import { hasText, keyOf } from "../values/ids.js"
 import { call, type Of } from "./collection.js"
 import { type OperationError, withNamespace } from "./operation.js"
-import { refusalOf } from "./values.js"
+import { weightOf } from "./values.js"
 
 /** The id of a document, as it is stored. */
 export type IdOf<I> = string extends keyof I ? unknown : Driver.WithId<I>["_id"]
@@ -102,8 +103,8 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
   const ask = (kind: Kind, id: unknown): Effect.Effect<Option.Option<Driver.Document>, OperationError, C> =>
     withNamespace(of.target, (namespace) =>
       Effect.withFiberRuntime((fiber) => {
-        const refused = refusalOf({ values: [{ _id: id }] }, kind, namespace)
-        if (refused !== undefined) return Effect.fail(refused)
+        const weight = weightOf({ values: [{ _id: id }] }, kind, namespace)
+        if (weight instanceof MongoError) return Effect.fail(weight)
         const { currentContext: context } = fiber
         const client = clientIn(fiber, of.target)
         const session = sessionIn(fiber, client)

@@ -11,7 +11,7 @@ import * as Bson from "../driver/bson.js"
 import { collectionOf, operation, type OperationError, withNamespace } from "./operation.js"
 import { withoutOwn } from "./options.js"
 import type { Request, Target } from "./request.js"
-import { storable } from "./values.js"
+import { storable, type Stored } from "./values.js"
 
 /** A schema of documents. */
 export type DocumentSchema = AnySchema & { readonly Encoded: Driver.Document }
@@ -67,7 +67,7 @@ export const encode = <A, I extends Driver.Document, R, C, In>(
   { codec, target }: Of<A, I, R, C, In>,
   value: In,
   name: string
-): Effect.Effect<I, DecodeFailed | MongoError, R | C> =>
+): Effect.Effect<Stored<I>, DecodeFailed | MongoError, R | C> =>
   withNamespace(target, (source) =>
     Effect.flatMap(codec.encode(value, source), (document) => {
       const stored = storable(document, name, source)

@@ -7,6 +7,7 @@
 import type * as Driver from "mongodb"
 import { InvalidInTransaction } from "../../SessionErrors.js"
 import type { Signalled } from "../driver/signal.js"
+import { numberOf } from "../values/numbers.js"
 import { optionOf, withoutOwn } from "./options.js"
 import type { Request } from "./request.js"
 
@@ -18,7 +19,7 @@ export const refusalOf = ({ canLock, isCode }: Request, operation: string): Inva
   canLock === true || isCode === true ? undefined : new InvalidInTransaction({ operation, option: "isolation" })
 
 /**
- * Runs a read after what it searches for is locked. An interruption stops the lock only before it is sent, as it does any
+ * Runs a read after what it searches for is locked, and tells it how many documents are. An interruption stops the lock only before it is sent, as it does any
  * write, and the read at any time; the read does not begin any more.
  */
 export const locked = async <A>(
@@ -26,10 +27,10 @@ export const locked = async <A>(
   { options, values }: Request,
   { comment, session }: Pick<Driver.UpdateOptions, "comment" | "session">,
   signals: Signalled,
-  read: () => PromiseLike<A>
+  read: (locked: number) => PromiseLike<A>
 ): Promise<A> => {
   // Another value each time: what changes nothing is no write, and conflicts with none.
-  await collection.updateMany(
+  const { modifiedCount } = await collection.updateMany(
     values?.[0] ?? {},
     { $set: { [field]: globalThis.crypto.randomUUID() } },
     {
@@ -41,7 +42,7 @@ export const locked = async <A>(
     } as Driver.UpdateOptions
   )
   if (!signals.goesOn()) throw new Error("the read was given up while it waited for its lock")
-  return read()
+  return read(numberOf(modifiedCount))
 }
 
 // As the read compares and searches, so that the same documents match, and as it is limited and found in logs.

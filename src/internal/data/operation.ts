@@ -28,7 +28,7 @@ import * as Locking from "./locking.js"
 import { levelOf, optionOf, withoutOwn } from "./options.js"
 import type { Request, Target } from "./request.js"
 import * as Rules from "./rules.js"
-import { refusalOf } from "./values.js"
+import { weightOf } from "./values.js"
 
 export type { OperationError }
 
@@ -156,13 +156,13 @@ const begin = <A>(
     { name: operation, database, collection: collection ?? request.collection },
     (observed) => {
       // Not for each batch of a cursor again.
-      const refused = operation === request.name ? refusalOf(request, operation, namespace) : undefined
-      if (refused !== undefined) return Call.telling(Effect.fail(refused), observed)
+      const weight = operation === request.name ? weightOf(request, operation, namespace) : 0
+      if (weight instanceof MongoError) return Call.telling(Effect.fail(weight), observed)
       if (limit instanceof MongoError) return Call.telling(Effect.fail(limit), observed)
       const limited = deadline === undefined ? limit : { ...limit, deadline }
       const read = request.isCode === true ? evaluate : (added: Added) => understood(() => evaluate(added))
       return Option.isSome(session)
-        ? inSession(fiber, session.value, found, limited, operation, read, observed)
+        ? inSession(fiber, session.value, found, limited, operation, read, observed, weight)
         : withoutSession(found, limited, operation, read, observed)
     },
     Option.isSome(session) ? session.value[key].standing()?.span : undefined
@@ -176,15 +176,18 @@ const inSession = <A>(
   limit: Timing,
   operation: string,
   evaluate: (added: Added) => PromiseLike<A>,
-  observed: Operations.Observed
+  observed: Operations.Observed,
+  weight: number
 ): Effect.Effect<A, OperationError> => {
   const { level, namespace, request, target } = found
   // Not for each batch of a cursor again: it reads what was locked before.
-  const locks = request.kind === "read" && operation === request.name &&
-    placeOf(fiber, gate.lane).turn?.isSerializable === true
+  const turn = request.kind === "read" && operation === request.name ? placeOf(fiber, gate.lane).turn : undefined
+  const locks = turn?.isSerializable === true
   // What is refused waits for nobody.
   const filter = request.kind === "write" || locks && request.canLock === true ? request.values?.[0] : undefined
-  return perform(fiber, gate, { operation, namespace, limit, filter }, (driverSession) => {
+  const bytes = request.kind === "write" ? weight + (request.bytes ?? 0) : 0
+  const name = { operation, namespace, limit, filter, bytes, writtenIn: request.writtenIn }
+  return perform(fiber, gate, name, (driverSession) => {
     const isInTransaction = driverSession.inTransaction()
     const problem = Rules.violation(Rules.askedBy(request), {
       session: isInTransaction ? "transaction" : "plain",
@@ -207,7 +210,10 @@ const inSession = <A>(
       return observed.sends(() =>
         isLocking && request.canLock === true
           ? understood(() =>
-            Locking.locked(collectionOf(found.db, found.target, {}), request, given, signals, () => evaluate(given))
+            Locking.locked(collectionOf(found.db, found.target, {}), request, given, signals, (locked) => {
+              turn?.wrote(locked)
+              return evaluate(given)
+            })
           )
           : evaluate(given)
       )

@@ -37,6 +37,10 @@ export interface Request {
   readonly mayWrite?: boolean | undefined
   /** Whether it is a read of the documents that the first of `values` searches for, which can be locked before. Default `false`. */
   readonly canLock?: boolean | undefined
+  /** About how many bytes the documents have that it stores. Default: none. */
+  readonly bytes?: number | undefined
+  /** How many documents it has written, by its result. Default: not known. */
+  readonly writtenIn?: ((result: unknown) => number) | undefined
   readonly options?: object | undefined
   /** Filters and updates as the caller gave them, in which nothing may be undefined. */
   readonly values?: ReadonlyArray<unknown> | undefined

@@ -23,6 +23,12 @@ class TooLarge extends Refused {
   }
 }
 
+/** A document as it is stored, and about how many bytes of BSON it has. */
+export interface Stored<I> {
+  readonly document: I
+  readonly bytes: number
+}
+
 /**
  * The document that is stored: a new one, for the driver adds an `_id` to what it is given. Fields that are undefined are
  * left out, at every depth: the driver stores them as null, which is another value. What says itself how it is stored, by
@@ -32,7 +38,7 @@ export const storable = <I extends Driver.Document>(
   document: I,
   operation: string,
   namespace: string
-): I | MongoError =>
+): Stored<I> | MongoError =>
   guarded(operation, namespace, () => {
     const given: unknown = hasToBson(document) ? document.toBSON() : document
     const own: unknown = given instanceof Map ? Object.fromEntries(given) : given
@@ -44,7 +50,7 @@ export const storable = <I extends Driver.Document>(
     const size = walked.sizeOf(found)
     if (size >= limit) return new TooLarge(size)
     // Of another prototype by now there is only what BSON has a type for.
-    return (found === own ? { ...(found as I) } : found as I)
+    return { document: found === own ? { ...(found as I) } : found as I, bytes: walked.bytes }
   })
 
 /** What an operation is given that is no document to be stored. */
@@ -58,18 +64,21 @@ interface Given {
     | undefined
 }
 
-/** What is wrong with filters, updates and pipelines: in them nothing is left out, for that would change what they say. */
-export const refusalOf = (
+/**
+ * About how many bytes of BSON filters, updates and pipelines have; or what is wrong with them: in them nothing is left out,
+ * for that would change what they say.
+ */
+export const weightOf = (
   { options = {}, parts = [], pipeline, updates = [], values = [] }: Given,
   operation: string,
   namespace: string
-): MongoError | undefined => {
+): number | MongoError => {
   if (!updates.every(hasOperators)) {
     return new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint: operators })
   }
   const { arrayFilters, let: variables, partialFilterExpression } = options
   const all = [...values, pipeline, arrayFilters, variables, partialFilterExpression]
-  return refusal(all, parts, operation, namespace)
+  return weight(all, parts, operation, namespace)
 }
 
 // An update without operators would be a document that takes the place of another.
@@ -83,32 +92,35 @@ const operators =
   "An update is made of operators, like `{ $set: { field: value } }`. What takes the place of a whole " +
   "document goes to `replaceOne` or `findOneAndReplace`. Nothing was sent."
 
-const refusal = (
+const weight = (
   values: ReadonlyArray<unknown>,
   parts: ReadonlyArray<unknown>,
   operation: string,
   namespace: string
-): MongoError | undefined =>
+): number | MongoError =>
   guarded(operation, namespace, () => {
+    let bytes = 0
     for (const value of values) {
-      const refused = refusedIn(value, "")
-      if (refused !== undefined) return refused
+      const own = weightIn(value, "")
+      if (own instanceof Refused) return own
+      bytes += own
     }
     // Each has a command's bytes for itself: the driver makes as many commands as it takes.
     for (const [index, part] of parts.entries()) {
-      const refused = refusedIn(part, String(index))
-      if (refused !== undefined) return refused
+      const own = weightIn(part, String(index))
+      if (own instanceof Refused) return own
+      bytes += own
     }
-    return undefined
+    return bytes
   })
 
-const refusedIn = (value: unknown, path: string): Refused | undefined => {
-  if (value === undefined) return undefined
+const weightIn = (value: unknown, path: string): number | Refused => {
+  if (value === undefined) return 0
   const walked = new Walk(false)
   const found = walked.walk(value, path, 0)
   if (found instanceof Refused) return found
   const size = walked.sizeOf(value)
-  return size > largestCommand ? new TooLarge(size) : undefined
+  return size > largestCommand ? new TooLarge(size) : walked.bytes
 }
 
 const guarded = <A>(
@@ -155,6 +167,11 @@ class Walk {
 
   constructor(doesOmit: boolean) {
     this.#doesOmit = doesOmit
+  }
+
+  /** About the size of what was walked through. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** The size of what was walked through; 0 where it is small. */

@@ -7,11 +7,13 @@ import type { Filter } from "../../Filter.js"
 import type { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import type { Update } from "../../Update.js"
-import { partOf, updateOf } from "./bulk.js"
+import { writtenIn, writtenOneIn } from "../driver/written.js"
+import { bytesOf, partOf, updateOf } from "./bulk.js"
 import { call, encode, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import type { OperationError } from "./operation.js"
 import type { Given } from "./options.js"
+import type { Stored } from "./values.js"
 
 /** One write of a bulk; what is inserted or put in the place of another is a value of the schema. */
 export type BulkWrite<A, I extends Driver.Document> =
@@ -129,6 +131,14 @@ export interface Writes<A, I extends Driver.Document, R, C, In = A> {
   ) => Effect.Effect<BulkWritten, OperationError | DecodeFailed, R | C>
 }
 
+/** What a write sends, as it was given; what is wrong with it is found before. */
+interface Sent {
+  readonly values?: ReadonlyArray<unknown>
+  readonly updates?: ReadonlyArray<unknown>
+  /** About how many bytes its documents have. */
+  readonly bytes?: number
+}
+
 /** The operations of a collection that write. */
 export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, In>): Writes<A, I, R, C, In> => {
   const { codec, target } = of
@@ -136,23 +146,32 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
     name: string,
     options: object | undefined,
     evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>,
-    values: ReadonlyArray<unknown> = [],
-    updates: ReadonlyArray<unknown> = []
-  ) => call(of, { name, kind: "write", options, values, updates }, evaluate)
+    { bytes, updates = [], values = [] }: Sent = {}
+  ) => call(of, { name, kind: "write", options, values, updates, bytes, writtenIn }, evaluate)
   const modify = (
     name: string,
     options: Decoding.Decoding | undefined,
     evaluate: (collection: Driver.Collection<I>, options: object) => PromiseLike<Driver.Document | null>,
-    values: ReadonlyArray<unknown>,
-    updates?: ReadonlyArray<unknown>
-  ) => Decoding.modified(target, options ?? {}, codec, (given) => write(name, given, evaluate, values, updates))
+    { bytes, updates = [], values = [] }: Sent
+  ) =>
+    Decoding.modified(
+      target,
+      options ?? {},
+      codec,
+      (given) =>
+        call(
+          of,
+          { name, kind: "write", options: given, values, updates, bytes, writtenIn: writtenOneIn(given) },
+          evaluate
+        )
+    )
   return {
     insertOne: (value, options) =>
       Effect.flatMap(
         encode(of, value, "insertOne"),
-        (document) =>
+        ({ bytes, document }) =>
           write("insertOne", options, (collection, given: Driver.InsertOneOptions) =>
-            collection.insertOne(insertable(document), given))
+            collection.insertOne(insertable(document), given), { bytes })
       ),
     insertMany: (values, options) =>
       values.length === 0 ? Effect.succeed({ acknowledged: true, insertedCount: 0, insertedIds: {} }) : Effect.flatMap(
@@ -161,7 +180,9 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
           write(
             "insertMany",
             options,
-            (collection, given: Driver.BulkWriteOptions) => collection.insertMany(documents.map(insertable), given)
+            (collection, given: Driver.BulkWriteOptions) =>
+              collection.insertMany(documents.map(({ document }) => insertable(document)), given),
+            { bytes: bytesOf(documents) }
           )
       ),
     updateOne: (filter, update, options) =>
@@ -169,28 +190,26 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         "updateOne",
         options,
         (collection, given: Driver.UpdateOptions) => collection.updateOne(filterOf(filter), mutable(update), given),
-        [filter, update],
-        [update]
+        { values: [filter, update], updates: [update] }
       ),
     updateMany: (filter, update, options) =>
       write(
         "updateMany",
         options,
         (collection, given: Driver.UpdateOptions) => collection.updateMany(filterOf(filter), mutable(update), given),
-        [filter, update],
-        [update]
+        { values: [filter, update], updates: [update] }
       ),
     replaceOne: (filter, replacement, options) =>
       Effect.flatMap(
         encode(of, replacement, "replaceOne"),
-        (document) =>
+        ({ bytes, document }) =>
           Effect.map(
             // Version 6 of the driver gives the result the type of any document.
             write<Driver.ReplaceOptions, Driver.Document>(
               "replaceOne",
               options,
               (collection, given) => collection.replaceOne(filterOf(filter), document, given),
-              [filter]
+              { values: [filter], bytes }
             ),
             (result) => result as Driver.UpdateResult<I>
           )
@@ -200,36 +219,35 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         "deleteOne",
         options,
         (collection, given: Driver.DeleteOptions) => collection.deleteOne(filterOf(filter), given),
-        [filter]
+        { values: [filter] }
       ),
     deleteMany: (filter, options) =>
       write(
         "deleteMany",
         options,
         (collection, given: Driver.DeleteOptions) => collection.deleteMany(filterOf(filter), given),
-        [filter]
+        { values: [filter] }
       ),
     findOneAndUpdate: ((filter: Filter<I>, update: Update<I>, options?: Decoding.Decoding) =>
       modify(
         "findOneAndUpdate",
         options,
         (collection, given) => collection.findOneAndUpdate(filterOf(filter), mutable(update), given),
-        [filter, update],
-        [update]
+        { values: [filter, update], updates: [update] }
       )) as Writes<A, I, R, C, In>["findOneAndUpdate"],
     findOneAndReplace: ((filter: Filter<I>, replacement: In, options?: Decoding.Decoding) =>
       Effect.flatMap(
         encode(of, replacement, "findOneAndReplace"),
-        (document) =>
+        ({ bytes, document }) =>
           modify("findOneAndReplace", options, (collection, given) =>
-            collection.findOneAndReplace(filterOf(filter), document, given), [filter])
+            collection.findOneAndReplace(filterOf(filter), document, given), { values: [filter], bytes })
       )) as Writes<A, I, R, C, In>["findOneAndReplace"],
     findOneAndDelete: ((filter: Filter<I>, options?: Decoding.Decoding) =>
       modify(
         "findOneAndDelete",
         options,
         (collection, given) => collection.findOneAndDelete(filterOf(filter), given),
-        [filter]
+        { values: [filter] }
       )) as Writes<A, I, R, C, In>["findOneAndDelete"],
     bulkWrite: (operations, options) =>
       operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
@@ -243,9 +261,12 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
               kind: "write",
               options,
               parts: models.map(partOf),
-              updates: models.flatMap(updateOf)
+              updates: models.flatMap(updateOf),
+              bytes: bytesOf(encoded),
+              writtenIn
             },
-            (collection, given: Driver.BulkWriteOptions) => collection.bulkWrite(encoded, given)
+            (collection, given: Driver.BulkWriteOptions) =>
+              collection.bulkWrite(encoded.map(({ document }) => document), given)
           )
         }
       )
@@ -255,18 +276,22 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
 const encodeWrite = <A, I extends Driver.Document, R, C, In>(
   of: Of<A, I, R, C, In>,
   operation: BulkWrite<In, I>
-): Effect.Effect<Driver.AnyBulkWriteOperation<I>, DecodeFailed | MongoError, R | C> => {
+): Effect.Effect<Stored<Driver.AnyBulkWriteOperation<I>>, DecodeFailed | MongoError, R | C> => {
   if ("insertOne" in operation) {
-    return Effect.map(encode(of, operation.insertOne.document, "bulkWrite"), (document) => ({
-      insertOne: { document: insertable(document) as Driver.OptionalId<I> }
+    return Effect.map(encode(of, operation.insertOne.document, "bulkWrite"), ({ bytes, document }) => ({
+      document: { insertOne: { document: insertable(document) as Driver.OptionalId<I> } },
+      bytes
     }))
   }
   if ("replaceOne" in operation) {
-    return Effect.map(encode(of, operation.replaceOne.replacement, "bulkWrite"), (replacement) => ({
-      replaceOne: { ...operation.replaceOne, replacement } as unknown as Driver.ReplaceOneModel<I>
+    return Effect.map(encode(of, operation.replaceOne.replacement, "bulkWrite"), ({ bytes, document }) => ({
+      document: {
+        replaceOne: { ...operation.replaceOne, replacement: document } as unknown as Driver.ReplaceOneModel<I>
+      },
+      bytes
     }))
   }
-  return Effect.succeed(operation as Driver.AnyBulkWriteOperation<I>)
+  return Effect.succeed({ document: operation as Driver.AnyBulkWriteOperation<I>, bytes: 0 })
 }
 
 // The driver's typings cannot see whether a type that is not known yet has an `_id`.

@@ -222,8 +222,8 @@ class Run<A, F, R, C, E, R2, OR> {
 
   #storable(value: unknown): Effect.Effect<unknown, MongoError, C> {
     return withNamespace(this.#kind.target, (namespace) => {
-      const document = storable({ _id: this.#id, value }, "Once.run", namespace)
-      return document instanceof MongoError ? Effect.fail(document) : Effect.succeed(document.value)
+      const stored = storable({ _id: this.#id, value }, "Once.run", namespace)
+      return stored instanceof MongoError ? Effect.fail(stored) : Effect.succeed(stored.document.value)
     })
   }
 

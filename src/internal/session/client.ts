@@ -12,6 +12,7 @@ import type { SessionKeeper } from "../../SessionKeeper.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import type { Pool } from "../driver/pool.js"
 import type { Deployment } from "../driver/topology.js"
+import type { Lifetime } from "../telemetry/lifetime.js"
 import type * as Operations from "../telemetry/operations.js"
 import type { RunningFiber } from "../time/fiber.js"
 
@@ -45,6 +46,8 @@ export interface Inner {
   readonly transactions: TransactionOptions.Decoded | undefined
   /** What is found out of conflicts: whether values are kept, and whether the server is asked. */
   readonly conflicts: { readonly values: boolean; readonly server: boolean }
+  /** How long a transaction may be open. */
+  readonly lifetime: Lifetime
   /** Warns of a `use` that has not passed its session on, once for each name. */
   readonly unused: (operation: string, fiber: RunningFiber) => void
   /** Runs a command on the `admin` database without any session. */

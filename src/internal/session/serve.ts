@@ -23,6 +23,7 @@ import { closingStep, errorName } from "../telemetry/closing.js"
 import { type Commands, watchCommands } from "../telemetry/commands.js"
 import { commenting } from "../telemetry/comment.js"
 import { watchPools } from "../telemetry/connections.js"
+import { Lifetime } from "../telemetry/lifetime.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
 import * as Spans from "../telemetry/spans.js"
@@ -141,6 +142,7 @@ const serve = (
         observer,
         transactions: settings.transactions,
         conflicts: settings.conflicts,
+        lifetime: new Lifetime(adminCommand, () => closed),
         unused: once(Log.unused),
         adminCommand
       }

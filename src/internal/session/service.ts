@@ -15,6 +15,7 @@ import type { SessionId } from "../../SessionId.js"
 import type * as SessionOptions from "../../SessionOptions.js"
 import * as Lent from "../driver/lent.js"
 import * as DriverSession from "../driver/session.js"
+import { writtenIn } from "../driver/written.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { type Advance, refuseAhead } from "./advance.js"
@@ -121,7 +122,7 @@ export class Usable implements Service {
     this.options = session.options
     // Functions of its own, for programs may take them out of it.
     this.use = (evaluate, { namespace, operation = "use" } = {}) => {
-      const name = { operation, namespace, isOpaque: true }
+      const name = { operation, namespace, isOpaque: true, writtenIn }
       return Effect.withFiberRuntime((fiber) =>
         perform(fiber, session, name, () => Either.right(lending(evaluate, session, name, fiber)))
       )

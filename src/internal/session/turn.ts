@@ -61,6 +61,10 @@ export interface Name {
   readonly isOpaque?: boolean | undefined
   /** What a write searches for. */
   readonly filter?: unknown
+  /** About how many bytes of documents, filters and updates a write sends. Default: not known. */
+  readonly bytes?: number | undefined
+  /** How many documents were written, by the result. Default: not known. */
+  readonly writtenIn?: ((result: unknown) => number) | undefined
 }
 
 /** A share of a session, for as long as somebody has the session for more than one operation. */
@@ -87,6 +91,8 @@ export abstract class Turn implements Service, Waiting {
   abstract before(name: Name): Effect.Effect<void> | undefined
   /** An operation begins. */
   abstract begin(name: Name): void
+  /** Operations have written so many documents. */
+  abstract wrote(documents: number): void
   /** An operation has failed. Gives the cause with what the turn knows of it besides. */
   abstract observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError>
   /** An operation was given up half-way: what it did is not known. */

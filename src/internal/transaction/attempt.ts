@@ -14,6 +14,7 @@ import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Lane from "../session/lane.js"
 import type { Name, Turn } from "../session/turn.js"
 import { Watch } from "../telemetry/transactions.js"
+import type { Warnings } from "../telemetry/warnings.js"
 import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { ServerView } from "../values/conflicts.js"
@@ -46,6 +47,8 @@ export interface Past {
 
 /** All attempts of a transaction: for as long as it lasts, it holds the session. */
 export class Run {
+  /** What it is warned of. */
+  readonly warnings: Warnings
   /** When all is to be over, retries included; none where there is no limit, and under manual control. */
   readonly deadline: Deadline | undefined
   /** How long the abort may take, and the commit under manual control; absent: as long as any operation has to settle. */
@@ -54,7 +57,8 @@ export class Run {
   readonly contender: Contender | undefined
   #isOver = false
 
-  constructor(timeout?: Duration.Duration, deadline?: Deadline, contender?: Contender) {
+  constructor(warnings: Warnings, timeout?: Duration.Duration, deadline?: Deadline, contender?: Contender) {
+    this.warnings = warnings
     this.timeout = timeout
     this.deadline = deadline
     this.contender = contender
@@ -206,10 +210,18 @@ export class Attempt {
 
   /** Notes that an operation begins. */
   begin(name: Name): void {
-    if (this.#ended === "no") this.run.contender?.begins(name)
+    if (this.#ended === "no") {
+      this.run.contender?.begins(name)
+      this.#watch?.begins(name.bytes ?? 0)
+    }
     if (name.isOpaque === true) this.#isOpaque = true
     // It is not part of the transaction, which the body has ended by hand.
     if (this.#ended !== "no" && this.holdsSession) this.#watch?.passedBy(name)
+  }
+
+  /** Notes that documents were written. */
+  wrote(documents: number): void {
+    if (this.#ended === "no") this.#watch?.wrote(documents)
   }
 
   /** Whether it would be committed if it ended now. */
@@ -288,7 +300,7 @@ export class Attempt {
 
   /** Watches the transaction on the server, which a fiber has just started, with a span of its own if it has one. */
   watch(fiber: RunningFiber, span?: Tracer.Span): void {
-    this.#watch = new Watch(fiber, this.number, span)
+    this.#watch = new Watch(fiber, this.number, this.run.warnings, span)
     this.run.contender?.starts(this.#watch.began)
   }
 

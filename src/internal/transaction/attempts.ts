@@ -24,6 +24,7 @@ import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
 import { drain } from "../session/operation.js"
 import * as Log from "../telemetry/log.js"
+import { Warnings } from "../telemetry/warnings.js"
 import { grace } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import { match, type Restore, type RunningFiber } from "../time/fiber.js"
@@ -88,6 +89,7 @@ class Attempts<A, E, R, VR, OR> {
     this.#restore = restore
     this.#retries = new Retries(fiber, client.driver, plan.retry, plan.options.timeout)
     this.#run = new Run(
+      new Warnings(plan.options.warnings, client[MongoClient.inner].lifetime),
       plan.timeout,
       plan.timeout && Time.start(fiber, plan.timeout),
       Contention.contender(fiber, client, plan)

@@ -13,11 +13,13 @@ import type { MongoError } from "../../MongoError.js"
 import { InvalidInTransaction, type ManualError, TransactionDoomed } from "../../SessionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
+import type { Inner } from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import { inTurn } from "../session/operation.js"
 import type { Standing } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import * as Spans from "../telemetry/spans.js"
+import { Warnings } from "../telemetry/warnings.js"
 import { traced } from "../time/fiber.js"
 import { Attempt, type Hook, Run } from "./attempt.js"
 import * as Hooks from "./hooks.js"
@@ -28,7 +30,7 @@ import { isCommitUnknown, isTransient } from "./transient.js"
 
 /** A transaction that a program has started by hand; it lasts until the program ends it, or its session ends. */
 class Manual extends Part implements Standing {
-  constructor(gate: Gate, options: TransactionOptions.Resolved, timeout: Duration.Duration | undefined) {
+  constructor(gate: Gate, { lifetime }: Inner, options: TransactionOptions.Resolved, timeout?: Duration.Duration) {
     super(
       new Attempt({
         number: 1,
@@ -38,7 +40,7 @@ class Manual extends Part implements Standing {
         lane: gate.lane,
         outer: undefined,
         isSandbox: false,
-        run: new Run(timeout)
+        run: new Run(new Warnings(options.warnings, lifetime), timeout)
       })
     )
   }
@@ -72,6 +74,7 @@ export const active = (gate: Gate): Part | undefined => {
 /** Starts a transaction in a session. */
 export const start = (
   gate: Gate,
+  client: Inner,
   options: TransactionOptions.Resolved,
   timeout: Duration.Duration | undefined
 ): Effect.Effect<void, ManualError> =>
@@ -85,7 +88,7 @@ export const start = (
         const before = part ?? lastOf(gate)
         before?.of.unwatch("rolledBack")
         if (part === undefined) {
-          const manual = new Manual(gate, options, timeout)
+          const manual = new Manual(gate, client, options, timeout)
           gate.stand(manual)
           manual.of.watch(fiber, Spans.standing(fiber))
         } else {

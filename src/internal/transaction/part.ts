@@ -91,6 +91,10 @@ export class Part extends Turn {
     else this.within.begin(name)
   }
 
+  wrote(documents: number): void {
+    this.of.wrote(documents)
+  }
+
   observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
     return this.of.observe(cause, name)
   }

@@ -160,7 +160,8 @@ const none: TransactionOptions.Decoded = {
   writeConcern: undefined,
   readPreference: undefined,
   maxCommitTime: undefined,
-  timeout: undefined
+  timeout: undefined,
+  warnings: undefined
 }
 
 /** How long a transaction may take, operations included, as far as anybody has set that. */

@@ -122,7 +122,7 @@ export interface ConfigKey {
   /** The option, e.g. `["defaultTransactionOptions", "timeout"]`. */
   readonly path: ReadonlyArray<string>
   /** What its text stands for. Text that stands for nothing of the kind is left to the decoder to refuse. */
-  readonly as: "boolean" | "number" | "text"
+  readonly as: "boolean" | "number" | "text" | "threshold"
 }
 
 /** Options from configuration: those of the keys that are there, decoded like any others. */
@@ -153,6 +153,8 @@ const parse = (as: ConfigKey["as"], text: string): unknown => {
       return /^-?\d+(\.\d+)?$/.test(trimmed) ? Number(trimmed) : trimmed
     case "text":
       return trimmed
+    case "threshold":
+      return trimmed.toLowerCase() === "false" ? false : parse("number", text)
   }
 }
 

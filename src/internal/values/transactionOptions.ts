@@ -2,6 +2,7 @@
  * What is valid as the options of a transaction, wherever they are given: to a transaction, or as a session's defaults.
  */
 import * as Schema from "@effect/schema/Schema"
+import type * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import { type ConfigKey, duration, type Rules, serverLimit } from "./options.js"
 
@@ -49,13 +50,35 @@ const ReadPreference = Schema.Union(
   })
 ).annotations({ description: `one of the modes ${modes.join(", ")}, alone or as { mode, tags, maxStalenessSeconds }` })
 
+const threshold = Schema.optional(
+  Schema.Union(Schema.Literal(false), Schema.Int.pipe(Schema.greaterThanOrEqualTo(1))).annotations({
+    description: "a whole number of at least 1, or false"
+  })
+)
+
+const Warnings = Schema.Struct({
+  documents: threshold,
+  operations: threshold,
+  bytes: threshold,
+  age: Schema.optional(
+    Schema.Union(Schema.Literal(false), duration()).annotations({
+      description: "a finite time of at least 1 millisecond, or false"
+    })
+  )
+})
+
 /** The fields of the options, each valid or not by itself. */
 export const fields = Schema.Struct({
   readConcern: Schema.optional(ReadConcern),
   writeConcern: Schema.optional(WriteConcern),
   readPreference: Schema.optional(ReadPreference),
   maxCommitTime: Schema.optional(duration(serverLimit)),
-  timeout: Schema.optional(duration())
+  timeout: Schema.optional(duration()),
+  warnings: Schema.optional(
+    Schema.Union(Schema.Literal(false), Warnings).annotations({
+      description: "false, or { documents, operations, bytes, age }"
+    })
+  )
 }).annotations({ description: "an object of transaction options" })
 
 /** The rules over several fields. */
@@ -73,7 +96,7 @@ export const rules: Rules = ({ readPreference }) => {
 
 /** The one form of valid fields. */
 export const normalize = (options: typeof fields.Type) => {
-  const { maxCommitTime, readConcern, readPreference, timeout, writeConcern } = options
+  const { maxCommitTime, readConcern, readPreference, timeout, warnings, writeConcern } = options
   const concern = typeof writeConcern === "object" ? writeConcern : { w: writeConcern }
   const preference = typeof readPreference === "string" ? { mode: readPreference } : readPreference
   return {
@@ -85,9 +108,31 @@ export const normalize = (options: typeof fields.Type) => {
       ? undefined
       : { tags: undefined, maxStalenessSeconds: undefined, ...preference },
     maxCommitTime,
-    timeout
+    timeout,
+    warnings: warnings === false ? never : warnings && { ...unset, ...warnings }
   }
 }
+
+/** When a transaction is warned of; `undefined` is "not set here". */
+export interface Warnings {
+  readonly documents: number | false | undefined
+  readonly operations: number | false | undefined
+  readonly bytes: number | false | undefined
+  readonly age: Duration.Duration | false | undefined
+}
+
+const unset: Warnings = { documents: undefined, operations: undefined, bytes: undefined, age: undefined }
+
+const never: Warnings = { documents: false, operations: false, bytes: false, age: false }
+
+/** The warnings that are set, each by itself where it is set first. */
+export const mergeWarnings = (one: Warnings | undefined, other: Warnings | undefined): Warnings | undefined =>
+  one === undefined || other === undefined ? one ?? other : {
+    documents: one.documents ?? other.documents,
+    operations: one.operations ?? other.operations,
+    bytes: one.bytes ?? other.bytes,
+    age: one.age ?? other.age
+  }
 
 /** The keys of the options in a configuration. */
 export const configKeys: ReadonlyArray<ConfigKey> = [
@@ -98,5 +143,9 @@ export const configKeys: ReadonlyArray<ConfigKey> = [
   { key: ["READ_PREFERENCE"], path: ["readPreference", "mode"], as: "text" },
   { key: ["MAX_STALENESS_SECONDS"], path: ["readPreference", "maxStalenessSeconds"], as: "number" },
   { key: ["MAX_COMMIT_TIME"], path: ["maxCommitTime"], as: "text" },
-  { key: ["TIMEOUT"], path: ["timeout"], as: "text" }
+  { key: ["TIMEOUT"], path: ["timeout"], as: "text" },
+  { key: ["WARNINGS_DOCUMENTS"], path: ["warnings", "documents"], as: "threshold" },
+  { key: ["WARNINGS_OPERATIONS"], path: ["warnings", "operations"], as: "threshold" },
+  { key: ["WARNINGS_BYTES"], path: ["warnings", "bytes"], as: "threshold" },
+  { key: ["WARNINGS_AGE"], path: ["warnings", "age"], as: "threshold" }
 ]

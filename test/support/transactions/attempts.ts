@@ -4,6 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Lane from "../../../src/internal/session/lane.js"
 import { contextOf, type Transaction } from "../../../src/internal/session/turn.js"
+import { Lifetime } from "../../../src/internal/telemetry/lifetime.js"
+import { Warnings } from "../../../src/internal/telemetry/warnings.js"
 import { Attempt, type Options, Run } from "../../../src/internal/transaction/attempt.js"
 import { Part } from "../../../src/internal/transaction/part.js"
 import { MongoError } from "../../../src/MongoError.js"
@@ -15,7 +17,8 @@ export const defaults: TransactionOptions.Resolved = {
   writeConcern: undefined,
   readPreference: undefined,
   maxCommitTime: undefined,
-  timeout: TransactionOptions.defaultTimeout
+  timeout: TransactionOptions.defaultTimeout,
+  warnings: undefined
 }
 
 /** A new attempt, in a session of its own unless told otherwise. */
@@ -28,7 +31,7 @@ export const attempt = (options: Partial<Options> = {}): Part =>
       lane: Lane.make(),
       outer: undefined,
       isSandbox: false,
-      run: new Run(),
+      run: new Run(new Warnings(undefined, new Lifetime(() => Effect.succeed({}), () => true))),
       ...options
     })
   )

@@ -1,0 +1,84 @@
+/**
+ * How long a server lets a transaction be open: its parameter `transactionLifetimeLimitSeconds`.
+ *
+ * See the manual, "Production Considerations", section "Runtime Limit".
+ */
+import * as Schema from "@effect/schema/Schema"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Driver from "mongodb"
+import type { MongoError } from "../../MongoError.js"
+import { within } from "../time/bounded.js"
+import { runLike, type RunningFiber } from "../time/fiber.js"
+
+/** What is known of it: nobody has asked yet, the server does not tell, or a time. */
+export type Limit = Duration.Duration | "unknown" | undefined
+
+/** The limit of one client's servers. They are asked once. */
+export class Lifetime {
+  readonly #send: (command: Driver.Document) => Effect.Effect<Driver.Document, MongoError>
+  readonly #isClosed: () => boolean
+  #limit: Limit
+  #waiting: Array<() => void> | undefined
+
+  constructor(
+    send: (command: Driver.Document) => Effect.Effect<Driver.Document, MongoError>,
+    isClosed: () => boolean
+  ) {
+    this.#send = send
+    this.#isClosed = isClosed
+  }
+
+  /** What is known now. */
+  get limit(): Limit {
+    return this.#limit
+  }
+
+  /**
+   * Asks the server for it in the background, as a fiber does that nobody waits for, and calls a function when the answer is
+   * there. Who asks meanwhile shares the answer. After a question that no server has answered, the next one asks again.
+   */
+  ask(fiber: RunningFiber, then: () => void): void {
+    if (this.#waiting !== undefined) {
+      this.#waiting.push(then)
+      return
+    }
+    // The driver would connect a closed client again.
+    if (this.#isClosed()) return
+    this.#waiting = [then]
+    const asked = Effect.map(Effect.exit(this.#send({ getParameter: 1, [name]: 1 })), (exit) => {
+      this.#limit = Exit.match(exit, { onFailure: limitOf, onSuccess: limitIn })
+    })
+    const told = Effect.map(within(patience, asked), () => {
+      const waiting = this.#waiting ?? []
+      this.#waiting = undefined
+      for (const then of waiting) then()
+    })
+    // It is no part of whatever the fiber runs.
+    runLike(fiber, told, Context.empty())
+  }
+}
+
+/** For how long an answer is waited for. */
+const patience = Duration.seconds(10)
+
+const name = "transactionLifetimeLimitSeconds"
+
+// What the server itself refuses it refuses again: the user may not ask, or it knows of no such parameter.
+const limitOf = (cause: Cause.Cause<MongoError>): Limit =>
+  Option.match(Cause.failureOption(cause), {
+    onNone: () => undefined,
+    onSome: ({ code }) => code === undefined ? undefined : "unknown"
+  })
+
+const decode = Schema.decodeUnknownOption(Schema.Struct({ [name]: Schema.Positive }))
+
+const limitIn = (reply: Driver.Document): Limit =>
+  Option.match(decode(reply), {
+    onNone: () => "unknown" as const,
+    onSome: ({ [name]: seconds }) => Duration.seconds(seconds)
+  })
