@@ -38,6 +38,7 @@ describe("the options of a lease", () => {
   it.each<readonly [string, string, object, ReadonlyArray<ReadonlyArray<string>>]>([
     ["no name", "", {}, [["name"]]],
     ["a time of nothing", "name", { for: 0 }, [["for"]]],
+    ["a time longer than the server's longest", "name", { for: 2 ** 31 }, [["for"]]],
     ["an endless time", "name", { for: Duration.infinity }, [["for"]]],
     ["a renewal that comes too late", "name", { for: "1 second", renew: "1 second" }, [["renew"]]],
     ["a renewal that comes later than the default", "name", { renew: "1 minute" }, [["renew"]]],

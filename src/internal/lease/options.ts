@@ -9,7 +9,7 @@ import * as Schedule from "effect/Schedule"
 import type { SessionMisconfigured } from "../../SessionErrors.js"
 import { isSchedule, ScheduleField } from "../changes/outbox/options.js"
 import type { ClientOption, MongoClient } from "../session/client.js"
-import { decoder, duration, Text } from "../values/options.js"
+import { decoder, duration, serverLimit, Text } from "../values/options.js"
 
 /**
  * Where a lease is kept, for how long it is held, and how it is waited for.
@@ -23,8 +23,8 @@ export interface Options<Client = MongoClient> extends ClientOption<Client> {
   /** The collection of the leases. Default `effect_mongo_session.leases`. */
   readonly collection?: string | undefined
   /**
-   * For how long it is held from each renewal on, by the server's clock. So long others wait when an instance dies. Default 30
-   * seconds.
+   * For how long it is held from each renewal on, by the server's clock: 24.8 days at most. So long others wait when an instance
+   * dies. Default 30 seconds.
    */
   readonly for?: Duration.DurationInput | undefined
   /**
@@ -52,7 +52,8 @@ const fields = Schema.Struct({
   name: Text,
   database: Schema.optional(Schema.String),
   collection: Schema.optional(Text),
-  for: Schema.optional(duration()),
+  // A third of it is the time limit of one command, which the server is told.
+  for: Schema.optional(duration(serverLimit)),
   renew: Schema.optional(
     Schema.Union(duration(), Schema.declare(isSchedule)).annotations({
       description: "a finite time of at least 1 millisecond, or a Schedule"
