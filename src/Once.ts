@@ -47,7 +47,7 @@ export interface Once<A, F = never, R = never, Client = MongoClient> {
    * While another run has the key, this one waits for it for `wait`, and fails with `InProgress` after that. A failure that
    * `failure` declares is stored as a result is. What the effect has written by then is rolled back, unless `keepWrites` is
    * set. Within another transaction such a failure is stored only with `keepWrites`. Any other failure rolls back and leaves
-   * the key free.
+   * the key free, and so does each error of this library, whatever `failure` says.
    *
    * Fails with `SessionMisconfigured` before anything is sent; with `KeyReused` when the key belongs to another `fingerprint`;
    * with `DecodeFailed` when a result does not fit its schema; with `MongoError` (`DocumentTooLarge`) when it has 16 MiB or
@@ -124,6 +124,7 @@ export const make: {
   const target = { client, collection, database }
   return of({
     name,
+    prefix: name,
     target,
     options: Options.decode(name, options),
     result: result && fromSchema(result),

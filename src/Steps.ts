@@ -179,7 +179,7 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
   )
   const run = <A, E, R>(id: string, body: Body<A, E, R, Client>, poll = lease.poll) =>
     Effect.flatMap(
-      Effect.zipLeft(kind, Options.decodeId({ id })),
+      Effect.zipLeft(kind, Options.decodeId(name, id)),
       (kind) =>
         Effect.scopedWith((scope) =>
           Effect.gen(function*() {

@@ -61,18 +61,18 @@ export class StepsOutdated extends Data.TaggedError("StepsOutdated")<{
 export class StepsDiverged extends Data.TaggedError("StepsDiverged")<{
   /** What the workflow is called. */
   readonly steps: string
-  /** The step that was to be run or compensated. */
+  /** The step that was to be run or compensated, or that was last; empty where there was none. */
   readonly step: string
   /**
    * - `Repeated`: the body has had a step of this name already
-   * - `Ended`: the workflow has ended, or compensates, and has not had this step before; or its body, whose last step this is,
-   *   has come to another end than before
+   * - `Ended`: the workflow has ended, or compensates, and has not had this step before
+   * - `OtherEnd`: the body, whose last step this is, has come to another end than before
    * - `Missing`: the step is to be compensated, and the body has not had it this time
    */
-  readonly reason: "Repeated" | "Ended" | "Missing"
+  readonly reason: "Repeated" | "Ended" | "OtherEnd" | "Missing"
 }> {
   override get message(): string {
-    return `${this.steps}: step ${this.step} ${diverged[this.reason]}`
+    return `${this.steps}: ${diverged[this.reason](this.step)}`
   }
   get hint(): string {
     return "Give each step of a body a name of its own. Let the body depend on nothing but the results of its steps, and raise " +
@@ -84,9 +84,11 @@ export class StepsDiverged extends Data.TaggedError("StepsDiverged")<{
 }
 
 const diverged = {
-  Repeated: "is there twice",
-  Ended: "is new to a workflow that has failed or ended",
-  Missing: "is to be compensated, and is not there any more"
+  Repeated: (step: string) => `step ${step} is there twice`,
+  Ended: (step: string) => `step ${step} is new to a workflow that has failed or ended`,
+  OtherEnd: (step: string) =>
+    `the body has come to another end than before, ${step === "" ? "without a step" : `after step ${step}`}`,
+  Missing: (step: string) => `step ${step} is to be compensated, and is not there any more`
 }
 
 /**

@@ -123,7 +123,8 @@ export const onceOf = ({ database, keys }: Books, now: number): ReadonlyArray<On
   const found = new Map<string, Once>()
   for (const { _id, at, state } of keys) {
     // The keys themselves belong to requests, and are nobody else's business.
-    const name = nameOf(_id).split("/")[0] ?? ""
+    // Those of steps begin with a slash.
+    const name = nameOf(_id).replace(/^\//, "").split("/")[0] ?? ""
     const { failed, keys, newestMs } = found.get(name) ?? { keys: 0, failed: 0, newestMs: undefined }
     const age = ago(at, now)
     found.set(

@@ -127,7 +127,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       onKeys((place) =>
         live(Effect.gen(function*() {
           const { body, trace, Tracing } = traced(place)
-          const diverged = { _tag: "StepsDiverged", step: "end", reason: "Ended" }
+          const diverged = { _tag: "StepsDiverged", step: "end", reason: "OtherEnd" }
           const ignoring = (step: Steps.Step) => Effect.ignore(body(refused)(step))
           yield* Tracing.run("a", ignoring)
           // It has succeeded, so that nothing is compensated.

@@ -224,6 +224,8 @@ describe("the library's collections", () => {
       { database: "shop", name: "?" }
     ])
     expect(onceOf(books, now)).toEqual([{ database: "shop", name: "placing", keys: 2, failed: 1, newestMs: 1000 }])
+    const steps = { ...books, keys: [{ _id: "effect_mongo_session//ordering/a/charge", at: new Date(now - 1000) }] }
+    expect(onceOf(steps, now)).toEqual([{ database: "shop", name: "ordering", keys: 1, failed: 0, newestMs: 1000 }])
   })
 })
 

@@ -17,6 +17,9 @@ export const idIn = (marked: string): string => marked.startsWith(`${mark}/`) ? 
 /** A change that every write of such a document makes: so each of its updates tells whose it is. */
 export const marking = { [mark]: 1 } as const
 
+/** {@link marking} in an update by a pipeline. */
+export const counted: Driver.Document = { [mark]: { $add: [{ $ifNull: [`$${mark}`, 0] }, 1] } }
+
 /** A stage of a change stream that leaves out what the library has written for itself. */
 export const withoutOwn: Driver.Document = {
   // Not `$nor`: MongoDB 6.0 makes an empty one of it when it looks for these fields in its oplog, and refuses that.

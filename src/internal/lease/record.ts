@@ -6,7 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import type * as Driver from "mongodb"
-import { mark } from "../changes/own.js"
+import { counted } from "../changes/own.js"
 import { numberOf } from "../values/numbers.js"
 
 /** A lease, as it is stored. */
@@ -30,13 +30,11 @@ export interface Found extends Driver.Document {
   readonly remaining: unknown
 }
 
+// Each update counts itself ({@link counted}): one that left the document as it was would conflict with nobody.
+
 const isHeld = { $gt: ["$expiresAt", "$$NOW"] }
 
 const until = (time: Duration.Duration): Driver.Document => ({ $add: ["$$NOW", Duration.toMillis(time)] })
-
-// The field that marks the library's own documents counts the writes. So no write leaves the document as it was: a write that
-// does would conflict with nobody.
-const counted = { [mark]: { $add: [{ $ifNull: [`$${mark}`, 0] }, 1] } }
 
 /**
  * The update that takes a lease if nobody holds it, and leaves it as it is if another does. A repeated acquisition finds

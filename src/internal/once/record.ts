@@ -25,8 +25,8 @@ export interface Record extends Driver.Document {
   readonly expiresAt?: Date | undefined
 }
 
-/** The `_id` of a key. A name has no slash. */
-export const idOf = (name: string, key: string): string => markedId(`${name}/${key}`)
+/** The `_id` of a key. A prefix is a name, which has no slash, or begins with a slash. */
+export const idOf = (prefix: string, key: string): string => markedId(`${prefix}/${key}`)
 
 /** What is stored when a key is taken. */
 export interface Taking {

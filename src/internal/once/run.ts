@@ -34,6 +34,7 @@ import { storable } from "../data/values.js"
 import * as Backoff from "../transaction/backoff.js"
 import { innermostOf } from "../transaction/part.js"
 import type { Inside } from "../transaction/start.js"
+import { isOfLibrary } from "./declared.js"
 import { type Decoded, issuesOf, refusalOf, type RunOptions } from "./options.js"
 import { decide, idOf, type State } from "./record.js"
 import { attemptOf, claim, type Expiry, finish, isTaken } from "./store.js"
@@ -41,6 +42,8 @@ import { attemptOf, claim, type Expiry, finish, isTaken } from "./store.js"
 /** What is run once. */
 export interface Kind<A, F, R, C> {
   readonly name: string
+  /** What its keys begin with, as those of no other. */
+  readonly prefix: string
   readonly target: Target<C>
   readonly options: Either.Either<Decoded, SessionMisconfigured>
   /** Absent: there is no result to store. */
@@ -50,18 +53,19 @@ export interface Kind<A, F, R, C> {
   readonly expiry: Expiry<C>
 }
 
-/** See `Once.run`. */
+/** See `Once.run`. The guard runs in each transaction that stores a declared failure by itself. */
 export const run = <A, F, R, C, E, R2, OR = never>(
   kind: Kind<A, F, R, C>,
   key: string,
   effect: Effect.Effect<A, E, R2>,
-  options: RunOptions<OR> = {}
+  options: RunOptions<OR> = {},
+  guard: Effect.Effect<void, E, R2> = Effect.void
 ): Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R2>> =>
   Effect.suspend(() => {
     if (Either.isLeft(kind.options)) return kind.options.left
     const refused = refusalOf(issuesOf(key, options))
     if (refused !== undefined) return refused
-    return Effect.zipRight(kind.expiry.ensure, new Run(kind, kind.options.right, key, effect, options).run)
+    return Effect.zipRight(kind.expiry.ensure, new Run(kind, kind.options.right, key, effect, options, guard).run)
   })
 
 /** A failure that counts as an answer, which the transaction was rolled back for. */
@@ -76,6 +80,7 @@ class Run<A, F, R, C, E, R2, OR> {
   readonly #id: string
   readonly #effect: Effect.Effect<A, E, R2>
   readonly #options: RunOptions<OR>
+  readonly #guard: Effect.Effect<void, E, R2>
   // The attempt whose key is committed with the transaction.
   #attempt: string | undefined
   // Since when another run has the key.
@@ -87,13 +92,15 @@ class Run<A, F, R, C, E, R2, OR> {
     decoded: Decoded,
     key: string,
     effect: Effect.Effect<A, E, R2>,
-    options: RunOptions<OR>
+    options: RunOptions<OR>,
+    guard: Effect.Effect<void, E, R2>
   ) {
     this.#kind = kind
     this.#decoded = decoded
-    this.#id = idOf(kind.name, key)
+    this.#id = idOf(kind.prefix, key)
     this.#effect = effect
     this.#options = options
+    this.#guard = guard
   }
 
   get run(): Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R2>> {
@@ -103,7 +110,7 @@ class Run<A, F, R, C, E, R2, OR> {
       const declared = this.#declared
       // With no effect to run, it fails with what it finds.
       return declared !== undefined && declared.error === error
-        ? this.#transact("failed", declared.value, Effect.succeed(Either.left(declared.error)))
+        ? this.#transact("failed", declared.value, Effect.as(this.#guard, Either.left(declared.error)))
         : Effect.fail(error)
     })
   }
@@ -193,7 +200,7 @@ class Run<A, F, R, C, E, R2, OR> {
 
   #failed(error: E): Effect.Effect<Either.Either<A, E>, E | OnceError, C | R> {
     const { failure, name } = this.#kind
-    if (failure === undefined) return Effect.fail(error)
+    if (failure === undefined || isOfLibrary(error)) return Effect.fail(error)
     // One that does not fit the schema is none that was declared.
     const encoded = Effect.option(failure.encode(error as unknown as F, `failure of once ${name}`))
     return Effect.flatMap(encoded, (found) => {

@@ -8,7 +8,8 @@ import type { SessionMisconfigured } from "../../SessionErrors.js"
 import * as LeaseOptions from "../lease/options.js"
 import * as OnceOptions from "../once/options.js"
 import type { MongoClient } from "../session/client.js"
-import { decoder, Name, Text } from "../values/options.js"
+import { decoder, longestText, Name, type Rules, Text } from "../values/options.js"
+import { keyOf, leaseOf } from "./record.js"
 
 /**
  * Where workflows are kept, and their version. `for`, `renew` and `poll` are those of the lease that a run has for its workflow:
@@ -52,8 +53,18 @@ export const decode = <Client>(
   return refused === undefined ? Either.map(once, (once) => ({ version, once })) : Either.left(refused)
 }
 
-/** Checks the id of a workflow. */
-export const decodeId = decoder(Schema.Struct({ id: Text }), () => [])
+/** Checks the id of a workflow. With the name of its kind it is the name of a lease. */
+export const decodeId = (name: string, id: string): Either.Either<unknown, SessionMisconfigured> =>
+  decoder(Schema.Struct({ id: Text }), fitting("id", id, leaseOf(name, id)))({ id })
 
-/** Checks the name of a step. */
-export const decodeStep = decoder(Schema.Struct({ step: Name }), () => [])
+/** Checks the name of a step. With the id of its workflow it is a key. */
+export const decodeStep = (id: string, step: string): Either.Either<unknown, SessionMisconfigured> =>
+  decoder(Schema.Struct({ step: Name }), fitting("step", step, keyOf(id, step)))({ step })
+
+const isText = Schema.is(Text)
+
+// What is no text by itself is refused for that.
+const fitting = (path: string, own: unknown, joined: string): Rules => () =>
+  isText(own) && !isText(joined)
+    ? [{ path: [path], message: `is too long: with what stands before it, it has more than ${longestText} characters` }]
+    : []

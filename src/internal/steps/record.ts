@@ -4,7 +4,7 @@
  * The document of a workflow is that of its lease, too: so each transaction of a step conflicts with a takeover.
  */
 import type * as Driver from "mongodb"
-import { marking } from "../changes/own.js"
+import { counted, marking } from "../changes/own.js"
 
 /** How far a workflow has come. */
 export type State = "running" | "succeeded" | "compensating" | "failed"
@@ -23,14 +23,14 @@ export interface Record extends Driver.Document {
 /** The name of a workflow's lease. */
 export const leaseOf = (name: string, id: string): string => `${name}/${id}`
 
+/** The key of a step. */
+export const keyOf = (id: string, step: string): string => `${id}/${step}`
+
 /** The update that begins a workflow, and leaves one that has begun as it is. */
 export const begin = (name: string, id: string, version: number): Array<Driver.Document> => {
-  const given = { name, id, version, state: "running", compensations: [] }
-  return [{
-    $set: Object.fromEntries(
-      Object.entries(given).map(([field, value]) => [field, { $ifNull: [`$${field}`, { $literal: value }] }])
-    )
-  }]
+  const given = { $literal: { name, id, version, state: "running", compensations: [] } }
+  const begun = { $mergeObjects: ["$$ROOT", given, counted] }
+  return [{ $replaceWith: { $cond: [{ $eq: [{ $type: "$state" }, "missing"] }, begun, "$$ROOT"] } }]
 }
 
 /** The filter and the update that note that a step takes effect: only while nothing has failed. */

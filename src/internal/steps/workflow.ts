@@ -20,14 +20,16 @@ import {
   StepsOutdated
 } from "../../SessionErrors.js"
 import type { Target } from "../data/request.js"
+import { isOfLibrary } from "../once/declared.js"
 import * as Once from "../once/run.js"
 import type { Expiry } from "../once/store.js"
 import type { Transaction } from "../session/turn.js"
 import { ensureOutside } from "../transaction/part.js"
 import type { Inside } from "../transaction/start.js"
 import { numberOf } from "../values/numbers.js"
+import { later } from "./later.js"
 import { type Decoded, decodeStep } from "./options.js"
-import { compensated, leaseOf, moving, noting, type State } from "./record.js"
+import { compensated, keyOf, leaseOf, moving, noting, type State } from "./record.js"
 import * as Store from "./store.js"
 
 /** What workflows of one kind have in common. */
@@ -54,6 +56,7 @@ export class Workflow<C> {
   readonly #id: string
   readonly #held: Lease.Service
   readonly #steps = new Set<string>()
+  #last: string | undefined
   readonly #compensations = new Map<string, Effect.Effect<unknown, CompensationFailed>>()
   // The failures that were declared by the steps they came from.
   readonly #failures = new Set<unknown>()
@@ -73,11 +76,8 @@ export class Workflow<C> {
       if (found !== version) return yield* new StepsOutdated({ steps: name, version, found })
       return yield* Effect.matchCauseEffect(body, {
         onSuccess: (value) => Effect.as(this.#succeed, value),
-        onFailure: (cause) => {
-          const failure = Cause.failureOption(cause)
-          const isForGood = Option.isSome(failure) && this.#failures.has(failure.value)
-          return isForGood ? Effect.zipRight(this.#compensate, Effect.failCause(cause)) : Effect.failCause(cause)
-        }
+        onFailure: (cause) =>
+          this.#isStored(cause) ? Effect.zipRight(this.#compensate, Effect.failCause(cause)) : Effect.failCause(cause)
       })
     })
   }
@@ -91,15 +91,18 @@ export class Workflow<C> {
     const { expiry, name, options: { once }, results } = this.#kind
     // Session and transaction are there for the effect and the note.
     return Effect.gen(this, function*() {
-      yield* decodeStep({ step })
+      yield* decodeStep(this.#id, step)
       // It would not be done when the body goes on.
       yield* ensureOutside("Steps.step")
       if (this.#steps.has(step)) return yield* new StepsDiverged({ steps: name, step, reason: "Repeated" })
       this.#steps.add(step)
+      this.#last = step
       // What the schemas need is in the type of the step.
       const declared = failure && fromSchema(failure) as Codec<unknown, unknown, never>
       const kind: Once.Kind<A, never, never, C> = {
         name,
+        // No name of a `Once` begins so.
+        prefix: `/${name}`,
         target: results,
         options: Either.right(once),
         result: result && fromSchema(result) as Codec<A, unknown, never>,
@@ -107,15 +110,15 @@ export class Workflow<C> {
         expiry
       }
       const inTransaction = Effect.zipRight(this.#note(step, compensate !== undefined), effect)
-      const value = yield* Effect.tapError(
-        Once.run(kind, `${this.#id}/${step}`, inTransaction),
-        (error) => declared === undefined ? Effect.void : this.#noteFailure(declared, error)
+      const value = yield* Once.run(kind, keyOf(this.#id, step), inTransaction, {}, this.#held.guard).pipe(
+        Effect.tapError((error) => declared === undefined ? Effect.void : this.#noteFailure(declared, error)),
+        // What was not stored may be run again.
+        Effect.onError((cause) => Effect.sync(() => this.#isStored(cause) || this.#steps.delete(step)))
       )
       if (compensate !== undefined) {
-        const context = yield* Effect.context<R2>()
         const compensation = Effect.suspend(() => compensate(value)).pipe(
-          Effect.mapError((error) => new CompensationFailed({ steps: name, step, error })),
-          Effect.provide(context)
+          later(yield* Effect.context<R2>()),
+          Effect.mapError((error) => new CompensationFailed({ steps: name, step, error }))
         )
         this.#compensations.set(step, compensation)
       }
@@ -136,10 +139,14 @@ export class Workflow<C> {
   }
 
   #noteFailure(declared: Codec<unknown, unknown, never>, error: unknown): Effect.Effect<void> {
-    return Effect.map(
+    return isOfLibrary(error) ? Effect.void : Effect.map(
       Effect.option(declared.encode(error, "failure")),
       (encoded) => void (Option.isSome(encoded) && this.#failures.add(error))
     )
+  }
+
+  #isStored(cause: Cause.Cause<unknown>): boolean {
+    return Option.exists(Cause.failureOption(cause), (error) => this.#failures.has(error))
   }
 
   // At least once: what was done and not noted is done again.
@@ -154,9 +161,10 @@ export class Workflow<C> {
         const compensation = this.#compensations.get(step)
         if (compensation === undefined) return yield* new StepsDiverged({ steps, step, reason: "Missing" })
         yield* compensation
-        yield* Store.changeAlone(target, this.#held, compensated(this.#_id, step))
+        const isNoted = yield* Store.changeAlone(target, this.#held, compensated(this.#_id, step))
+        if (!isNoted) return yield* this.#ended
       }
-      yield* this.#move("compensating", "failed")
+      if (!(yield* this.#move("compensating", "failed"))) return yield* this.#ended
     })
   }
 
@@ -170,7 +178,7 @@ export class Workflow<C> {
   }
 
   get #ended(): StepsDiverged {
-    return new StepsDiverged({ steps: this.#kind.name, step: [...this.#steps].at(-1) ?? "", reason: "Ended" })
+    return new StepsDiverged({ steps: this.#kind.name, step: this.#last ?? "", reason: "OtherEnd" })
   }
 
   // Where its state is another one, it has come further before.

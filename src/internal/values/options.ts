@@ -52,8 +52,8 @@ const wholeMillis = Option.liftThrowable((input: unknown): number => {
   return millis < 1 ? millis : Math.ceil(millis)
 })
 
-// In characters.
-const longestText = 1024
+/** How many characters a name or a key may have. */
+export const longestText = 1024
 
 /** A name or a key. */
 export const Text = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(longestText)).annotations({
