@@ -11,27 +11,28 @@ import * as MongoClient from "effect-mongo-session/MongoClient"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import { type Failure, lineOf } from "./failures.js"
 import { gather } from "./gather.js"
 import { intervalOf } from "./interval.js"
-import { kill } from "./kill.js"
+import { kill, knownOf } from "./kill.js"
 import type { Snapshot, Transaction } from "./model.js"
 import { ownName } from "./operations.js"
 import { age, render } from "./render.js"
 import * as Screen from "./screen.js"
-import { find, isOpen } from "./target.js"
+import { choose, parse } from "./target.js"
 
-/** What ends the program with one line, and its exit code: 1, or 2 where it was called wrongly. */
-export class Failed extends Data.TaggedError("Failed")<{ readonly line: string; readonly code: 1 | 2 }> {
+/** What ends the program with one line, and its exit code: 1, 2 where it was called wrongly, or 130 after Ctrl-C. */
+export class Failed extends Data.TaggedError("Failed")<{ readonly line: string; readonly code: 1 | 2 | 130 }> {
   override get message(): string {
     return this.line
   }
 }
 
-const failed = (line: string, code: 1 | 2 = 1) => new Failed({ line, code })
+const failed = (line: string, code: Failed["code"] = 1) => new Failed({ line, code })
 
 const uri = Args.text({ name: "uri" }).pipe(
   Args.withDescription(
@@ -156,33 +157,38 @@ const about = (session: string, transaction: Transaction | undefined): string =>
       ).join("")
     }`
 
-const killing = Command.make("kill", { uri, target, yes, json }, ({ json, target, uri, yes }) =>
-  connected(
+const killing = Command.make("kill", { uri, target, yes, json }, ({ json, target, uri, yes }) => {
+  const named = Either.getOrElse(parse(target), (line) => failed(line, 2))
+  if (named instanceof Failed) return named
+  if (!yes && (process.stdin.isTTY !== true || process.stdout.isTTY !== true)) {
+    return failed("nobody can be asked here: add --yes", 2)
+  }
+  return connected(
     uri,
     Effect.gen(function*() {
-      if (!yes && (process.stdin.isTTY !== true || process.stdout.isTTY !== true)) {
-        return yield* failed("nobody can be asked here: add --yes", 2)
-      }
-      const scope = { databases: ["admin"] }
-      const snapshot = yield* gather(scope, undefined)
-      const { number, session } = yield* Effect.mapError(find(target, snapshot), (line) => failed(line))
-      const transaction = snapshot.transactions.find((one) => one.session === session)
+      const chosen = yield* Effect.map(knownOf(named.start), (known) => choose(named, known))
+      const { session, transaction } = yield* Effect.mapError(chosen, (line) => failed(line))
       if (!yes) {
         const isWanted = yield* Effect.catchTag(
           Prompt.confirm({ message: `Kill ${about(session, transaction)}?` }),
           "QuitException",
-          () => Effect.succeed(false)
+          () => failed("nothing was killed", 130)
         )
         if (!isWanted) return yield* failed("nothing was killed")
       }
       // Somebody may have taken a while to answer.
-      if (number !== undefined && !isOpen(yield* gather(scope, undefined), session, number)) {
-        return yield* failed(`transaction ${number} of session ${session} is not open any more: nothing was killed`)
+      if (Either.isLeft(choose({ ...named, start: session }, yield* knownOf(session))) && named.number !== undefined) {
+        return yield* failed(
+          `transaction ${named.number} of session ${session} is not open any more: nothing was killed`
+        )
       }
-      const isKnown = yield* Effect.mapError(kill(session), (error) =>
-        error._tag === "MongoError" && error.reason === "Unauthorized"
-          ? failed("nothing was killed: the session is another user's, which needs the privilege killAnySession")
-          : error)
+      const isKnown = yield* Effect.mapError(
+        kill(session),
+        (error) =>
+          error._tag === "MongoError" && error.reason === "Unauthorized"
+            ? failed("nothing was killed: the session is another user's, which needs the privilege killAnySession")
+            : error
+      )
       if (!isKnown) {
         return yield* failed(`the server does not know session ${session} any more: nothing was killed`)
       }
@@ -194,7 +200,8 @@ const killing = Command.make("kill", { uri, target, yes, json }, ({ json, target
           : `killed: ${about(session, transaction)}`
       )
     })
-  )).pipe(Command.withDescription("Kills the operations, cursors and the transaction of a session, after a question."))
+  )
+}).pipe(Command.withDescription("Kills the operations, cursors and the transaction of a session, after a question."))
 
 /** The program. */
 export const command = Command.make("effect-mongo-session").pipe(

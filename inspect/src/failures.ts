@@ -2,6 +2,9 @@
  * What has gone wrong, in one line, without the URI.
  */
 import * as MongoError from "effect-mongo-session/MongoError"
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Option from "effect/Option"
 
 /** Something that has gone wrong. */
 export interface Failure {
@@ -23,6 +26,17 @@ export const lineOf = (error: Failure): string => {
     default:
       return oneLine(error.message)
   }
+}
+
+/** The line of what nobody has expected; none of a failure, or of what was interrupted. */
+export const bugLineIn = (cause: Cause.Cause<unknown>): Option.Option<string> =>
+  Cause.isFailure(cause) ? Option.none() : Option.map(Chunk.head(Cause.defects(cause)), bugLineOf)
+
+// What it is called, and where it is. Its message may quote anything.
+const bugLineOf = (defect: unknown): string => {
+  if (!(defect instanceof Error)) return `this is a bug of the program: ${typeof defect}`
+  const [, place] = /\n\s+at ([^\n]+)/.exec(defect.stack ?? "") ?? []
+  return `this is a bug of the program: ${oneLine(defect.name)}${place === undefined ? "" : ` at ${place}`}`
 }
 
 const oneLine = (message: string): string => message.replace(/\s*\n\s*/g, " ")

@@ -150,7 +150,7 @@ const books = (
       )
       : []
     return {
-      database,
+      database: shownOf(database),
       messages: new Map<string, Messages>(messages),
       relays,
       checkpoints: yield* all(collections.checkpoints),
@@ -161,10 +161,13 @@ const books = (
     }
   })
 
+// A name may have any characters; it is asked for as it is, and shown without those that change a terminal.
+const shownOf = (database: string): string => textOf(database) ?? ""
+
 const recordsIn = (found: Iterable<unknown>): ReadonlyArray<Unknown> => records(Array.from(found))
 
 const nothing = (database: string): Books & { readonly onceCount: number } => ({
-  database,
+  database: shownOf(database),
   messages: new Map(),
   relays: [],
   checkpoints: [],
@@ -211,8 +214,8 @@ export const gather = (
       found.names.value,
       (name) =>
         orElse(
-          `outboxes, consumers, leases and keys of ${name}`,
-          `find on ${name}`,
+          `outboxes, consumers, leases and keys of ${shownOf(name)}`,
+          `find on ${shownOf(name)}`,
           books(name),
           Effect.succeed(nothing(name))
         ),

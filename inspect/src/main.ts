@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /**
- * Runs the program, and says how it has ended: 0, also after Ctrl-C in a live window, 1 for what has failed, 2 where it was
- * called wrongly.
+ * Runs the program, and says how it has ended: 0, 1 for what has failed, 2 where it was called wrongly, 130 after Ctrl-C.
  */
 import * as Command from "@effect/cli/Command"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -10,8 +9,10 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import { createRequire } from "node:module"
 import { command, Failed } from "./cli.js"
+import { bugLineIn } from "./failures.js"
 import { hasColour } from "./screen.js"
 
 const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
@@ -32,17 +33,26 @@ const quiet = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     })
   )
 
+// None where the parser has said it: what is wrong with the call.
+const lineIn = (cause: Cause.Cause<unknown>): Option.Option<string> => {
+  const error = Cause.squash(cause)
+  return error instanceof Failed ? Option.some(error.line) : bugLineIn(cause)
+}
+
 const codeOf = (exit: Exit.Exit<unknown, unknown>): number => {
-  if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return 0
+  if (Exit.isSuccess(exit)) return 0
+  // What a shell says of a program that a signal has ended: 128, and the number of SIGINT.
+  if (Cause.isInterruptedOnly(exit.cause)) return 130
   const error = Cause.squash(exit.cause)
   return error instanceof Failed ? error.code : ValidationError.isValidationError(error) ? 2 : 1
 }
 
 Command.run(command, { name: "effect-mongo-session", version })(process.argv).pipe(
-  Effect.tapError((error) =>
-    error instanceof Failed
-      ? Effect.sync(() => void process.stderr.write(`effect-mongo-session: ${error.line}\n`))
-      : Effect.void
+  Effect.tapErrorCause((cause) =>
+    Option.match(lineIn(cause), {
+      onNone: () => Effect.void,
+      onSome: (line) => Effect.sync(() => void process.stderr.write(`effect-mongo-session: ${line}\n`))
+    })
   ),
   quiet,
   Effect.provide(NodeContext.layer),

@@ -2,31 +2,49 @@
  * What is to be killed: a session, or one transaction of it, as a user names it.
  */
 import * as Either from "effect/Either"
-import type { Snapshot } from "./model.js"
+import type { Transaction } from "./model.js"
 
-/** A session; with a number, only while that transaction is open in it. */
-export interface Target {
-  readonly session: string
+/** A session, by the beginning of its id; with a number, only while that transaction is open in it. */
+export interface Named {
+  readonly start: string
   readonly number: number | undefined
 }
 
-/** The session whose id begins so, and the number of a transaction behind a slash: `1ae86751/3`. Else what is wrong. */
-export const find = (named: string, { sessions, transactions }: Snapshot): Either.Either<Target, string> => {
+/** Reads what a user names: an id's beginning, and the number of a transaction behind a slash: `1ae86751/3`. */
+export const parse = (named: string): Either.Either<Named, string> => {
   const [, start = "", digits] = /^([0-9a-f][0-9a-f-]{3,35})(?:\/(\d{1,15}))?$/i.exec(named) ?? []
-  if (start === "") {
-    return Either.left("name a session by the first 4 or more characters of its id, and a transaction as id/number")
-  }
-  const number = digits === undefined ? undefined : Number(digits)
+  return start === ""
+    ? Either.left("name a session by the first 4 or more characters of its id, and a transaction as id/number")
+    : Either.right({ start: start.toLowerCase(), number: digits === undefined ? undefined : Number(digits) })
+}
+
+/** The lowest and the highest id that begin so, in hexadecimal. */
+export const rangeOf = (start: string): readonly [low: string, high: string] => {
+  const digits = start.replaceAll("-", "").slice(0, 32)
+  return [digits.padEnd(32, "0"), digits.padEnd(32, "f")]
+}
+
+/** What the server knows of the sessions whose ids begin so. */
+export interface Known {
+  readonly sessions: ReadonlyArray<{ readonly session: string }>
+  readonly transactions: ReadonlyArray<Transaction>
+}
+
+/** A session with the transaction that it has open. */
+export interface Target {
+  readonly session: string
+  readonly transaction: Transaction | undefined
+}
+
+/** The one session that is meant. Else what is wrong. */
+export const choose = ({ number, start }: Named, { sessions, transactions }: Known): Either.Either<Target, string> => {
   const known = [...new Set([...transactions, ...sessions].map(({ session }) => session))]
-  const found = known.filter((session) => session.startsWith(start.toLowerCase()))
+  const found = known.filter((session) => session.startsWith(start))
   const [session] = found
   if (session === undefined) return Either.left(`the server knows no session ${start}`)
   if (found.length > 1) return Either.left(`${found.length} sessions begin with ${start}: give more of the id`)
-  return number === undefined || isOpen({ transactions }, session, number)
-    ? Either.right({ session, number })
+  const transaction = transactions.find((one) => one.session === session)
+  return number === undefined || transaction?.number === number
+    ? Either.right({ session, transaction })
     : Either.left(`transaction ${number} of session ${session} is not open`)
 }
-
-/** Whether a transaction is open. */
-export const isOpen = ({ transactions }: Pick<Snapshot, "transactions">, session: string, number: number): boolean =>
-  transactions.some((one) => one.session === session && one.number === number)

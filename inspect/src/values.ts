@@ -31,10 +31,16 @@ export const clusterTimeOf = (value: unknown): number | undefined => {
   return _bsontype === "Timestamp" && typeof high === "number" ? (high >>> 0) * 1000 : undefined
 }
 
+/** Bytes. */
+export const bytesOf = (value: unknown): Uint8Array | undefined => {
+  const { buffer } = record(value)
+  return buffer instanceof Uint8Array ? buffer : undefined
+}
+
 /** A UUID as text. */
 export const uuidOf = (value: unknown): string | undefined => {
-  const { buffer } = record(value)
-  if (!(buffer instanceof Uint8Array) || buffer.length < 16) return undefined
+  const buffer = bytesOf(value)
+  if (buffer === undefined || buffer.length < 16) return undefined
   const hex = Array.from(buffer.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("")
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5")
 }

@@ -2,16 +2,17 @@ import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import { UUID } from "mongodb"
 import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { TestContext } from "vitest"
 import { gather } from "../../inspect/src/gather.js"
-import { kill } from "../../inspect/src/kill.js"
+import { kill, knownOf } from "../../inspect/src/kill.js"
 import type { Snapshot } from "../../inspect/src/model.js"
 import { render } from "../../inspect/src/render.js"
-import { find } from "../../inspect/src/target.js"
+import { choose, parse } from "../../inspect/src/target.js"
 import * as Collection from "../../src/Collection.js"
 import * as Lease from "../../src/Lease.js"
 import * as MongoClient from "../../src/MongoClient.js"
@@ -109,10 +110,14 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
 
   it.scoped("a session is found by its beginning, killed, and its transaction is gone", () =>
     Effect.gen(function*() {
-      const { as, fibers, look, shown, snapshot } = yield* open(2)
+      const { as, fibers, look, shown } = yield* open(2)
       const [first, second] = shown
-      const target = yield* find(`${first!.session.slice(0, 12)}/${first!.number}`, snapshot)
-      expect(target).toEqual({ session: first!.session, number: first!.number })
+      const named = yield* parse(`${first!.session.slice(0, 12)}/${first!.number}`)
+      const target = yield* choose(named, yield* as(knownOf(named.start)))
+      expect(target).toMatchObject({
+        session: first!.session,
+        transaction: { number: first!.number, app: "shop", span: first!.span, operation: first!.operation }
+      })
       expect(yield* as(kill(target.session))).toBe(true)
       const { transactions } = yield* look
       const sessions = transactions.map(({ session }) => session)
@@ -120,6 +125,39 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       expect(sessions).toContain(second!.session)
       expect(yield* as(kill("00000000-0000-4000-8000-000000000000"))).toBe(false)
       yield* Fiber.interruptAll(fibers)
+    }))
+
+  it.scoped("a session is found among more than a window shows", () =>
+    Effect.gen(function*() {
+      const { client, monitor } = yield* Monitor.connect()
+      const as = Effect.provideService(MongoClient.MongoClient, client)
+      const admin = client.driver.db("admin")
+      const ids = Array.from({ length: 12_000 }, () => ({ id: new UUID() }))
+      for (const some of [ids.slice(0, 6000), ids.slice(6000)]) {
+        yield* Effect.promise(() => admin.command({ refreshSessions: some }))
+      }
+      yield* monitor.clear
+      for (const id of [ids[0]!, ids[11_999]!].map(({ id }) => id.toString())) {
+        expect((yield* as(knownOf(id.slice(0, 18)))).sessions).toMatchObject([{ session: id }])
+        expect(yield* as(kill(id))).toBe(true)
+      }
+      // All others stay where they are: on the server.
+      const batches = (yield* monitor.commands).map(({ name }) => name).filter((name) => name === "getMore")
+      expect(batches).toEqual([])
+      yield* Effect.promise(() => admin.command({ endSessions: ids.slice(0, 6000) }))
+      yield* Effect.promise(() => admin.command({ endSessions: ids.slice(6000) }))
+    }))
+
+  it.scoped("the name of a database is shown without what would change a terminal", () =>
+    Effect.gen(function*() {
+      const { client } = yield* Monitor.connect()
+      const as = Effect.provideService(MongoClient.MongoClient, client)
+      const database = `${yield* TestServer.database}\u001b[2J\n`
+      yield* as(Once.make("placing", { database }).run("key", Effect.void))
+      const snapshot = yield* as(gather({ databases: [database] }, undefined))
+      expect(snapshot.once).toMatchObject([{ database: database.replaceAll(/\p{Cc}/gu, ""), name: "placing", keys: 1 }])
+      for (const { text } of render(snapshot, { columns: 80 })) expect(text).not.toMatch(/\p{Cc}/u)
+      yield* Effect.promise(() => client.driver.db(database).dropDatabase())
     }))
 
   it.scoped("outboxes, leases and keys are shown, with what waits in them", () =>
@@ -155,12 +193,41 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       yield* Effect.promise(() => terminal.until((written) => written.split("\u001b[H").length > 2))
       const drawn = terminal.written()
       terminal.type("\u0003")
-      expect(yield* Effect.promise(() => terminal.ended)).toBe(0)
+      // As a shell says of what SIGINT has ended.
+      expect(yield* Effect.promise(() => terminal.ended)).toBe(130)
       expect(terminal.written().endsWith("\u001b[?25h\u001b[?1049l")).toBe(true)
       const screen = screenOf(drawn.slice(0, drawn.lastIndexOf("\u001b[H")), 80, 24)
       expect(screen.join("\n")).toContain(`TRANSACTIONS  ${shown.length} open, the oldest for `)
       expect(screen.join("\n")).toMatch(/^[0-9a-f]{8} +\d +\d+\.\ds +idle +cursor on .* +IX .* +shop +order \d+$/m)
       if (process.env["SHOW_SCREEN"] !== undefined) console.log(screen.join("\n"))
+    }))
+
+  it.scoped("on a terminal it asks before it kills, and kills nothing that is not meant", (context) =>
+    Effect.gen(function*() {
+      needsProgram(context)
+      const { url } = yield* MongoServer.MongoServer
+      const { as, shown } = yield* open(1)
+      const { number, session } = shown[0]!
+      const isOpen = Effect.map(as(knownOf(session)), ({ transactions }) => transactions.length === 1)
+      const answered = (key: string) =>
+        Effect.promise(async () => {
+          const terminal = run([program, "kill", url, `${session}/${number}`], { columns: 200, rows: 24 })
+          await terminal.until((written) => written.includes("Kill session"))
+          terminal.type(key)
+          return { code: await terminal.ended, written: terminal.written() }
+        })
+      const asked = `Kill session ${session} with transaction ${number}, open for `
+      for (const [key, end] of [["n", 1], ["\r", 1], ["\u0003", 130]] as const) {
+        const { code, written } = yield* answered(key)
+        expect(written).toContain(asked)
+        expect(written).toContain("nothing was killed")
+        expect(code).toBe(end)
+        expect(yield* isOpen).toBe(true)
+      }
+      const { code, written } = yield* answered("y")
+      expect(written).toContain(`killed: session ${session} with transaction ${number}`)
+      expect(code).toBe(0)
+      expect(yield* isOpen).toBe(false)
     }))
 
   it.scoped("elsewhere it prints JSON or plain lines, and fails in one line that has no secret", (context) =>

@@ -1,12 +1,16 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Either from "effect/Either"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import { Binary, Timestamp, UUID } from "mongodb"
 import { consumersOf, leasesOf, onceOf, outboxesOf } from "../../inspect/src/books.js"
+import { bugLineIn } from "../../inspect/src/failures.js"
 import { intervalOf } from "../../inspect/src/interval.js"
 import { resourcesOf } from "../../inspect/src/locks.js"
 import { activityOf, ownName, remembering } from "../../inspect/src/operations.js"
 import { snapshotOf } from "../../inspect/src/snapshot.js"
-import { find } from "../../inspect/src/target.js"
+import { choose, parse, rangeOf } from "../../inspect/src/target.js"
 import { textOf } from "../../inspect/src/values.js"
 import { ResumeToken } from "../../src/ResumeToken.js"
 
@@ -256,15 +260,38 @@ describe("a picture", () => {
 
   it("finds what is to be killed by the beginning of an id, and a transaction by its number", () => {
     const snapshot = snapshotOf(read, undefined, 0)
-    expect(find("1000", snapshot)).toEqual(Either.right({ session: one, number: undefined }))
-    expect(find(`${one.toUpperCase()}/3`, snapshot)).toEqual(Either.right({ session: one, number: 3 }))
+    const find = (named: string, known: Parameters<typeof choose>[1]) =>
+      Either.flatMap(parse(named), (named) => choose(named, known))
+    const [transaction] = snapshot.transactions
+    expect(find("1000", snapshot)).toEqual(Either.right({ session: one, transaction }))
+    expect(find(`${one.toUpperCase()}/3`, snapshot)).toEqual(Either.right({ session: one, transaction }))
+    expect(find("2000", snapshot)).toEqual(Either.right({ session: two, transaction: undefined }))
     expect(find("1000/4", snapshot)).toEqual(Either.left(expect.stringContaining("is not open")))
+    expect(find("2000/3", snapshot)).toEqual(Either.left(expect.stringContaining("is not open")))
     expect(find("4000", snapshot)).toEqual(Either.left(expect.stringContaining("knows no session")))
     for (const named of ["", "1", "100", "/3", "1000/", "1000/x", "zzzz", "....", `${one}0`]) {
       expect(find(named, snapshot)).toEqual(Either.left(expect.stringContaining("name a session")))
     }
     const alike = { ...snapshot, sessions: [{ session: one }, { session: `1000ffff${two.slice(8)}` }] }
     expect(find("1000", alike)).toEqual(Either.left(expect.stringContaining("2 sessions")))
+  })
+
+  it("asks the server for all ids that begin so", () => {
+    expect(rangeOf("1ae8")).toEqual(["1ae80000000000000000000000000000", "1ae8ffffffffffffffffffffffffffff"])
+    expect(rangeOf("1ae86751-8")).toEqual(["1ae86751800000000000000000000000", "1ae867518fffffffffffffffffffffff"])
+    expect(rangeOf(one)).toEqual([one.replaceAll("-", ""), one.replaceAll("-", "")])
+    expect(rangeOf("f".repeat(36))).toEqual(["f".repeat(32), "f".repeat(32)])
+  })
+
+  it("says of a bug in one line where it is, and nothing that its message quotes", () => {
+    const lineOf = (defect: unknown) => Option.getOrThrow(bugLineIn(Cause.die(defect)))
+    expect(lineOf(new TypeError("cannot connect to mongodb://user:topsecret@host/\nor so"))).toMatch(
+      /^this is a bug of the program: TypeError at \S.*inspect\.model\.test\.ts:\d+:\d+\)?$/
+    )
+    expect(lineOf("topsecret")).toBe("this is a bug of the program: string")
+    expect(lineOf(Object.assign(new Error("no"), { stack: undefined }))).toBe("this is a bug of the program: Error")
+    expect(bugLineIn(Cause.fail("told by others"))).toEqual(Option.none())
+    expect(bugLineIn(Cause.interrupt(FiberId.none))).toEqual(Option.none())
   })
 
   it("shows no character that would change the terminal", () => {
