@@ -9,7 +9,7 @@ import { HttpApiMiddleware, HttpServerRequest } from "@effect/platform"
 import { Context, Effect, Layer, Schema } from "effect"
 import type { Once } from "effect-mongo-session"
 import { createHash } from "node:crypto"
-import { KeyInProgress, KeyMissing, KeyReused } from "./errors.js"
+import { BodyIncomplete, KeyInProgress, KeyMissing, KeyReused } from "./errors.js"
 
 /** A key: in quotes as the draft has it, or without as most clients send it. */
 const Key = Schema.transform(
@@ -28,10 +28,10 @@ export class KeyedRequest extends Context.Tag("backend/KeyedRequest")<KeyedReque
   readonly fingerprint: string
 }>() {}
 
-/** The middleware of an endpoint that needs a key. Without one it answers 400. */
+/** The middleware of an endpoint that needs a key. Without one, or with half a body, it answers 400. */
 export class IdempotencyKey extends HttpApiMiddleware.Tag<IdempotencyKey>()("backend/IdempotencyKey", {
   provides: KeyedRequest,
-  failure: KeyMissing
+  failure: Schema.Union(KeyMissing, BodyIncomplete)
 }) {}
 
 export const IdempotencyKeyLive = Layer.succeed(
@@ -45,7 +45,8 @@ export const IdempotencyKeyLive = Layer.succeed(
         })
     )
     const { method, text, url } = yield* HttpServerRequest.HttpServerRequest
-    const body = yield* Effect.orDie(text)
+    // Mostly its client is gone.
+    const body = yield* Effect.mapError(text, () => new BodyIncomplete({ hint: "Send the whole body." }))
     const fingerprint = createHash("sha256").update(JSON.stringify([method, url, body])).digest("hex")
     return { key: headers["idempotency-key"], fingerprint }
   }))

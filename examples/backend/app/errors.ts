@@ -29,6 +29,11 @@ export class KeyMissing extends Schema.TaggedError<KeyMissing>()("KeyMissing", {
   hint: Schema.String
 }, HttpApiSchema.annotations({ status: 400 })) {}
 
+/** The body of the request has not come as a whole. */
+export class BodyIncomplete extends Schema.TaggedError<BodyIncomplete>()("BodyIncomplete", {
+  hint: Schema.String
+}, HttpApiSchema.annotations({ status: 400 })) {}
+
 /** The key was used with another request before. */
 export class KeyReused extends Schema.TaggedError<KeyReused>()(
   "KeyReused",

@@ -1,5 +1,6 @@
 // What is for people, and not for programs: the page, its events, and whether this instance takes requests.
-import { HttpApiBuilder, HttpServerResponse } from "@effect/platform"
+import { HttpApiBuilder, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { NodeHttpServerRequest } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import { fileURLToPath } from "node:url"
 import { Live } from "./live.js"
@@ -17,17 +18,19 @@ const file = (name: string) =>
 export const PagesLive = HttpApiBuilder.Router.use((router) =>
   Effect.gen(function*() {
     const live = yield* Live
-    const { hasBegun } = yield* Shutdown
+    const { cutOff, hasBegun } = yield* Shutdown
     yield* router.get("/", file("page.html"))
     for (const name of ["page.css", "page.js", "icon.svg"] as const) yield* router.get(`/${name}`, file(name))
     yield* router.get(
       "/live",
-      Effect.sync(() =>
-        HttpServerResponse.stream(live.events, {
+      Effect.gen(function*() {
+        const request = yield* HttpServerRequest.HttpServerRequest
+        yield* Effect.forkScoped(cutOff(NodeHttpServerRequest.toServerResponse(request)))
+        return HttpServerResponse.stream(live.events, {
           contentType: "text/event-stream",
           headers: { "cache-control": "no-store" }
         })
-      )
+      })
     )
     yield* router.get(
       "/health",

@@ -1,10 +1,13 @@
 // The end of an instance, without anybody noticing: it takes no more connections, finishes what is in flight, and tells those
 // that hold a connection to go elsewhere. The database is let go after that.
 import { Deferred, Effect, Layer } from "effect"
-import { createServer } from "node:http"
+import { createServer, type ServerResponse } from "node:http"
 
 /** How long requests in flight have. It is more than a transaction may take. */
 const patience = "15 seconds"
+
+/** How long the reader of a stream has, which ends by itself then. */
+const patienceWithReaders = "1 second"
 
 export class Shutdown extends Effect.Service<Shutdown>()("backend/Shutdown", {
   effect: Effect.map(Deferred.make<void>(), (began) => ({
@@ -12,7 +15,13 @@ export class Shutdown extends Effect.Service<Shutdown>()("backend/Shutdown", {
     /** Waits for it. */
     began: Deferred.await(began),
     hasBegun: Deferred.isDone(began),
-    begin: Deferred.succeed(began, undefined)
+    begin: Deferred.succeed(began, undefined),
+    /** Cuts a stream off whose reader is asleep: it would keep this instance from ending. */
+    cutOff: (response: ServerResponse) =>
+      Deferred.await(began).pipe(
+        Effect.zipRight(Effect.sleep(patienceWithReaders)),
+        Effect.zipRight(Effect.sync(() => response.destroy()))
+      )
   }))
 }) {}
 

@@ -67,7 +67,7 @@ const test = Effect.gen(function*() {
   yield* Collector.check(collector)
 
   yield* heading("The end of an instance")
-  yield* Draining.check(first, second.url)
+  yield* Draining.check(first, second.url, log)
 }).pipe(
   Effect.scoped,
   Effect.provide(MongoServer.layerClient({ members: 3, client: { database: "shop" } }))
