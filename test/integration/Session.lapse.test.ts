@@ -189,7 +189,7 @@ describe("a session that lapsed, with onLapse: \"renew\"", () => {
     Effect.gen(function*() {
       const { client, server, session } = yield* unkept({ onLapse: "renew" })
       const insert = session.use((one) => client.driver.db("test").collection("things").insertOne({}, { session: one }))
-      yield* Session.provide(Transaction.start(), session)
+      yield* Session.provide(Transaction.start({ warnings: false }), session)
       yield* insert
       const { id } = session
       yield* server.clear
