@@ -8,6 +8,6 @@ import * as SessionErrors from "../../SessionErrors.js"
  * Whether it is an error of this library. It says that something went wrong on the way, and fits many a schema; as an answer it
  * would be given for ever.
  */
-export const isOfLibrary = (error: unknown): boolean => error instanceof Error && all.has(error.constructor)
-
-const all: ReadonlySet<unknown> = new Set([MongoError, ...Object.values(SessionErrors)])
+export const isOfLibrary = (error: unknown): boolean =>
+  error instanceof MongoError ||
+  error instanceof Error && Object.values<unknown>(SessionErrors).includes(error.constructor)

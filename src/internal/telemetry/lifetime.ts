@@ -3,7 +3,6 @@
  *
  * See the manual, "Production Considerations", section "Runtime Limit".
  */
-import * as Schema from "@effect/schema/Schema"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -13,7 +12,9 @@ import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { within } from "../time/bounded.js"
-import { runLike, type RunningFiber } from "../time/fiber.js"
+import type { RunningFiber } from "../time/fiber.js"
+import { numberOf } from "../values/numbers.js"
+import { runLike } from "./background.js"
 
 /** What is known of it: nobody has asked yet, the server does not tell, or a time. */
 export type Limit = Duration.Duration | "unknown" | undefined
@@ -75,10 +76,7 @@ const limitOf = (cause: Cause.Cause<MongoError>): Limit =>
     onSome: ({ code }) => code === undefined ? undefined : "unknown"
   })
 
-const decode = Schema.decodeUnknownOption(Schema.Struct({ [name]: Schema.Positive }))
-
-const limitIn = (reply: Driver.Document): Limit =>
-  Option.match(decode(reply), {
-    onNone: () => "unknown" as const,
-    onSome: ({ [name]: seconds }) => Duration.seconds(seconds)
-  })
+const limitIn = (reply: Driver.Document): Limit => {
+  const seconds = numberOf(reply[name])
+  return seconds > 0 ? Duration.seconds(seconds) : "unknown"
+}

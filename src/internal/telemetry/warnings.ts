@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import type * as Tracer from "effect/Tracer"
 import * as Telemetry from "../../Telemetry.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
-import { runLike, type RunningFiber } from "../time/fiber.js"
+import type { RunningFiber } from "../time/fiber.js"
+import { runLike } from "./background.js"
 import type { Lifetime } from "./lifetime.js"
 import * as Spans from "./spans.js"
 
@@ -36,43 +37,40 @@ export class Warnings {
     const told = this.#told ??= new Set()
     if (told.has(kind)) return
     told.add(kind)
-    const { event, hint, message } = of[kind]
-    runLike(fiber, Effect.annotateLogs(Effect.logWarning(message), { ...facts, hint }))
+    const { hint, name } = of[kind]
+    runLike(fiber, Effect.annotateLogs(Effect.logWarning(Telemetry.messages[name]), { ...facts, hint }))
     // In an effect, which nobody waits for: what a tracer throws would end the process.
-    runLike(fiber, Effect.sync(() => Spans.event(fiber, event, facts, span)))
+    runLike(fiber, Effect.sync(() => Spans.event(fiber, Telemetry.events[name], facts, span)))
   }
 }
 
 const thresholdOf = (given: number | false | undefined, byDefault: number): number =>
   given === false ? Infinity : given ?? byDefault
 
-const { events, messages } = Telemetry
-
 const of: Readonly<
-  Record<Kind, { readonly message: string; readonly event: string; readonly hint: string }>
+  Record<
+    Kind,
+    { readonly name: keyof typeof Telemetry.events & keyof typeof Telemetry.messages; readonly hint: string }
+  >
 > = {
   documents: {
-    message: messages.manyDocuments,
-    event: events.manyDocuments,
+    name: "manyDocuments",
     hint: "MongoDB advises to write no more than 1,000 documents in a transaction. Split the work into several " +
       "transactions; or set `warnings.documents` of this one, if so many are meant."
   },
   operations: {
-    message: messages.manyOperations,
-    event: events.manyOperations,
+    name: "manyOperations",
     hint: "The transaction holds what it has written during each of them. Write many documents by one `insertMany`, " +
       "`updateMany` or `bulkWrite`, and read them by one `find`; or set `warnings.operations`, if so many are meant."
   },
   bytes: {
-    message: messages.manyBytes,
-    event: events.manyBytes,
+    name: "manyBytes",
     hint:
       "The server keeps what an open transaction writes in its cache, and aborts it when that is full. Split the work " +
       "into several transactions; or set `warnings.bytes` of this one, if so much is meant."
   },
   age: {
-    message: messages.long,
-    event: events.long,
+    name: "long",
     hint:
       "The server aborts a transaction that is older than its `transactionLifetimeLimitSeconds`, a minute by default. " +
       "Do slow work before or after the transaction, or split it; or set `warnings.age`, if it is meant to take so long."

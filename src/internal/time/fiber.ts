@@ -2,14 +2,11 @@
  * The fiber that runs an operation, for those steps of it that are plain functions.
  */
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as FiberRefs from "effect/FiberRefs"
+import type * as FiberRefs from "effect/FiberRefs"
 import * as FiberRefsPatch from "effect/FiberRefsPatch"
-import * as Runtime from "effect/Runtime"
 import type * as Tracer from "effect/Tracer"
 
 /** The fiber that runs an operation. */
@@ -73,17 +70,3 @@ export const runAs = <A, E, R>(refs: FiberRefs.FiberRefs, effect: Effect.Effect<
       () => Effect.patchFiberRefs(FiberRefsPatch.diff(refs, own))
     )
   })
-
-/**
- * Runs an effect that nobody waits for with the loggers and annotations of a fiber that may be busy, suspended, or at its end,
- * and in its context unless another one is given.
- */
-export const runLike = (
-  fiber: RunningFiber,
-  effect: Effect.Effect<void>,
-  context: Context.Context<never> = fiber.currentContext
-): void => {
-  const { runtimeFlags } = Runtime.defaultRuntime
-  const fiberRefs = FiberRefs.forkAs(fiber.getFiberRefs(), FiberId.unsafeMake())
-  Runtime.runFork(Runtime.make({ context, fiberRefs, runtimeFlags }))(effect)
-}
