@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import { clientOf } from "./internal/commands/send.js"
 import * as DriverTransaction from "./internal/driver/transaction.js"
-import * as MongoClient from "./internal/session/client.js"
+import type * as MongoClient from "./internal/session/client.js"
 import type { AsGiven } from "./internal/session/client.js"
 import { key } from "./internal/session/gate.js"
 import { stepOut, Transaction } from "./internal/session/turn.js"
@@ -478,7 +478,7 @@ export const start = (
     yield* ensureSupported(session)
     yield* Manual.start(
       session[key],
-      session.client[MongoClient.inner],
+      session.client,
       resolve(decoded, session),
       timeoutOf(decoded, session)
     )

@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import * as Collection from "../../src/Collection.js"
+import * as Session from "../../src/Session.js"
 import { TransactionAborted } from "../../src/SessionErrors.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
@@ -156,6 +157,45 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
           })
           expect(events.filter(({ name }) => name === "others")).toMatchObject([{ attributes: { seen: "all" } }])
           expect(JSON.stringify(events)).not.toContain(secret)
+        })
+      ))
+  })
+
+  describe("a transaction under manual control", () => {
+    it.effect("that loses a conflict is told who had written the document", () =>
+      onClient(() =>
+        Effect.gen(function*() {
+          const { write } = yield* accounts
+          const manual = Session.scoped(Effect.gen(function*() {
+            yield* Transaction.start()
+            const error = yield* Effect.flip(write(secret))
+            expect(yield* Effect.flip(Transaction.commit)).toMatchObject({ reason: "NoSuchTransaction" })
+            return error
+          }))
+          expect(yield* while_(write(secret), manual)).toMatchObject({
+            _tag: "MongoError",
+            reason: "WriteConflict",
+            conflict: { operation: "updateOne", fields: ["_id"], document: 1, rivals: [{ span: { name: "restock" } }] }
+          })
+        })
+      ))
+
+    it.effect("is named as who had written the document, until it is over", () =>
+      onClient(() =>
+        Effect.gen(function*() {
+          const { write } = yield* accounts
+          yield* Session.scoped(Effect.gen(function*() {
+            yield* Transaction.start()
+            yield* write(secret)
+            const apart = Effect.scoped(
+              Effect.flatMap(Session.make(), (other) => Session.provide(aborted(write(secret)), other))
+            )
+            expect((yield* apart).conflict).toMatchObject({
+              rivals: [{ operation: "updateOne", span: { name: "by hand" } }]
+            })
+            yield* Transaction.commit
+            yield* write(secret)
+          })).pipe(Effect.withSpan("by hand"))
         })
       ))
   })

@@ -218,19 +218,19 @@ const begin = <A>(
   done: (exit: Exit.Exit<A, UnacknowledgedWrite | MongoError>) => void
 ): Effect.Effect<void> => {
   let isGivenUp = false
-  // What is under manual control is nobody's turn, but has its operations counted.
-  const counting = turn ?? gate.standing()
-  counting?.begin(name)
+  // What is under manual control is nobody's turn, but has its operations counted and its conflicts explained.
+  const observing = turn ?? gate.standing()
+  observing?.begin(name)
   return gate.begin(
     fiber,
     name,
     evaluate,
     (exit) => {
       if (Exit.isSuccess(exit)) {
-        if (name.writtenIn !== undefined) counting?.wrote(name.writtenIn(exit.value))
+        if (name.writtenIn !== undefined) observing?.wrote(name.writtenIn(exit.value))
         return done(exit)
       }
-      const seen = isGivenUp || turn === undefined ? exit : Exit.failCause(turn.observe(exit.cause, name))
+      const seen = isGivenUp || observing === undefined ? exit : Exit.failCause(observing.observe(exit.cause, name))
       done(refined(name, seen))
     },
     (isSent) => {

@@ -241,10 +241,16 @@ export class Attempt {
    * with what is known of a conflict that was lost.
    */
   observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
-    const isLost = Chunk.some(Cause.failures(cause), (failure) => failure instanceof MongoError && isConflict(failure))
-    const explained = isLost ? Cause.map(cause, (failure) => this.#explain(failure, name)) : cause
+    const explained = this.explain(cause, name)
     this.#note(explained)
     return explained
+  }
+
+  /** Gives the cause of a failed operation with what is known of a conflict that was lost. */
+  explain<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
+    const isLost = this.#ended === "no" &&
+      Chunk.some(Cause.failures(cause), (failure) => failure instanceof MongoError && isConflict(failure))
+    return isLost ? Cause.map(cause, (failure) => this.#explain(failure, name)) : cause
   }
 
   #explain<E>(failure: E, name: Name | undefined): E | MongoError {
@@ -314,9 +320,10 @@ export class Attempt {
     this.#watch?.told(view)
   }
 
-  /** Notes how the transaction on the server ended. */
+  /** Notes how the transaction on the server ended: it has nothing there any more. */
   unwatch(outcome: TransactionOutcome | "retried"): void {
     this.#watch?.over(outcome)
+    this.run.contender?.ends()
   }
 
   /** The body has ended. */

@@ -122,7 +122,6 @@ class Attempts<A, E, R, VR, OR> {
   // Who has lost to a transaction of this client waits for it; for any other, as long as the schedule says.
   #wait(part: Part, failure: MongoError, delay: Duration.Duration): Effect.Effect<void, never, OR> {
     const { contender } = this.#run
-    contender?.ends()
     const pause = contender?.hasLostToKnown === true ? Duration.zero : delay
     const slept = Effect.zipRight(this.#tellRetry(part, "body", failure, pause), Effect.sleep(pause))
     return contender === undefined
@@ -289,6 +288,7 @@ class Attempts<A, E, R, VR, OR> {
 
   #over(result: Finished<A, E | RunError>): Finished<A, E | RunError> {
     this.#run.end()
+    // One that could not begin has waited for documents in vain.
     this.#run.contender?.ends()
     if (Exit.isFailure(result.exit)) this.#plan.outer?.of.spend(result.exit.cause)
     return result

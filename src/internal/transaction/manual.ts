@@ -13,15 +13,16 @@ import type { MongoError } from "../../MongoError.js"
 import { InvalidInTransaction, type ManualError, TransactionDoomed } from "../../SessionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
-import type { Inner } from "../session/client.js"
+import { inner, type Service } from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import { inTurn } from "../session/operation.js"
-import type { Standing } from "../session/turn.js"
+import type { Name, Standing } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import * as Spans from "../telemetry/spans.js"
 import { Warnings } from "../telemetry/warnings.js"
-import { traced } from "../time/fiber.js"
+import { type RunningFiber, traced } from "../time/fiber.js"
 import { Attempt, type Hook, Run } from "./attempt.js"
+import { contender } from "./contention.js"
 import * as Hooks from "./hooks.js"
 import type { Ended } from "./outcome.js"
 import { asPart, Part, partOf } from "./part.js"
@@ -30,7 +31,15 @@ import { isCommitUnknown, isTransient } from "./transient.js"
 
 /** A transaction that a program has started by hand; it lasts until the program ends it, or its session ends. */
 class Manual extends Part implements Standing {
-  constructor(gate: Gate, { lifetime }: Inner, options: TransactionOptions.Resolved, timeout?: Duration.Duration) {
+  constructor(
+    fiber: RunningFiber,
+    gate: Gate,
+    client: Service,
+    options: TransactionOptions.Resolved,
+    timeout: Duration.Duration | undefined
+  ) {
+    // Who ends it may wait for others by hand, so that nobody waits for it.
+    const manner = { doesQueue: false, span: fiber.currentSpan }
     super(
       new Attempt({
         number: 1,
@@ -40,7 +49,12 @@ class Manual extends Part implements Standing {
         lane: gate.lane,
         outer: undefined,
         isSandbox: false,
-        run: new Run(new Warnings(options.warnings, lifetime), timeout)
+        run: new Run(
+          new Warnings(options.warnings, client[inner].lifetime),
+          timeout,
+          undefined,
+          contender(fiber, client, manner)
+        )
       })
     )
   }
@@ -48,6 +62,10 @@ class Manual extends Part implements Standing {
   // A program that ends a transaction by hand sees the server's own answers, as the specification has it.
   override refusal(): undefined {
     return undefined
+  }
+
+  override observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
+    return this.of.explain(cause, name)
   }
 
   get span(): Tracer.Span | undefined {
@@ -74,7 +92,7 @@ export const active = (gate: Gate): Part | undefined => {
 /** Starts a transaction in a session. */
 export const start = (
   gate: Gate,
-  client: Inner,
+  client: Service,
   options: TransactionOptions.Resolved,
   timeout: Duration.Duration | undefined
 ): Effect.Effect<void, ManualError> =>
@@ -88,7 +106,7 @@ export const start = (
         const before = part ?? lastOf(gate)
         before?.of.unwatch("rolledBack")
         if (part === undefined) {
-          const manual = new Manual(gate, client, options, timeout)
+          const manual = new Manual(fiber, gate, client, options, timeout)
           gate.stand(manual)
           manual.of.watch(fiber, Spans.standing(fiber))
         } else {
