@@ -36,7 +36,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               done: Monitor.until(on(watched)(Letters.pending), (left) => left === 0, "60 seconds")
             }
           )
-          const deliveries = yield* Effect.promise(() => collection.find().sort({ _id: 1 }).toArray())
+          // As they were inserted: ids of several processes within a second are in no order.
+          const deliveries = yield* Effect.promise(() => collection.find().sort({ $natural: 1 }).toArray())
           // Repetitions are of the batch that was not noted, in its order, and each crash has caused one at most.
           const first = deliveries.filter(({ id }, index) =>
             deliveries.findIndex((other) => other["id"] === id) === index

@@ -78,6 +78,24 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         }))
       ))
 
+    it.effect("that is interrupted in a hook can be done again, with the hooks that have not run", () =>
+      inPlace((place) =>
+        Session.scoped(Effect.gen(function*() {
+          const begun = yield* Deferred.make<void>()
+          let times = 0
+          yield* Transaction.start()
+          const waits = Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never)
+          const first = Transaction.beforeCommit(Effect.suspend(() => times++ === 0 ? waits : Effect.void))
+          yield* Transaction.run(Effect.zipRight(first, Transaction.beforeCommit(place.insert(1))))
+          const fiber = yield* Effect.fork(Transaction.commit)
+          yield* Deferred.await(begun)
+          yield* Fiber.interrupt(fiber)
+          expect(yield* place.wire).toEqual([])
+          yield* Transaction.commit
+          expect(yield* place.wire).toEqual(["1 insert start", "1 commitTransaction"])
+        }))
+      ))
+
     it.effect("is not cut short by an interruption, and the hooks run", () =>
       inPlace((place) =>
         Session.scoped(Effect.gen(function*() {

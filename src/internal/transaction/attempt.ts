@@ -29,7 +29,10 @@ export type Moment = "beforeCommit" | "onCommit" | "onRollback"
 export interface Hook {
   readonly moment: Moment
   readonly part: Share
+  /** Runs it, and leaves its context behind. */
   readonly exit: Effect.Effect<Exit.Exit<unknown, unknown>>
+  /** It has ended: nothing of it belongs to the transaction any more. */
+  readonly close: () => void
 }
 
 /** The whole of an attempt, or a part of it. */

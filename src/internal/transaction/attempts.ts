@@ -167,10 +167,10 @@ class Attempts<A, E, R, VR, OR> {
         if (part.of.hooks.length === 0) return this.#end(part, Exit.succeed(value))
         // A fiber that the body has left behind writes nothing more.
         part.close()
-        return Effect.flatMap(
-          Effect.exit(this.#restore(Effect.as(Hooks.beforeCommit(part), value))),
-          (exit) => this.#end(part, exit)
-        )
+        return Effect.matchCauseEffect(this.#restore(Hooks.beforeCommit(part)), {
+          onFailure: (cause) => this.#end(part, Exit.failCause(cause)),
+          onSuccess: () => this.#end(part, Exit.succeed(value))
+        })
       }
     })
   }

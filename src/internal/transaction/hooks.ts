@@ -6,9 +6,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
+import { constVoid } from "effect/Function"
 import { TransactionEnded } from "../../TransactionErrors.js"
 import { contextOf, stepOut } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
+import { andThen, type RunningFiber } from "../time/fiber.js"
 import type { Attempt, Hook, Moment, Share } from "./attempt.js"
 import type { Ended } from "./outcome.js"
 import { Part } from "./part.js"
@@ -21,49 +23,62 @@ export const register = <A, E, R>(
 ): Effect.Effect<void, TransactionEnded, R> =>
   Effect.withFiberRuntime((fiber) => {
     if (part.isOver) return Effect.fail(new TransactionEnded({ operation: moment }))
-    const { currentContext } = fiber
-    const annotations = fiber.getFiberRef(FiberRef.currentLogAnnotations)
-    // By then the body has ended, and nothing belongs to that any more.
-    const own = new Part(part.of)
-    const context = moment === "beforeCommit"
-      ? Context.merge(currentContext, contextOf(own))
-      : stepOut(currentContext)
-    const closed = Effect.ensuring(effect, Effect.sync(() => own.close()))
-    // The requirements were those of the fiber that has put it off.
-    const run = Effect.provide(closed, context as Context.Context<R>)
-    const exit = Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) =>
-      Effect.exit(
-        fiber.getFiberRef(FiberRef.currentLogAnnotations) === annotations
-          ? run
-          : Effect.locally(run, FiberRef.currentLogAnnotations, annotations)
-      )
-    )
-    part.of.putOff({ moment, part, exit })
+    putOff(fiber, part, moment, effect)
     return Effect.void
   })
 
+/** {@link register} for a part that is known to be open, in a step of the fiber whose context is kept. */
+export const putOff = <A, E, R>(
+  fiber: RunningFiber,
+  part: Part,
+  moment: Moment,
+  effect: Effect.Effect<A, E, R>
+): void => {
+  const { currentContext } = fiber
+  const annotations = fiber.getFiberRef(FiberRef.currentLogAnnotations)
+  const isInside = moment === "beforeCommit"
+  // By then the body has ended, and nothing belongs to that any more.
+  const own = isInside ? new Part(part.of) : undefined
+  const context = own === undefined ? stepOut(currentContext) : Context.merge(currentContext, contextOf(own))
+  // The requirements were those of the fiber that has put it off.
+  const run = effect as Effect.Effect<A, E>
+  const exit = Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) => {
+    const isAnnotated = fiber.getFiberRef(FiberRef.currentLogAnnotations) !== annotations
+    const exit = Effect.exit(isAnnotated ? Effect.locally(run, FiberRef.currentLogAnnotations, annotations) : run)
+    return Effect.zipRight(FiberRef.set(FiberRef.currentContext, context), exit)
+  })
+  part.of.putOff({ moment, part, exit, close: () => own?.close() })
+}
+
 /**
  * Runs the hooks that belong before the commit, one after the other, and those that these register. One that fails is
- * written down in the attempt, which can then not be committed.
+ * written down in the attempt, which can then not be committed. Where it is interrupted, it leaves the context of a hook behind,
+ * and the hook that has begun last is not closed.
  */
-export const beforeCommit = ({ of }: Share): Effect.Effect<void> => {
-  const next = (index: number): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const hook = of.hooks[index]
-      if (hook === undefined || !of.mayCommit) return Effect.void
-      const run = hook.moment !== "beforeCommit" || hook.part.hasFailed
-        ? Effect.void
-        : Effect.flatMap(hook.exit, (exit) => noted(of, exit))
-      return Effect.zipRight(run, next(index + 1))
-    })
-  return next(0)
+export const beforeCommit = ({ of }: Share, begins: (hook: Hook) => void = constVoid): Effect.Effect<void> => {
+  const next = (index: number, around: Context.Context<never>): Effect.Effect<void> => {
+    const { hooks } = of
+    let at = index
+    while (at < hooks.length && of.mayCommit) {
+      const hook = hooks[at++]
+      if (hook?.moment !== "beforeCommit" || hook.part.hasFailed) continue
+      begins(hook)
+      return Effect.flatMap(hook.exit, (exit) => {
+        hook.close()
+        return andThen(noted(of, exit), () => next(at, around))
+      })
+    }
+    return FiberRef.set(FiberRef.currentContext, around)
+  }
+  return Effect.withFiberRuntime((fiber) => next(0, fiber.currentContext))
 }
 
 const noted = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   if (Exit.isSuccess(exit)) return Effect.void
   const { cause } = exit
   if (Cause.isInterruptedOnly(cause) || Cause.isDie(cause)) return Effect.failCause(Cause.stripFailures(cause))
-  return Effect.sync(() => attempt.failHook(cause))
+  attempt.failHook(cause)
+  return Effect.void
 }
 
 /**
@@ -85,13 +100,27 @@ const select = (hooks: ReadonlyArray<Hook>, ended: Exclude<Ended, "no">): Readon
 /** A hook that cannot fail any more: what it failed with is logged and counted. */
 export const reported = ({ exit, moment }: Hook): Effect.Effect<void> =>
   Effect.flatMap(
-    exit,
+    inOwnContext(exit),
     Exit.match({
       onSuccess: () => Effect.void,
       onFailure: (cause) => Log.hookFailed(moment, cause)
     })
   )
 
+// Goes back to the context that it was run in, however it ends.
+const inOwnContext = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.mapInputContext(effect, (context: Context.Context<never>) => context)
+
+/** {@link beforeCommit} for who may go on with the transaction when it was interrupted, and where it was. */
+export const beforeCommitByHand = (share: Share): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    let last: Hook | undefined
+    const run = beforeCommit(share, (hook) => {
+      last = hook
+    })
+    return Effect.onInterrupt(inOwnContext(run), () => Effect.sync(() => last?.close()))
+  })
+
 /** Runs hooks one after the other, however each of them ends. */
 export const run = (hooks: ReadonlyArray<Hook>): Effect.Effect<void> =>
-  Effect.uninterruptible(Effect.forEach(hooks, reported, { discard: true }))
+  hooks.length === 0 ? Effect.void : Effect.uninterruptible(Effect.forEach(hooks, reported, { discard: true }))

@@ -127,7 +127,7 @@ export const commit = (
       return yield* new InvalidInTransaction({ operation: "Transaction.commit", option: "Transaction.commit" })
     }
     const transaction = part ?? active(gate)
-    if (transaction !== undefined) yield* Hooks.beforeCommit(transaction)
+    if (transaction !== undefined) yield* Hooks.beforeCommitByHand(transaction)
     const halfDone = transaction?.of.halfDone
     if (halfDone !== undefined) {
       yield* abort(gate)

@@ -3,12 +3,13 @@
  */
 import * as Effect from "effect/Effect"
 import type { MongoError } from "../../../MongoError.js"
-import type { OperationError, TransactionEnded } from "../../../SessionErrors.js"
-import * as Transaction from "../../../Transaction.js"
+import { type OperationError, TransactionEnded } from "../../../SessionErrors.js"
+import type * as Transaction from "../../../Transaction.js"
 import { operation } from "../../data/operation.js"
 import { serverTime } from "../../driver/bson.js"
 import type { Attempt } from "../../transaction/attempt.js"
-import { ensureOpen, innermostOf, type Part } from "../../transaction/part.js"
+import { putOff } from "../../transaction/hooks.js"
+import { innermostOf, type Part } from "../../transaction/part.js"
 import { numberOf } from "../../values/numbers.js"
 import { mark, markedId, marking, writing } from "../own.js"
 import { type Message, messagesOf, stateOf, type Stored } from "./store.js"
@@ -45,15 +46,16 @@ export class Publishing<A, R, C> {
       const part = innermostOf(fiber)
       // The type asks for a transaction.
       if (part === undefined) return Effect.dieMessage("there is no transaction to publish in")
-      const batch = this.#batchOf(part.of)
-      const put = Effect.sync(() => {
-        // Not all as the arguments of one call, of which there must not be too many.
-        for (const one of outgoing) batch.messages.push({ part, outgoing: one })
-      })
-      if (batch.parts.has(part)) return Effect.zipRight(ensureOpen(part, "publish"), put)
+      if (part.isOver) return Effect.fail(new TransactionEnded({ operation: "publish" }))
+      const { messages, parts } = this.#batchOf(part.of)
       // One for each part, for what a part that has failed was to do before the commit is not done.
-      batch.parts.add(part)
-      return Effect.zipRight(Transaction.beforeCommit(this.#write(part.of)), put)
+      if (!parts.has(part)) {
+        parts.add(part)
+        putOff(fiber, part, "beforeCommit", this.#write(part.of))
+      }
+      // Not all as the arguments of one call, of which there must not be too many.
+      for (const one of outgoing) messages.push({ part, outgoing: one })
+      return Effect.void
     })
   }
 
