@@ -15,7 +15,7 @@ import type { Target } from "./internal/data/request.js"
 import * as Options from "./internal/lease/options.js"
 import { Term } from "./internal/lease/term.js"
 import { clientOf, MongoClient, type Service as Client } from "./internal/session/client.js"
-import { ensureOutside } from "./internal/transaction/part.js"
+import { ensureOutside } from "./internal/transaction/manual.js"
 import { type LeaseError, LeaseLost, type OperationError, type SessionMisconfigured } from "./SessionErrors.js"
 import { Transaction } from "./Transaction.js"
 

@@ -91,8 +91,9 @@ export interface TransactionOptions {
  */
 export interface Warnings {
   /**
-   * More documents that it has inserted, changed and deleted, as the server's answers say. What the promise of a
-   * `Session.use`, and a command of `Database.command`, has written is not known. Default: 1,000, as MongoDB advises.
+   * More documents that it has inserted, changed and deleted, as the server's answers say. Of a `Session.use` that is
+   * known where its promise gives a result of the driver, of a command of `Database.command` never. Default: 1,000, as
+   * MongoDB advises.
    */
   readonly documents?: number | false | undefined
   /** More operations; each batch of a cursor is one. Default: 1,000. */

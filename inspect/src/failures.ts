@@ -35,7 +35,9 @@ export const bugLineIn = (cause: Cause.Cause<unknown>): Option.Option<string> =>
 // What it is called, and where it is. Its message may quote anything.
 const bugLineOf = (defect: unknown): string => {
   if (!(defect instanceof Error)) return `this is a bug of the program: ${typeof defect}`
-  const [, place] = /\n\s+at ([^\n]+)/.exec(defect.stack ?? "") ?? []
+  // A stack begins with the message.
+  const { message, stack = "" } = defect
+  const [, place] = /\n\s+at ([^\n]+)/.exec(stack.slice(stack.indexOf(message) + message.length)) ?? []
   return `this is a bug of the program: ${oneLine(defect.name)}${place === undefined ? "" : ` at ${place}`}`
 }
 

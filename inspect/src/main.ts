@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Runs the program, and says how it has ended: 0, 1 for what has failed, 2 where it was called wrongly, 130 after Ctrl-C.
+ * Runs the program, and says how it has ended: 0, 1 for what has failed, 2 where it was called wrongly, 130 after Ctrl-C, 143 after SIGTERM.
  */
 import * as Command from "@effect/cli/Command"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { createRequire } from "node:module"
+import { constants } from "node:os"
 import { command, Failed } from "./cli.js"
 import { bugLineIn } from "./failures.js"
 import { hasColour } from "./screen.js"
@@ -39,10 +40,17 @@ const lineIn = (cause: Cause.Cause<unknown>): Option.Option<string> => {
   return error instanceof Failed ? Option.some(error.line) : bugLineIn(cause)
 }
 
+let isTerminated = false
+process.once("SIGTERM", () => {
+  isTerminated = true
+})
+
 const codeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit)) return 0
-  // What a shell says of a program that a signal has ended: 128, and the number of SIGINT.
-  if (Cause.isInterruptedOnly(exit.cause)) return 130
+  // What a shell says of a program that a signal has ended: 128, and the number of the signal.
+  if (Cause.isInterruptedOnly(exit.cause)) {
+    return 128 + (isTerminated ? constants.signals.SIGTERM : constants.signals.SIGINT)
+  }
   const error = Cause.squash(exit.cause)
   return error instanceof Failed ? error.code : ValidationError.isValidationError(error) ? 2 : 1
 }

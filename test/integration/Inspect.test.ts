@@ -146,6 +146,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       expect(batches).toEqual([])
       yield* Effect.promise(() => admin.command({ endSessions: ids.slice(0, 6000) }))
       yield* Effect.promise(() => admin.command({ endSessions: ids.slice(6000) }))
+      // Only then are they gone.
+      yield* Effect.promise(() => admin.command({ refreshLogicalSessionCacheNow: 1 }))
     }))
 
   it.scoped("the name of a database is shown without what would change a terminal", () =>

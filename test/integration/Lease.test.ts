@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Lease from "../../src/Lease.js"
 import { LeaseLost } from "../../src/LeaseErrors.js"
+import * as Session from "../../src/Session.js"
 import { live } from "../../src/testing/internal/live.js"
 import * as Transaction from "../../src/Transaction.js"
 import { onKeys, type Place } from "../support/once/keys.js"
@@ -195,6 +196,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const names = yield* sent(Effect.gen(function*() {
             const inside = yield* Effect.flip(Transaction.run(Effect.scoped(mine.acquire)))
             expect(inside).toMatchObject({ _tag: "InvalidInTransaction", operation: "Lease.acquire" })
+            const byHand = Effect.zipRight(Transaction.start(), Effect.flip(Effect.scoped(mine.acquire)))
+            expect(yield* Session.scoped(byHand)).toMatchObject({
+              _tag: "InvalidInTransaction",
+              operation: "Lease.acquire"
+            })
             const error = yield* Effect.flip(inHand(wrong))
             expect("issues" in error && error.issues.map(({ path }) => path)).toEqual([["name"], ["renew"]])
           }))

@@ -2,6 +2,7 @@ import { describe, expect, layer } from "@effect/vitest"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
@@ -86,7 +87,63 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ))
   })
 
+  describe("a step that fails with what another one has stored", () => {
+    const both = (step: Steps.Step) =>
+      Effect.zipRight(
+        Effect.ignore(step("one", refused, { failure: OutOfStock })),
+        step("two", Effect.suspend(() => isOver ? Effect.void : refused))
+      )
+    let isOver = false
+
+    it.effect("without a declaration of its own, may be run again, and leaves the workflow unfinished", () =>
+      onKeys((place) =>
+        live(Effect.gen(function*() {
+          isOver = false
+          expect(yield* Effect.flip(failing(place).run("a", both))).toEqual(refused)
+          const twice = failing(place).run("b", (step) =>
+            Effect.zipRight(
+              Effect.ignore(step("one", refused, { failure: OutOfStock })),
+              Effect.retry(step("two", refused), { times: 1 })
+            ))
+          expect(yield* Effect.flip(twice)).toEqual(refused)
+          isOver = true
+          yield* failing(place).run("a", both)
+        }))
+      ))
+  })
+
+  describe("a step in a transaction under manual control", () => {
+    it.effect("is refused, for it would not be done when the body goes on", () =>
+      onKeys((place) =>
+        live(Session.scoped(Effect.gen(function*() {
+          const error = yield* Effect.flip(
+            failing(place).run("a", (step) => Effect.zipRight(Transaction.start(), step("one", Effect.void)))
+          )
+          expect(error).toMatchObject({ _tag: "InvalidInTransaction", operation: "Steps.step" })
+          yield* Transaction.abort
+        })))
+      ))
+  })
+
   describe("a compensation", () => {
+    it.effect("of a step that had no session runs in none", () =>
+      onKeys((place) =>
+        live(Effect.gen(function*() {
+          const sessions: Array<boolean> = []
+          const note = Effect.map(
+            Effect.serviceOption(Session.Session),
+            (session) => void sessions.push(Option.isSome(session))
+          )
+          const run = failing(place).run("a", (step) =>
+            Effect.zipRight(
+              Session.detached(step("one", Effect.void, { compensate: () => note })),
+              step("end", refused, { failure: OutOfStock })
+            ))
+          expect(yield* Session.scoped(Effect.flip(run))).toEqual(refused)
+          expect(sessions).toEqual([false])
+        }))
+      ))
+
     it.effect("of a step that had a session runs in one of its own after that has ended", () =>
       onKeys((place) =>
         live(Effect.gen(function*() {

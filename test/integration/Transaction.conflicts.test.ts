@@ -194,7 +194,13 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
               rivals: [{ operation: "updateOne", span: { name: "by hand" } }]
             })
             yield* Transaction.commit
+            // It is nobody's rival any more, nor are those that were ended otherwise.
+            yield* Transaction.start()
             yield* write(secret)
+            yield* Transaction.abort
+            yield* Session.scoped(Effect.zipRight(Transaction.start(), write(secret)))
+            const after = yield* while_(write(secret), apart)
+            expect(after.conflict?.rivals).toMatchObject([{ span: { name: "restock" } }])
           })).pipe(Effect.withSpan("by hand"))
         })
       ))

@@ -11,9 +11,10 @@ import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
 import type * as TransactionOptions from "../../src/TransactionOptions.js"
-import { onClient } from "../support/data/collections.js"
+import { on, onClient } from "../support/data/collections.js"
 import { logged } from "../support/server/connected.js"
 import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
 import { until } from "../support/watch/until.js"
 
 const { long, manyBytes, manyDocuments, manyOperations } = Telemetry.messages
@@ -222,6 +223,27 @@ describe("a transaction that is on the way to become too large or too old", () =
           expect(yield* said({ ...inSession({ documents: 1 }), warnings: false })).toBe(0)
           expect(yield* said({ ...inSession({ documents: 1 }), warnings: { operations: 5 } })).toBe(1)
           expect(yield* said({ ...inSession(false), warnings: { documents: 1 } })).toBe(1)
+          const strict = yield* Monitor.connect({ transactions: { warnings: { documents: 1 } } })
+          expect(yield* on(strict)(said({}))).toBe(1)
+          expect(yield* on(strict)(said(inSession({ documents: 5 })))).toBe(0)
+          expect(yield* on(strict)(said({ warnings: false }))).toBe(0)
+        })
+      ))
+
+    it.scoped("is warned of by its own options, and anew, when a body starts it by hand", () =>
+      onClient(() =>
+        Effect.gen(function*() {
+          const two = (things: Things) => things.insertMany([{}, {}])
+          const again = (things: Things) =>
+            Effect.zipRight(
+              Transaction.start({ warnings: { documents: 1 } }),
+              Effect.zipRight(two(things), Transaction.abort)
+            )
+          const entries = yield* saidOf(
+            (things) => Effect.all([two(things), Transaction.abort, again(things), again(things)]),
+            { warnings: false }
+          )
+          expect(entries.map(({ message }) => message)).toEqual([manyDocuments, manyDocuments])
         })
       ))
 

@@ -338,7 +338,9 @@ describe("transaction options", () => {
         TRANSACTION_READ_PREFERENCE: "primary",
         TRANSACTION_MAX_STALENESS_SECONDS: "90",
         TRANSACTION_TIMEOUT: "-1 seconds",
-        TRANSACTION_WARNINGS_BYTES: secret
+        TRANSACTION_WARNINGS_BYTES: secret,
+        // No unit: it could be seconds as well as milliseconds.
+        TRANSACTION_WARNINGS_AGE: "30"
       })
       const text = String(Either.getOrThrow(Either.flip(result)))
       for (
@@ -348,7 +350,8 @@ describe("transaction options", () => {
           "WRITE_CONCERN_JOURNAL",
           "MAX_STALENESS_SECONDS",
           "TIMEOUT",
-          "WARNINGS_BYTES"
+          "WARNINGS_BYTES",
+          "WARNINGS_AGE"
         ]
       ) {
         expect(text).toContain(`Invalid data at TRANSACTION.${key}:`)

@@ -131,7 +131,6 @@ describe("a deadline", () => {
     }
     interface Context {
       readonly timeoutForSocketRead: Promise<never>
-      readonly refreshed: () => Context
     }
 
     /** Hands over a deadline that begins now, and what the driver has in an operation with it. */
@@ -183,17 +182,5 @@ describe("a deadline", () => {
         expect(begun.length).toBeGreaterThan(0)
         for (const seen of begun) expect(seen).toEqual(["who waits", "the driver"])
       }))
-
-    it.effect("is as long again for closing a cursor when it is over", () =>
-      given("1 second", (context) =>
-        Effect.gen(function*() {
-          yield* TestClock.adjust("5 seconds")
-          expect(yield* ended(context.timeoutForSocketRead)).toContain("TimeoutError")
-          const closing = yield* Effect.fork(ended(context.refreshed().timeoutForSocketRead))
-          yield* TestClock.adjust("999 millis")
-          expect(yield* Fiber.poll(closing)).toMatchObject({ _tag: "None" })
-          yield* TestClock.adjust("1 millis")
-          expect(yield* Fiber.join(closing)).toContain("TimeoutError")
-        })))
   })
 })

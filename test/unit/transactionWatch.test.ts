@@ -157,17 +157,24 @@ describe("a transaction", () => {
   it.effect("asks again after a question that no server has answered", () =>
     logged((entries) =>
       Effect.gen(function*() {
-        const { asked, lifetime } = asking(failing("NetworkError"), Effect.die("bug"), Effect.never, seconds(20))
-        for (const attempt of [1, 2, 3]) {
+        const { asked, lifetime } = asking(
+          failing("NetworkError"),
+          Effect.die("bug"),
+          Effect.never,
+          // Of a server that is about to stop, which says nothing of its limit.
+          failing("NotPrimary", 91),
+          seconds(20)
+        )
+        for (const attempt of [1, 2, 3, 4]) {
           yield* begin(warningsOf(lifetime), attempt)
           yield* TestClock.adjust("30 seconds")
         }
-        expect(entries).toEqual([1, 2, 3].map((attempt) => aged("30s", "not known", attempt)))
-        yield* begin(warningsOf(lifetime), 4)
+        expect(entries).toEqual([1, 2, 3, 4].map((attempt) => aged("30s", "not known", attempt)))
+        yield* begin(warningsOf(lifetime), 5)
         yield* TestClock.adjust("5 seconds")
         yield* TestClock.adjust("5 seconds")
-        expect(entries.at(-1)).toEqual(aged("10s", "20s", 4))
-        expect(asked).toHaveLength(4)
+        expect(entries.at(-1)).toEqual(aged("10s", "20s", 5))
+        expect(asked).toHaveLength(5)
       })
     ))
 

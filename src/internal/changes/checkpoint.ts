@@ -19,7 +19,7 @@ import { toLsid } from "../driver/session.js"
 import { clientOf } from "../session/client.js"
 import { alone } from "../transaction/start.js"
 import { numberOf } from "../values/numbers.js"
-import { marking } from "./own.js"
+import { marking, writing } from "./own.js"
 import { isLostOnTheWay, type Position } from "./position.js"
 
 /** Where the checkpoint of a consumer is kept, and as whom it was claimed. */
@@ -51,7 +51,7 @@ export const claim = <C>(
     yield* kill(target, killed)
     const stored = yield* operation(
       target,
-      { ...write("findOneAndUpdate"), inTransaction: false },
+      { ...writing("findOneAndUpdate"), inTransaction: false },
       (db, added) =>
         of(db, target).findOneAndUpdate(
           { _id: name },
@@ -126,7 +126,7 @@ export const store = <C>(
   options: Driver.UpdateOptions = {}
 ): Effect.Effect<void, OperationError | ConsumerReplaced, C> =>
   Effect.flatMap(
-    operation(target, write("updateOne"), (db, added) =>
+    operation(target, writing("updateOne"), (db, added) =>
       of(db, target).updateOne(
         { _id: name, owner },
         { ...setting(fields), $currentDate: { updatedAt: true }, $inc: marking },
@@ -207,8 +207,6 @@ interface Stored extends Driver.Document {
 }
 
 const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Stored> => db.collection(collection)
-
-const write = (name: string): Request => ({ name, kind: "write", inTransaction: true })
 
 const read: Request = { name: "findOne", kind: "read", inTransaction: false }
 

@@ -11,7 +11,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { after } from "../time/bounded.js"
-import { type Deadline, start } from "../time/clock.js"
+import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { ofSession } from "./privates.js"
 
@@ -136,7 +136,7 @@ const make = (
   waitQueueTimeoutMS: number,
   omitsMaxTime: boolean
 ): TimeoutContext => {
-  return {
+  const context: TimeoutContext = {
     csotEnabled: () => false,
     clearServerSelectionTimeout: true,
     get serverSelectionTimeout() {
@@ -163,10 +163,9 @@ const make = (
     getSocketTimeoutMS: () => 0,
     clear: () => undefined,
     refresh: () => undefined,
-    // A cursor is closed after its time, too. In no time at all the driver would forget it, and the server would keep it.
-    refreshed: () =>
-      make(start(fiber, deadline.timeout), fiber, serverSelectionTimeoutMS, waitQueueTimeoutMS, omitsMaxTime)
+    refreshed: () => context
   }
+  return context
 }
 
 // A write concern that had nothing but a time limit, which the deadline takes the place of.

@@ -19,7 +19,7 @@ class Client extends Context.Tag("effect-mongo-session/Steps/Client")<Client, Se
 export const later =
   <R>(made: Context.Context<R>) => <A, E>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | AcquireError> => {
     const past = Context.getOption(made, Session.Session)
-    if (Option.isNone(past)) return Effect.provide(effect, made)
+    if (Option.isNone(past)) return Effect.mapInputContext(effect, () => made)
     const { client } = past.value
     const rest = Context.omit(Session.Session)(made) as Context.Context<R>
     return Effect.withFiberRuntime((fiber) => {

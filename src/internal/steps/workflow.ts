@@ -24,7 +24,7 @@ import { isOfLibrary } from "../once/declared.js"
 import * as Once from "../once/run.js"
 import type { Expiry } from "../once/store.js"
 import type { Transaction } from "../session/turn.js"
-import { ensureOutside } from "../transaction/part.js"
+import { ensureOutside } from "../transaction/manual.js"
 import type { Inside } from "../transaction/start.js"
 import { numberOf } from "../values/numbers.js"
 import { later } from "./later.js"
@@ -109,11 +109,23 @@ export class Workflow<C> {
         failure: declared as Codec<never, unknown, never> | undefined,
         expiry
       }
+      let isStored = false
       const inTransaction = Effect.zipRight(this.#note(step, compensate !== undefined), effect)
       const value = yield* Once.run(kind, keyOf(this.#id, step), inTransaction, {}, this.#held.guard).pipe(
-        Effect.tapError((error) => declared === undefined ? Effect.void : this.#noteFailure(declared, error)),
-        // What was not stored may be run again.
-        Effect.onError((cause) => Effect.sync(() => this.#isStored(cause) || this.#steps.delete(step)))
+        Effect.tapError((error) =>
+          declared === undefined ? Effect.void : Effect.map(isStorable(declared, error), (is) => {
+            isStored = is
+            if (is) this.#failures.add(error)
+          })
+        ),
+        Effect.onError((cause) =>
+          Effect.sync(() => {
+            if (isStored) return
+            // It may be run again. Another step may have stored the same failure, but this one has failed with it now.
+            this.#steps.delete(step)
+            for (const error of Cause.failures(cause)) this.#failures.delete(error)
+          })
+        )
       )
       if (compensate !== undefined) {
         const compensation = Effect.suspend(() => compensate(value)).pipe(
@@ -136,13 +148,6 @@ export class Workflow<C> {
       (isNoted) => isNoted,
       () => new StepsDiverged({ steps, step, reason: "Ended" })
     ))
-  }
-
-  #noteFailure(declared: Codec<unknown, unknown, never>, error: unknown): Effect.Effect<void> {
-    return isOfLibrary(error) ? Effect.void : Effect.map(
-      Effect.option(declared.encode(error, "failure")),
-      (encoded) => void (Option.isSome(encoded) && this.#failures.add(error))
-    )
   }
 
   #isStored(cause: Cause.Cause<unknown>): boolean {
@@ -190,3 +195,6 @@ export class Workflow<C> {
     return leaseOf(this.#kind.name, this.#id)
   }
 }
+
+const isStorable = (declared: Codec<unknown, unknown, never>, error: unknown): Effect.Effect<boolean> =>
+  isOfLibrary(error) ? Effect.succeed(false) : Effect.isSuccess(declared.encode(error, "failure"))

@@ -69,12 +69,15 @@ const patience = Duration.seconds(10)
 
 const name = "transactionLifetimeLimitSeconds"
 
-// What the server itself refuses it refuses again: the user may not ask, or it knows of no such parameter.
+// What the server refuses each time: the user may not ask, or there is no such command or parameter. Anything else passes.
 const limitOf = (cause: Cause.Cause<MongoError>): Limit =>
   Option.match(Cause.failureOption(cause), {
     onNone: () => undefined,
-    onSome: ({ code }) => code === undefined ? undefined : "unknown"
+    onSome: ({ code }) => code !== undefined && forGood.has(code) ? "unknown" : undefined
   })
+
+// Unauthorized, CommandNotFound, InvalidOptions, CommandNotSupported, APIStrictError, AtlasError.
+const forGood: ReadonlySet<number> = new Set([13, 59, 72, 115, 323, 8000])
 
 const limitIn = (reply: Driver.Document): Limit => {
   const seconds = numberOf(reply[name])

@@ -14,7 +14,7 @@ import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Lane from "../session/lane.js"
 import type { Name, Turn } from "../session/turn.js"
 import { Watch } from "../telemetry/transactions.js"
-import type { Warnings } from "../telemetry/warnings.js"
+import { Warnings } from "../telemetry/warnings.js"
 import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { ServerView } from "../values/conflicts.js"
@@ -115,6 +115,7 @@ export class Attempt {
   #hooks: Array<Hook> = []
   #past: ReadonlyArray<Past> = []
   #watch: Watch | undefined
+  #warnings: Warnings
   // The origins of failures of transactions inside of this one, in other sessions, not worth another attempt there.
   #spent: Set<unknown> | undefined
 
@@ -127,6 +128,7 @@ export class Attempt {
     this.isSandbox = isSandbox
     this.isSerializable = isSerializable
     this.run = run
+    this.#warnings = run.warnings
   }
 
   /** What it was started with, and the write concern that it has taken on. */
@@ -309,7 +311,7 @@ export class Attempt {
 
   /** Watches the transaction on the server, which a fiber has just started, with a span of its own if it has one. */
   watch(fiber: RunningFiber, span?: Tracer.Span): void {
-    this.#watch = new Watch(fiber, this.number, this.run.warnings, span)
+    this.#watch = new Watch(fiber, this.number, this.#warnings, span)
     this.run.contender?.starts(this.#watch.began)
   }
 
@@ -347,6 +349,7 @@ export class Attempt {
   /** Begins anew where the body has ended the transaction by hand and starts another. */
   restart(options: TransactionOptions.Resolved): void {
     this.#options = options
+    this.#warnings = new Warnings(options.warnings, this.#warnings.lifetime)
     this.#past = [...this.#past, { ended: this.#ended, hooks: this.#hooks }]
     this.#ended = "no"
     this.#isRollbackOnly = false

@@ -5,17 +5,20 @@
  * messages.
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { MongoError } from "../../MongoError.js"
 import { InvalidInTransaction, type ManualError, TransactionDoomed } from "../../SessionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import { inner, type Service } from "../session/client.js"
-import type { Gate } from "../session/gate.js"
+import { type Gate, key } from "../session/gate.js"
 import { inTurn } from "../session/operation.js"
+import { Session } from "../session/service.js"
 import type { Name, Standing } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import * as Spans from "../telemetry/spans.js"
@@ -25,7 +28,7 @@ import { Attempt, type Hook, Run } from "./attempt.js"
 import { contender } from "./contention.js"
 import * as Hooks from "./hooks.js"
 import type { Ended } from "./outcome.js"
-import { asPart, Part, partOf } from "./part.js"
+import { asPart, innermostOf, Part, partOf } from "./part.js"
 import { type Command, type Limit, send, sendWithin } from "./send.js"
 import { isCommitUnknown, isTransient } from "./transient.js"
 
@@ -88,6 +91,16 @@ export const active = (gate: Gate): Part | undefined => {
   const last = lastOf(gate)
   return last !== undefined && !last.of.isOver && gate.session().inTransaction() ? last : undefined
 }
+
+/** Fails inside a transaction, whoever controls it, of what must not be there. */
+export const ensureOutside = (operation: string): Effect.Effect<void, InvalidInTransaction> =>
+  Effect.withFiberRuntime((fiber) => {
+    const ambient = Context.getOption(fiber.currentContext, Session)
+    const byHand = Option.flatMapNullable(ambient, (session) => active(session[key]))
+    return innermostOf(fiber) === undefined && Option.isNone(byHand)
+      ? Effect.void
+      : Effect.fail(new InvalidInTransaction({ operation, option: operation }))
+  })
 
 /** Starts a transaction in a session. */
 export const start = (

@@ -5,7 +5,7 @@ import type * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { MongoError } from "../../MongoError.js"
-import { InvalidInTransaction, type TransactionDoomed, TransactionEnded } from "../../TransactionErrors.js"
+import { type TransactionDoomed, TransactionEnded } from "../../TransactionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Lane from "../session/lane.js"
 import type { Name } from "../session/turn.js"
@@ -135,11 +135,3 @@ export const behind = <A, E, R>(effect: Effect.Effect<A, E, R>, part: Part): Eff
 /** Fails where nothing may use the part any more. */
 export const ensureOpen = (part: Part, operation: string): Effect.Effect<void, TransactionEnded> =>
   Effect.suspend(() => part.isOver ? Effect.fail(new TransactionEnded({ operation })) : Effect.void)
-
-/** Fails inside a transaction, of what must not be there. */
-export const ensureOutside = (operation: string): Effect.Effect<void, InvalidInTransaction> =>
-  Effect.withFiberRuntime((fiber) =>
-    innermostOf(fiber) === undefined
-      ? Effect.void
-      : Effect.fail(new InvalidInTransaction({ operation, option: operation }))
-  )

@@ -122,7 +122,7 @@ export interface ConfigKey {
   /** The option, e.g. `["defaultTransactionOptions", "timeout"]`. */
   readonly path: ReadonlyArray<string>
   /** What its text stands for. Text that stands for nothing of the kind is left to the decoder to refuse. */
-  readonly as: "boolean" | "number" | "text" | "threshold"
+  readonly as: "boolean" | "number" | "text" | "number or false" | "time or false"
 }
 
 /** Options from configuration: those of the keys that are there, decoded like any others. */
@@ -153,8 +153,11 @@ const parse = (as: ConfigKey["as"], text: string): unknown => {
       return /^-?\d+(\.\d+)?$/.test(trimmed) ? Number(trimmed) : trimmed
     case "text":
       return trimmed
-    case "threshold":
+    case "number or false":
       return trimmed.toLowerCase() === "false" ? false : parse("number", text)
+    // A time without a unit is not known to be one.
+    case "time or false":
+      return trimmed.toLowerCase() === "false" ? false : trimmed
   }
 }
 

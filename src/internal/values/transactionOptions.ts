@@ -144,8 +144,8 @@ export const configKeys: ReadonlyArray<ConfigKey> = [
   { key: ["MAX_STALENESS_SECONDS"], path: ["readPreference", "maxStalenessSeconds"], as: "number" },
   { key: ["MAX_COMMIT_TIME"], path: ["maxCommitTime"], as: "text" },
   { key: ["TIMEOUT"], path: ["timeout"], as: "text" },
-  { key: ["WARNINGS_DOCUMENTS"], path: ["warnings", "documents"], as: "threshold" },
-  { key: ["WARNINGS_OPERATIONS"], path: ["warnings", "operations"], as: "threshold" },
-  { key: ["WARNINGS_BYTES"], path: ["warnings", "bytes"], as: "threshold" },
-  { key: ["WARNINGS_AGE"], path: ["warnings", "age"], as: "threshold" }
+  { key: ["WARNINGS_DOCUMENTS"], path: ["warnings", "documents"], as: "number or false" },
+  { key: ["WARNINGS_OPERATIONS"], path: ["warnings", "operations"], as: "number or false" },
+  { key: ["WARNINGS_BYTES"], path: ["warnings", "bytes"], as: "number or false" },
+  { key: ["WARNINGS_AGE"], path: ["warnings", "age"], as: "time or false" }
 ]
