@@ -29,6 +29,7 @@ import {
 } from "../support/server/faults.js"
 import type * as Responder from "../support/server/responder.js"
 import { toLines } from "../support/transactions/transactions.js"
+import { until } from "../support/watch/until.js"
 
 class PaymentFailed extends Data.TaggedError("PaymentFailed")<{ readonly cause?: unknown }> {}
 
@@ -289,5 +290,28 @@ describe("timeoutMS", () => {
       const { error, limits } = yield* overdue(server, "insert", run)
       expect(error).toMatchObject({ _tag: "MongoError", reason: "TimedOut", operation: "insertOne" })
       expect(limits.slice(0, 2)).toEqual([["insert", 1000], ["abortTransaction", 1000]])
+    }))
+})
+
+describe("an abort that goes on in the background", () => {
+  it.scoped("does not wait for a connection that is dead without a word: it takes another one after 5 seconds", () =>
+    Effect.gen(function*() {
+      const replies = ["close", "close", "hang", "hang", { ok: 1 }] as const
+      const { client, server } = yield* connected({
+        handlers: { insert: { ok: 1, n: 1 }, abortTransaction: (_, { count }) => replies[count] ?? "hang" }
+      }, { keepAlive: false })
+      const aborts = Effect.map(server.commands, (all) => all.filter(({ name }) => name === "abortTransaction").length)
+      const awaiting = (count: number) => until(aborts, (seen) => seen === count)
+      const running = yield* Effect.fork(
+        Effect.flip(Transaction.run(Effect.zipRight(insert, Effect.fail("no")))).pipe(on({ client }))
+      )
+      yield* awaiting(3)
+      yield* TestClock.adjust("30 seconds")
+      expect(yield* Fiber.join(running)).toBe("no")
+      yield* TestClock.adjust("1 second")
+      yield* awaiting(4)
+      yield* TestClock.adjust("5 seconds")
+      yield* TestClock.adjust("1 second")
+      yield* awaiting(5)
     }))
 })

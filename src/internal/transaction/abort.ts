@@ -18,7 +18,7 @@ import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
-import { within } from "../time/bounded.js"
+import { grace, within } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import type { Restore } from "../time/fiber.js"
 import type { VerifiedFacts } from "./outcome.js"
@@ -117,7 +117,9 @@ export const abortInBackground = (
   const once = Effect.suspend(() => {
     // A transaction that was begun since has ended this one.
     const isLast = DriverTransaction.nameOf(gate.session()).txnNumber === name.txnNumber
-    return client[inner].isClosed() || !isLast ? Effect.void : ended(gate, client, name, gate.settleTimeout)
+    // A connection that is dead without a word must not keep the locks of the transaction: the next try takes another one.
+    const time = Duration.min(grace, gate.settleTimeout)
+    return client[inner].isClosed() || !isLast ? Effect.void : ended(gate, client, name, time)
   })
   return Effect.suspend(() => {
     Pool.markDirty(gate.session())
