@@ -490,8 +490,9 @@ export const start = (
  * result of the body.
  *
  * Fails with what using a session can fail with; with `MongoError` (`TransactionMisuse`) when there is no transaction, or
- * it was aborted; with `TransactionDoomed` when a part of it had failed after writing; with `InvalidInTransaction` in a
- * sandbox. It can't be interrupted.
+ * it was aborted; with `TransactionDoomed` when a part of it had failed after writing, or a hook has failed; with
+ * `InvalidInTransaction` in a sandbox. Its hooks and its wait for the session can be interrupted; then it was not sent, and it
+ * can be done again, with the hooks that have not run. What it sends can't be interrupted.
  *
  * See the specification "Transactions", section "commitTransaction".
  *

@@ -16,6 +16,7 @@ import type { Violation } from "./checker/violation.js"
 import { driverOptions } from "./counter.js"
 import * as Dice from "./dice.js"
 import * as Faults from "./faults.js"
+import * as Late from "./late.js"
 import * as Nemesis from "./nemesis.js"
 import { appName, type StormSet } from "./set.js"
 import type { Make, World } from "./world.js"
@@ -43,6 +44,7 @@ export interface Round {
 export interface Clients {
   readonly services: ReadonlyArray<MongoClient.Service>
   readonly monitors: ReadonlyArray<Monitor>
+  readonly isLate: Late.IsLate
   readonly calm: Driver
 }
 
@@ -57,6 +59,7 @@ export const clients = (set: StormSet, count: number): Effect.Effect<Clients, Mo
     return {
       services,
       monitors: services.map(({ driver }) => watch(driver)),
+      isLate: Late.watch(services.map(({ driver }) => driver)),
       calm: yield* connect(set.server.url, { appName: "storm-check", serverSelectionTimeoutMS: 180_000 })
     }
   })
@@ -64,7 +67,7 @@ export const clients = (set: StormSet, count: number): Effect.Effect<Clients, Mo
 /** Runs a round, and gives what did not hold. */
 export const round = (
   set: StormSet,
-  { calm, monitors, services }: Clients,
+  { calm, isLate, monitors, services }: Clients,
   { counts, faults, millis, patience = "90 seconds", seed, workloads }: Round
 ): Effect.Effect<ReadonlyArray<Violation>> =>
   Effect.scoped(Effect.gen(function*() {
@@ -101,7 +104,8 @@ export const round = (
     yield* Fiber.interruptFork(running)
     yield* Fiber.interrupt(looking)
     yield* overlaps(monitors, violated)
-    yield* left(calm, services, violated)
+    const late = yield* left(calm, services, isLate, violated)
+    if (late > 0) counts.operations.add("transactions that a held command has started late", late)
     for (const { check, name } of made) {
       const found = yield* check
       violations.push(...found.map(({ anomaly, detail }) => ({ anomaly: `${name}: ${anomaly}`, detail })))
@@ -118,10 +122,15 @@ const overlaps = (monitors: ReadonlyArray<Monitor>, violated: World["violated"])
     }), { discard: true })
 
 // Open transactions on the server, and open sessions of the library. What is aborted in the background takes a moment.
-const left = (calm: Driver, services: ReadonlyArray<MongoClient.Service>, violated: World["violated"]) =>
+const left = (
+  calm: Driver,
+  services: ReadonlyArray<MongoClient.Service>,
+  isLate: Late.IsLate,
+  violated: World["violated"]
+) =>
   Effect.gen(function*() {
     const transactions = Effect.promise(() =>
-      calm.db("admin").aggregate([
+      calm.db("admin").aggregate<Late.Open>([
         { $currentOp: { allUsers: true, idleSessions: true } },
         {
           $match: { transaction: { $exists: true }, $or: [{ appName }, { "clientMetadata.application.name": appName }] }
@@ -129,14 +138,14 @@ const left = (calm: Driver, services: ReadonlyArray<MongoClient.Service>, violat
       ]).toArray()
     )
     const open = yield* Effect.repeat(Effect.delay(transactions, "100 millis"), {
-      until: ({ length }) => length === 0,
+      until: (open) => open.every(isLate),
       times: 150
     })
-    if (open.length > 0) {
-      violated("left open", `${open.length} transactions on the server`)
-      // What is to be looked at next would wait for their locks.
-      yield* Effect.promise(() => calm.db("admin").command({ killAllSessions: [] }))
-    }
+    const late = open.filter(isLate).length
+    if (late < open.length) violated("left open", `${open.length - late} transactions on the server`)
+    // What is to be looked at next would wait for their locks.
+    if (open.length > 0) yield* Effect.promise(() => calm.db("admin").command({ killAllSessions: [] }))
     const sessions = yield* Effect.forEach(services, ({ openSessions }) => openSessions)
     if (sessions.some((count) => count > 0)) violated("left open", `${sessions.join(", ")} sessions of the clients`)
+    return late
   })

@@ -293,6 +293,24 @@ describe("timeoutMS", () => {
     }))
 })
 
+describe("an operation that never settles", () => {
+  it.scoped("is killed on the server when its session is closed, with the transaction that it may have begun", () =>
+    Effect.gen(function*() {
+      const options = { keepAlive: false, settleTimeout: "1 second" } as const
+      const { client, server } = yield* connected({ handlers: { insert: "hang" } }, options)
+      const running = yield* Effect.fork(Session.scoped(Transaction.run(insert)).pipe(on({ client })))
+      yield* server.awaitCommand("insert")
+      yield* Effect.fork(Fiber.interrupt(running))
+      yield* Effect.repeatN(TestClock.adjust("1 second"), 20)
+      yield* Fiber.await(running)
+      const killed = yield* until(
+        Effect.map(server.commands, (all) => all.filter(({ name }) => name === "killSessions")),
+        ({ length }) => length > 0
+      )
+      expect(killed.map(({ command }) => command["killSessions"].length)).toEqual([1])
+    }))
+})
+
 describe("an abort that goes on in the background", () => {
   it.scoped("does not wait for a connection that is dead without a word: it takes another one after 5 seconds", () =>
     Effect.gen(function*() {

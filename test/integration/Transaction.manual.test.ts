@@ -1,13 +1,15 @@
 import { describe, expect, layer } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { key } from "../../src/internal/session/gate.js"
+import * as Outbox from "../../src/Outbox.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import * as TestServer from "../support/server/testServer.js"
-import { inPlace, noDeadlock } from "../support/transactions/transactions.js"
+import { inPlace, noDeadlock, type Place } from "../support/transactions/transactions.js"
 import * as Monitor from "../support/watch/monitor.js"
 import { notebook } from "../support/watch/notebook.js"
 
@@ -78,21 +80,60 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         }))
       ))
 
-    it.effect("that is interrupted in a hook can be done again, with the hooks that have not run", () =>
+    /** Commits, is interrupted when a hook that is told so waits, and commits again. */
+    const again = <E, R>(place: Place, hooks: (waits: Effect.Effect<void>) => Effect.Effect<unknown, E, R>) =>
+      Effect.gen(function*() {
+        const begun = yield* Deferred.make<void>()
+        let times = 0
+        const waits = Effect.suspend(() =>
+          times++ === 0 ? Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never) : Effect.void
+        )
+        yield* Transaction.start()
+        yield* Transaction.run(Effect.orDie(hooks(waits)))
+        const fiber = yield* Effect.fork(Transaction.commit)
+        yield* Deferred.await(begun)
+        yield* Fiber.interrupt(fiber)
+        const before = yield* place.wire
+        return { before, exit: yield* Effect.either(Transaction.commit), after: yield* place.wire }
+      })
+
+    it.effect("that is interrupted in a hook can be done again: each hook runs once, the interrupted one again", () =>
       inPlace((place) =>
         Session.scoped(Effect.gen(function*() {
-          const begun = yield* Deferred.make<void>()
-          let times = 0
-          yield* Transaction.start()
-          const waits = Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never)
-          const first = Transaction.beforeCommit(Effect.suspend(() => times++ === 0 ? waits : Effect.void))
-          yield* Transaction.run(Effect.zipRight(first, Transaction.beforeCommit(place.insert(1))))
-          const fiber = yield* Effect.fork(Transaction.commit)
-          yield* Deferred.await(begun)
-          yield* Fiber.interrupt(fiber)
-          expect(yield* place.wire).toEqual([])
-          yield* Transaction.commit
-          expect(yield* place.wire).toEqual(["1 insert start", "1 commitTransaction"])
+          const hooks = (waits: Effect.Effect<void>) =>
+            Effect.all([
+              Transaction.beforeCommit(place.insert(1)),
+              Transaction.beforeCommit(Effect.zipRight(waits, place.insert(2))),
+              Transaction.beforeCommit(place.insert(3))
+            ])
+          const { after, before, exit } = yield* again(place, hooks)
+          expect(exit).toEqual(Either.void)
+          expect(before).toEqual(["1 insert start"])
+          expect(after).toEqual(["1 insert start", "1 insert", "1 insert", "1 commitTransaction"])
+          expect(yield* place.stored).toEqual([1, 2, 3])
+        }))
+      ))
+
+    it.effect("that is interrupted in a hook which has begun an operation is none: it is not known what that has done", () =>
+      inPlace((place) =>
+        Session.scoped(Effect.gen(function*() {
+          const hooks = (waits: Effect.Effect<void>) =>
+            Transaction.beforeCommit(Effect.zipRight(place.insert(1), waits))
+          const { exit } = yield* again(place, hooks)
+          expect(exit).toMatchObject({ _tag: "Left", left: { _tag: "TransactionDoomed" } })
+          expect(yield* place.stored).toEqual([])
+        }))
+      ))
+
+    it.effect("that is interrupted before it has written what was published writes that when it is done again", () =>
+      inPlace((place) =>
+        Session.scoped(Effect.gen(function*() {
+          const Letters = Outbox.make("letters", { database: place.items.dbName })
+          const hooks = (waits: Effect.Effect<void>) =>
+            Effect.zipRight(Transaction.beforeCommit(waits), Letters.publish({ n: 1 }))
+          const { exit } = yield* again(place, hooks)
+          expect(exit).toEqual(Either.void)
+          expect(yield* Letters.pending).toBe(1)
         }))
       ))
 

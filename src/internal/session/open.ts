@@ -250,6 +250,8 @@ export class OpenSession implements Gate, Member, Ending {
   get breakUp(): Effect.Effect<void> {
     return Effect.sync(() => {
       this.#isBroken = true
+      // What never settled may be going on there, with all that it holds.
+      this.#leftover.maybeCursor()
       Pool.markDirty(this.#session)
     })
   }

@@ -29,10 +29,8 @@ export type Moment = "beforeCommit" | "onCommit" | "onRollback"
 export interface Hook {
   readonly moment: Moment
   readonly part: Share
-  /** Runs it, and leaves its context behind. */
-  readonly exit: Effect.Effect<Exit.Exit<unknown, unknown>>
-  /** It has ended: nothing of it belongs to the transaction any more. */
-  readonly close: () => void
+  /** Runs it, in a part of its own if it belongs into the transaction, and leaves its context behind. */
+  readonly exit: (own: Turn | undefined) => Effect.Effect<Exit.Exit<unknown, unknown>>
 }
 
 /** The whole of an attempt, or a part of it. */
@@ -113,6 +111,8 @@ export class Attempt {
   #doom: Cause.Cause<unknown> | undefined
   #halfDone: Cause.Cause<unknown> | undefined
   #hooks: Array<Hook> = []
+  // How many of them were passed on the way to the commit.
+  #passed = 0
   #past: ReadonlyArray<Past> = []
   #watch: Watch | undefined
   #warnings: Warnings
@@ -309,6 +309,16 @@ export class Attempt {
     this.#hooks.push(hook)
   }
 
+  /** The first of them that was not passed on the way to the commit. */
+  get nextHook(): Hook | undefined {
+    return this.#hooks[this.#passed]
+  }
+
+  /** Notes that the next hook has run, or has no need to; unless it has started the transaction anew. */
+  passHook(hook: Hook): void {
+    if (this.nextHook === hook) this.#passed++
+  }
+
   /** Watches the transaction on the server, which a fiber has just started, with a span of its own if it has one. */
   watch(fiber: RunningFiber, span?: Tracer.Span): void {
     this.#watch = new Watch(fiber, this.number, this.#warnings, span)
@@ -344,6 +354,7 @@ export class Attempt {
   /** Drops what was put off. */
   dropHooks(): void {
     this.#hooks = []
+    this.#passed = 0
   }
 
   /** Begins anew where the body has ended the transaction by hand and starts another. */
@@ -360,6 +371,7 @@ export class Attempt {
     this.#doom = undefined
     this.#halfDone = undefined
     this.#hooks = []
+    this.#passed = 0
   }
 
   /** The failure in a cause for which the attempt may be run again. */

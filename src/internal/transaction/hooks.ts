@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import { constVoid } from "effect/Function"
 import { TransactionEnded } from "../../TransactionErrors.js"
-import { contextOf, stepOut } from "../session/turn.js"
+import { contextOf, stepOut, type Turn } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import { andThen, type RunningFiber } from "../time/fiber.js"
 import type { Attempt, Hook, Moment, Share } from "./attempt.js"
@@ -36,41 +36,49 @@ export const putOff = <A, E, R>(
 ): void => {
   const { currentContext } = fiber
   const annotations = fiber.getFiberRef(FiberRef.currentLogAnnotations)
-  const isInside = moment === "beforeCommit"
-  // By then the body has ended, and nothing belongs to that any more.
-  const own = isInside ? new Part(part.of) : undefined
-  const context = own === undefined ? stepOut(currentContext) : Context.merge(currentContext, contextOf(own))
+  const outside = moment === "beforeCommit" ? undefined : stepOut(currentContext)
   // The requirements were those of the fiber that has put it off.
   const run = effect as Effect.Effect<A, E>
-  const exit = Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) => {
-    const isAnnotated = fiber.getFiberRef(FiberRef.currentLogAnnotations) !== annotations
-    const exit = Effect.exit(isAnnotated ? Effect.locally(run, FiberRef.currentLogAnnotations, annotations) : run)
-    return Effect.zipRight(FiberRef.set(FiberRef.currentContext, context), exit)
-  })
-  part.of.putOff({ moment, part, exit, close: () => own?.close() })
+  const exit = (own: Turn | undefined) =>
+    Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) => {
+      const context = own === undefined ? outside ?? currentContext : Context.merge(currentContext, contextOf(own))
+      const isAnnotated = fiber.getFiberRef(FiberRef.currentLogAnnotations) !== annotations
+      const exit = Effect.exit(isAnnotated ? Effect.locally(run, FiberRef.currentLogAnnotations, annotations) : run)
+      // What is around whoever runs it stays around it: a transaction of another session, a sandbox.
+      return Effect.zipRight(FiberRef.set(FiberRef.currentContext, Context.merge(fiber.currentContext, context)), exit)
+    })
+  part.of.putOff({ moment, part, exit })
 }
 
 /**
- * Runs the hooks that belong before the commit, one after the other, and those that these register. One that fails is
- * written down in the attempt, which can then not be committed. Where it is interrupted, it leaves the context of a hook behind,
- * and the hook that has begun last is not closed.
+ * Runs the hooks that belong before the commit and have not run, one after the other, and those that these register. One that
+ * fails is written down in the attempt, which can then not be committed. Where it is interrupted, it leaves the context of a hook
+ * behind, and the part of that hook open, of which `begins` tells.
  */
-export const beforeCommit = ({ of }: Share, begins: (hook: Hook) => void = constVoid): Effect.Effect<void> => {
-  const next = (index: number, around: Context.Context<never>): Effect.Effect<void> => {
-    const { hooks } = of
-    let at = index
-    while (at < hooks.length && of.mayCommit) {
-      const hook = hooks[at++]
-      if (hook?.moment !== "beforeCommit" || hook.part.hasFailed) continue
-      begins(hook)
-      return Effect.flatMap(hook.exit, (exit) => {
-        hook.close()
-        return andThen(noted(of, exit), () => next(at, around))
+export const beforeCommit = (
+  { of }: Share,
+  begins: (own: Part | undefined) => void = constVoid
+): Effect.Effect<void> => {
+  const next = (around: Context.Context<never>): Effect.Effect<void> => {
+    for (let hook = of.nextHook; hook !== undefined && of.mayCommit; hook = of.nextHook) {
+      if (hook.moment !== "beforeCommit" || hook.part.hasFailed) {
+        of.passHook(hook)
+        continue
+      }
+      const passed = hook
+      // The body has ended, and nothing belongs to its part any more.
+      const own = new Part(of, undefined, undefined, hook.part.isSerializable)
+      begins(own)
+      return Effect.flatMap(hook.exit(own), (exit) => {
+        own.close()
+        begins(undefined)
+        of.passHook(passed)
+        return andThen(noted(of, exit), () => next(around))
       })
     }
     return FiberRef.set(FiberRef.currentContext, around)
   }
-  return Effect.withFiberRuntime((fiber) => next(0, fiber.currentContext))
+  return Effect.withFiberRuntime((fiber) => next(fiber.currentContext))
 }
 
 const noted = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
@@ -100,7 +108,7 @@ const select = (hooks: ReadonlyArray<Hook>, ended: Exclude<Ended, "no">): Readon
 /** A hook that cannot fail any more: what it failed with is logged and counted. */
 export const reported = ({ exit, moment }: Hook): Effect.Effect<void> =>
   Effect.flatMap(
-    inOwnContext(exit),
+    inOwnContext(exit(undefined)),
     Exit.match({
       onSuccess: () => Effect.void,
       onFailure: (cause) => Log.hookFailed(moment, cause)
@@ -111,14 +119,20 @@ export const reported = ({ exit, moment }: Hook): Effect.Effect<void> =>
 const inOwnContext = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.mapInputContext(effect, (context: Context.Context<never>) => context)
 
-/** {@link beforeCommit} for who may go on with the transaction when it was interrupted, and where it was. */
+/**
+ * {@link beforeCommit} for who may go on with the transaction when it was interrupted: with the hook that was interrupted, unless
+ * that had begun an operation, whose end is not known.
+ */
 export const beforeCommitByHand = (share: Share): Effect.Effect<void> =>
   Effect.suspend(() => {
-    let last: Hook | undefined
-    const run = beforeCommit(share, (hook) => {
-      last = hook
+    let running: Part | undefined
+    const run = beforeCommit(share, (own) => {
+      running = own
     })
-    return Effect.onInterrupt(inOwnContext(run), () => Effect.sync(() => last?.close()))
+    return Effect.onExit(inOwnContext(run), (exit) =>
+      Effect.sync(() => {
+        if (Exit.isFailure(exit)) running?.fail(exit.cause)
+      }))
   })
 
 /** Runs hooks one after the other, however each of them ends. */

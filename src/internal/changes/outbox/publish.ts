@@ -70,11 +70,12 @@ export class Publishing<A, R, C> {
   // The first of the parts writes for all of them.
   #write(attempt: Attempt): Effect.Effect<void, OperationError | MongoError, C> {
     return Effect.suspend(() => {
-      const { messages } = this.#batchOf(attempt)
-      // What is published after this, by what else is put off, is written after that.
-      this.#batches.delete(attempt)
-      const valid = messages.filter(({ part }) => !part.hasFailed).map(({ outgoing }) => outgoing)
-      return valid.length === 0 ? Effect.void : write(this.#stored, valid)
+      const valid = this.#batchOf(attempt).messages.filter(({ part }) => !part.hasFailed).map(({ outgoing }) =>
+        outgoing
+      )
+      // Not before: who is interrupted may go on. What is published after this, by what else is put off, is written after that.
+      const written = Effect.sync(() => void this.#batches.delete(attempt))
+      return valid.length === 0 ? written : Effect.zipRight(write(this.#stored, valid), written)
     })
   }
 }
