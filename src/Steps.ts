@@ -18,9 +18,11 @@ import * as Options from "./internal/steps/options.js"
 import { leaseOf } from "./internal/steps/record.js"
 import { leftOf } from "./internal/steps/store.js"
 import { type Kind, Workflow } from "./internal/steps/workflow.js"
+import { ensureOutside } from "./internal/transaction/manual.js"
 import type { Inside } from "./internal/transaction/start.js"
 import * as Lease from "./Lease.js"
 import {
+  type InvalidInTransaction,
   LeaseTaken,
   type OperationError,
   type SessionMisconfigured,
@@ -134,11 +136,16 @@ export interface Steps<Client = MongoClient> {
   ) => Effect.Effect<A, E | StepsError, Client | R>
   /**
    * Takes up, one after the other, the unfinished workflows of this version that no process works on: those of processes that
-   * died, and those that have failed with something that may go away. Gives how each has ended. Repeat it by a Schedule.
+   * died, and those that have failed with something that may go away. Gives how each has ended. Repeat it by a Schedule. Inside a transaction it is refused with
+   * `InvalidInTransaction`.
    */
   readonly resume: <A, E, R>(
     body: Body<A, E, R, Client>
-  ) => Effect.Effect<ReadonlyArray<Resumed<A, E>>, OperationError | SessionMisconfigured, Client | R>
+  ) => Effect.Effect<
+    ReadonlyArray<Resumed<A, E>>,
+    OperationError | SessionMisconfigured | InvalidInTransaction,
+    Client | R
+  >
 }
 
 /**
@@ -199,6 +206,7 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
     run: (id, body) => run(id, body),
     resume: <A, E, R>(body: Body<A, E, R, Client>) =>
       Effect.gen(function*() {
+        yield* ensureOutside("Steps.resume")
         const { options: { version } } = yield* kind
         const resumed: Array<Resumed<A, E>> = []
         for (const id of yield* leftOf(target, name, version)) {

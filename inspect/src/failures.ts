@@ -37,7 +37,9 @@ const bugLineOf = (defect: unknown): string => {
   if (!(defect instanceof Error)) return `this is a bug of the program: ${typeof defect}`
   // A stack begins with the message.
   const { message, stack = "" } = defect
-  const [, place] = /\n\s+at ([^\n]+)/.exec(stack.slice(stack.indexOf(message) + message.length)) ?? []
+  const at = stack.indexOf(message)
+  // One that was changed since is not known to be there.
+  const [, place] = at < 0 ? [] : /\n\s+at ([^\n]+)/.exec(stack.slice(at + message.length)) ?? []
   return `this is a bug of the program: ${oneLine(defect.name)}${place === undefined ? "" : ` at ${place}`}`
 }
 

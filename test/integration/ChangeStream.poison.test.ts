@@ -7,11 +7,12 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema } from "../../src/Codec.js"
+import * as Session from "../../src/Session.js"
 import { idOf } from "../support/data/changes.js"
 import { onClient } from "../support/data/collections.js"
 import { consuming, untilEffects } from "../support/data/consuming.js"
 import * as TestServer from "../support/server/testServer.js"
-import type * as Monitor from "../support/watch/monitor.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   /** A consumer that writes an effect of each event, and then fails at number 3, for as long as that is broken. */
@@ -75,6 +76,47 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           })
         ))
     }
+
+    it.effect("for its handler has swallowed what dooms the transaction, is set aside, and those around it are handled", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, db, effects, handler, put, start } = yield* consuming(watched)
+          yield* Effect.promise(() => db.collection<{ _id: string }>("taken").insertOne({ _id: "taken" }))
+          const swallowing = (event: ChangeStream.Event<unknown>) =>
+            Effect.zipRight(
+              handler(event),
+              idOf(event) === 3
+                ? Effect.ignore(Session.use((session) =>
+                  db.collection<{ _id: string }>("taken").insertOne({ _id: "taken" }, { session })
+                ))
+                : Effect.void
+            )
+          yield* start(ChangeStream.consume(changes, "consumer", swallowing, { batch: 10, onPoison: "setAside" }))
+          yield* put(1, 2, 3, 4, 5)
+          expect(yield* untilEffects(effects, 4)).toEqual([1, 2, 4, 5])
+          const [letter] = yield* listed(ChangeStream.deadLetters(changes, "consumer"))
+          expect(letter).toMatchObject({ document: { documentKey: { _id: 3 } } })
+          expect(letter?.error).toContain("TransactionDoomed")
+        })
+      ))
+
+    it.effect("and is too large to be kept is set aside with what it was about", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, db, start } = yield* consuming(watched)
+          const failing = () => Effect.fail("no" as const)
+          yield* start(ChangeStream.consume(changes, "consumer", failing, { onPoison: "setAside" }))
+          // The event has room for it, a dead letter with a text of what has failed has not.
+          const text = "x".repeat(16 * 2 ** 20 - 600)
+          yield* Effect.promise(() =>
+            db.collection<{ _id: number; text: string }>("things").insertOne({ _id: 1, text })
+          )
+          const letters = ChangeStream.deadLetters(changes, "consumer")
+          const [letter] = yield* Monitor.until(listed(letters), ({ length }) => length > 0, "60 seconds")
+          expect(letter?.document).toMatchObject({ operationType: "insert", documentKey: { _id: 1 }, isTooLarge: true })
+          expect(letter?.document).not.toHaveProperty("fullDocument")
+        })
+      ))
 
     it.effect("is tried again by a Schedule, and its attempts are counted across restarts", () =>
       onClient((watched) =>

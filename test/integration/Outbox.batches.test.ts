@@ -164,6 +164,22 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("whose key cannot be told is no defect of the relay, but set aside like one that cannot be delivered", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Numbers, deliver, delivered, publish } = yield* numbered(watched)
+          yield* publish(...numbers(6))
+          const orderBy = ({ message }: { readonly message: { readonly n: number } }) => {
+            if (message.n === 3) throw new Error("no key")
+            return message.n % 2
+          }
+          const options = { ...ended, concurrency: 4, orderBy, onPoison: "setAside" } as const
+          yield* Stream.runDrain(Numbers.relay(deliver, options))
+          expect([...delivered].sort()).toEqual([0, 1, 2, 4, 5])
+          expect(yield* Stream.runCollect(Numbers.deadLetters.list)).toHaveLength(1)
+        })
+      ))
+
     it.effect("that fails or is interrupted within a batch has noted what it had delivered", () =>
       onClient((watched) =>
         Effect.gen(function*() {

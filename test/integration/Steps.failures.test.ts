@@ -120,6 +120,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             failing(place).run("a", (step) => Effect.zipRight(Transaction.start(), step("one", Effect.void)))
           )
           expect(error).toMatchObject({ _tag: "InvalidInTransaction", operation: "Steps.step" })
+          expect(yield* Effect.flip(failing(place).resume(() => Effect.void)))
+            .toMatchObject({ _tag: "InvalidInTransaction", operation: "Steps.resume" })
           yield* Transaction.abort
         })))
       ))

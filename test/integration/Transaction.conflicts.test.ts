@@ -115,6 +115,24 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("names who has inserted a document of the same id", () =>
+      onClient(() =>
+        Effect.gen(function*() {
+          const { database } = yield* accounts
+          const Accounts = Collection.make("accounts", { database })
+          const { conflict } = yield* while_(
+            Accounts.insertOne({ _id: "new" }),
+            aborted(Accounts.insertMany([{ _id: "new" }]))
+          )
+          expect(conflict).toMatchObject({
+            operation: "insertMany",
+            fields: ["_id"],
+            document: 1,
+            rivals: [{ operation: "insertOne", span: { name: "restock" } }]
+          })
+        })
+      ))
+
     it.effect("tells values only where the client was asked to keep them", () =>
       Monitor.withClient({ conflicts: { values: true } }, (watched) =>
         on(watched)(Effect.gen(function*() {

@@ -1,10 +1,12 @@
 import { describe, expect, layer } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
+import type * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
@@ -12,7 +14,10 @@ import { logged } from "../support/server/connected.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Versions from "../support/server/versions.js"
 import { inPlace } from "../support/transactions/transactions.js"
+import * as Monitor from "../support/watch/monitor.js"
 import { notebook } from "../support/watch/notebook.js"
+
+class Other extends Context.Tag("Other")<Other, MongoClient.Service>() {}
 
 const sessionId = Effect.map(Session.Session, ({ id }) => id.uuid)
 
@@ -27,6 +32,25 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const { value } = yield* Transaction.sandbox(body)
           expect(value).toMatchObject({ _tag: "TransactionEnded", operation: "use" })
           expect(yield* place.stored).toEqual([])
+        })
+      ))
+
+    it.effect("nor run of the hooks of a transaction of another client in it: they are among its own", () =>
+      inPlace(() =>
+        Effect.gen(function*() {
+          const ran: Array<string> = []
+          const theirs = Transaction.onCommit(Effect.sync(() => void ran.push("theirs"))).pipe(
+            Transaction.run({ client: Other }),
+            Session.scoped({ client: Other })
+          )
+          const other = yield* Monitor.connect()
+          const { hooks } = yield* Transaction.sandbox(
+            Effect.zipRight(Transaction.onCommit(Effect.sync(() => void ran.push("ours"))), theirs)
+          ).pipe(Effect.provideService(Other, other.client))
+          expect(ran).toEqual([])
+          expect(hooks.map(({ moment }) => moment)).toEqual(["onCommit", "onCommit"])
+          for (const { effect } of hooks) yield* effect
+          expect(ran).toEqual(["ours", "theirs"])
         })
       ))
 

@@ -52,7 +52,7 @@ describe("what is known of the documents that a transaction has written", () => 
       write: (
         things: Things,
         database: string
-      ) => Effect.Effect<unknown, unknown, MongoClient.MongoClient | Session.Session>,
+      ) => Effect.Effect<unknown, { readonly _tag: string }, MongoClient.MongoClient | Session.Session>,
       options?: Transaction.Options<MongoClient.MongoClient>
     ]
   > = [

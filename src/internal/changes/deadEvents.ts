@@ -8,11 +8,13 @@ import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
 import type { HandlingFailed } from "../../ChangeStreamErrors.js"
+import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed, OperationError, TransactionError } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
 import { batches } from "../data/cursor.js"
 import { operation } from "../data/operation.js"
 import type { Target } from "../data/request.js"
+import { storable } from "../data/values.js"
 import type { Inside } from "../transaction/start.js"
 import { newId } from "./checkpoint.js"
 import { idIn, mark, markedId, writing } from "./own.js"
@@ -29,7 +31,10 @@ import type { Source } from "./source.js"
 export interface DeadEvent {
   /** What {@link DeadEvents} call it by. */
   readonly id: string
-  /** The event as it came: it may be that its documents do not fit the schema. */
+  /**
+   * The event as it came: it may be that its documents do not fit the schema. Of one that is too large to be kept, only what it
+   * was about, and `isTooLarge`.
+   */
   readonly document: Driver.Document
   /** How often its handling has failed. */
   readonly attempts: number
@@ -129,20 +134,27 @@ export const setAside = <C>(
   Effect.gen(function*() {
     const _id = markedId(yield* newId)
     const setAsideAt = new Date(yield* Clock.currentTimeMillis)
-    yield* operation(target, writing("insertOne"), (db, added) =>
-      lettersOf(db, target).insertOne(
-        {
-          _id,
-          [mark]: 1,
-          consumer: of,
-          token: resumeToken.toString(),
-          event: document,
-          attempts,
-          error: textOf(cause),
-          setAsideAt
-        },
-        { ...added }
-      ))
+    const letter = (event: Driver.Document): Stored => ({
+      _id,
+      [mark]: 1,
+      consumer: of,
+      token: resumeToken.toString(),
+      event,
+      attempts,
+      error: textOf(cause),
+      setAsideAt
+    })
+    const whole = letter(document)
+    // An event may be nearly as large as the server's largest document. Of one that does not fit it is kept what it was about.
+    const stored = storable(whole, "insertOne", of)
+    const fits = !(stored instanceof MongoError && stored.reason === "DocumentTooLarge")
+    const { _id: token, clusterTime, documentKey, ns, operationType } = document
+    const given = fits ? whole : letter({ _id: token, operationType, clusterTime, ns, documentKey, isTooLarge: true })
+    yield* operation(
+      target,
+      writing("insertOne"),
+      (db, added) => lettersOf(db, target).insertOne(given, { ...added })
+    )
   })
 
 const lettersOf = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Stored> =>

@@ -9,8 +9,9 @@ import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
 import { HandlingFailed } from "../../ChangeStreamErrors.js"
+import { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
-import type { ConsumeError, DecodeFailed } from "../../SessionErrors.js"
+import { type ConsumeError, type DecodeFailed, TransactionDoomed } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
 import type { Target } from "../data/request.js"
 import type { Inside } from "../transaction/start.js"
@@ -39,10 +40,10 @@ export interface Events<A> {
   readonly invalid: ReadonlyMap<Event<A>, DecodeFailed>
 }
 
-// The event at which a transaction has failed.
+// The event at which a transaction has failed; none where one of them has made it fail, and nobody knows which.
 interface Failed<A, E> {
-  readonly event: Event<A>
-  readonly cause: Cause.Cause<E | DecodeFailed>
+  readonly event: Event<A> | undefined
+  readonly cause: Cause.Cause<E | DecodeFailed | ConsumeError>
 }
 
 /** Handles events in one transaction, or in several if one of them cannot be handled. */
@@ -96,6 +97,8 @@ export const handling = <A, X, E2, R2>(
           // What a transaction fails with by itself is no fault of an event.
           failed !== undefined && !Cause.isInterrupted(cause) && Cause.squash(cause) === Cause.squash(failed.cause)
             ? Effect.succeed(failed)
+            : isOfHandler(cause)
+            ? Effect.succeed({ event: events.length === 1 ? last : undefined, cause })
             : Effect.failCause(cause as Cause.Cause<ConsumeError>)
       })
     })
@@ -145,7 +148,10 @@ export const handling = <A, X, E2, R2>(
       const failed = yield* attempt({ events, invalid }, last)
       if (failed === undefined) return
       // What came before it is handled, and it is looked at by itself.
-      const index = events.indexOf(failed.event)
+      const index = failed.event === undefined ? -1 : events.indexOf(failed.event)
+      if (failed.event === undefined || index < 0) {
+        return yield* Effect.forEach(events, (event) => single(event, invalid), { discard: true })
+      }
       yield* group({ events: events.slice(0, index), invalid })
       yield* single(failed.event, invalid)
       yield* group({ events: events.slice(index + 1), invalid })
@@ -157,3 +163,16 @@ const countedIn = (stored: Driver.Document): { readonly token: string; readonly 
   const { attempts, token }: Driver.Document = stored["failed"] ?? {}
   return token === undefined ? undefined : { token: String(token), attempts: Number(attempts) }
 }
+
+// What a handler has succeeded with may keep its transaction from its commit: a failure of the server that it has swallowed, a
+// hook that fails, more than a transaction holds. Trying the same again leads there again.
+const isOfHandler = (cause: Cause.Cause<unknown>): boolean => {
+  const failure = Cause.failureOption(cause)
+  return Option.isSome(failure) && (failure.value instanceof TransactionDoomed ||
+    failure.value instanceof MongoError && tooLarge.has(failure.value.reason))
+}
+
+const tooLarge: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
+  "TransactionTooLarge",
+  "DocumentTooLarge"
+])

@@ -184,7 +184,9 @@ const inSession = <A>(
   const turn = request.kind === "read" && operation === request.name ? placeOf(fiber, gate.lane).turn : undefined
   const locks = turn?.isSerializable === true
   // What is refused waits for nobody.
-  const filter = request.kind === "write" || locks && request.canLock === true ? request.values?.[0] : undefined
+  const filter = request.kind === "write" || locks && request.canLock === true
+    ? request.values?.[0] ?? request.inserted
+    : undefined
   const bytes = request.kind === "write" ? weight + (request.bytes ?? 0) : 0
   const name = { operation, namespace, limit, filter, bytes, writtenIn: request.writtenIn }
   return perform(fiber, gate, name, (driverSession) => {

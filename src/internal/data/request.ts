@@ -44,6 +44,8 @@ export interface Request {
   readonly options?: object | undefined
   /** Filters and updates as the caller gave them, in which nothing may be undefined. */
   readonly values?: ReadonlyArray<unknown> | undefined
+  /** The `_id` of the one document that it inserts, as a filter would search for it. Default: not known. */
+  readonly inserted?: unknown
   /** The same of many writes at once, which the driver may send by several commands. */
   readonly parts?: ReadonlyArray<unknown> | undefined
   /** Updates among them, which must have operators. */

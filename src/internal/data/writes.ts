@@ -137,6 +137,13 @@ interface Sent {
   readonly updates?: ReadonlyArray<unknown>
   /** About how many bytes its documents have. */
   readonly bytes?: number
+  /** See {@link Request.inserted}. */
+  readonly inserted?: unknown
+}
+
+const idOf = (document: unknown): unknown => {
+  const _id: unknown = Object(document)["_id"]
+  return _id === undefined ? undefined : { _id }
 }
 
 /** The operations of a collection that write. */
@@ -146,8 +153,8 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
     name: string,
     options: object | undefined,
     evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>,
-    { bytes, updates = [], values = [] }: Sent = {}
-  ) => call(of, { name, kind: "write", options, values, updates, bytes, writtenIn }, evaluate)
+    { bytes, inserted, updates = [], values = [] }: Sent = {}
+  ) => call(of, { name, kind: "write", options, values, updates, bytes, inserted, writtenIn }, evaluate)
   const modify = (
     name: string,
     options: Decoding.Decoding | undefined,
@@ -171,7 +178,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         encode(of, value, "insertOne"),
         ({ bytes, document }) =>
           write("insertOne", options, (collection, given: Driver.InsertOneOptions) =>
-            collection.insertOne(insertable(document), given), { bytes })
+            collection.insertOne(insertable(document), given), { bytes, inserted: idOf(document) })
       ),
     insertMany: (values, options) =>
       values.length === 0 ? Effect.succeed({ acknowledged: true, insertedCount: 0, insertedIds: {} }) : Effect.flatMap(
@@ -182,7 +189,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
             options,
             (collection, given: Driver.BulkWriteOptions) =>
               collection.insertMany(documents.map(({ document }) => insertable(document)), given),
-            { bytes: bytesOf(documents) }
+            { bytes: bytesOf(documents), inserted: documents.length === 1 ? idOf(documents[0]?.document) : undefined }
           )
       ),
     updateOne: (filter, update, options) =>

@@ -38,6 +38,7 @@ export const putOff = <A, E, R>(
   const annotations = fiber.getFiberRef(FiberRef.currentLogAnnotations)
   const outside = moment === "beforeCommit" ? undefined : stepOut(currentContext)
   // The requirements were those of the fiber that has put it off.
+  // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
   const run = effect as Effect.Effect<A, E>
   const exit = (own: Turn | undefined) =>
     Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) => {

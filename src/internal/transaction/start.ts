@@ -119,8 +119,19 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
               })
           })
         }))
-      const after = (exit: Exit.Exit<A, Effect.Effect.Error<typeof inTurn>>) =>
-        hooks.length === 0 ? exit : Effect.zipRight(whenDone(hooks), exit)
+      const after = (exit: Exit.Exit<A, Effect.Effect.Error<typeof inTurn>>) => {
+        if (hooks.length === 0) {
+          return exit
+        }
+        if (isSandbox || outer?.of.isSandbox !== true) {
+          return Effect.zipRight(whenDone(hooks), exit)
+        }
+        // Of another client, whose transactions are no part of the sandbox around, but are rolled back as well.
+        for (const hook of hooks) {
+          outer.of.putOff(hook)
+        }
+        return exit
+      }
       return Effect.matchCauseEffect(inTurn, {
         onFailure: (cause) =>
           after(Exit.failCause(cause)),

@@ -17,7 +17,7 @@ export interface Delivering<A, E, R, E2, R2, R3> {
   /** Delivers one; none if it is left out. */
   readonly deliver: (
     message: Message,
-    delivery: Either.Either<Delivery<A>, DecodeFailed>
+    delivery: Effect.Effect<Delivery<A>, DecodeFailed>
   ) => Effect.Effect<Option.Option<Delivery<A>>, E, R>
   /** One is done with. */
   readonly over: (message: Message, delivered: Option.Option<Delivery<A>>) => Effect.Effect<void, E2, R2>
@@ -58,7 +58,7 @@ export const deliverAll = <A, E, R, E2, R2, R3>(
 
 interface Item<A> {
   readonly message: Message
-  readonly delivery: Either.Either<Delivery<A>, DecodeFailed>
+  readonly delivery: Either.Either<Delivery<A>, DecodeFailed> | Effect.Effect<never>
 }
 
 // What waits for each other, in its order.
@@ -70,12 +70,25 @@ const linesOf = <A>(
   if (concurrency === 1) return [items]
   if (orderBy === undefined) return items.map((item) => [item])
   const lines = new Map<unknown, Array<Item<A>>>()
-  for (const item of items) {
-    // Nobody knows the key of what does not fit the schema.
-    const key: unknown = Either.isRight(item.delivery) ? orderBy(item.delivery.right) : item
+  for (const given of items) {
+    const [key, item] = keyed(given, orderBy)
     const line = lines.get(key)
     if (line === undefined) lines.set(key, [item])
     else line.push(item)
   }
   return lines.values()
+}
+
+// Nobody knows the key of what does not fit the schema, nor of that for which the caller's function throws: it is not delivered.
+const keyed = <A>(
+  item: Item<A>,
+  orderBy: (delivery: Delivery<A>) => unknown
+): readonly [key: unknown, item: Item<A>] => {
+  const { delivery } = item
+  if (!Either.isEither(delivery) || Either.isLeft(delivery)) return [item, item]
+  try {
+    return [orderBy(delivery.right), item]
+  } catch (defect) {
+    return [item, { ...item, delivery: Effect.die(defect) }]
+  }
 }

@@ -3,7 +3,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { HandlingFailed } from "../../../ChangeStreamErrors.js"
 import type { DecodeFailed, OperationError, TransactionError } from "../../../SessionErrors.js"
@@ -26,7 +25,7 @@ export const delivering = <A, R, C, X, E2, R2>({ deliver, options, outbox, own }
 }) =>
 (
   message: Message,
-  delivery: Either.Either<Delivery<A>, DecodeFailed>
+  delivery: Effect.Effect<Delivery<A>, DecodeFailed>
 ): Effect.Effect<Option.Option<Delivery<A>>, HandlingFailed<E2> | OperationError | TransactionError, R2 | C> =>
   Poison.handle(
     Effect.flatMap(delivery, (decoded) => Effect.as(deliver(decoded), decoded)),
