@@ -14,12 +14,19 @@ import * as Letters from "./internal/changes/outbox/deadLetters.js"
 import { type Outgoing, Publishing } from "./internal/changes/outbox/publish.js"
 import * as Relaying from "./internal/changes/outbox/relay.js"
 import { type Delivery, pending, type Stored } from "./internal/changes/outbox/store.js"
-import { place } from "./internal/data/operation.js"
 import { storable } from "./internal/data/values.js"
-import type { ClientOption, MongoClient } from "./internal/session/client.js"
+import { clientIn, type ClientOption, type MongoClient } from "./internal/session/client.js"
+import { sessionIn } from "./internal/session/service.js"
 import { clockOf } from "./internal/time/clock.js"
+import { andThen } from "./internal/time/fiber.js"
 import { MongoError } from "./MongoError.js"
-import type { DecodeFailed, OperationError, PublishError, RelayError, TransactionEnded } from "./SessionErrors.js"
+import {
+  ForeignSession,
+  type OperationError,
+  type PublishError,
+  type RelayError,
+  type TransactionEnded
+} from "./SessionErrors.js"
 import type * as Transaction from "./Transaction.js"
 
 export type {
@@ -200,38 +207,43 @@ const readConcern = "majority"
 const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
   const { codec, messages, name } = stored
   const publishing = new Publishing(stored)
-  // Now, for at the end of the transaction nobody could handle a message that is refused.
-  const placed = place(messages, { name: "publish", kind: "write", inTransaction: true })
   const source = `message of outbox ${name}`
-  const encoded = (value: A) => Effect.flatMap(codec.encode(value, source), (message) => readable(message, source))
-  const add = <B>(
-    messages: Effect.Effect<ReadonlyArray<unknown>, DecodeFailed | MongoError, R>,
-    result: (ids: ReadonlyArray<string>) => B
-  ) =>
-    Effect.zipRight(
-      placed,
-      Effect.flatMap(messages, (messages) =>
-        Effect.withFiberRuntime<B, TransactionEnded, Transaction.Transaction | C>((fiber) => {
-          const publishedAt = new Date(clockOf(fiber).unsafeCurrentTimeMillis())
-          const all = messages.map((message): Outgoing => ({ id: Checkpoints.freshId(), message, publishedAt }))
-          const ids = result(all.map(({ id }) =>
-            id
-          ))
-          return all.length === 0 ? Effect.succeed(ids) : Effect.as(publishing.add(all), ids)
-        }))
+  // Now, for at the end of the transaction nobody could handle a message that is refused.
+  const ensureHere = Effect.withFiberRuntime<void, ForeignSession, C>((fiber) =>
+    sessionIn(fiber, clientIn(fiber, messages)) === "foreign"
+      ? Effect.fail(new ForeignSession({ operation: "publish" }))
+      : Effect.void
+  )
+  // In one step: most transactions publish, and what they write besides is as little.
+  const put = (encoded: ReadonlyArray<unknown>) =>
+    Effect.withFiberRuntime<ReadonlyArray<string>, MongoError | TransactionEnded, Transaction.Transaction | C>(
+      (fiber) => {
+        if (encoded.length === 0) return Effect.succeed([])
+        const publishedAt = new Date(clockOf(fiber).unsafeCurrentTimeMillis())
+        const outgoing: Array<Outgoing> = []
+        for (const given of encoded) {
+          // What could be read no more would stop the relay for ever.
+          const stored = storable({ message: given }, "publish", source)
+          if (stored instanceof MongoError) return Effect.fail(stored)
+          outgoing.push({ id: Checkpoints.freshId(), message: stored.document.message, publishedAt })
+        }
+        return andThen(publishing.add(fiber, outgoing), () => Effect.succeed(outgoing.map(({ id }) => id)))
+      }
     )
   return {
     name,
-    publish: (value) => add(Effect.map(encoded(value), (message) => [message]), ([id = ""]) => id),
-    publishAll: (values) => add(Effect.forEach(values, encoded), (ids) => ids),
+    publish: (value) =>
+      Effect.zipRight(
+        ensureHere,
+        Effect.flatMap(codec.encode(value, source), (message) => Effect.map(put([message]), ([id = ""]) => id))
+      ),
+    publishAll: (values) =>
+      Effect.zipRight(
+        ensureHere,
+        Effect.flatMap(Effect.forEach(values, (value) => codec.encode(value, source)), put)
+      ),
     relay: (deliver, options = {}) => Relaying.relay(stored, deliver, options),
     deadLetters: Letters.of(stored),
     pending: pending(stored)
   }
-}
-
-// What could be read no more would stop the relay for ever.
-const readable = (message: unknown, source: string): Effect.Effect<unknown, MongoError> => {
-  const stored = storable({ message }, "publish", source)
-  return stored instanceof MongoError ? Effect.fail(stored) : Effect.succeed(stored.document.message)
 }

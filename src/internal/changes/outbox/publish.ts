@@ -4,9 +4,9 @@
 import * as Effect from "effect/Effect"
 import type { MongoError } from "../../../MongoError.js"
 import { type OperationError, TransactionEnded } from "../../../SessionErrors.js"
-import type * as Transaction from "../../../Transaction.js"
 import { operation } from "../../data/operation.js"
 import { serverTime } from "../../driver/bson.js"
+import type { RunningFiber } from "../../time/fiber.js"
 import type { Attempt } from "../../transaction/attempt.js"
 import { putOff } from "../../transaction/hooks.js"
 import { innermostOf, type Part } from "../../transaction/part.js"
@@ -38,25 +38,21 @@ export class Publishing<A, R, C> {
     this.#stored = stored
   }
 
-  /** Puts messages down to be written when the transaction of the fiber is about to be committed. */
-  add(
-    outgoing: ReadonlyArray<Outgoing>
-  ): Effect.Effect<void, TransactionEnded, Transaction.Transaction | C> {
-    return Effect.withFiberRuntime((fiber) => {
-      const part = innermostOf(fiber)
-      // The type asks for a transaction.
-      if (part === undefined) return Effect.dieMessage("there is no transaction to publish in")
-      if (part.isOver) return Effect.fail(new TransactionEnded({ operation: "publish" }))
-      const { messages, parts } = this.#batchOf(part.of)
-      // One for each part, for what a part that has failed was to do before the commit is not done.
-      if (!parts.has(part)) {
-        parts.add(part)
-        putOff(fiber, part, "beforeCommit", this.#write(part.of))
-      }
-      // Not all as the arguments of one call, of which there must not be too many.
-      for (const one of outgoing) messages.push({ part, outgoing: one })
-      return Effect.void
-    })
+  /** Puts messages down to be written when the transaction of a fiber is about to be committed. */
+  add(fiber: RunningFiber, outgoing: ReadonlyArray<Outgoing>): Effect.Effect<void, TransactionEnded> {
+    const part = innermostOf(fiber)
+    // The type asks for a transaction.
+    if (part === undefined) return Effect.dieMessage("there is no transaction to publish in")
+    if (part.isOver) return Effect.fail(new TransactionEnded({ operation: "publish" }))
+    const { messages, parts } = this.#batchOf(part.of)
+    // One for each part, for what a part that has failed was to do before the commit is not done.
+    if (!parts.has(part)) {
+      parts.add(part)
+      putOff(fiber, part, "beforeCommit", this.#write(part.of))
+    }
+    // Not all as the arguments of one call, of which there must not be too many.
+    for (const one of outgoing) messages.push({ part, outgoing: one })
+    return Effect.void
   }
 
   #batchOf(attempt: Attempt): Batch {
@@ -70,12 +66,13 @@ export class Publishing<A, R, C> {
   // The first of the parts writes for all of them.
   #write(attempt: Attempt): Effect.Effect<void, OperationError | MongoError, C> {
     return Effect.suspend(() => {
-      const valid = this.#batchOf(attempt).messages.filter(({ part }) => !part.hasFailed).map(({ outgoing }) =>
-        outgoing
-      )
+      const { messages } = this.#batchOf(attempt)
+      const valid = messages.filter(({ part }) => !part.hasFailed)
       // Not before: who is interrupted may go on. What is published after this, by what else is put off, is written after that.
-      const written = Effect.sync(() => void this.#batches.delete(attempt))
-      return valid.length === 0 ? written : Effect.zipRight(write(this.#stored, valid), written)
+      const written = () => void this.#batches.delete(attempt)
+      return valid.length === 0
+        ? Effect.sync(written)
+        : Effect.map(write(this.#stored, valid.map(({ outgoing }) => outgoing)), written)
     })
   }
 }
@@ -83,7 +80,7 @@ export class Publishing<A, R, C> {
 const write = <A, R, C>(
   stored: Stored<A, R, C>,
   outgoing: ReadonlyArray<Outgoing>
-): Effect.Effect<void, OperationError, C> =>
+): Effect.Effect<unknown, OperationError, C> =>
   stored.isNumbered
     ? Effect.flatMap(lastNumber(stored, outgoing.length), (last) =>
       insert(stored, outgoing, (index) => ({ sequence: last - outgoing.length + 1 + index })))
@@ -93,7 +90,7 @@ const insert = <A, R, C>(
   { messages }: Stored<A, R, C>,
   outgoing: ReadonlyArray<Outgoing>,
   more: (index: number) => Partial<Message>
-): Effect.Effect<void, OperationError, C> => {
+): Effect.Effect<unknown, OperationError, C> => {
   const [first, ...others] = outgoing.map(({ id, message, publishedAt }, index): Message => ({
     _id: markedId(id),
     at: serverTime(),
@@ -105,15 +102,11 @@ const insert = <A, R, C>(
   if (first === undefined) return Effect.void
   // Most transactions publish one message, for which the driver's bulk is a detour.
   return others.length === 0
-    ? Effect.asVoid(
-      operation(messages, writing("insertOne"), (db, added) => messagesOf(db, messages).insertOne(first, { ...added }))
-    )
-    : Effect.asVoid(
-      operation(
-        messages,
-        writing("insertMany"),
-        (db, added) => messagesOf(db, messages).insertMany([first, ...others], { ...added })
-      )
+    ? operation(messages, writing("insertOne"), (db, added) => messagesOf(db, messages).insertOne(first, { ...added }))
+    : operation(
+      messages,
+      writing("insertMany"),
+      (db, added) => messagesOf(db, messages).insertMany([first, ...others], { ...added })
     )
 }
 
