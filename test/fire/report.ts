@@ -81,7 +81,9 @@ ${
 - An outbox: nothing lost, first deliveries in the order of the oplog. A consumer: each change handled once.
 - Causal tokens: reads at secondaries, in another process and by another client, see what was written and read before.
 - Change streams: two followers see each event once, in one order. Cursors: each document once.
-- Nothing is left: no transaction on the server, no session of a client. Nothing is stuck. No defect, no unexpected error.
+- Nothing is left: no transaction on the server, no session of a client. Nothing is stuck. No defect, no unexpected error. What
+  is counted apart is a transaction that a command has started on the server which was held back for more than 5 seconds and
+  never answered: no client can end what it cannot know to be there, and the server ends it after its own time.
 
 ## Faults
 
