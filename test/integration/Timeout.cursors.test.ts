@@ -33,7 +33,7 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
             yield* Monitor.block(watched, blocked, "120 millis")
             yield* Session.scoped(Effect.gen(function*() {
               for (let i = 0; i < often; i++) expect(yield* Effect.flip(read)).toMatchObject(timedOut)
-              yield* Monitor.until(Monitor.openCursors(watched.monitor), (open) => open === 0, "2 seconds")
+              yield* Monitor.until(Monitor.openCursors(watched.monitor), (open) => open === 0)
             }))
           }))))
     }

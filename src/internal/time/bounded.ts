@@ -86,13 +86,14 @@ export const after = (
   order: "any" | "last" = "any"
 ): () => void => {
   const clock = clockOf(fiber)
-  const millis = Duration.toMillis(time)
   if (clock !== realClock) {
     const sleeping = Effect.runFork(Effect.map(clock.sleep(time), then))
     return () => sleeping.unsafeInterruptAsFork(FiberId.none)
   }
+  const whole = order === "last" ? Duration.sum(time, tick) : time
+  const millis = Duration.toMillis(whole)
   if (millis > longest) return constVoid
-  const { left } = start(fiber, order === "last" ? Duration.sum(time, tick) : time)
+  const { left } = start(fiber, whole)
   const arm = (millis: number): ReturnType<typeof setTimeout> =>
     // eslint-disable-next-line no-restricted-globals
     setTimeout(() => {
