@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import { key } from "../../src/internal/session/gate.js"
 import * as Outbox from "../../src/Outbox.js"
 import * as Session from "../../src/Session.js"
@@ -135,6 +136,24 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(exit).toEqual(Either.void)
           expect(yield* Letters.pending).toBe(1)
         }))
+      ))
+
+    it.effect("whose result stays unknown leaves no transaction on the server when its session is closed", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          yield* Session.scoped(Effect.gen(function*() {
+            yield* Transaction.start()
+            yield* place.insert(1)
+            // Both tries of the driver.
+            yield* place.closeConnectionOn(["commitTransaction"], 2)
+            expect(yield* Effect.flip(Transaction.commit)).toMatchObject({ reason: "NetworkError" })
+          }))
+          const names = (yield* place.monitor.commands).map(({ name }) => name)
+          expect(names.slice(-2)).toEqual(["killSessions", "endSessions"])
+          // Its document is not locked any more.
+          yield* Transaction.run(place.insert(1), { retry: Schedule.stop })
+          expect(yield* place.stored).toEqual([1])
+        })
       ))
 
     it.effect("is not cut short by an interruption, and the hooks run", () =>

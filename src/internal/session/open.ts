@@ -279,7 +279,8 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   endsOnServer(): "no" | "end" | "kill" {
-    return this.#leftover.endsOnServer(this.options.release)
+    // Nobody can commit it again by then. What is committed stays so.
+    return this.#standing?.isUnknown === true ? "kill" : this.#leftover.endsOnServer(this.options.release)
   }
 
   left(): void {

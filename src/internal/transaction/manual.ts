@@ -75,6 +75,10 @@ class Manual extends Part implements Standing {
     return this.of.span
   }
 
+  get isUnknown(): boolean {
+    return this.of.ended === "unknown"
+  }
+
   get abandon(): Effect.Effect<void> {
     return Effect.suspend(() => this.of.isOver ? Effect.void : Effect.flatMap(finish(this.of, "aborted"), Hooks.run))
   }
