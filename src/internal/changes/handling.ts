@@ -147,13 +147,12 @@ export const handling = <A, X, E2, R2>(
       if (first === last) return yield* single(first, invalid)
       const failed = yield* attempt({ events, invalid }, last)
       if (failed === undefined) return
+      const { event } = failed
+      if (event === undefined) return yield* Effect.forEach(events, (each) => single(each, invalid), { discard: true })
       // What came before it is handled, and it is looked at by itself.
-      const index = failed.event === undefined ? -1 : events.indexOf(failed.event)
-      if (failed.event === undefined || index < 0) {
-        return yield* Effect.forEach(events, (event) => single(event, invalid), { discard: true })
-      }
+      const index = events.indexOf(event)
       yield* group({ events: events.slice(0, index), invalid })
-      yield* single(failed.event, invalid)
+      yield* single(event, invalid)
       yield* group({ events: events.slice(index + 1), invalid })
     })
   return group

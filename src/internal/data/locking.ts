@@ -19,8 +19,8 @@ export const refusalOf = ({ canLock, isCode }: Request, operation: string): Inva
   canLock === true || isCode === true ? undefined : new InvalidInTransaction({ operation, option: "isolation" })
 
 /**
- * Runs a read after what it searches for is locked, and tells it how many documents are. An interruption stops the lock only before it is sent, as it does any
- * write, and the read at any time; the read does not begin any more.
+ * Runs a read after what it searches for is locked, and tells it how many documents are. An interruption stops the lock only
+ * before it is sent, as it does any write, and the read at any time; the read does not begin any more.
  */
 export const locked = async <A>(
   collection: Driver.Collection,

@@ -36,13 +36,13 @@ export const putOff = <A, E, R>(
 ): void => {
   const { currentContext } = fiber
   const annotations = fiber.getFiberRef(FiberRef.currentLogAnnotations)
-  const outside = moment === "beforeCommit" ? undefined : stepOut(currentContext)
+  const kept = moment === "beforeCommit" ? currentContext : stepOut(currentContext)
   // The requirements were those of the fiber that has put it off.
   // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
   const run = effect as Effect.Effect<A, E>
   const exit = (own: Turn | undefined) =>
     Effect.withFiberRuntime<Exit.Exit<A, E>>((fiber) => {
-      const context = own === undefined ? outside ?? currentContext : Context.merge(currentContext, contextOf(own))
+      const context = own === undefined ? kept : Context.merge(kept, contextOf(own))
       const isAnnotated = fiber.getFiberRef(FiberRef.currentLogAnnotations) !== annotations
       const exit = Effect.exit(isAnnotated ? Effect.locally(run, FiberRef.currentLogAnnotations, annotations) : run)
       // What is around whoever runs it stays around it: a transaction of another session, a sandbox.
