@@ -1,6 +1,9 @@
 // One end of the supported versions, and the result of its run.
-import { resolve } from "node:path"
-import type * as Counts from "../counts.js"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import * as Counts from "../counts.js"
+import * as Group from "../group.js"
 
 export interface End {
   readonly name: string
@@ -28,4 +31,20 @@ export const failed = (test: string, reason: string): Counts.Counts => {
 export const skipped = (test: string, reason: string): Counts.Counts => {
   console.log(`skipped ${test}: ${reason}`)
   return { passed: 0, failed: [], skipped: [{ test, reason }] }
+}
+
+/** Runs a script of the project that counts its own tests. */
+export const counted = async (name: string, args: ReadonlyArray<string>): Promise<Counts.Counts> => {
+  const folder = mkdtempSync(join(tmpdir(), `effect-mongo-session-${name}-`))
+  try {
+    const file = join(folder, "counts.json")
+    const problem = await Group.execute("npm", ["run", "--silent", ...args], {
+      cwd: root,
+      env: { [Counts.variable]: file }
+    })
+    const counts = existsSync(file) ? Counts.read(file) : failed(name, problem ?? "it ended without a result")
+    return problem === undefined || counts.failed.length > 0 ? counts : failed(name, problem)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }

@@ -1,18 +1,13 @@
 // The window of the folder inspect with its own dependencies: built, and looked at in a terminal.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import * as Counts from "../counts.js"
 import * as Group from "../group.js"
-import { type End, failed, root } from "./end.js"
+import { counted, type End, failed, root } from "./end.js"
 
 const { dependencies } = JSON.parse(readFileSync(join(root, "inspect/package.json"), "utf8")) as {
   readonly dependencies: Readonly<Record<string, string>>
 }
 const { "@effect/cli": cli = "" } = dependencies
-
-const execute = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
-  Group.execute("npm", ["run", "--silent", ...args], { cwd: root, env })
 
 export const inspect: End = {
   name: "inspect",
@@ -20,16 +15,9 @@ export const inspect: End = {
   stages: ["inspect"],
   run: async () => {
     // Installs and builds it.
-    const missing = await execute(["inspect", "--", "--help"])
-    if (missing !== undefined) return failed("inspect --help", missing)
-    const folder = mkdtempSync(join(tmpdir(), "effect-mongo-session-inspect-"))
-    try {
-      const file = join(folder, "counts.json")
-      const problem = await execute(["test:integration", "--", "Inspect"], { [Counts.variable]: file })
-      const counts = existsSync(file) ? Counts.read(file) : failed("Inspect", problem ?? "it ended without a result")
-      return problem === undefined || counts.failed.length > 0 ? counts : failed("Inspect", problem)
-    } finally {
-      rmSync(folder, { recursive: true, force: true })
-    }
+    const missing = await Group.execute("npm", ["run", "--silent", "inspect", "--", "--help"], { cwd: root })
+    return missing === undefined
+      ? counted("inspect", ["test:integration", "--", "Inspect"])
+      : failed("inspect --help", missing)
   }
 }
