@@ -517,11 +517,11 @@ export const commit: Effect.Effect<
   void,
   ManualError | TransactionDoomed | InvalidInTransaction,
   Session.Session
-> = Effect.flatMap(Session.Session, (session) => Manual.commit(session[key]))
+> = Effect.flatMap(Session.Session, (session) => Manual.commit(session[key], session.client))
 
 /**
- * Aborts the transaction of the ambient session by hand. A failure of the server is ignored: the server aborts an abandoned
- * transaction by itself. In the body of {@link run}, the run then returns the result of the body.
+ * Aborts the transaction of the ambient session by hand. A failure of the server is ignored: what was lost is sent again, if
+ * need be in the background. In the body of {@link run}, the run then returns the result of the body.
  *
  * Fails with what using a session can fail with, and with `MongoError` (`TransactionMisuse`) when there is no transaction,
  * or it has ended. It can't be interrupted.
@@ -547,7 +547,7 @@ export const commit: Effect.Effect<
  */
 export const abort: Effect.Effect<void, ManualError, Session.Session> = Effect.flatMap(
   Session.Session,
-  (session) => Manual.abort(session[key])
+  (session) => Manual.abort(session[key], session.client)
 )
 
 /**
@@ -578,12 +578,12 @@ export const commitWith = (options: EndOptions): Effect.Effect<
 > =>
   Effect.flatMap(
     Effect.zip(decodeEnd(options), Session.Session),
-    ([{ timeout }, session]) => Manual.commit(session[key], timeout)
+    ([{ timeout }, session]) => Manual.commit(session[key], session.client, timeout)
   )
 
 /**
- * {@link abort} with its own time limit, instead of the limit of the transaction or the session. An abort that takes longer is
- * given up without a failure: the server aborts an abandoned transaction by itself.
+ * {@link abort} with its own time limit, instead of the limit of the transaction or the session. An abort that takes longer
+ * does not fail: it goes on in the background.
  *
  * Also fails with `SessionMisconfigured` for an invalid time or an unknown option, and with `InvalidInTransaction` in the body of
  * {@link run}, whose own limit is in force.
@@ -592,7 +592,7 @@ export const commitWith = (options: EndOptions): Effect.Effect<
  * ```ts
  * import { Transaction } from "effect-mongo-session"
  *
- * // The server aborts what is not aborted within the second.
+ * // What is not aborted within the second is aborted in the background.
  * export const giveUp = Transaction.abortWith({ timeout: "1 second" })
  * ```
  *
@@ -606,7 +606,7 @@ export const abortWith = (options: EndOptions): Effect.Effect<
 > =>
   Effect.flatMap(
     Effect.zip(decodeEnd(options), Session.Session),
-    ([{ timeout }, session]) => Manual.abortWithin(session[key], timeout)
+    ([{ timeout }, session]) => Manual.abortWithin(session[key], session.client, timeout)
   )
 
 /**

@@ -5,7 +5,7 @@ import { Label } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import * as TestServer from "../support/server/testServer.js"
-import { inPlace, type Place } from "../support/transactions/transactions.js"
+import { inPlace, noDeadlock, type Place } from "../support/transactions/transactions.js"
 import * as Monitor from "../support/watch/monitor.js"
 
 // One connection, for which nobody waits long.
@@ -19,6 +19,9 @@ const occupied = ({ client, failing, monitor }: Place) =>
     yield* Monitor.until(monitor.named("ping"), ({ length }) => length === 1)
     return fiber
   })
+
+// Nobody holds the document, nor did anybody commit it.
+const isFree = ({ items }: Pick<Place, "items">) => noDeadlock(Effect.promise(() => items.insertOne({ _id: 1 })))
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("what ends a transaction and finds no connection", () => {
@@ -55,5 +58,126 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Transaction.commit
           expect(yield* place.stored).toEqual([1])
         })), crowded))
+  })
+
+  describe("a transaction by hand leaves nothing open on the server", () => {
+    // The driver tries twice, and tells nobody that both have failed.
+    const lost = ["1 insert start", "1 abortTransaction", "1 abortTransaction", "1 abortTransaction w:majority"]
+
+    it.effect("where the abort was lost with its connection", () =>
+      inPlace(({ closeConnectionOn, insert, wire, ...place }) =>
+        Session.scoped(Effect.gen(function*() {
+          yield* Transaction.start()
+          yield* insert(1)
+          yield* closeConnectionOn(["abortTransaction"], 2)
+          yield* Transaction.abort
+          expect(yield* wire).toEqual(lost)
+          yield* isFree(place)
+        }))
+      ))
+
+    it.effect("where the abort was lost that the end of its session sends", () =>
+      inPlace(({ closeConnectionOn, insert, wire, ...place }) =>
+        Effect.gen(function*() {
+          yield* Session.scoped(Effect.gen(function*() {
+            yield* Transaction.start()
+            yield* insert(1)
+            yield* closeConnectionOn(["abortTransaction"], 2)
+          }))
+          expect(yield* wire).toEqual(lost)
+          yield* isFree(place)
+        })
+      ))
+
+    it.effect("where the abort finds no connection", () =>
+      inPlace((place) =>
+        Effect.gen(function*() {
+          const { insert, wire } = place
+          const held = yield* Session.scoped(Effect.gen(function*() {
+            yield* Transaction.start()
+            yield* insert(1)
+            const held = yield* occupied(place)
+            yield* Transaction.abort
+            return held
+          }))
+          yield* Fiber.join(held)
+          yield* Monitor.until(wire, ({ length }) => length > 1)
+          expect(yield* wire).toEqual(["1 insert start", "1 abortTransaction w:majority"])
+        }), crowded))
+
+    it.effect("where its first command was not answered", () =>
+      inPlace(({ failing, insert, wire, ...place }) =>
+        Session.scoped(Effect.gen(function*() {
+          yield* Transaction.start()
+          yield* failing({ failCommands: ["insert"], blockFor: "200 millis" })
+          const fiber = yield* Effect.fork(insert(1))
+          yield* Monitor.until(wire, ({ length }) => length === 1)
+          yield* Fiber.interrupt(fiber)
+          yield* Transaction.abort
+          expect(yield* wire).toEqual(["1 insert start", "1 abortTransaction"])
+          yield* isFree(place)
+        }))
+      ))
+
+    it.effect("where its commit was refused", () =>
+      inPlace(({ failing, insert, monitor, ...place }) =>
+        Effect.gen(function*() {
+          yield* Session.scoped(Effect.gen(function*() {
+            yield* Transaction.start()
+            yield* insert(1)
+            yield* failing({ failCommands: ["commitTransaction"], errorCode: 13 })
+            expect(yield* Effect.flip(Transaction.commit)).toMatchObject({ reason: "Unauthorized" })
+          }))
+          expect((yield* monitor.commands).map(({ name }) => name).slice(-2)).toEqual(["killSessions", "endSessions"])
+          yield* isFree(place)
+        })
+      ))
+
+    it.effect("where its commit stays unknown, and another is started that sends nothing", () =>
+      inPlace(({ closeConnectionOn, insert, ...place }) =>
+        Effect.gen(function*() {
+          yield* Session.scoped(Effect.gen(function*() {
+            yield* Transaction.start()
+            yield* insert(1)
+            yield* closeConnectionOn(["commitTransaction"], 2)
+            yield* Effect.flip(Transaction.commit)
+            yield* Transaction.start()
+          }))
+          yield* isFree(place)
+        })
+      ))
+
+    it.effect("where its commit stays unknown, and what kills it is lost, too", () =>
+      inPlace(({ failing, insert, monitor, ...place }) =>
+        Effect.gen(function*() {
+          yield* Session.scoped(Effect.gen(function*() {
+            yield* Transaction.start()
+            yield* insert(1)
+            const failCommands = ["commitTransaction", "killSessions"]
+            yield* failing({ failCommands, mode: { times: 3 }, closeConnection: true })
+            yield* Effect.flip(Transaction.commit)
+          }))
+          yield* Monitor.until(monitor.named("endSessions"), ({ length }) => length === 2)
+          expect(yield* monitor.named("killSessions")).toHaveLength(2)
+          yield* isFree(place)
+        })
+      ))
+
+    it.effect("and nothing is killed where the server has ended it", () =>
+      inPlace(({ failing, insert, monitor }) =>
+        Effect.gen(function*() {
+          yield* Session.scoped(Effect.gen(function*() {
+            yield* Transaction.start()
+            yield* insert(1)
+            yield* failing({
+              failCommands: ["commitTransaction"],
+              errorCode: 251,
+              errorLabels: [Label.TransientTransactionError]
+            })
+            yield* Effect.flip(Transaction.commit)
+          }))
+          expect(yield* monitor.named("killSessions")).toEqual([])
+        })
+      ))
   })
 })

@@ -16,6 +16,7 @@ import * as Log from "../telemetry/log.js"
 import { grace, within } from "../time/bounded.js"
 import type * as Time from "../time/clock.js"
 import { runAs } from "../time/fiber.js"
+import { insist } from "../time/insist.js"
 import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import * as Lane from "./lane.js"
@@ -88,6 +89,8 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
     const { client } = of
     if (yield* within(patienceOf(of), Lane.withPermit(of.lane, "release", Effect.void))) {
       yield* closeCursors(client, of.session())
+      // Each of its commands has a time limit.
+      yield* of.standing()?.abort ?? Effect.void
     } else {
       yield* Log.closingFailed("running operation", "not done in time")
       Pool.markDirty(of.session())
@@ -101,15 +104,16 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
     if (isOurs) client[inner].pool.note(session, of.lastUsed())
     yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
     // Only now: while the id is in the pool, another session may use it, and this would kill that session's cursors.
-    const commands = endsOnServer === "no"
-      ? []
-      : endsOnServer === "end"
-      ? ["endSessions"]
-      : ["killSessions", "endSessions"]
-    for (const name of commands) {
-      const command = client[inner].adminCommand({ [name]: [lsid] })
-      yield* closingStep(name, client.closeTimeout, command, (error) => error.reason)
+    const send = (name: "killSessions" | "endSessions") =>
+      Effect.suspend(() => client[inner].adminCommand({ [name]: [lsid] }))
+    const step = (name: string, sent: ReturnType<typeof send>) =>
+      closingStep(name, client.closeTimeout, sent, (error) => error.reason)
+    if (endsOnServer === "kill") {
+      // Others would wait for the locks of what it holds.
+      const again = Effect.unless(Effect.zipRight(send("killSessions"), send("endSessions")), client[inner].isClosed)
+      yield* step("killSessions", Effect.onError(send("killSessions"), () => insist(again)))
     }
+    if (endsOnServer !== "no") yield* step("endSessions", send("endSessions"))
     yield* of.standing()?.abandon ?? Effect.void
   })
 

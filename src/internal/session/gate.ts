@@ -50,6 +50,8 @@ export interface Gate {
   readonly isInFlight: () => boolean
   /** Waits until none is. */
   readonly quiet: Effect.Effect<void>
+  /** Notes which transaction the server may still have open that the driver holds for ended; none: it has no such one. */
+  readonly maybeTransaction: (number: number | undefined) => void
   /** Refuses every further use: something in the session has not settled. */
   readonly breakUp: Effect.Effect<void>
   readonly isBroken: () => boolean

@@ -24,15 +24,22 @@ interface Owner {
 /** What may be left of one session. */
 export class Leftover {
   #state: "nothing" | "cursor" | "killed" = "nothing"
+  #transaction: number | undefined
 
   /** The session goes on with another server session, of which nothing is left. */
   renew(): void {
     this.#state = "nothing"
+    this.#transaction = undefined
   }
 
   /** There may be a cursor. */
   maybeCursor(): void {
     this.#state = "cursor"
+  }
+
+  /** There may be a transaction with this number that the driver holds for ended, and no other such one. */
+  maybeTransaction(number: number | undefined): void {
+    this.#transaction = number
   }
 
   /** An operation that was sent was given up. The abort of a transaction kills the cursors that were opened in it. */
@@ -61,8 +68,10 @@ export class Leftover {
   }
 
   /** Whether the session must be ended on the server, and what is left of it killed there before. */
-  endsOnServer(release: "pool" | "end"): "no" | "end" | "kill" {
-    if (this.#state === "cursor") return "kill"
+  endsOnServer(release: "pool" | "end", { serverSession }: Driver.ClientSession): "no" | "end" | "kill" {
+    // What has a greater number has ended it. Nobody can commit it again by now; if it is committed, it stays so.
+    const hasTransaction = this.#transaction !== undefined && this.#transaction === serverSession.txnNumber
+    if (this.#state === "cursor" || hasTransaction) return "kill"
     return this.#state === "killed" || release === "end" ? "end" : "no"
   }
 }

@@ -218,6 +218,10 @@ export class OpenSession implements Gate, Member, Ending {
     this.#leftover.maybeCursor()
   }
 
+  maybeTransaction(number: number | undefined): void {
+    this.#leftover.maybeTransaction(number)
+  }
+
   /** Calls the caller's own code. */
   calling<A>(call: () => A): A {
     this.#isCalling = true
@@ -279,8 +283,7 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   endsOnServer(): "no" | "end" | "kill" {
-    // Nobody can commit it again by then. What is committed stays so.
-    return this.#standing?.isUnknown === true ? "kill" : this.#leftover.endsOnServer(this.options.release)
+    return this.#leftover.endsOnServer(this.options.release, this.#session)
   }
 
   left(): void {

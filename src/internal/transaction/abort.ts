@@ -5,9 +5,9 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import type { MongoError } from "../../MongoError.js"
 import * as Call from "../driver/call.js"
 import { timedOut } from "../driver/deadline.js"
@@ -21,24 +21,52 @@ import * as Operations from "../telemetry/operations.js"
 import { grace, within } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import type { Restore } from "../time/fiber.js"
+import { insist } from "../time/insist.js"
 import type { VerifiedFacts } from "./outcome.js"
 import { type Command, sendWithin } from "./send.js"
 import { isTransient } from "./transient.js"
 
+/** What came of an abort. */
+export interface Aborted {
+  /** What the driver says of it; nothing of what was lost on the way. */
+  readonly error: MongoError | undefined
+  /** What is left to be done where no other transaction begins in the session: the server may not have heard of it. */
+  readonly rest: Effect.Effect<void>
+}
+
 /**
- * Aborts the transaction as far as the driver knows of it: the server ends the rest when another begins in the same
- * session. Gives what does so where none does. Never fails: the server aborts by itself what it hears no more of.
- *
- * Something remains to be done where the server may not have heard of it: the first command of the transaction was lost, or
- * a connection was, and maybe the abort with it, or the abort found no server or no connection. The driver tells nothing of
- * these failures. What could not be sent is sent again in the background.
+ * {@link sendAbort}, where nobody asks what the driver says of it. Never fails: the server aborts by itself what it hears no more of. Gives what
+ * is left to be done.
  */
 export const abort = (
   gate: Gate,
   client: Service,
   timeout: () => Duration.Duration | undefined,
-  restore: Restore
+  restore?: Restore
 ): Effect.Effect<Effect.Effect<void>> =>
+  Effect.suspend(() =>
+    gate.isBroken() || !gate.session().inTransaction()
+      ? Effect.succeed(Effect.void)
+      : Effect.flatMap(
+        sendAbort(gate, client, timeout, restore),
+        ({ error, rest }) => error === undefined ? Effect.succeed(rest) : Effect.as(Log.abortFailed(error.reason), rest)
+      )
+  )
+
+/**
+ * Aborts the transaction as far as the driver knows of it: the server ends the rest when another begins in the same
+ * session. Gives what does so where none does.
+ *
+ * Something remains to be done where the server may not have heard of it: the first command of the transaction was lost, or
+ * a connection was, and maybe the abort with it, or the abort found no server or no connection. The driver tells nothing of
+ * these failures. What could not be sent is sent again in the background.
+ */
+export const sendAbort = (
+  gate: Gate,
+  client: Service,
+  timeout: () => Duration.Duration | undefined,
+  restore?: Restore
+): Effect.Effect<Aborted> =>
   Effect.withFiberRuntime((fiber) => {
     const session = gate.session()
     const time = timeout()
@@ -46,29 +74,20 @@ export const abort = (
     const mayBeBegun = DriverTransaction.mayBeBegun(session)
     const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
     const broken = client[inner].broken()
-    // Whether a connection broke meanwhile, which may have been its own.
-    let isDoubtful = false
     // However late it is, it has all its time.
-    const sent = gate.isBroken() || !session.inTransaction()
-      ? Effect.succeed(true)
-      : Effect.matchEffect(sendWithin(gate, "abortTransaction", time, restore), {
-        onFailure: (error) => Effect.map(Log.abortFailed(error.reason), () => gate.isSent()),
-        onSuccess: () =>
-          Effect.sync(() => {
-            // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that.
-            // At the end of its time, the connection is closed on purpose.
-            const isInTime = limit === undefined || limit.left() > 0
-            isDoubtful = wasBegun && isInTime && gate.isSent() && client[inner].broken() > broken
-            return !wasBegun || gate.isSent()
-          })
-      })
-    return Effect.map(sent, (isSent) => {
-      if (gate.isBroken()) return Effect.void
+    return Effect.map(Effect.either(sendWithin(gate, "abortTransaction", time, restore)), (either): Aborted => {
+      const error = Either.isLeft(either) ? either.left : undefined
+      if (gate.isBroken()) return { error, rest: Effect.void }
+      // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that. At the
+      // end of its time, the connection is closed on purpose.
+      const isInTime = limit === undefined || limit.left() > 0
+      const isSent = gate.isSent()
+      const isDoubtful = error === undefined && wasBegun && isInTime && isSent && client[inner].broken() > broken
       const name = DriverTransaction.nameOf(session)
       if (mayBeBegun || isDoubtful || wasBegun && session.serverSession.isDirty) {
-        return abortForGood(gate, client, name, timeout)
+        return { error, rest: abortForGood(gate, client, name, timeout) }
       }
-      return wasBegun && !isSent ? abortInBackground(gate, client, name) : Effect.void
+      return { error, rest: wasBegun && !isSent ? abortInBackground(gate, client, name) : Effect.void }
     })
   })
 
@@ -78,12 +97,13 @@ const abortForGood = (
   name: DriverTransaction.Name,
   timeout: () => Duration.Duration | undefined
 ): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    Effect.flatMap(
-      abortByName(gate, client, name, timeout()),
-      (late) => late === "unknown" ? abortInBackground(gate, client, name) : Effect.void
-    )
-  )
+  Effect.suspend(() => {
+    const time = timeout()
+    const late = time !== undefined && Duration.toMillis(time) === 0
+      ? Effect.succeed("unknown")
+      : abortByName(gate, client, name, time)
+    return Effect.flatMap(late, (late) => late === "unknown" ? abortInBackground(gate, client, name) : Effect.void)
+  })
 
 /**
  * What became of a transaction whose end was not answered, asked by aborting it by its number, with majority.
@@ -123,25 +143,12 @@ export const abortInBackground = (
   })
   return Effect.suspend(() => {
     Pool.markDirty(gate.session())
-    return Effect.retry(Lane.withPermit(gate.lane, "abortTransaction", once), {
-      schedule: Schedule.spaced(pauseBetween),
-      while: ({ reason }) => reason !== "TransactionTooOld"
-    }).pipe(
-      Effect.delay(pauseBetween),
-      Effect.timeoutOption(lifetime),
-      // Where it is begun, nothing can be interrupted: the time limit would have no effect.
-      Effect.interruptible,
-      Effect.ignore,
-      Effect.forkDaemon,
-      Effect.asVoid
+    return insist(
+      Lane.withPermit(gate.lane, "abortTransaction", once),
+      ({ reason }) => reason !== "TransactionTooOld"
     )
   })
 }
-
-const pauseBetween = Duration.seconds(1)
-
-// The server's `transactionLifetimeLimitSeconds`, by default.
-const lifetime = Duration.minutes(1)
 
 const ended = (
   gate: Gate,

@@ -21,7 +21,7 @@ import * as Backoff from "./backoff.js"
 import * as Outcome from "./outcome.js"
 import { behind, type Part } from "./part.js"
 import { send } from "./send.js"
-import { isCommitAnswered, isCommitUnknown, isTransient, isWritten } from "./transient.js"
+import { isCommitAnswered, isCommitUnknown, isEndOfTransaction, isTransient, isWritten } from "./transient.js"
 
 /** What becomes of a transaction that was committed. */
 export type Committed =
@@ -120,7 +120,7 @@ const refused = <VR, OR>(
   name: DriverTransaction.Name
 ): Effect.Effect<Committed> => {
   const { client, gate } = of
-  if (hasEnded.has(error.reason) || gate.isBroken()) return Effect.succeed({ _tag: "Refused", error })
+  if (isEndOfTransaction(error) || gate.isBroken()) return Effect.succeed({ _tag: "Refused", error })
   return Effect.flatMap(
     abortByName(gate, client, name, patienceOf(of)),
     (late): Effect.Effect<Committed> =>
@@ -132,13 +132,6 @@ const refused = <VR, OR>(
         )
   )
 }
-
-const hasEnded: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
-  "NoSuchTransaction",
-  "TransactionTooOld",
-  "TransactionTooLarge",
-  "TransactionExpired"
-])
 
 // The server is asked first, but for what it has answered already: that the commit's own time ran out, or that its write
 // concern can't be met, which means that it was written.

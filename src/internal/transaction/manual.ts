@@ -23,17 +23,22 @@ import type { Name, Standing } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import * as Spans from "../telemetry/spans.js"
 import { Warnings } from "../telemetry/warnings.js"
+import * as Time from "../time/clock.js"
 import { type RunningFiber, traced } from "../time/fiber.js"
+import { abort as abortOf, sendAbort } from "./abort.js"
 import { Attempt, type Hook, Run } from "./attempt.js"
 import { contender } from "./contention.js"
 import * as Hooks from "./hooks.js"
 import type { Ended } from "./outcome.js"
 import { asPart, innermostOf, Part, partOf } from "./part.js"
 import { type Command, type Limit, send, sendWithin } from "./send.js"
-import { isCommitUnknown, isTransient } from "./transient.js"
+import { isCommitUnknown, isEndOfTransaction, isTransient } from "./transient.js"
 
 /** A transaction that a program has started by hand; it lasts until the program ends it, or its session ends. */
 class Manual extends Part implements Standing {
+  readonly #gate: Gate
+  readonly #client: Service
+
   constructor(
     fiber: RunningFiber,
     gate: Gate,
@@ -60,6 +65,8 @@ class Manual extends Part implements Standing {
         )
       })
     )
+    this.#gate = gate
+    this.#client = client
   }
 
   // A program that ends a transaction by hand sees the server's own answers, as the specification has it.
@@ -75,8 +82,11 @@ class Manual extends Part implements Standing {
     return this.of.span
   }
 
-  get isUnknown(): boolean {
-    return this.of.ended === "unknown"
+  get abort(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const limit = () => limitOf(this.#gate, this.of, undefined)
+      return this.of.isOver ? Effect.void : Effect.flatten(abortOf(this.#gate, this.#client, limit))
+    })
   }
 
   get abandon(): Effect.Effect<void> {
@@ -136,6 +146,7 @@ export const start = (
 /** Commits the transaction of a session; once more where the first time it did not become clear whether it happened. */
 export const commit = (
   gate: Gate,
+  client: Service,
   timeout?: Duration.Duration
 ): Effect.Effect<void, ManualError | TransactionDoomed | InvalidInTransaction> =>
   Effect.gen(function*() {
@@ -147,7 +158,7 @@ export const commit = (
     if (transaction !== undefined) yield* Hooks.beforeCommitByHand(transaction)
     const halfDone = transaction?.of.halfDone
     if (halfDone !== undefined) {
-      yield* abort(gate)
+      yield* abort(gate, client)
       return yield* new TransactionDoomed({ first: Cause.squash(halfDone) })
     }
     const atMost = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
@@ -155,22 +166,49 @@ export const commit = (
       const deadline = of?.run.deadline
       const limit: Limit = deadline === undefined ? { atMost } : { deadline }
       const own = limitOf(gate, of, timeout)
-      return deadline !== undefined || own === undefined
+      const sent = deadline !== undefined || own === undefined
         ? send(gate, "commitTransaction", limit)
         : sendWithin(gate, "commitTransaction", own)
+      return Effect.onExit(sent, (exit) => Effect.sync(() => noteOpen(gate, endOf(exit, of?.ended), exit)))
     })
   })
 
+// The driver holds for ended what it has committed, whatever the server has answered.
+const noteOpen = (gate: Gate, ended: Ended | undefined, exit: Exit.Exit<void, MongoError>): void => {
+  if (ended === undefined) return
+  const isOpen = ended === "unknown" || ended === "refused" && !hasEnded(exit)
+  gate.maybeTransaction(isOpen ? DriverTransaction.transactionNumberOf(gate.session()) : undefined)
+}
+
+const hasEnded = (exit: Exit.Exit<void, MongoError>): boolean =>
+  Exit.isFailure(exit) &&
+  [...Cause.failures(exit.cause)].some((error) => isTransient(error) || isEndOfTransaction(error))
+
 /** Aborts the transaction of a session. */
-export const abort = (gate: Gate, timeout?: Duration.Duration): Effect.Effect<void, ManualError> =>
-  end(gate, "abortTransaction", (of) => sendWithin(gate, "abortTransaction", limitOf(gate, of, timeout)))
+export const abort = (gate: Gate, client: Service, timeout?: Duration.Duration): Effect.Effect<void, ManualError> =>
+  end(
+    gate,
+    "abortTransaction",
+    (of) =>
+      Effect.withFiberRuntime((fiber) => {
+        const limit = limitOf(gate, of, timeout)
+        const deadline = limit && Time.start(fiber, limit)
+        // For all that it sends together.
+        const left = () => deadline && Duration.millis(Math.max(0, deadline.left()))
+        return Effect.flatMap(
+          sendAbort(gate, client, left),
+          ({ error, rest }) => error === undefined ? rest : Effect.zipRight(rest, Effect.fail(error))
+        )
+      })
+  )
 
 /** {@link abort}, unless the transaction is a run's, which has a time limit of its own. */
 export const abortWithin = (
   gate: Gate,
+  client: Service,
   timeout: Duration.Duration | undefined
 ): Effect.Effect<void, ManualError | InvalidInTransaction> =>
-  Effect.zipRight(placed(gate, "Transaction.abort", timeout), abort(gate, timeout))
+  Effect.zipRight(placed(gate, "Transaction.abort", timeout), abort(gate, client, timeout))
 
 // The part of a run that a fiber is in. There, the time limit of the run is in force.
 const placed = (

@@ -72,6 +72,16 @@ const refusals: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]
   "TransactionMisuse"
 ])
 
+/** Whether the server says of a transaction that it has none, or has ended it. */
+export const isEndOfTransaction = ({ reason }: MongoError): boolean => ends.has(reason)
+
+const ends: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
+  "NoSuchTransaction",
+  "TransactionTooOld",
+  "TransactionTooLarge",
+  "TransactionExpired"
+])
+
 /** Whether it is not known, after a failed commit, if it happened. */
 export const isCommitUnknown = (error: MongoError): boolean =>
   error.hasLabel(Label.UnknownTransactionCommitResult) || isCommitAnswered(error) || isLostOnTheWay(error)
