@@ -1,11 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import { type Place, placeOf, Transaction } from "../../src/internal/session/turn.js"
 import * as Hooks from "../../src/internal/transaction/hooks.js"
@@ -74,7 +76,7 @@ describe("an operation of a part", () => {
       const whole = attempt()
       const part = new Parts.Part(whole.of, whole)
       for (const cause of causes) yield* Effect.exit(operate(part, Effect.failCause(cause)))
-      return whole.of
+      return whole.of.failures
     })
 
   it.effect("that the server refused dooms the attempt, and says whether another may succeed", () =>
@@ -143,10 +145,10 @@ describe("an operation of a part", () => {
   it.effect("that was given up half-way dooms the attempt, unless it was doomed before", () =>
     Effect.gen(function*() {
       const { of } = attempt()
-      of.giveUp({ operation: "find", namespace: "shop.users" })
+      of.failures.giveUp({ operation: "find", namespace: "shop.users" })
       const given = { reason: "Interrupted", operation: "find", namespace: "shop.users" }
-      expect(Cause.squash(of.doom ?? Cause.empty)).toMatchObject(given)
-      expect(of.transient).toBeUndefined()
+      expect(Cause.squash(of.failures.doom ?? Cause.empty)).toMatchObject(given)
+      expect(of.failures.transient).toBeUndefined()
       const doomed = yield* seenAfter(Cause.fail(duplicate))
       doomed.giveUp({ operation: "find" })
       expect(doomed.doom).toEqual(Cause.fail(duplicate))
@@ -231,7 +233,11 @@ describe("what is put off", () => {
       const hook = Effect.map(Name, (name) => void ran.push(name))
       yield* Effect.provideService(Hooks.register(part, "onCommit", hook), Name, "there")
       expect(ran).toEqual([])
-      yield* Effect.provideService(Hooks.run(Hooks.due(part.of, "committed")), Name, "here")
+      yield* Effect.provideService(
+        Hooks.run(Hooks.due(part.of, "committed"), Duration.seconds(30), identity),
+        Name,
+        "here"
+      )
       expect(ran).toEqual(["there"])
     }))
 
@@ -240,7 +246,9 @@ describe("what is put off", () => {
       Effect.gen(function*() {
         const part = attempt()
         yield* Effect.annotateLogs(Hooks.register(part, "onCommit", Effect.logInfo("sent")), { order: 7 })
-        yield* Effect.annotateLogs(Hooks.run(Hooks.due(part.of, "committed")), { order: 8 })
+        yield* Effect.annotateLogs(Hooks.run(Hooks.due(part.of, "committed"), Duration.seconds(30), identity), {
+          order: 8
+        })
         expect(entries).toEqual([{ message: "sent", annotations: { order: 7 } }])
       })
     ))
@@ -258,9 +266,9 @@ describe("what is put off", () => {
         yield* inside(part, Hooks.register(part, moment, look))
       }
       yield* Hooks.beforeCommit(part)
-      yield* Hooks.run(Hooks.due(part.of, "committed"))
+      yield* Hooks.run(Hooks.due(part.of, "committed"), Duration.seconds(30), identity)
       part.of.run.end()
-      yield* Hooks.run(Hooks.due(part.of, "aborted"))
+      yield* Hooks.run(Hooks.due(part.of, "aborted"), Duration.seconds(30), identity)
       expect(found).toEqual([["beforeCommit", true, false], ["onCommit", false, true], ["onRollback", false, false]])
     }))
 })
@@ -274,9 +282,9 @@ describe("an attempt in which the body has ended the transaction by hand and sta
       const hooks = part.of.hooks
       part.of.end("aborted")
       part.of.rollBack()
-      part.of.leaveHalfDone(Cause.fail("no"))
+      part.of.failures.leaveHalfDone(Cause.fail("no"))
       part.of.restart(defaults)
-      const { past, transient } = part.of
+      const { failures: { transient }, past } = part.of
       expect({ ...part.of.facts("success", transient !== undefined, false) }).toEqual({
         body: "success",
         ended: "no",

@@ -7,6 +7,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
 import * as Driver from "mongodb"
 import { withClientDefaults } from "../../src/internal/driver/transaction.js"
 import type * as Attempt from "../../src/internal/transaction/attempt.js"
@@ -203,7 +204,7 @@ describe("a part that joins", () => {
         part = given
         return body(given)
       }, whole))
-      return { exit, halfDone: whole.of.halfDone, part, whole }
+      return { exit, halfDone: whole.of.failures.halfDone, part, whole }
     })
 
   it.effect("is a part of the same attempt, and leaves nothing behind when it succeeds", () =>
@@ -254,7 +255,7 @@ describe("a part that joins", () => {
       const fiber = yield* Effect.fork(joined((part) => operation(part, running), whole))
       yield* Deferred.await(begun)
       yield* Fiber.interrupt(fiber)
-      expect(whole.of.halfDone !== undefined && Cause.isInterruptedOnly(whole.of.halfDone)).toBe(true)
+      expect(whole.of.failures.halfDone !== undefined && Cause.isInterruptedOnly(whole.of.failures.halfDone)).toBe(true)
     }))
 
   it.effect("that succeeds in one that fails has written for that one", () =>
@@ -328,7 +329,7 @@ describe("a part that joins", () => {
         ), whole)
       yield* register(whole, "onCommit", "the whole")
       yield* Hooks.beforeCommit(whole)
-      yield* Hooks.run(Hooks.due(whole.of, "committed"))
+      yield* Hooks.run(Hooks.due(whole.of, "committed"), Duration.seconds(30), identity)
       expect(ran).toEqual(["onRollback", "the whole"])
     }))
 

@@ -1,5 +1,5 @@
 /**
- * The state of one run of a transaction's body: the failures it has seen, its hooks, and how it ended.
+ * The state of one run of a transaction's body: what it has seen go wrong, its hooks, and how it ended.
  */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
@@ -19,8 +19,9 @@ import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { ServerView } from "../values/conflicts.js"
 import type { Contender } from "./contention.js"
+import { Failures } from "./failures.js"
 import type { AttemptFacts, Ended } from "./outcome.js"
-import { isConflict, isLostConnection, isOfServer, originOf, transientOf } from "./transient.js"
+import { isConflict } from "./transient.js"
 
 /** When a hook is to run. */
 export type Moment = "beforeCommit" | "onCommit" | "onRollback"
@@ -100,24 +101,19 @@ export class Attempt {
   readonly isSandbox: boolean
   readonly isSerializable: boolean
   readonly run: Run
+  /** What it has seen go wrong. */
+  readonly failures = new Failures()
   #options: TransactionOptions.Resolved
   #isOver = false
   #ended: Ended = "no"
   #isRollbackOnly = false
-  #isLate = false
-  #lateHook: MongoError | undefined
   #isOpaque = false
-  #transient: MongoError | undefined
-  #doom: Cause.Cause<unknown> | undefined
-  #halfDone: Cause.Cause<unknown> | undefined
   #hooks: Array<Hook> = []
   // How many of them were passed on the way to the commit.
   #passed = 0
   #past: ReadonlyArray<Past> = []
   #watch: Watch | undefined
   #warnings: Warnings
-  // The origins of failures of transactions inside of this one, in other sessions, not worth another attempt there.
-  #spent: Set<unknown> | undefined
 
   constructor({ isSandbox, isSerializable = false, lane, number, options, outer, run, sessionLane }: Options) {
     this.number = number
@@ -151,31 +147,6 @@ export class Attempt {
     return this.#ended
   }
 
-  /** Whether an operation was not over in time. */
-  get isLate(): boolean {
-    return this.#isLate
-  }
-
-  /** What a hook has failed with for which no time was left. */
-  get lateHook(): MongoError | undefined {
-    return this.#lateHook
-  }
-
-  /** A failure that may go away when the whole is run again. */
-  get transient(): MongoError | undefined {
-    return this.#transient
-  }
-
-  /** The operation's failure that made it impossible to commit. */
-  get doom(): Cause.Cause<unknown> | undefined {
-    return this.#doom
-  }
-
-  /** The failure of a joined part that had written, or of a hook. */
-  get halfDone(): Cause.Cause<unknown> | undefined {
-    return this.#halfDone
-  }
-
   get hooks(): ReadonlyArray<Hook> {
     return this.#hooks
   }
@@ -194,8 +165,8 @@ export class Attempt {
     if (this.#ended !== "no") {
       return this.isSandbox && this.#ended === "aborted" ? new TransactionEnded({ operation }) : undefined
     }
-    if (this.#transient !== undefined) return this.#transient
-    return this.#doom && new TransactionDoomed({ first: Cause.squash(this.#doom) })
+    const { doom, transient } = this.failures
+    return transient ?? (doom && new TransactionDoomed({ first: Cause.squash(doom) }))
   }
 
   /** Whether the caller's own code was run in it, which may have swallowed a failure of the server. */
@@ -229,15 +200,19 @@ export class Attempt {
     if (this.#ended === "no") this.#watch?.wrote(documents)
   }
 
+  /** Whether everything is to be rolled back in the end, though nothing has failed. */
+  get isRollbackOnly(): boolean {
+    return this.#isRollbackOnly
+  }
+
   /** Whether it would be committed if it ended now. */
   get mayCommit(): boolean {
-    return this.#ended === "no" && !this.#isRollbackOnly && this.#transient === undefined && this.#doom === undefined &&
-      this.#halfDone === undefined
+    return this.#ended === "no" && !this.#isRollbackOnly && this.failures.areNone
   }
 
   /** What is known of it when the body has ended. */
   facts(body: AttemptFacts["body"], transient: boolean, mayRetry: boolean): AttemptFacts {
-    const doomed = this.#doom !== undefined || this.#halfDone !== undefined
+    const doomed = this.failures.doom !== undefined || this.failures.halfDone !== undefined
     return { body, ended: this.#ended, transient, doomed, rollbackOnly: this.#isRollbackOnly, mayRetry }
   }
 
@@ -247,7 +222,7 @@ export class Attempt {
    */
   observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
     const explained = this.explain(cause, name)
-    this.#note(explained)
+    this.failures.note(explained)
     return explained
   }
 
@@ -264,40 +239,6 @@ export class Attempt {
     if (conflict === undefined) return failure
     this.#watch?.lost(conflict)
     return new MongoError({ ...failure, cause: failure.cause, conflict })
-  }
-
-  #note(cause: Cause.Cause<unknown>): void {
-    const failures = [...Cause.failures(cause)]
-    this.#transient ??= this.transientIn(cause) ?? failures.find(isLostConnection)
-    if (failures.some(isOfServer)) this.#doom ??= cause
-  }
-
-  /** Notes that an operation was given up half-way: what it did to the transaction is not known. */
-  giveUp({ namespace, operation }: Name): void {
-    this.#doom ??= Cause.fail(new MongoError({ reason: "Interrupted", operation, namespace, labels: [] }))
-  }
-
-  /**
-   * Notes that an operation was not over in time, be it that of a part or that of all: what it did to the transaction is not
-   * known either.
-   */
-  expire(error: MongoError, isOfAll: boolean): void {
-    if (isOfAll) this.#isLate = true
-    this.#doom ??= Cause.fail(error)
-  }
-
-  /** Notes that a part has failed after it had written. */
-  leaveHalfDone(cause: Cause.Cause<unknown>): void {
-    this.#halfDone ??= cause
-  }
-
-  /** Notes that a hook has failed on which the commit depends. */
-  failHook(cause: Cause.Cause<unknown>): void {
-    this.#halfDone ??= cause
-    this.#transient ??= this.transientIn(cause)
-    // A body that has left an operation late has no hooks run.
-    const doom = this.#doom && Cause.squash(this.#doom)
-    if (this.#isLate && doom instanceof MongoError) this.#lateHook = doom
   }
 
   /** Has everything rolled back in the end. */
@@ -364,36 +305,14 @@ export class Attempt {
     this.#past = [...this.#past, { ended: this.#ended, hooks: this.#hooks }]
     this.#ended = "no"
     this.#isRollbackOnly = false
-    this.#transient = undefined
-    this.#isLate = false
-    this.#lateHook = undefined
     this.#isOpaque = false
-    this.#doom = undefined
-    this.#halfDone = undefined
+    this.failures.clear()
     this.#hooks = []
     this.#passed = 0
   }
 
-  /** The failure in a cause for which the attempt may be run again. */
-  transientIn(cause: Cause.Cause<unknown>): MongoError | undefined {
-    const found = transientOf(cause)
-    return found === undefined || this.#spent?.has(originOf(found)) === true || this.#isConsequence(found)
-      ? undefined
-      : found
-  }
-
   /** Notes what was not worth another attempt in a transaction inside of this one, here and outwards. */
   spend(cause: Cause.Cause<unknown>): void {
-    const found = transientOf(cause)
-    if (found === undefined) return
-    const set = this.#spent ??= new Set()
-    set.add(originOf(found))
-    this.outer?.of.spend(cause)
-  }
-
-  // Whether a failure says no more than that the transaction is gone, after another has ended it that will not go away by
-  // itself: the server calls it transient all the same, and running the whole again would lead there again.
-  #isConsequence(failure: MongoError): boolean {
-    return failure.reason === "NoSuchTransaction" && this.#doom !== undefined && this.#transient === undefined
+    if (this.failures.spend(cause)) this.outer?.of.spend(cause)
   }
 }

@@ -100,17 +100,17 @@ export class Part extends Turn {
   }
 
   giveUp(name: Name): void {
-    this.of.giveUp(name)
+    this.of.failures.giveUp(name)
   }
 
   expire(error: MongoError): void {
-    this.of.expire(error, this.deadline === this.of.run.deadline)
+    this.of.failures.expire(error, this.deadline === this.of.run.deadline)
   }
 
   /** Notes that it has failed. MongoDB has no savepoints: what it has written can't be undone by itself. */
   fail(cause: Cause.Cause<unknown>): void {
     this.#hasFailed = true
-    if (this.#operations > 0) this.of.leaveHalfDone(cause)
+    if (this.#operations > 0) this.of.failures.leaveHalfDone(cause)
   }
 
   /** In logs, it is not to show what it holds. */
