@@ -24,6 +24,7 @@ import { hasTerminals, run, screenOf } from "../support/programs/screen.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 import { isBuilt } from "../tools/built.js"
+import { startProgram } from "../tools/child.js"
 
 const folder = fileURLToPath(new URL("../../inspect/", import.meta.url))
 const program = join(folder, "dist/main.js")
@@ -230,6 +231,17 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       expect(written).toContain(`killed: session ${session} with transaction ${number}`)
       expect(code).toBe(0)
       expect(yield* isOpen).toBe(false)
+    }))
+
+  it.scoped("SIGTERM ends it with the code that a shell gives for that", (context) =>
+    Effect.gen(function*() {
+      needsProgram(context)
+      const { url } = yield* MongoServer.MongoServer
+      const watching = ["inspect", url, "--every", "200ms", "--database", yield* TestServer.database]
+      const { child, ended, firstLine } = startProgram(program, watching, { stdio: ["ignore", "pipe", "inherit"] })
+      expect(yield* Effect.promise(() => firstLine)).toBeDefined()
+      child.kill("SIGTERM")
+      expect(yield* Effect.promise(() => ended)).toBe("ended with exit code 143")
     }))
 
   it.scoped("elsewhere it prints JSON or plain lines, and fails in one line that has no secret", (context) =>
