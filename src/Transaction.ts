@@ -314,7 +314,8 @@ export const beforeCommit = <A, E, R>(
 
 /**
  * Puts an effect off until the transaction is committed. It runs outside of the transaction when the session is free
- * again, so that it may use the session, and can't be interrupted. When it fails, that is logged and counted; the
+ * again, so that it may use the session, and can't be interrupted: an interruption
+ * waits for it, for at most the client's `settleTimeout`; then it goes on by itself. When it fails, that is logged and counted; the
  * transaction stays committed.
  *
  * Hooks run in the order in which they were registered, each once; those of an attempt that is run again are dropped, and
@@ -490,9 +491,10 @@ export const start = (
  * result of the body.
  *
  * Fails with what using a session can fail with; with `MongoError` (`TransactionMisuse`) when there is no transaction, or
- * it was aborted; with `TransactionDoomed` when a part of it had failed after writing, or a hook has failed; with
- * `InvalidInTransaction` in a sandbox. Its hooks and its wait for the session can be interrupted; then it was not sent, and it
- * can be done again, with the hooks that have not run. What it sends can't be interrupted.
+ * it was aborted; with `TransactionDoomed` when a part of it had failed after writing or has asked for a rollback, when a hook has
+ * failed, or when one could not run for a failure before; with `InvalidInTransaction` in a sandbox. Its hooks and its wait for the session can be interrupted; then it was not sent, and it
+ * can be done again, with the hooks that have not run. An interruption waits for what it sends, for at
+ * most 5 seconds: then the result is unknown.
  *
  * See the specification "Transactions", section "commitTransaction".
  *
@@ -524,7 +526,8 @@ export const commit: Effect.Effect<
  * need be in the background. In the body of {@link run}, the run then returns the result of the body.
  *
  * Fails with what using a session can fail with, and with `MongoError` (`TransactionMisuse`) when there is no transaction,
- * or it has ended. It can't be interrupted.
+ * or it has ended. An interruption waits for what it sends, for at most 5 seconds: then it goes on in the
+ * background.
  *
  * See the specification "Transactions", section "abortTransaction".
  *

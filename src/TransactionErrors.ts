@@ -158,7 +158,7 @@ export class CommitUnknown extends Data.TaggedError("CommitUnknown")<{
  * @category errors
  */
 export class TransactionDoomed extends Data.TaggedError("TransactionDoomed")<{
-  /** The failure that doomed the transaction. */
+  /** The failure that doomed the transaction; none where a part has asked for a rollback, and it was committed by hand. */
   readonly first: unknown
 }> {
   /** The failure that doomed the transaction, where loggers look for it. */
@@ -166,11 +166,14 @@ export class TransactionDoomed extends Data.TaggedError("TransactionDoomed")<{
     return this.first
   }
   override get message(): string {
-    return `the transaction could not be committed, for a part of it had failed: ${describe(this.first)}`
+    const what = this.first === undefined ? "had asked for a rollback" : `had failed: ${describe(this.first)}`
+    return `the transaction could not be committed, for a part of it ${what}`
   }
   get hint(): string {
-    return "Let the failure leave the transaction's body: a failed operation has ended the transaction on the " +
-      "server, and the writes of a failed part cannot be undone alone."
+    return this.first === undefined
+      ? "Where a part asks for a rollback, abort the transaction, or leave it to `Transaction.run`."
+      : "Let the failure leave the transaction's body: a failed operation has ended the transaction on the " +
+        "server, and the writes of a failed part cannot be undone alone."
   }
   override toJSON(): object {
     return render(this, { first: describe(this.first) })

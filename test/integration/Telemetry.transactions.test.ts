@@ -190,6 +190,54 @@ describe("a tracer that throws", () => {
           expect(yield* session.state).toBe("idle")
         }), when === errorType ? { commitTransaction: { ok: 0, code: 2, errmsg: "no" } } : {}))
   }
+
+  it.scoped("as it is told of a commit by hand leaves its result unknown: no hook runs", () =>
+    inSession((session) =>
+      Effect.gen(function*() {
+        const { tracer } = recorder()
+        const throwing = Tracer.make({
+          ...tracer,
+          span: (name, ...rest) => {
+            const end = () => {
+              throw new Error("no")
+            }
+            const span = tracer.span(name, ...rest)
+            return name.startsWith("commitTransaction") ? { ...span, end } : span
+          }
+        })
+        const ran: Array<string> = []
+        yield* Transaction.start()
+        yield* Transaction.run(
+          Effect.zipRight(Transaction.onRollback(Effect.sync(() => ran.push("onRollback"))), insert(session))
+        )
+        const exit = yield* Effect.exit(Effect.withTracer(Effect.withSpan(Transaction.commit, "around"), throwing))
+        expect(Exit.isFailure(exit) && Cause.isDie(exit.cause)).toBe(true)
+        expect(ran).toEqual([])
+        expect(yield* session.state).toBe("idle")
+      })
+    ))
+
+  it.scoped("as it is told of a lost conflict is a defect, and the operation ends", () =>
+    inSession((session) =>
+      Effect.gen(function*() {
+        const { tracer } = recorder()
+        const throwing = Tracer.make({
+          ...tracer,
+          span: (name, ...rest) => ({
+            ...tracer.span(name, ...rest),
+            event: () => {
+              throw new Error("no")
+            }
+          })
+        })
+        const exit = yield* Transaction.run(insert(session)).pipe(
+          Effect.withSpan("around"),
+          Effect.withTracer(throwing),
+          Effect.exit
+        )
+        expect(Exit.isFailure(exit) && Cause.isDie(exit.cause)).toBe(true)
+        expect(yield* session.state).toBe("idle")
+      }), { insert: { ok: 0, code: 112, errmsg: "no", errorLabels: ["TransientTransactionError"] } }))
 })
 
 describe("a round of the keep-alive", () => {

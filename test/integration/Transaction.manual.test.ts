@@ -5,9 +5,12 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import { key } from "../../src/internal/session/gate.js"
+import type * as MongoClient from "../../src/MongoClient.js"
 import * as Outbox from "../../src/Outbox.js"
 import * as Session from "../../src/Session.js"
+import type * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import * as TestServer from "../support/server/testServer.js"
 import { inPlace, noDeadlock, type Place } from "../support/transactions/transactions.js"
@@ -80,6 +83,30 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(lines).toEqual(["beforeCommit", "onRollback"])
         }))
       ))
+
+    type Needed = Session.Session | MongoClient.MongoClient | MongoServer.MongoServer | Scope.Scope
+    const unwritten: ReadonlyArray<readonly [string, (place: Place) => Effect.Effect<unknown, unknown, Needed>]> = [
+      ["a part has asked for a rollback", () => Transaction.run(Transaction.rollbackOnly)],
+      ["a failure of a part was swallowed", ({ failing, insert }) =>
+        Effect.zipRight(
+          failing({ failCommands: ["insert"], errorCode: 13 }),
+          Effect.exit(Transaction.run(Effect.exit(insert(2))))
+        )]
+    ]
+    for (const [what, then] of unwritten) {
+      it.effect(`is refused where ${what}, and its hooks before the commit have not run`, () =>
+        inPlace((place) =>
+          Session.scoped(Effect.gen(function*() {
+            const Letters = Outbox.make("letters", { database: place.items.dbName })
+            yield* Transaction.start()
+            yield* Transaction.run(Effect.zipRight(Letters.publish({ to: "Ada" }), place.insert(1)))
+            yield* then(place)
+            expect(yield* Effect.flip(Transaction.commit)).toMatchObject({ _tag: "TransactionDoomed" })
+            expect(yield* Transaction.state).toBe("aborted")
+            expect(yield* place.stored).toEqual([])
+          }))
+        ))
+    }
 
     /** Commits, is interrupted when a hook that is told so waits, and commits again. */
     const again = <E, R>(place: Place, hooks: (waits: Effect.Effect<void>) => Effect.Effect<unknown, E, R>) =>

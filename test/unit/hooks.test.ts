@@ -1,11 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import { identity } from "effect/Function"
 import * as Metric from "effect/Metric"
 import type * as Attempt from "../../src/internal/transaction/attempt.js"
 import * as Hooks from "../../src/internal/transaction/hooks.js"
@@ -61,7 +63,7 @@ describe("before the commit", () => {
       yield* note(ran, part, "beforeCommit", "second")
       yield* Hooks.beforeCommit(part)
       expect(ran).toEqual(["first", "second", "third", "fourth"])
-      yield* Hooks.run(Hooks.due(part.of, "committed"))
+      yield* Hooks.run(Hooks.due(part.of, "committed"), Duration.seconds(30), identity)
       expect(ran.slice(4)).toEqual(["after"])
     }))
 
@@ -74,7 +76,7 @@ describe("before the commit", () => {
       yield* note(ran, part, "beforeCommit", "third")
       yield* Hooks.beforeCommit(part)
       expect(ran).toEqual(["first"])
-      expect(part.of).toMatchObject({ halfDone: Cause.fail("no"), transient: undefined })
+      expect(part.of.failures).toMatchObject({ halfDone: Cause.fail("no"), transient: undefined })
     }))
 
   it.effect("a hook that fails for a transient reason, however wrapped, makes the whole run again", () =>
@@ -82,8 +84,8 @@ describe("before the commit", () => {
       const part = attempt()
       yield* Hooks.register(part, "beforeCommit", Effect.fail({ _tag: "Broken", cause: conflict }))
       yield* Hooks.beforeCommit(part)
-      expect(part.of.transient).toBe(conflict)
-      expect(part.of.halfDone).toBeDefined()
+      expect(part.of.failures.transient).toBe(conflict)
+      expect(part.of.failures.halfDone).toBeDefined()
     }))
 
   it.effect("a hook that dies is a defect of the body, and one that is interrupted an interruption", () =>
@@ -93,7 +95,7 @@ describe("before the commit", () => {
           const part = attempt()
           yield* Hooks.register(part, "beforeCommit", Effect.failCause(cause))
           const exit = yield* Effect.exit(Hooks.beforeCommit(part))
-          expect(part.of.halfDone !== undefined).toBe(Exit.isSuccess(exit))
+          expect(part.of.failures.halfDone !== undefined).toBe(Exit.isSuccess(exit))
           const found: Cause.Cause<string> = Exit.isFailure(exit) ? exit.cause : Cause.empty
           return [Cause.isInterrupted(found), [...Cause.defects(found)], [...Cause.failures(found)]]
         })
@@ -110,7 +112,7 @@ describe("before the commit", () => {
     ["is to be rolled back", (attempt) => attempt.rollBack()],
     ["has seen a transient failure", (attempt) => attempt.observe(Cause.fail(conflict))],
     ["is doomed", (attempt) => attempt.observe(Cause.fail(duplicate))],
-    ["has a part that failed half-way", (attempt) => attempt.leaveHalfDone(Cause.fail("no"))],
+    ["has a part that failed half-way", (attempt) => attempt.failures.leaveHalfDone(Cause.fail("no"))],
     ["was aborted by hand", (attempt) => attempt.end("aborted")],
     ["was committed by hand", (attempt) => attempt.end("committed")]
   ])(
@@ -151,7 +153,7 @@ describe("what is due", () => {
   const dueNames = (part: Parts.Part, ended: typeof ends[number], ran: Array<string>) =>
     Effect.gen(function*() {
       ran.length = 0
-      yield* Hooks.run(Hooks.due(part.of, ended))
+      yield* Hooks.run(Hooks.due(part.of, ended), Duration.seconds(30), identity)
       return [...ran]
     })
 
@@ -240,7 +242,7 @@ describe("hooks that are run", () => {
           yield* note(ran, part, "onCommit", `${index}`)
           yield* Hooks.register(part, "onCommit", Effect.zipRight(Effect.yieldNow(), exit))
         }
-        yield* Hooks.run(Hooks.due(part.of, "committed"))
+        yield* Hooks.run(Hooks.due(part.of, "committed"), Duration.seconds(30), identity)
         expect(ran).toEqual(["0", "1", "2", "3"])
         expect((yield* failures("onCommit")) - before).toBe(3)
         expect(entries).toEqual(
@@ -264,7 +266,7 @@ describe("hooks that are run", () => {
         Effect.zipRight(Deferred.succeed(begun, undefined), Deferred.await(released))
       )
       yield* note(ran, part, "onRollback", "second")
-      const fiber = yield* Effect.fork(Hooks.run(Hooks.due(part.of, "aborted")))
+      const fiber = yield* Effect.fork(Hooks.run(Hooks.due(part.of, "aborted"), Duration.seconds(30), identity))
       yield* Deferred.await(begun)
       const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
       yield* Effect.repeatN(Effect.yieldNow(), 10)

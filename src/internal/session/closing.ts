@@ -16,10 +16,10 @@ import * as Log from "../telemetry/log.js"
 import { grace, within } from "../time/bounded.js"
 import type * as Time from "../time/clock.js"
 import { runAs } from "../time/fiber.js"
-import { insist } from "../time/insist.js"
 import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import * as Lane from "./lane.js"
+import { insist } from "./owed.js"
 import type { Standing } from "./turn.js"
 
 /** A session that is to be ended, as it is at that moment. */
@@ -33,6 +33,8 @@ export interface Ending {
   /** Whether its server session is to be ended on the server, too; and what is left of it killed there, at once. */
   readonly endsOnServer: () => "no" | "end" | "kill"
   readonly standing: () => Standing | undefined
+  /** Notes that something of it is still going on. */
+  readonly breakUp: Effect.Effect<void>
   /** Forgets the session. */
   readonly left: () => void
 }
@@ -89,31 +91,36 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
     const { client } = of
     if (yield* within(patienceOf(of), Lane.withPermit(of.lane, "release", Effect.void))) {
       yield* closeCursors(client, of.session())
-      // Each of its commands has a time limit.
-      yield* of.standing()?.abort ?? Effect.void
+      yield* of.standing()?.abort(client.closeTimeout) ?? Effect.void
     } else {
       yield* Log.closingFailed("running operation", "not done in time")
-      Pool.markDirty(of.session())
+      yield* of.breakUp
     }
     const session = of.session()
     const lsid = session.serverSession.id
     // Where somebody else has ended the driver session, its server session is in the pool already, or in use again.
     const isOurs = !session.hasEnded
     const endsOnServer = isOurs ? of.endsOnServer() : "no"
-    if (endsOnServer !== "no") Pool.markDirty(session)
-    if (isOurs) client[inner].pool.note(session, of.lastUsed())
-    yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
-    // Only now: while the id is in the pool, another session may use it, and this would kill that session's cursors.
     const send = (name: "killSessions" | "endSessions") =>
       Effect.suspend(() => client[inner].adminCommand({ [name]: [lsid] }))
-    const step = (name: string, sent: ReturnType<typeof send>) =>
-      closingStep(name, client.closeTimeout, sent, (error) => error.reason)
+    const step = (name: string, sent: ReturnType<typeof send>, time = client.closeTimeout) =>
+      closingStep(name, time, sent, (error) => error.reason)
+    // What is dirty never comes into the pool, so that nobody else has the id.
+    if (endsOnServer !== "no") Pool.markDirty(session)
+    let isAnswered = true
     if (endsOnServer === "kill") {
-      // Others would wait for the locks of what it holds.
-      const again = Effect.unless(Effect.zipRight(send("killSessions"), send("endSessions")), client[inner].isClosed)
-      yield* step("killSessions", Effect.onError(send("killSessions"), () => insist(again)))
+      isAnswered = false
+      // Before the driver aborts a transaction: that would wait for an operation that is still going on there.
+      const kill = send("killSessions").pipe(
+        Effect.tap(() => Effect.sync(() => isAnswered = true)),
+        Effect.onError(() => insist(client, lsid, Effect.zipRight(send("killSessions"), send("endSessions"))))
+      )
+      yield* step("killSessions", kill, Duration.min(client.closeTimeout, patienceOf(of)))
     }
-    if (endsOnServer !== "no") yield* step("endSessions", send("endSessions"))
+    if (isOurs) client[inner].pool.note(session, of.lastUsed())
+    yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
+    // Only now: while the id is in the pool, another session may use it, and this would end that one's cursors.
+    if (endsOnServer !== "no" && isAnswered) yield* step("endSessions", send("endSessions"))
     yield* of.standing()?.abandon ?? Effect.void
   })
 

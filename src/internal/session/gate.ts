@@ -50,8 +50,10 @@ export interface Gate {
   readonly isInFlight: () => boolean
   /** Waits until none is. */
   readonly quiet: Effect.Effect<void>
-  /** Notes which transaction the server may still have open that the driver holds for ended; none: it has no such one. */
-  readonly maybeTransaction: (number: number | undefined) => void
+  /** Notes whether the server may still have a transaction open that the driver holds for ended, by its number. */
+  readonly maybeTransaction: (number: number, isOpen: boolean) => void
+  /** Whether the server has heard of a later transaction or write than one with this number, so that it has ended that. */
+  readonly hasHeardAfter: (number: number) => boolean
   /** Refuses every further use: something in the session has not settled. */
   readonly breakUp: Effect.Effect<void>
   readonly isBroken: () => boolean

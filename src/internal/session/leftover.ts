@@ -24,12 +24,16 @@ interface Owner {
 /** What may be left of one session. */
 export class Leftover {
   #state: "nothing" | "cursor" | "killed" = "nothing"
+  // The number of a transaction that may be open there, though the driver holds it for ended.
   #transaction: number | undefined
+  // The greatest number of a transaction or write of which the server has heard.
+  #heard = -1
 
   /** The session goes on with another server session, of which nothing is left. */
   renew(): void {
     this.#state = "nothing"
     this.#transaction = undefined
+    this.#heard = -1
   }
 
   /** There may be a cursor. */
@@ -37,9 +41,20 @@ export class Leftover {
     this.#state = "cursor"
   }
 
-  /** There may be a transaction with this number that the driver holds for ended, and no other such one. */
-  maybeTransaction(number: number | undefined): void {
-    this.#transaction = number
+  /** A transaction that the driver holds for ended may be open, or is not. */
+  maybeTransaction(number: number, isOpen: boolean): void {
+    if (isOpen) this.#transaction = number
+    else if (this.#transaction === number) this.#transaction = undefined
+  }
+
+  /** The server has answered a command with this number. */
+  hears(number: number): void {
+    this.#heard = number
+  }
+
+  /** Whether the server has heard of a greater number, which ends all that came before. */
+  hasHeardAfter(number: number): boolean {
+    return this.#heard > number
   }
 
   /** An operation that was sent was given up. The abort of a transaction kills the cursors that were opened in it. */
@@ -68,9 +83,9 @@ export class Leftover {
   }
 
   /** Whether the session must be ended on the server, and what is left of it killed there before. */
-  endsOnServer(release: "pool" | "end", { serverSession }: Driver.ClientSession): "no" | "end" | "kill" {
-    // What has a greater number has ended it. Nobody can commit it again by now; if it is committed, it stays so.
-    const hasTransaction = this.#transaction !== undefined && this.#transaction === serverSession.txnNumber
+  endsOnServer(release: "pool" | "end"): "no" | "end" | "kill" {
+    // Nobody can commit it again by now; if it is committed, it stays so.
+    const hasTransaction = this.#transaction !== undefined && !this.hasHeardAfter(this.#transaction)
     if (this.#state === "cursor" || hasTransaction) return "kill"
     return this.#state === "killed" || release === "end" ? "end" : "no"
   }

@@ -3,7 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
@@ -166,7 +166,7 @@ export class OpenSession implements Gate, Member, Ending {
 
   begin<A>(
     fiber: RunningFiber,
-    { namespace, operation }: Name,
+    { isOpaque = false, namespace, operation }: Name,
     evaluate: Evaluate<A>,
     done: (exit: Exit.Exit<A, MongoError>) => void,
     onAborted?: (isSent: boolean) => void
@@ -177,6 +177,9 @@ export class OpenSession implements Gate, Member, Ending {
     const mark = this.#mark = Math.ceil(serverSession.lastUse) - 0.25
     serverSession.lastUse = mark
     this.#inFlight++
+    const { txnNumber } = serverSession
+    // The driver tells nothing of an abort that was lost.
+    const isNumbered = operation === "commitTransaction" || session.inTransaction() && operation !== "abortTransaction"
     return Call.begin({
       operation,
       namespace,
@@ -189,7 +192,13 @@ export class OpenSession implements Gate, Member, Ending {
           ? DriverTransaction.keepStarting(session, evaluate, controller)
           : evaluate(session, controller),
       done: (exit) => {
-        if (serverSession.lastUse !== mark) this.#leftover.settled(exit, session.inTransaction())
+        if (serverSession.lastUse !== mark) {
+          this.#leftover.settled(exit, session.inTransaction())
+          const hasNumber = isNumbered || serverSession.txnNumber > txnNumber
+          // The caller's own code may hide that a command was lost.
+          const isSure = Exit.isSuccess(exit) && !(isOpaque && serverSession.isDirty)
+          if (hasNumber && isSure) this.#leftover.hears(serverSession.txnNumber)
+        }
         this.#noteUse(mark, fiber)
         if (--this.#inFlight === 0) this.#wake?.()
         done(exit)
@@ -218,8 +227,12 @@ export class OpenSession implements Gate, Member, Ending {
     this.#leftover.maybeCursor()
   }
 
-  maybeTransaction(number: number | undefined): void {
-    this.#leftover.maybeTransaction(number)
+  maybeTransaction(number: number, isOpen: boolean): void {
+    this.#leftover.maybeTransaction(number, isOpen)
+  }
+
+  hasHeardAfter(number: number): boolean {
+    return this.#leftover.hasHeardAfter(number)
   }
 
   /** Calls the caller's own code. */
@@ -283,7 +296,7 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   endsOnServer(): "no" | "end" | "kill" {
-    return this.#leftover.endsOnServer(this.options.release, this.#session)
+    return this.#leftover.endsOnServer(this.options.release)
   }
 
   left(): void {

@@ -100,7 +100,7 @@ export const inTurn = <A, E, R>(
       return Effect.flatMap(enter(gate, place, operation, restore, fiber), (held) =>
         gate.ready(operation, fiber).pipe(
           Effect.zipRight(restore(Effect.suspend(() => effect(fiber, place.turn)))),
-          Effect.ensuring(Effect.sync(() => Lane.leave(held)))
+          Effect.ensuring(giveBack(gate, held))
         ))
     })
   )
@@ -225,19 +225,28 @@ const begin = <A>(
     fiber,
     name,
     evaluate,
-    (exit) => {
-      if (Exit.isSuccess(exit)) {
-        if (name.writtenIn !== undefined) observing?.wrote(name.writtenIn(exit.value))
-        return done(exit)
-      }
-      const seen = isGivenUp || observing === undefined ? exit : Exit.failCause(observing.observe(exit.cause, name))
-      done(refined(name, seen))
-    },
+    (exit) => done(refined(name, observing === undefined ? exit : seen(observing, name, exit, isGivenUp))),
     (isSent) => {
       isGivenUp = true
       if (isSent) turn?.giveUp(name)
     }
   )
+}
+
+// Where what is told of it throws, a tracer say, the operation must end all the same.
+const seen = <A>(
+  turn: Turn,
+  name: Name,
+  exit: Exit.Exit<A, MongoError>,
+  isGivenUp: boolean
+): Exit.Exit<A, MongoError> => {
+  try {
+    if (Exit.isFailure(exit)) return isGivenUp ? exit : Exit.failCause(turn.observe(exit.cause, name))
+    if (name.writtenIn !== undefined) turn.wrote(name.writtenIn(exit.value))
+    return exit
+  } catch (defect) {
+    return Exit.die(defect)
+  }
 }
 
 const refined = <A>(

@@ -30,6 +30,7 @@ import * as Spans from "../telemetry/spans.js"
 import { runAs, type RunningFiber } from "../time/fiber.js"
 import { inner, type Service } from "./client.js"
 import type { Settings } from "./clientSettings.js"
+import { settle } from "./owed.js"
 
 /** A client that this library makes, and closes. */
 export const own = (
@@ -94,15 +95,16 @@ const serve = (
       sessionTimeout,
       settings.keepAlive === false ? {} : settings.keepAlive
     )
+    const owed: Service[typeof inner]["owed"] = new Set()
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         closed = true
         const members = keeper.members()
-        return Effect.zipRight(
-          Log.leaked(
-            members.filter((member) => member.isOpen()).map(leak)
+        return Log.leaked(members.filter((member) => member.isOpen()).map(leak)).pipe(
+          Effect.zipRight(
+            Effect.forEach(members, (member) => member.close, { concurrency: "unbounded", discard: true })
           ),
-          Effect.forEach(members, (member) => member.close, { concurrency: "unbounded", discard: true })
+          Effect.zipRight(settle(owed, settings.closeTimeout, adminCommand))
         )
       })
     )
@@ -138,6 +140,7 @@ const serve = (
         broken,
         keeper,
         pool: makePool(driver),
+        owed,
         db: databases(driver, settings.database),
         observer,
         transactions: settings.transactions,

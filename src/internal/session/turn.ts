@@ -105,8 +105,8 @@ export abstract class Turn implements Service, Waiting {
 export interface Standing extends Turn {
   /** The span that the operations of the session are below while it is open; none without a tracer. */
   readonly span: Tracer.Span | undefined
-  /** Aborts it where it is open. Never fails. */
-  readonly abort: Effect.Effect<void>
+  /** Aborts it where it is open, within this time or in the background. Never fails. */
+  readonly abort: (atMost: Duration.Duration) => Effect.Effect<void>
   /** The session has ended, and the turn with it. */
   readonly abandon: Effect.Effect<void>
 }

@@ -38,6 +38,18 @@ export const within = <A, R>(
     return inTime
   }))
 
+/** Waits for an effect until a time limit, and fails then. What is late is interrupted, and not waited for. */
+export const giveUpAfter = <A, E, R>(
+  time: Duration.Duration,
+  effect: Effect.Effect<A, E, R>,
+  late: () => E
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    let exit: Exit.Exit<A, E> | undefined
+    const noted = Effect.map(Effect.exit(effect), (settled) => void (exit = settled))
+    return Effect.zipRight(within(time, noted), Effect.suspend(() => exit ?? Effect.failSync(late)))
+  })
+
 /** The time limit, after an interruption, of what cannot be interrupted. */
 export const grace = Duration.seconds(5)
 

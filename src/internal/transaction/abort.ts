@@ -3,6 +3,7 @@
  *
  * See the specification "Transactions", section "abortTransaction".
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -16,12 +17,12 @@ import * as DriverTransaction from "../driver/transaction.js"
 import { inner, type Service } from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
+import { insist } from "../session/owed.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
-import { grace, within } from "../time/bounded.js"
+import { giveUpAfter, grace } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import type { Restore } from "../time/fiber.js"
-import { insist } from "../time/insist.js"
 import type { VerifiedFacts } from "./outcome.js"
 import { type Command, sendWithin } from "./send.js"
 import { isTransient } from "./transient.js"
@@ -29,14 +30,14 @@ import { isTransient } from "./transient.js"
 /** What came of an abort. */
 export interface Aborted {
   /** What the driver says of it; nothing of what was lost on the way. */
-  readonly error: MongoError | undefined
+  readonly exit: Exit.Exit<void, MongoError>
   /** What is left to be done where no other transaction begins in the session: the server may not have heard of it. */
   readonly rest: Effect.Effect<void>
 }
 
 /**
- * {@link sendAbort}, where nobody asks what the driver says of it. Never fails: the server aborts by itself what it hears no more of. Gives what
- * is left to be done.
+ * {@link sendAbort}, where nobody asks what the driver says of it. Never fails: the server aborts by itself what it hears no
+ * more of. Gives what is left to be done.
  */
 export const abort = (
   gate: Gate,
@@ -47,10 +48,13 @@ export const abort = (
   Effect.suspend(() =>
     gate.isBroken() || !gate.session().inTransaction()
       ? Effect.succeed(Effect.void)
-      : Effect.flatMap(
-        sendAbort(gate, client, timeout, restore),
-        ({ error, rest }) => error === undefined ? Effect.succeed(rest) : Effect.as(Log.abortFailed(error.reason), rest)
-      )
+      : Effect.flatMap(sendAbort(gate, client, timeout, restore), ({ exit, rest }) => {
+        if (Exit.isSuccess(exit)) return Effect.succeed(rest)
+        return Either.match(Cause.failureOrCause(exit.cause), {
+          onLeft: ({ reason }) => Effect.as(Log.abortFailed(reason), rest),
+          onRight: (defect) => Effect.zipRight(rest, Effect.failCause(defect))
+        })
+      })
   )
 
 /**
@@ -58,8 +62,8 @@ export const abort = (
  * session. Gives what does so where none does.
  *
  * Something remains to be done where the server may not have heard of it: the first command of the transaction was lost, or
- * a connection was, and maybe the abort with it, or the abort found no server or no connection. The driver tells nothing of
- * these failures. What could not be sent is sent again in the background.
+ * a connection was, and maybe the abort with it, or the abort found no server or no connection, or no answer in its time. The
+ * driver tells nothing of these failures.
  */
 export const sendAbort = (
   gate: Gate,
@@ -75,27 +79,27 @@ export const sendAbort = (
     const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
     const broken = client[inner].broken()
     // However late it is, it has all its time.
-    return Effect.map(Effect.either(sendWithin(gate, "abortTransaction", time, restore)), (either): Aborted => {
-      const error = Either.isLeft(either) ? either.left : undefined
-      if (gate.isBroken()) return { error, rest: Effect.void }
-      // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that. At the
-      // end of its time, the connection is closed on purpose.
-      const isInTime = limit === undefined || limit.left() > 0
-      const isSent = gate.isSent()
-      const isDoubtful = error === undefined && wasBegun && isInTime && isSent && client[inner].broken() > broken
+    return Effect.map(Effect.exit(sendWithin(gate, "abortTransaction", time, restore)), (exit): Aborted => {
+      if (gate.isBroken()) return { exit, rest: Effect.void }
       const name = DriverTransaction.nameOf(session)
-      if (mayBeBegun || isDoubtful || wasBegun && session.serverSession.isDirty) {
-        return { error, rest: abortForGood(gate, client, name, timeout) }
+      // At the end of its time the driver closes the connection, and tells nothing of that either.
+      const isInTime = limit === undefined || limit.left() > 0
+      const isAnswered = Exit.isSuccess(exit) && isInTime && gate.isSent()
+      // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that.
+      const isDoubtful = isAnswered && client[inner].broken() > broken
+      if (mayBeBegun || wasBegun && (isDoubtful || session.serverSession.isDirty)) {
+        return { exit, rest: abortForGood(gate, client, name, timeout) }
       }
-      return { error, rest: wasBegun && !isSent ? abortInBackground(gate, client, name) : Effect.void }
+      return { exit, rest: wasBegun && !isAnswered ? abortInBackground(gate, client, name) : Effect.void }
     })
   })
 
-const abortForGood = (
+/** {@link abortByName}; in the background, too, where it gets no answer. */
+export const abortForGood = (
   gate: Gate,
   client: Service,
   name: DriverTransaction.Name,
-  timeout: () => Duration.Duration | undefined
+  timeout: () => Duration.Duration | undefined = () => undefined
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     const time = timeout()
@@ -134,16 +138,16 @@ export const abortInBackground = (
   client: Service,
   name: DriverTransaction.Name
 ): Effect.Effect<void> => {
-  const once = Effect.suspend(() => {
-    // A transaction that was begun since has ended this one.
-    const isLast = DriverTransaction.nameOf(gate.session()).txnNumber === name.txnNumber
-    // A connection that is dead without a word must not keep the locks of the transaction: the next try takes another one.
-    const time = Duration.min(grace, gate.settleTimeout)
-    return client[inner].isClosed() || !isLast ? Effect.void : ended(gate, client, name, time)
-  })
+  const once = Effect.suspend(() =>
+    gate.hasHeardAfter(name.txnNumber)
+      ? Effect.void
+      : ended(gate, client, name, Duration.min(grace, gate.settleTimeout))
+  )
   return Effect.suspend(() => {
     Pool.markDirty(gate.session())
     return insist(
+      client,
+      name.lsid,
       Lane.withPermit(gate.lane, "abortTransaction", once),
       ({ reason }) => reason !== "TransactionTooOld"
     )
@@ -190,11 +194,5 @@ const sendByName = (
       ({ signal }) => observed.sends(() => DriverTransaction.endByName(client.driver, operation, name, signal))
     )
   }, gate.standing()?.span)
-  return Effect.suspend(() => {
-    let exit: Exit.Exit<void, MongoError> = Exit.fail(timedOut({ operation }))
-    return Effect.zipRight(
-      within(time, Effect.map(Effect.exit(sent), (settled) => void (exit = settled))),
-      Effect.suspend(() => exit)
-    )
-  })
+  return giveUpAfter(time, sent, () => timedOut({ operation }))
 }

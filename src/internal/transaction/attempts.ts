@@ -66,8 +66,6 @@ class Attempts<A, E, R, VR, OR> {
   readonly #around: Context.Context<never>
   // Fibers of the body are this one and those with greater numbers.
   readonly #since = FiberId.unsafeMake().id
-  // Whether the last attempt has begun a transaction of the driver.
-  #isStarted = false
   // The last attempt, where it was rolled back: what it has put off is due if no other follows.
   #rolledBack: Part | undefined
   // What the last attempt was given up for.
@@ -99,17 +97,18 @@ class Attempts<A, E, R, VR, OR> {
 
   /** One attempt, and the next one where it is to be run again. `rest` is what the attempt before has left to be done. */
   loop(number: number, rest?: Effect.Effect<void>): Effect.Effect<Finished<A, E | RunError>, never, R | VR | OR> {
+    const before = DriverTransaction.nameOf(this.#gate.session()).txnNumber
     return Effect.flatMap(this.#attempt(number), (result) => {
-      // Of an attempt that has sent nothing the server does not know: it has ended nothing.
-      const isUnsent = !this.#isStarted || DriverTransaction.isUnsent(this.#gate.session())
+      // An attempt of which the server has not heard has ended no other there.
+      const owed = rest !== undefined && !this.#gate.hasHeardAfter(before) ? rest : undefined
       if (result._tag === "Finished") {
-        return rest !== undefined && isUnsent
-          ? Effect.map(rest, () => this.#over(result))
-          : Effect.succeed(this.#over(result))
+        return owed === undefined
+          ? Effect.succeed(this.#over(result))
+          : Effect.map(owed, () => this.#over(result))
       }
       const { delay, failure, part } = result
       this.#rolledBack = part
-      const remaining = isUnsent ? rest ?? Effect.void : result.rest
+      const remaining = owed === undefined ? result.rest : Effect.zipRight(owed, result.rest)
       this.#previous = failure
       return Effect.matchCauseEffect(this.#restore(this.#wait(part, failure, delay)), {
         onSuccess: () => this.loop(number + 1, remaining),
@@ -134,7 +133,6 @@ class Attempts<A, E, R, VR, OR> {
     const { isSandbox, isSerializable, options, outer } = this.#plan
     const { lane: sessionLane } = this.#gate
     const lane = Lane.make()
-    this.#isStarted = false
     const part = new Part(
       new Attempt({ number, options, sessionLane, lane, outer, isSandbox, isSerializable, run: this.#run })
     )
@@ -143,7 +141,6 @@ class Attempts<A, E, R, VR, OR> {
       onSuccess: (): Effect.Effect<Result<A, E>, never, R | VR | OR> => {
         const started = DriverTransaction.start(this.#gate.session(), options)
         if (Exit.isFailure(started)) return Effect.succeed(this.#refused(part, started.cause))
-        this.#isStarted = true
         part.of.watch(this.#fiber)
         return Effect.map(this.#runBody(part), (result) => {
           part.of.unwatch(result._tag === "Finished" ? result.outcome : "retried")
@@ -178,9 +175,10 @@ class Attempts<A, E, R, VR, OR> {
   // The body has ended. A defect from here on is a bug in what the plan was given.
   #end(part: Part, exit: Exit.Exit<A, E>): Effect.Effect<Result<A, E>, never, VR | OR> {
     const isInterrupted = this.#isInterrupted
+    const { failures } = part.of
     part.of.close()
     const decide = () => {
-      const transient = part.of.transient ?? (Exit.isFailure(exit) ? part.of.transientIn(exit.cause) : undefined)
+      const transient = failures.transient ?? (Exit.isFailure(exit) ? failures.transientIn(exit.cause) : undefined)
       const body = Outcome.bodyExit(exit, isInterrupted, this.#isInner)
       return transient === undefined
         ? this.#decide(part, exit, body, transient, Option.none())
@@ -211,16 +209,16 @@ class Attempts<A, E, R, VR, OR> {
         return Effect.as(this.#abort, finished(part, exit, of.ended === "no" ? "aborted" : of.ended))
       case "rollback": {
         // Without its deadline it would have gone on as before.
-        const last = of.isLate && body === "failure" ? this.#previous : undefined
+        const last = of.failures.isLate && body === "failure" ? this.#previous : undefined
         return last === undefined
           ? Effect.as(this.#abort, finished(part, exit, "aborted"))
           : this.#abortFor(part, last)
       }
       case "doom": {
         // The body could do nothing about it.
-        const late = of.lateHook
+        const late = of.failures.lateHook
         if (late !== undefined) return this.#abortFor(part, this.#previous ?? late)
-        const first = Cause.squash(of.halfDone ?? of.doom ?? Cause.empty)
+        const first = Cause.squash(of.failures.halfDone ?? of.failures.doom ?? Cause.empty)
         const doomed = Exit.fail(new TransactionDoomed({ first }))
         return Effect.as(this.#abort, finished(part, doomed, "aborted", "doomed"))
       }

@@ -16,7 +16,7 @@ import * as Log from "../telemetry/log.js"
 import { grace, patiently } from "../time/bounded.js"
 import type { Deadline } from "../time/clock.js"
 import type { Restore } from "../time/fiber.js"
-import { abort, abortByName, abortInBackground } from "./abort.js"
+import { abort, abortByName, abortForGood, abortInBackground } from "./abort.js"
 import * as Backoff from "./backoff.js"
 import * as Outcome from "./outcome.js"
 import { behind, type Part } from "./part.js"
@@ -103,7 +103,7 @@ const failed = <VR, OR>(
       case "commitAgain":
         yield* Effect.onError(
           told(of, of.onRetry(error, wait)),
-          () => abortByName(of.gate, of.client, name)
+          () => abortForGood(of.gate, of.client, name)
         )
         yield* Effect.sleep(wait)
         return yield* Effect.matchEffect(commitOnce(of), {

@@ -3,14 +3,17 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import { constVoid } from "effect/Function"
-import { TransactionEnded } from "../../TransactionErrors.js"
+import { TransactionDoomed, TransactionEnded } from "../../TransactionErrors.js"
 import { contextOf, stepOut, type Turn } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
-import { andThen, type RunningFiber } from "../time/fiber.js"
+import { within } from "../time/bounded.js"
+import { andThen, type Restore, type RunningFiber } from "../time/fiber.js"
 import type { Attempt, Hook, Moment, Share } from "./attempt.js"
 import type { Ended } from "./outcome.js"
 import { Part } from "./part.js"
@@ -61,11 +64,12 @@ export const beforeCommit = (
   begins: (own: Part | undefined) => void = constVoid
 ): Effect.Effect<void> => {
   const next = (around: Context.Context<never>): Effect.Effect<void> => {
-    for (let hook = of.nextHook; hook !== undefined && of.mayCommit; hook = of.nextHook) {
+    for (let hook = of.nextHook; hook !== undefined; hook = of.nextHook) {
       if (hook.moment !== "beforeCommit" || hook.part.hasFailed) {
         of.passHook(hook)
         continue
       }
+      if (!of.mayCommit) break
       const passed = hook
       // The body has ended, and nothing belongs to its part any more.
       const own = new Part(of, undefined, undefined, hook.part.isSerializable)
@@ -86,7 +90,7 @@ const noted = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effe
   if (Exit.isSuccess(exit)) return Effect.void
   const { cause } = exit
   if (Cause.isInterruptedOnly(cause) || Cause.isDie(cause)) return Effect.failCause(Cause.stripFailures(cause))
-  attempt.failHook(cause)
+  attempt.failures.failHook(cause)
   return Effect.void
 }
 
@@ -136,6 +140,34 @@ export const beforeCommitByHand = (share: Share): Effect.Effect<void> =>
       }))
   })
 
-/** Runs hooks one after the other, however each of them ends. */
-export const run = (hooks: ReadonlyArray<Hook>): Effect.Effect<void> =>
-  hooks.length === 0 ? Effect.void : Effect.uninterruptible(Effect.forEach(hooks, reported, { discard: true }))
+/**
+ * What stands against a commit by hand, once its hooks have had their turn: the failure of a part or a hook, a part that has asked
+ * for a rollback, or a failure for which hooks that belong before the commit did not run. Failures of operations alone are the
+ * server's to judge.
+ */
+export const objection = ({ of }: Share): TransactionDoomed | undefined => {
+  const { doom, halfDone, transient } = of.failures
+  if (halfDone !== undefined) return new TransactionDoomed({ first: Cause.squash(halfDone) })
+  if (of.ended !== "no") return undefined
+  if (of.isRollbackOnly) return new TransactionDoomed({ first: undefined })
+  const isDue = of.nextHook !== undefined
+  return isDue ? new TransactionDoomed({ first: doom === undefined ? transient : Cause.squash(doom) }) : undefined
+}
+
+/**
+ * Runs hooks one after the other, however each of them ends. Nothing interrupts them, but who waits for them and is interrupted
+ * waits for so long at most: then they go on by themselves.
+ */
+export const run = (
+  hooks: ReadonlyArray<Hook>,
+  patience: Duration.Duration,
+  restore: Restore
+): Effect.Effect<void> =>
+  hooks.length === 0 ? Effect.void : Effect.uninterruptible(Effect.flatMap(
+    Effect.forkDaemon(Effect.forEach(hooks, reported, { discard: true })),
+    (running) =>
+      Effect.catchAllCause(
+        restore(Fiber.join(running)),
+        () => Effect.asVoid(within(patience, Effect.exit(Fiber.join(running))))
+      )
+  ))

@@ -9,10 +9,11 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { MongoError } from "../../MongoError.js"
-import { InvalidInTransaction, type ManualError, TransactionDoomed } from "../../SessionErrors.js"
+import { InvalidInTransaction, type ManualError, type TransactionDoomed } from "../../SessionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import { inner, type Service } from "../session/client.js"
@@ -23,8 +24,9 @@ import type { Name, Standing } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import * as Spans from "../telemetry/spans.js"
 import { Warnings } from "../telemetry/warnings.js"
+import { within } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
-import { type RunningFiber, traced } from "../time/fiber.js"
+import { type Restore, type RunningFiber, traced } from "../time/fiber.js"
 import { abort as abortOf, sendAbort } from "./abort.js"
 import { Attempt, type Hook, Run } from "./attempt.js"
 import { contender } from "./contention.js"
@@ -82,15 +84,21 @@ class Manual extends Part implements Standing {
     return this.of.span
   }
 
-  get abort(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const limit = () => limitOf(this.#gate, this.of, undefined)
-      return this.of.isOver ? Effect.void : Effect.flatten(abortOf(this.#gate, this.#client, limit))
+  abort(atMost: Duration.Duration): Effect.Effect<void> {
+    return Effect.withFiberRuntime((fiber) => {
+      const own = limitOf(this.#gate, this.of, undefined)
+      const limit = own === undefined ? atMost : Duration.min(own, atMost)
+      const left = shared(fiber, limit)
+      return this.of.isOver ? Effect.void : Effect.flatten(abortOf(this.#gate, this.#client, left))
     })
   }
 
   get abandon(): Effect.Effect<void> {
-    return Effect.suspend(() => this.of.isOver ? Effect.void : Effect.flatMap(finish(this.of, "aborted"), Hooks.run))
+    return Effect.suspend(() => {
+      if (this.of.isOver) return Effect.void
+      const run = (due: ReadonlyArray<Hook>) => Hooks.run(due, this.#gate.settleTimeout, identity)
+      return Effect.asVoid(within(this.#gate.settleTimeout, Effect.flatMap(finish(this.of, "aborted"), run)))
+    })
   }
 }
 
@@ -156,19 +164,19 @@ export const commit = (
     }
     const transaction = part ?? active(gate)
     if (transaction !== undefined) yield* Hooks.beforeCommitByHand(transaction)
-    const halfDone = transaction?.of.halfDone
-    if (halfDone !== undefined) {
+    const objection = transaction && Hooks.objection(transaction)
+    if (objection !== undefined) {
       yield* abort(gate, client)
-      return yield* new TransactionDoomed({ first: Cause.squash(halfDone) })
+      return yield* objection
     }
     const atMost = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
-    yield* end(gate, "commitTransaction", (of) => {
+    yield* end(gate, "commitTransaction", (of, restore) => {
       const deadline = of?.run.deadline
       const limit: Limit = deadline === undefined ? { atMost } : { deadline }
       const own = limitOf(gate, of, timeout)
       const sent = deadline !== undefined || own === undefined
-        ? send(gate, "commitTransaction", limit)
-        : sendWithin(gate, "commitTransaction", own)
+        ? send(gate, "commitTransaction", limit, restore)
+        : sendWithin(gate, "commitTransaction", own, restore)
       return Effect.onExit(sent, (exit) => Effect.sync(() => noteOpen(gate, endOf(exit, of?.ended), exit)))
     })
   })
@@ -177,7 +185,7 @@ export const commit = (
 const noteOpen = (gate: Gate, ended: Ended | undefined, exit: Exit.Exit<void, MongoError>): void => {
   if (ended === undefined) return
   const isOpen = ended === "unknown" || ended === "refused" && !hasEnded(exit)
-  gate.maybeTransaction(isOpen ? DriverTransaction.transactionNumberOf(gate.session()) : undefined)
+  gate.maybeTransaction(DriverTransaction.transactionNumberOf(gate.session()), isOpen)
 }
 
 const hasEnded = (exit: Exit.Exit<void, MongoError>): boolean =>
@@ -186,21 +194,17 @@ const hasEnded = (exit: Exit.Exit<void, MongoError>): boolean =>
 
 /** Aborts the transaction of a session. */
 export const abort = (gate: Gate, client: Service, timeout?: Duration.Duration): Effect.Effect<void, ManualError> =>
-  end(
-    gate,
-    "abortTransaction",
-    (of) =>
-      Effect.withFiberRuntime((fiber) => {
-        const limit = limitOf(gate, of, timeout)
-        const deadline = limit && Time.start(fiber, limit)
-        // For all that it sends together.
-        const left = () => deadline && Duration.millis(Math.max(0, deadline.left()))
-        return Effect.flatMap(
-          sendAbort(gate, client, left),
-          ({ error, rest }) => error === undefined ? rest : Effect.zipRight(rest, Effect.fail(error))
-        )
-      })
-  )
+  end(gate, "abortTransaction", (of, restore) =>
+    Effect.withFiberRuntime((fiber) => {
+      const left = shared(fiber, limitOf(gate, of, timeout))
+      return Effect.flatMap(sendAbort(gate, client, left, restore), ({ exit, rest }) => Effect.zipRight(rest, exit))
+    }))
+
+// One time limit for all that is sent.
+const shared = (fiber: RunningFiber, limit: Duration.Duration | undefined) => {
+  const deadline = limit && Time.start(fiber, limit)
+  return () => deadline && Duration.millis(Math.max(0, deadline.left()))
+}
 
 /** {@link abort}, unless the transaction is a run's, which has a time limit of its own. */
 export const abortWithin = (
@@ -233,32 +237,37 @@ const limitOf = (gate: Gate, of: Attempt | undefined, own: Duration.Duration | u
 const end = (
   gate: Gate,
   operation: Command,
-  send: (of: Attempt | undefined) => Effect.Effect<void, MongoError>
+  send: (of: Attempt | undefined, restore: Restore) => Effect.Effect<void, MongoError>
 ): Effect.Effect<void, ManualError> =>
   Effect.suspend(() => {
     let due: ReadonlyArray<Hook> = []
     const ended = inTurn(gate, operation, (_, turn) =>
-      Effect.uninterruptible(Effect.gen(function*() {
-        const part = asPart(turn)
-        const transaction = part?.of ?? lastOf(gate)?.of
-        const exit = yield* Effect.exit(send(transaction))
-        const ended = operation === "commitTransaction"
-          ? endOf(exit, transaction?.ended)
-          : Exit.isSuccess(exit)
-          ? "aborted"
-          : undefined
-        // What was committed stays so, whatever the answer to a repeated commit is.
-        if (ended !== undefined && transaction !== undefined && transaction.ended !== "committed") {
-          if (part === undefined) {
-            due = yield* finish(transaction, ended)
-          } else {
-            transaction.end(ended)
-            transaction.unwatch(Log.outcomeOf[ended])
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          const part = asPart(turn)
+          const transaction = part?.of ?? lastOf(gate)?.of
+          const exit = yield* Effect.exit(send(transaction, restore))
+          const ended = operation === "commitTransaction"
+            ? endOf(exit, transaction?.ended)
+            : Exit.isSuccess(exit)
+            ? "aborted"
+            : undefined
+          // What was committed stays so, whatever the answer to a repeated commit is.
+          if (ended !== undefined && transaction !== undefined && transaction.ended !== "committed") {
+            if (part === undefined) {
+              due = yield* finish(transaction, ended)
+            } else {
+              transaction.end(ended)
+              transaction.unwatch(Log.outcomeOf[ended])
+            }
           }
-        }
-        return yield* traced(exit)
-      })))
-    return Effect.onExit(ended, () => Hooks.run(due))
+          return yield* traced(exit)
+        })
+      ))
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.exit(restore(ended)), (exit) =>
+        Effect.zipRight(Hooks.run(due, gate.settleTimeout, restore), exit))
+    )
   })
 
 // None where nothing has changed: the driver refused to commit in the session's state, or it is not known of an earlier commit
@@ -269,6 +278,8 @@ const endOf = (
 ): Exclude<Ended, "no"> | undefined => {
   if (Exit.isSuccess(exit)) return "committed"
   const errors = [...Cause.failures(exit.cause)]
+  // What failed is what is told of it: a tracer, say.
+  if (errors.length === 0) return "unknown"
   return errors.some(({ reason }) => reason === "TransactionMisuse")
     ? undefined
     : errors.some(isCommitUnknown)

@@ -72,7 +72,7 @@ export const run = <A, E, R, Client, VR, OR>(
         session: service,
         options: decoded.right,
         isSandbox: false,
-        whenDone: Hooks.run,
+        whenDone: (hooks, restore) => Hooks.run(hooks, service[key].settleTimeout, restore),
         otherwise: () => run(effect, { ...options, propagation })
       }))
   })

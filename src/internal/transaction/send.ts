@@ -75,7 +75,10 @@ const sent = (
     )
   })
 
-/** {@link send}, with a deadline that begins now; without one, with the time that any operation has to settle. */
+/**
+ * {@link send}, with a deadline that begins now; without one, with twice the time that any operation has to settle: by then the
+ * driver has noticed a server that is frozen, and a session is not broken for that.
+ */
 export const sendWithin = (
   gate: Gate,
   operation: Command,
@@ -86,7 +89,7 @@ export const sendWithin = (
     send(
       gate,
       operation,
-      timeout === undefined ? { atMost: gate.settleTimeout } : { deadline: start(fiber, timeout) },
+      timeout === undefined ? { atMost: Duration.times(gate.settleTimeout, 2) } : { deadline: start(fiber, timeout) },
       restore
     )
   )
@@ -138,7 +141,11 @@ const settled = (
   }
   // Made when it is needed: an error looks for its stack, which costs as much as a quarter of a commit.
   const late = Effect.failSync(() =>
-    new MongoError({ reason: "TimedOut", operation, labels: [Label.UnknownTransactionCommitResult] })
+    new MongoError({
+      reason: "TimedOut",
+      operation,
+      labels: operation === "commitTransaction" ? [Label.UnknownTransactionCommitResult] : []
+    })
   )
   let stop = () => {}
   const limit = (): void => {

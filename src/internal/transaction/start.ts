@@ -22,7 +22,7 @@ import { contextOf, placeOf, Sandbox, stepOut } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import { Around } from "../telemetry/outside.js"
 import * as Spans from "../telemetry/spans.js"
-import { andThen, type RunningFiber, traced } from "../time/fiber.js"
+import { andThen, type Restore, type RunningFiber, traced } from "../time/fiber.js"
 import type { Hook } from "./attempt.js"
 import * as Attempts from "./attempts.js"
 import * as Manual from "./manual.js"
@@ -55,7 +55,7 @@ export interface Transaction<A, E, R, VR, OR, E2, R2>
   readonly session: Session.Service
   readonly options: TransactionOptions.Decoded
   /** Is given the hooks that are due when the transaction has ended, after its turn. */
-  readonly whenDone: (hooks: ReadonlyArray<Hook>) => Effect.Effect<void>
+  readonly whenDone: (hooks: ReadonlyArray<Hook>, restore: Restore) => Effect.Effect<void>
   /** What to run instead when somebody else has started one by hand while this waited for its turn. */
   readonly otherwise: () => Effect.Effect<A, E2, R2>
 }
@@ -124,7 +124,7 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
           return exit
         }
         if (isSandbox || outer?.of.isSandbox !== true) {
-          return Effect.zipRight(whenDone(hooks), exit)
+          return Effect.zipRight(whenDone(hooks, restore), exit)
         }
         // Of another client, whose transactions are no part of the sandbox around, but are rolled back as well.
         for (const hook of hooks) {

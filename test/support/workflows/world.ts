@@ -211,6 +211,17 @@ export const make = (workflow: Workflow, interruptAt: number) => {
     return kind ?? "ok"
   }
 
+  // What stands against a commit by hand: hooks that have not run must not be missing from it.
+  const objectionTo = (transaction: Transaction): Partial<Failure> | undefined => {
+    const { ended, failedOperation, halfDone, hooks, rollbackOnly, transient } = transaction
+    if (halfDone !== undefined) return halfDone
+    if (ended !== "no") return undefined
+    if (rollbackOnly) return {}
+    const isStopped = transient || failedOperation
+    const isDue = hooks.some(({ moment, place }) => moment === "beforeCommit" && !hasFailed(place.part))
+    return isStopped && isDue ? { transient } : undefined
+  }
+
   const endByHand = (transaction: Transaction, how: "commit" | "abort"): End => {
     if (how === "abort") {
       if (transaction.driver !== "starting" && transaction.driver !== "inProgress") return fail("MongoError")
@@ -221,10 +232,10 @@ export const make = (workflow: Workflow, interruptAt: number) => {
     }
     const end = beforeCommit(transaction)
     if (end._tag !== "Ok") return end
-    const { halfDone } = transaction
-    if (halfDone !== undefined) {
+    const objection = objectionTo(transaction)
+    if (objection !== undefined) {
       const aborted = endByHand(transaction, "abort")
-      return aborted._tag === "Ok" ? fail("TransactionDoomed", halfDone) : aborted
+      return aborted._tag === "Ok" ? fail("TransactionDoomed", objection) : aborted
     }
     if (transaction.driver === "none" || transaction.driver === "aborted") return fail("MongoError")
     const answer = send(transaction, false)
