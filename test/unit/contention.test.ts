@@ -41,7 +41,7 @@ describe("transactions that fight for documents", () => {
       first.begins(write(1))
       expect(second.before(write(1))).toBeUndefined()
       second.begins(write(1))
-      expect(contention.holderOf(`${namespace} n:1`)).toBeUndefined()
+      expect(contention.queue.holderOf(`${namespace} n:1`)).toBeUndefined()
     }))
 
   it.effect("wait for who holds the document before they have anything open", () =>
@@ -124,7 +124,7 @@ describe("transactions that fight for documents", () => {
       expect(yield* hasEnded(waiting)).toBe(true)
       // What it did not get, it does not give back.
       waiter.ends()
-      expect(contention.holderOf(`${namespace} n:1`)).toBe(holder)
+      expect(contention.queue.holderOf(`${namespace} n:1`)).toBe(holder)
     }))
 
   it.effect("give up their place when they are interrupted", () =>
@@ -143,11 +143,101 @@ describe("transactions that fight for documents", () => {
       expect(yield* hasEnded(behind)).toBe(true)
     }))
 
+  describe("run no more of them at once", () => {
+    /** A contention in which so many attempts in a row have lost a conflict. */
+    const crowded = (losses: number) =>
+      Effect.gen(function*() {
+        const contention = yield* hot
+        for (const id of Arr.range(1, losses)) {
+          const loser = yield* contender(contention)
+          yield* begin(loser, id)
+          loser.loses(conflict)
+          loser.ends()
+        }
+        return contention
+      })
+
+    it.effect("than seldom meet: after many conflicts one, whatever they write", () =>
+      Effect.gen(function*() {
+        const contention = yield* crowded(6)
+        const [first, second] = [yield* contender(contention), yield* contender(contention)]
+        yield* begin(first, 1)
+        const waiting = yield* Effect.fork(begin(second, 2))
+        expect(yield* hasEnded(waiting)).toBe(false)
+        first.ends()
+        expect(yield* hasEnded(waiting)).toBe(true)
+      }))
+
+    it.effect("and more again, the more of them end without a conflict", () =>
+      Effect.gen(function*() {
+        const contention = yield* crowded(6)
+        const room = Effect.gen(function*() {
+          const all = yield* Effect.forEach(Arr.range(1, 8), (id) =>
+            Effect.gen(function*() {
+              const by = yield* contender(contention)
+              const fiber = yield* Effect.fork(begin(by, id))
+              return { by, fiber, hasBegun: yield* hasEnded(fiber) }
+            }))
+          for (const { by, fiber } of all) {
+            yield* Fiber.interrupt(fiber)
+            by.ends()
+          }
+          return all.filter(({ hasBegun }) => hasBegun).length
+        })
+        const rooms = [yield* room, yield* room, yield* room, yield* room, yield* room, yield* room, yield* room]
+        expect(rooms[0]).toBe(1)
+        expect(rooms.at(-1)).toBeGreaterThan(2)
+      }))
+
+    it.effect("for a quarter of a second at most, where the document is free", () =>
+      Effect.gen(function*() {
+        const contention = yield* crowded(6)
+        const [first, second] = [yield* contender(contention), yield* contender(contention)]
+        yield* begin(first, 1)
+        const waiting = yield* Effect.fork(begin(second, 2))
+        yield* TestClock.adjust("249 millis")
+        expect(yield* hasEnded(waiting)).toBe(false)
+        yield* TestClock.adjust("1 millis")
+        expect(yield* hasEnded(waiting)).toBe(true)
+        expect(contention.queue.holderOf(`${namespace} n:2`)).toBe(second)
+      }))
+
+    it.effect("where nobody knows which document a write finds, too", () =>
+      Effect.gen(function*() {
+        const contention = yield* crowded(6)
+        const [first, second] = [yield* contender(contention), yield* contender(contention)]
+        yield* begin(first, 1)
+        const unknown = { operation: "updateMany", namespace, filter: { balance: { $lt: 0 } } }
+        const waiting = yield* Effect.fork(second.before(unknown) ?? Effect.void)
+        expect(yield* hasEnded(waiting)).toBe(false)
+        first.ends()
+        expect(yield* hasEnded(waiting)).toBe(true)
+      }))
+
+    it.effect("and those first that have lost a conflict before", () =>
+      Effect.gen(function*() {
+        const contention = yield* crowded(6)
+        const all = yield* Effect.forEach(Arr.range(1, 3), () => contender(contention))
+        const [holder, first, loser] = all as [Contender, Contender, Contender]
+        yield* begin(loser, 3)
+        loser.loses(conflict)
+        loser.ends()
+        yield* begin(holder, 1)
+        const coming = yield* Effect.fork(begin(first, 2))
+        yield* hasEnded(coming)
+        const again = yield* Effect.fork(loser.again(Duration.minutes(1)))
+        yield* hasEnded(again)
+        holder.ends()
+        expect(yield* hasEnded(again)).toBe(true)
+        expect(yield* hasEnded(coming)).toBe(false)
+      }))
+  })
+
   it.effect("are forgotten 10 seconds after the last conflict", () =>
     Effect.gen(function*() {
       const contention = yield* hot
       const isHot = Effect.map(Effect.clock, (clock) =>
-        contention.isHot(namespace, () => clock.unsafeCurrentTimeMillis()))
+        contention.heatOf(namespace, () => clock.unsafeCurrentTimeMillis()) !== undefined)
       yield* TestClock.adjust("9999 millis")
       expect(yield* isHot).toBe(true)
       yield* TestClock.adjust("1 millis")
@@ -214,7 +304,9 @@ describe("transactions that fight for documents", () => {
               )
               yield* Effect.timeout(Effect.forEach(fibers, Fiber.await), "2 seconds")
               expect(done).toBeGreaterThanOrEqual(plans.filter(({ isInterrupted }) => !isInterrupted).length)
-              for (const id of Arr.range(0, 4)) expect(contention.holderOf(`${namespace} n:${id}`)).toBeUndefined()
+              for (const id of Arr.range(0, 4)) {
+                expect(contention.queue.holderOf(`${namespace} n:${id}`)).toBeUndefined()
+              }
             }))
         ),
         { numRuns: 300 }

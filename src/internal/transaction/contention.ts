@@ -1,10 +1,8 @@
 /**
- * Who of one client's transactions writes which documents, where they have conflicted: who has lost a conflict waits for
- * those that hold or want the same, in order, instead of for a random time.
+ * Who of one client's transactions writes which documents, where they have conflicted: who has lost a conflict queues.
  *
  * MongoDB never waits for a document that another transaction has written: it fails at once (see the manual, "Production
- * Considerations", section "In-progress Transactions and Write Conflicts"). A waiter has nothing open on the server, so
- * that nobody waits for it. Other processes' conflicts are left to the backoff.
+ * Considerations", section "In-progress Transactions and Write Conflicts"). Other processes' conflicts are left to the backoff.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,133 +11,49 @@ import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { inner, type Service } from "../session/client.js"
 import type { Name } from "../session/turn.js"
-import { after } from "../time/bounded.js"
 import { clockOf } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { Conflict } from "../values/conflicts.js"
 import { targetOf } from "../values/ids.js"
 import { explain } from "./explain.js"
+import { Heat } from "./heat.js"
 import { HotKeys } from "./hotKeys.js"
+import { Queue } from "./queue.js"
 import { isConflict } from "./transient.js"
 import { type Write, type Writer, Writers } from "./writers.js"
-
-/** For how long after a conflict the writes of a collection are known by their documents. */
-const hotTime = 10_000
 
 /** For how long somebody waits at most: who holds the document may wait for the one that waits. */
 const patience = Duration.seconds(5)
 
-/** How many that come later get a document before one that waits for it and for others. */
-const mostPassed = 4
-
 /** How many documents of one transaction are known. Who writes more would keep too many others waiting. */
 const most = 64
 
-/** Somebody who waits for documents: nothing of theirs is open on the server. */
-interface Waiter {
-  readonly by: Contender
-  readonly keys: ReadonlySet<string>
-  readonly resume: () => void
-  // How many have got one of its documents that came later.
-  passed: number
-}
-
-/** The documents that transactions of one client hold or wait for. */
+/** What the transactions of one client write, and fight for. */
 export class Contention {
   /** Who has written what. */
   readonly writers = new Writers()
   /** What conflicts were lost for. */
   readonly hotKeys = new HotKeys()
-  readonly #hotUntil = new Map<string, number>()
-  readonly #holders = new Map<string, Contender>()
-  #waiters: ReadonlyArray<Waiter> = []
+  /** Who waits for whom. */
+  readonly queue = new Queue<Contender>()
+  readonly #hot = new Map<string, Heat>()
 
-  /** Whether the writes of a collection are to be known. Without conflicts this is all that is asked. */
-  isHot(namespace: string, now: () => number): boolean {
-    if (this.#hotUntil.size === 0) return false
-    const until = this.#hotUntil.get(namespace)
-    if (until === undefined) return false
-    if (until > now()) return true
-    this.#hotUntil.delete(namespace)
-    return false
+  /** What is known of the conflicts in a collection; nothing where there was none. Then this is all that is asked. */
+  heatOf(namespace: string, now: () => number): Heat | undefined {
+    if (this.#hot.size === 0) return undefined
+    const heat = this.#hot.get(namespace)
+    if (heat === undefined || !heat.isOver(now())) return heat
+    this.#hot.delete(namespace)
+    return undefined
   }
 
   /** Notes a conflict. */
   heat(namespace: string, now: number): void {
-    this.#hotUntil.set(namespace, now + hotTime)
-  }
-
-  /** Who holds a document, if somebody is known to. */
-  holderOf(key: string): Contender | undefined {
-    return this.#holders.get(key)
-  }
-
-  /** Notes that a document is being written, unless somebody else holds it: the server decides between them. Says who holds it. */
-  take(key: string, by: Contender): Contender {
-    const holder = this.#holders.get(key) ?? by
-    this.#holders.set(key, holder)
-    return holder
-  }
-
-  /** Gives documents back, and gives them on. */
-  release(keys: Iterable<string>, by: Contender): void {
-    for (const key of keys) if (this.#holders.get(key) === by) this.#holders.delete(key)
-    this.#handOn()
-  }
-
-  /** Waits until all of some documents are free, then holds them; or until the wait is over. */
-  acquire(
-    keys: ReadonlySet<string>,
-    by: Contender,
-    fiber: RunningFiber,
-    longest: Duration.Duration
-  ): Effect.Effect<void> {
-    return Effect.async((resume) => {
-      let stop = () => {}
-      const waiter: Waiter = {
-        by,
-        keys,
-        passed: 0,
-        resume: () => {
-          stop()
-          resume(Effect.void)
-        }
-      }
-      const leave = () => {
-        stop()
-        this.#waiters = this.#waiters.filter((other) => other !== waiter)
-        // Those behind it may have waited for it only.
-        this.#handOn()
-      }
-      this.#waiters = [...this.#waiters, waiter]
-      stop = after(fiber, longest, () => {
-        leave()
-        resume(Effect.void)
-      })
-      this.#handOn()
-      return Effect.sync(leave)
-    })
-  }
-
-  // First come, first served. Who wants several documents may be passed for one of them while it waits for another, so
-  // that they are not idle, but only so often.
-  #handOn(): void {
-    const granted: Array<Waiter> = []
-    const waiting: Array<Waiter> = []
-    for (const waiter of this.#waiters) {
-      const keys = [...waiter.keys]
-      const passed = waiting.filter((before) => keys.some((key) => before.keys.has(key)))
-      if (keys.every((key) => !this.#holders.has(key)) && passed.every((before) => before.passed < mostPassed)) {
-        for (const key of keys) this.#holders.set(key, waiter.by)
-        for (const before of passed) before.passed++
-        granted.push(waiter)
-      } else {
-        waiting.push(waiter)
-      }
-    }
-    if (granted.length === 0) return
-    this.#waiters = waiting
-    for (const { resume } of granted) resume()
+    const heat = this.#hot.get(namespace)
+    if (heat !== undefined) return heat.renew(now)
+    // A program may make up ever new collections.
+    for (const [name, heat] of this.#hot) if (heat.isOver(now)) this.#hot.delete(name)
+    this.#hot.set(namespace, new Heat(now))
   }
 }
 
@@ -167,7 +81,7 @@ export class Contender implements Writer {
   #hasBegun = false
   #held: Set<string> | undefined
   // What the last attempt has written, if it has lost a conflict; and whether to somebody who is known.
-  #lost: { readonly keys: ReadonlySet<string>; readonly isToKnown: boolean } | undefined
+  #lost: { readonly namespace: string; readonly keys: ReadonlySet<string>; readonly isToKnown: boolean } | undefined
 
   constructor(
     fiber: RunningFiber,
@@ -199,9 +113,11 @@ export class Contender implements Writer {
    * transactions fight. Later ones hold something themselves.
    */
   before(name: Name): Effect.Effect<void> | undefined {
-    if (this.#hasBegun || this.#held !== undefined || !this.#doesQueue) return undefined
-    const key = this.#keyOf(name)
-    return key === undefined ? undefined : this.#acquire(new Set([key]), patience)
+    if (this.#hasBegun || this.#held !== undefined || !this.#doesQueue || !isWrite(name)) return undefined
+    const heat = this.#contention.heatOf(name.namespace, this.#now)
+    if (heat === undefined) return undefined
+    const key = targetOf(name.namespace, name.filter)
+    return this.#acquire(new Set(key === undefined ? [] : [key]), heat, patience, false)
   }
 
   /** An operation begins. */
@@ -210,9 +126,10 @@ export class Contender implements Writer {
     if (!isWrite(name) || this.#writes.length >= most) return
     if (this.#writes.push(name) === 1) this.#contention.writers.enter(this)
     if (!this.#doesQueue) return
-    const key = this.#keyOf(name)
+    const isHot = this.#contention.heatOf(name.namespace, this.#now) !== undefined
+    const key = isHot ? targetOf(name.namespace, name.filter) : undefined
     if (key === undefined) return
-    if (this.#contention.take(key, this) === this) (this.#held ??= new Set()).add(key)
+    if (this.#contention.queue.take(key, this) === this) (this.#held ??= new Set()).add(key)
   }
 
   /**
@@ -226,10 +143,10 @@ export class Contender implements Writer {
       const isToKnown = this.#isHeld(last)
       this.#contention.heat(last.namespace, this.#now())
       const keys = this.#writes.flatMap((write) => targetOf(write.namespace, write.filter) ?? [])
-      this.#lost = { keys: new Set(keys), isToKnown }
+      this.#lost = { namespace: last.namespace, keys: new Set(keys), isToKnown }
     }
     this.#contention.writers.leave(this)
-    this.#release()
+    this.#release(true)
     return conflict
   }
 
@@ -245,7 +162,7 @@ export class Contender implements Writer {
       this.#writes = []
     }
     this.#hasBegun = false
-    this.#release()
+    this.#release(false)
   }
 
   /** What an attempt waits for that follows a lost conflict: to be alone with what the last one has written. */
@@ -253,34 +170,33 @@ export class Contender implements Writer {
     return Effect.suspend(() => {
       const lost = this.#lost
       this.#lost = undefined
-      return lost === undefined || lost.keys.size === 0
-        ? Effect.void
-        : this.#acquire(lost.keys, Duration.min(longest, patience))
+      if (lost === undefined) return Effect.void
+      const heat = this.#contention.heatOf(lost.namespace, this.#now)
+      return this.#acquire(lost.keys, heat, Duration.min(longest, patience), true)
     })
   }
 
-  #acquire(keys: ReadonlySet<string>, longest: Duration.Duration): Effect.Effect<void> {
+  #acquire(
+    keys: ReadonlySet<string>,
+    heat: Heat | undefined,
+    longest: Duration.Duration,
+    isAgain: boolean
+  ): Effect.Effect<void> {
     // Noted before the wait: what is granted is given back also if the wait is interrupted just then.
     this.#held = new Set(keys)
-    return this.#contention.acquire(keys, this, this.#fiber, longest)
+    return this.#contention.queue.acquire({ keys, heat, longest, isAgain }, this, this.#fiber)
   }
 
-  #release(): void {
+  #release(hasLost: boolean): void {
     const held = this.#held
     this.#held = undefined
-    if (held !== undefined) this.#contention.release(held, this)
+    if (held !== undefined) this.#contention.queue.release(held, this, hasLost)
   }
 
   #isHeld({ filter, namespace }: Write): boolean {
     const key = targetOf(namespace, filter)
-    const holder = key === undefined ? undefined : this.#contention.holderOf(key)
+    const holder = key === undefined ? undefined : this.#contention.queue.holderOf(key)
     return holder !== undefined && holder !== this
-  }
-
-  #keyOf(name: Name): string | undefined {
-    return isWrite(name) && this.#contention.isHot(name.namespace, this.#now)
-      ? targetOf(name.namespace, name.filter)
-      : undefined
   }
 
   readonly #now = (): number => clockOf(this.#fiber).unsafeCurrentTimeMillis()
