@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { MongoClient } from "mongodb"
 import { parseArgs } from "node:util"
 import * as MongoServer from "../src/testing/MongoServer.js"
+import { cell, type Counted, together } from "./contentionCount.js"
 import { prepare } from "./prepare.js"
 import { promised, start } from "./processes.js"
 
@@ -18,14 +19,6 @@ export interface Load {
   readonly accounts: number
   readonly seconds: number
   readonly url: string
-}
-
-/** What it has done; times in milliseconds. */
-export interface Counted {
-  readonly committed: number
-  readonly attempts: number
-  readonly p50: number
-  readonly p99: number
 }
 
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "4" } } })
@@ -57,17 +50,8 @@ const measure = async (load: Load, processes: number): Promise<Counted> => {
     Array.from({ length: processes }, () => start<Counted>("./contentionWorker.ts", [JSON.stringify(load)]).printed)
   )
   await check(load.url)
-  const sum = (of: (counted: Counted) => number) => all.reduce((total, counted) => total + of(counted), 0)
-  return {
-    committed: sum(({ committed }) => committed),
-    attempts: sum(({ attempts }) => attempts),
-    p50: sum(({ p50 }) => p50) / processes,
-    p99: Math.max(...all.map(({ p99 }) => p99))
-  }
+  return together(all)
 }
-
-const cell = ({ attempts, committed, p99 }: Counted): string =>
-  `${Math.round(committed / seconds)}; ${(attempts / committed).toFixed(2)}; ${Math.round(p99)}`
 
 const program = Effect.gen(function*() {
   yield* promised(prepare)

@@ -4,9 +4,9 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { MongoClient as Driver } from "mongodb"
-import type { Counted, Load } from "./contention.js"
+import type { Load } from "./contention.js"
+import { type Committed, count } from "./contentionCount.js"
 import { Collection, MongoClient, Transaction } from "./library.js"
-import { quantile } from "./statistics.js"
 
 const { accounts, fibers, mode, seconds, url }: Load = JSON.parse(process.argv[2] ?? "")
 
@@ -14,7 +14,7 @@ const named = Collection.make("accounts", { database: "contention" })
 
 const add = (amount: number) => ({ $inc: { balance: amount } })
 
-const latencies: Array<number> = []
+const committed: Array<Committed> = []
 let attempts = 0
 
 const pick = () => {
@@ -49,24 +49,19 @@ const theirs = (driver: Driver) => {
 
 const program = Effect.gen(function*() {
   const driver = yield* Effect.promise(() => new Driver(url, { maxPoolSize: fibers + 4 }).connect())
-  const until = performance.now() + seconds * 1000
+  const start = performance.now()
+  const since = () => performance.now() - start
   const one = Effect.suspend(() => {
-    const started = performance.now()
-    const note = () => void latencies.push(performance.now() - started)
+    const began = since()
+    const note = () => void committed.push({ began, ended: since() })
     return mode === "driver" ? Effect.map(theirs(driver), note) : Effect.map(ours(), note)
   })
   yield* Effect.all(
-    Array.from({ length: fibers }, () => Effect.repeat(one, { while: () => performance.now() < until })),
+    Array.from({ length: fibers }, () => Effect.repeat(one, { while: () => since() < seconds * 1000 })),
     { concurrency: "unbounded", discard: true }
   )
   yield* Effect.promise(() => driver.close())
-  const counted: Counted = {
-    committed: latencies.length,
-    attempts,
-    p50: quantile(latencies, 0.5),
-    p99: quantile(latencies, 0.99)
-  }
-  console.log(JSON.stringify(counted))
+  console.log(JSON.stringify(count(committed, attempts, seconds)))
 })
 
 await Effect.runPromise(
