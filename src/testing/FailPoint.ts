@@ -10,9 +10,12 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
+import { within } from "../internal/time/bounded.js"
 import { live } from "./internal/live.js"
 
 /**
@@ -87,7 +90,8 @@ export class FailPointFailed extends Data.TaggedError("FailPointFailed")<{
 /**
  * Makes commands fail until the scope closes, also when that happens by interruption.
  *
- * Fails with `FailPointFailed` where the server has no test commands or does not understand the options.
+ * Fails with `FailPointFailed` where the server has no test commands, does not understand the options, or gives no answer
+ * within 10 seconds. A fail point whose answer was lost is switched off with the scope, too.
  *
  * @example
  * ```ts
@@ -108,12 +112,15 @@ export class FailPointFailed extends Data.TaggedError("FailPointFailed")<{
  */
 export const failCommand = (client: Client, options: Options): Effect.Effect<void, FailPointFailed, Scope.Scope> =>
   Effect.acquireRelease(
-    configure(client, toCommand(options)),
-    () =>
-      configure(client, off).pipe(
+    Effect.either(configure(client, toCommand(options))),
+    (outcome) =>
+      isRefused(outcome) ? Effect.void : configure(client, off).pipe(
         Effect.catchAll((error) => Effect.logWarning("A fail point may still be set", error))
       )
-  )
+  ).pipe(Effect.flatten)
+
+// A server whose answer is lost may have set the fail point all the same.
+const isRefused = Either.match({ onLeft: ({ code }: FailPointFailed) => code !== undefined, onRight: () => false })
 
 /**
  * Makes commands fail while the effect runs.
@@ -164,23 +171,22 @@ const blocking = (time: Duration.DurationInput) => ({
   blockTimeMS: Math.ceil(Duration.toMillis(time))
 })
 
-// Bounded, for it runs where nothing can be interrupted.
+const limit = Duration.seconds(10)
+
+// Bounded also where nothing can be interrupted, as it is when a scope opens or closes.
 const configure = (client: Client, command: Command): Effect.Effect<void, FailPointFailed> =>
-  Effect.tryPromise({
-    try: () => client.db("admin").command(command),
-    catch: (cause) => {
-      const code = codeOf(cause)
-      return new FailPointFailed({ code, hint: hints.get(code) ?? "see the cause", cause })
-    }
-  }).pipe(
-    Effect.timeoutFail({
-      duration: "10 seconds",
-      onTimeout: () =>
-        new FailPointFailed({ code: undefined, hint: "there was no answer within 10 seconds", cause: undefined })
-    }),
-    Effect.asVoid,
-    live
-  )
+  Effect.gen(function*() {
+    const answer = yield* Deferred.make<unknown, FailPointFailed>()
+    const send = Effect.tryPromise({
+      try: () => client.db("admin").command(command),
+      catch: (cause) => {
+        const code = codeOf(cause)
+        return new FailPointFailed({ code, hint: hints.get(code) ?? "see the cause", cause })
+      }
+    })
+    if (yield* within(limit, Effect.intoDeferred(send, answer))) return yield* Effect.asVoid(Deferred.await(answer))
+    return yield* new FailPointFailed({ hint: "there was no answer within 10 seconds", cause: undefined })
+  }).pipe(live)
 
 const codeOf = (cause: unknown): number | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "number" ? cause.code : undefined

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import { MongoError } from "mongodb"
@@ -57,6 +58,56 @@ describe("a fail point that cannot be set", () => {
       })).pipe(Effect.provide(Logger.add(logger)))
       assert.strictEqual(given, 42)
       assert.match(String(logged), /A fail point may still be set/)
+    }))
+
+  const always = { failCommands: ["ping"], mode: "alwaysOn", errorCode: 1 } as const
+
+  it.scoped("is given up after its limit, and switched off with the scope: the server may have set it", () =>
+    Effect.gen(function*() {
+      const { client, responder } = yield* connected({ configureFailPoint: ({ mode }) => mode === "off" ? {} : "hang" })
+      const [time, error] = yield* FailPoint.failCommand(client, always).pipe(
+        Effect.flip,
+        Effect.timed,
+        live,
+        Effect.scoped
+      )
+      assert.match(error.message, /there was no answer within 10 seconds/)
+      assert.isBelow(Duration.toSeconds(time), 60)
+      const modes = (yield* responder.named("configureFailPoint")).map(({ command }) => command["mode"])
+      assert.deepStrictEqual(modes, ["alwaysOn", "off"])
+    }))
+
+  it.scoped("off again is given up after its limit, also where its scope is closed by an interruption", () =>
+    Effect.gen(function*() {
+      const { client, responder } = yield* connected({ configureFailPoint: ({ mode }) => mode === "off" ? "hang" : {} })
+      const fiber = yield* Effect.fork(FailPoint.during(client, always)(Effect.never))
+      yield* responder.awaitCommand("configureFailPoint")
+      const [time, exit] = yield* Effect.timed(Fiber.interrupt(fiber)).pipe(live)
+      assert.isTrue(Exit.isInterrupted(exit))
+      assert.isBelow(Duration.toSeconds(time), 60)
+    }))
+
+  it.scoped("that is interrupted while it is set is switched off, for the server sets it all the same", () =>
+    Effect.gen(function*() {
+      const answered = yield* Deferred.make<Responder.Reply>()
+      const { client, responder } = yield* connected({
+        configureFailPoint: ({ mode }) => mode === "off" ? {} : Deferred.await(answered)
+      })
+      const fiber = yield* Effect.fork(FailPoint.during(client, always)(Effect.never))
+      yield* responder.awaitCommand("configureFailPoint")
+      const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
+      yield* Effect.yieldNow()
+      yield* Deferred.succeed(answered, {})
+      yield* Fiber.join(interruption)
+      const modes = (yield* responder.named("configureFailPoint")).map(({ command }) => command["mode"])
+      assert.deepStrictEqual(modes, ["alwaysOn", "off"])
+    }))
+
+  it.scoped("is not switched off where the server has refused it: there may be another", () =>
+    Effect.gen(function*() {
+      const { client, responder } = yield* connected({ configureFailPoint: { ok: 0, code: 9, errmsg: "bad mode" } })
+      yield* Effect.flip(Effect.scoped(FailPoint.failCommand(client, always)))
+      assert.lengthOf(yield* responder.named("configureFailPoint"), 1)
     }))
 
   it.scoped("sends the options in the server's words, and nothing that was not asked for", () =>
