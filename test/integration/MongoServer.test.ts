@@ -6,6 +6,7 @@ import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import * as selfsigned from "selfsigned"
 import * as Collection from "../../src/Collection.js"
+import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import * as Processes from "../support/programs/processes.js"
@@ -143,6 +144,24 @@ describe("a server of its own", () => {
       assert.deepStrictEqual(server.members, [])
       const refused = yield* Effect.flip(Effect.scoped(server.stepDown))
       assert.match(refused.message, /is not this program's to disturb/)
+    }))
+})
+
+describe("the question for a server's features", () => {
+  it.scoped("leaves the fail point that another program has set", () =>
+    Effect.gen(function*() {
+      const { url } = yield* MongoServer.make(own)
+      const client = yield* TestServer.connect(url)
+      yield* FailPoint.failCommand(client, { failCommands: ["ping"], mode: "alwaysOn", errorCode: 112 })
+      const { features } = yield* MongoServer.make(quiet).pipe(withVariables({ MONGODB_URI: url }))
+      assert.isTrue(features.failCommand)
+      assert.propertyVal(yield* Effect.flip(command(url, "ping")), "code", 112)
+    }))
+
+  it.scoped("is answered by one without test commands, too", () =>
+    Effect.gen(function*() {
+      const { features } = yield* MongoServer.make({ ...own, parameters: { enableTestCommands: false } })
+      assert.isFalse(features.failCommand)
     }))
 })
 
