@@ -9,6 +9,7 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Path from "node:path"
 import * as Choice from "../../src/testing/internal/choice.js"
+import * as Owner from "../../src/testing/internal/owner.js"
 import * as Progress from "../../src/testing/internal/progress.js"
 import type { Wanted } from "../../src/testing/internal/way.js"
 import * as Wheel from "../../src/testing/internal/wheel.js"
@@ -62,7 +63,7 @@ describe("the installation of a wheel", () => {
         const path = Path.join(folder, wheel)
         FileSystem.mkdirSync(path, { recursive: true })
         FileSystem.symlinkSync("/nowhere/mongod", Path.join(path, "mongod"))
-        FileSystem.writeFileSync(`${path}.lock`, "4194303\n")
+        FileSystem.writeFileSync(`${path}.lock`, Owner.nameOf(4194303))
         const environment = { EFFECT_MONGO_SESSION_CACHE: folder }
         const programs = yield* Effect.replicateEffect(
           Processes.start(holdServer, [`{"which":"wheel"}`], environment),

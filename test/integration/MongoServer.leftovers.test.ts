@@ -4,7 +4,9 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
+import * as Keeper from "../../src/testing/internal/keeper.js"
 import { live } from "../../src/testing/internal/live.js"
+import * as Owner from "../../src/testing/internal/owner.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Processes from "../support/programs/processes.js"
 import { holdServer, leftIn, own, ownJson } from "../support/server/ownServer.js"
@@ -94,5 +96,31 @@ describe("nothing is left behind", () => {
       yield* program.kill("SIGKILL")
       yield* program.ended
       assert.deepStrictEqual(yield* Processes.untilNone(leftIn(folder)), [])
+    }))
+})
+
+describe("what a killed keeper has left", () => {
+  const left = (folder: string, name: string, files: Readonly<Record<string, string>>) => {
+    FileSystem.mkdirSync(Path.join(folder, name))
+    for (const [file, text] of Object.entries(files)) FileSystem.writeFileSync(Path.join(folder, name, file), text)
+  }
+  const dead = "4194303"
+  const here = Owner.namespace()
+
+  it.scoped("goes when the next one starts, and what belongs to a container or machine elsewhere stays", () =>
+    Effect.gen(function*() {
+      const folder = yield* Processes.temporaryFolder
+      left(folder, "effect-mongo-dead", { "keeper.pid": dead, "keeper.namespace": here })
+      left(folder, "effect-mongo-alive", { "keeper.pid": String(process.pid), "keeper.namespace": here })
+      left(folder, "effect-mongo-elsewhere", { "keeper.pid": dead, "keeper.namespace": `${here}0` })
+      left(folder, "effect-mongo-from-nowhere", { "keeper.pid": dead })
+      left(folder, "effect-mongo-being-made", { "keeper.pid": "", "keeper.namespace": here })
+      yield* Effect.scoped(Keeper.make(folder))
+      assert.deepStrictEqual((yield* leftIn(folder)).toSorted(), [
+        "effect-mongo-alive",
+        "effect-mongo-being-made",
+        "effect-mongo-elsewhere",
+        "effect-mongo-from-nowhere"
+      ])
     }))
 })

@@ -5,6 +5,7 @@ import * as TestClock from "effect/TestClock"
 import * as FileSystem from "node:fs"
 import * as Path from "node:path"
 import * as Cache from "../../src/testing/internal/cache.js"
+import * as Owner from "../../src/testing/internal/owner.js"
 import * as Processes from "../support/programs/processes.js"
 
 const lockFile = Effect.map(Processes.temporaryFolder, (folder) => Path.join(folder, "thing.lock"))
@@ -13,9 +14,14 @@ const lockFile = Effect.map(Processes.temporaryFolder, (folder) => Path.join(fol
 const setClockTo = (path: string) => TestClock.setTime(FileSystem.statSync(path).mtimeMs)
 
 const locked = Effect.map(lockFile, (path) => {
-  FileSystem.writeFileSync(path, `${process.ppid}\n`)
+  FileSystem.writeFileSync(path, Owner.nameOf(process.ppid))
   return path
 })
+
+const dead = 4194303
+
+// of a container or machine with which this one shares the folder
+const elsewhere = (pid: number) => `${pid} another-machine pid:[4026531836]`
 
 describe("the lock of the server cache", () => {
   it.scoped("is not taken from a process that lives", () =>
@@ -38,8 +44,18 @@ describe("the lock of the server cache", () => {
   it.scoped("is taken from a process that is dead", () =>
     Effect.gen(function*() {
       const path = yield* lockFile
-      FileSystem.writeFileSync(path, "4194303\n")
+      FileSystem.writeFileSync(path, Owner.nameOf(dead))
       yield* setClockTo(path)
+      assert.isTrue(yield* Effect.scoped(Cache.tryLock(path)))
+    }))
+
+  it.scoped("is taken from a process elsewhere, whose number says nothing here, only when it is silent", () =>
+    Effect.gen(function*() {
+      const path = yield* lockFile
+      FileSystem.writeFileSync(path, elsewhere(dead))
+      yield* setClockTo(path)
+      assert.isFalse(yield* Effect.scoped(Cache.tryLock(path)))
+      yield* TestClock.adjust("61 seconds")
       assert.isTrue(yield* Effect.scoped(Cache.tryLock(path)))
     }))
 
@@ -70,9 +86,19 @@ describe("the lock of the server cache", () => {
       const path = yield* lockFile
       yield* Effect.scoped(Effect.gen(function*() {
         yield* Cache.tryLock(path)
-        FileSystem.writeFileSync(path, `${process.ppid}\n`)
+        FileSystem.writeFileSync(path, Owner.nameOf(process.ppid))
       }))
-      assert.strictEqual(FileSystem.readFileSync(path, "utf8"), `${process.ppid}\n`)
+      assert.strictEqual(FileSystem.readFileSync(path, "utf8"), Owner.nameOf(process.ppid))
+    }))
+
+  it.scoped("that a process elsewhere has taken over, which has the same number, is left to it", () =>
+    Effect.gen(function*() {
+      const path = yield* lockFile
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* Cache.tryLock(path)
+        FileSystem.writeFileSync(path, elsewhere(process.pid))
+      }))
+      assert.strictEqual(FileSystem.readFileSync(path, "utf8"), elsewhere(process.pid))
     }))
 
   it.scoped("fails where nothing can be written", () =>

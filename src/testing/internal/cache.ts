@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as FileSystem from "node:fs"
 import * as OperatingSystem from "node:os"
 import * as Path from "node:path"
+import * as Owner from "./owner.js"
 
 /** The cache could not be used. */
 export class CacheFailed extends Data.TaggedError("CacheFailed")<{
@@ -118,27 +119,9 @@ export const tryLock = (path: string): Effect.Effect<boolean, CacheFailed, Scope
 /** The process that has the lock, as far as the file says. */
 export const holder = (path: string): Effect.Effect<string> =>
   Effect.sync(() => {
-    const pid = readHolder(path)
+    const pid = Owner.numberIn(readHolder(path))
     return Number.isNaN(pid) ? "another process" : `process ${pid}`
   })
-
-/** Whether the process lives. One that is dead and not yet waited for, which some containers leave so, does not. */
-export const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0) && !isZombie(pid)
-  } catch (error) {
-    return isNodeError(error) && error.code === "EPERM"
-  }
-}
-
-const isZombie = (pid: number): boolean => {
-  try {
-    return /^\d+ \(.*\) Z/s.test(FileSystem.readFileSync(`/proc/${pid}/stat`, "utf8"))
-  } catch {
-    // the system tells no state
-    return false
-  }
-}
 
 const silentFor = Duration.toMillis("1 minute")
 
@@ -152,7 +135,7 @@ const beat = (path: string) =>
 
 const create = (path: string): boolean => {
   try {
-    FileSystem.writeFileSync(path, `${process.pid}\n`, { flag: "wx" })
+    FileSystem.writeFileSync(path, `${Owner.nameOf(process.pid)}\n`, { flag: "wx" })
     return true
   } catch (error) {
     if (isNodeError(error) && error.code === "EEXIST") return false
@@ -177,23 +160,22 @@ const takeOver = (path: string, now: number): boolean => {
 }
 
 const giveBack = (path: string): void => {
-  if (readHolder(path) === process.pid) FileSystem.rmSync(path, { force: true })
+  if (Owner.isSelf(readHolder(path))) FileSystem.rmSync(path, { force: true })
 }
 
-const readHolder = (path: string): number => {
+const readHolder = (path: string): string => {
   try {
-    return Number.parseInt(FileSystem.readFileSync(path, "utf8"), 10)
+    return FileSystem.readFileSync(path, "utf8")
   } catch {
-    return Number.NaN
+    return ""
   }
 }
 
 const isDead = (path: string, now: number): boolean => {
   const written = FileSystem.statSync(path, { throwIfNoEntry: false })
   if (written === undefined) return true
-  const pid = readHolder(path)
-  // a lock without a number is being written at this moment
-  return now - written.mtimeMs > silentFor || (!Number.isNaN(pid) && !isAlive(pid))
+  // a lock without a name is being written at this moment
+  return now - written.mtimeMs > silentFor || Owner.isGone(readHolder(path))
 }
 
 const isNodeError = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && "code" in error

@@ -12,9 +12,9 @@ import * as Net from "node:net"
 import * as OperatingSystem from "node:os"
 import * as Path from "node:path"
 import * as Readline from "node:readline"
-import { isAlive } from "./cache.js"
 import * as Child from "./child.js"
 import * as Program from "./keeperProgram.js"
+import * as Owner from "./owner.js"
 import { onPath } from "./platform.js"
 
 /** A keeper that runs. */
@@ -72,7 +72,7 @@ export const make = (parent: string): Effect.Effect<Keeper, KeeperLost, Scope.Sc
       ready: /^ready$/,
       grace: "20 seconds"
     })
-    const order: Program.Order = { home, control, wrapper: wrapper() }
+    const order: Program.Order = { home, control, namespace: Owner.namespace(), wrapper: wrapper() }
     yield* child.send(`${JSON.stringify(order)}\n`)
     yield* Effect.mapError(child.ready, (ended) =>
       new KeeperLost({ reason: [ended.message, ...ended.output].join("; ") }))
@@ -172,8 +172,10 @@ const removeLeftovers = (parent: string): void => {
     if (!name.startsWith(prefix)) continue
     const home = Path.join(parent, name)
     try {
-      const pid = Number(FileSystem.readFileSync(Path.join(home, "keeper.pid"), "utf8"))
-      if (pid <= 0 || isAlive(pid)) continue
+      const [pid, namespace] = ["keeper.pid", "keeper.namespace"].map((file) =>
+        FileSystem.readFileSync(Path.join(home, file), "utf8")
+      )
+      if (!Owner.isGone(`${pid} ${namespace}`)) continue
       if (process.platform !== "win32") FileSystem.rmSync(controlOf(name), { force: true })
       FileSystem.rmSync(home, { recursive: true, force: true })
     } catch {

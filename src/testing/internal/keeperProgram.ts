@@ -11,6 +11,8 @@ export interface Order {
   readonly home: string
   /** Where the program listens for requests: a Unix socket or a named pipe. */
   readonly control: string
+  /** Where the number of the program's process is known. It goes to the file `keeper.namespace`, the number to `keeper.pid`. */
+  readonly namespace: string
   /** A program that is put before each command, so that the system ends the command with the keeper. */
   readonly wrapper: ReadonlyArray<string>
 }
@@ -140,6 +142,8 @@ process.stdin.on("data", (text) => {
   order = JSON.parse(input)
   try {
     fs.mkdirSync(order.home, { recursive: true, mode: 0o700 })
+    // first, for a number alone says nothing
+    fs.writeFileSync(path.join(order.home, "keeper.namespace"), order.namespace)
     fs.writeFileSync(path.join(order.home, "keeper.pid"), String(process.pid))
     listen()
   } catch (error) {

@@ -1,7 +1,7 @@
 // Downloads things once into folders of the cache, each of which is complete or missing.
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs"
 import { basename, join } from "node:path"
-import { isAlive } from "../../../src/testing/internal/cache.js"
+import { isAlive } from "../../../src/testing/internal/owner.js"
 import * as Group from "../group.js"
 
 /** Something that is not available here, with the reason: no failure of the project. */
