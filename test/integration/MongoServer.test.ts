@@ -10,7 +10,7 @@ import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import * as Processes from "../support/programs/processes.js"
-import { command, own, quiet, which, withVariables } from "../support/server/ownServer.js"
+import { command, holdServer, leftIn, own, ownJson, quiet, which, withVariables } from "../support/server/ownServer.js"
 import * as Responder from "../support/server/responder.js"
 import * as TestServer from "../support/server/testServer.js"
 
@@ -96,6 +96,20 @@ describe("a server of its own", () => {
       const temporaryFolder = Path.join(yield* Processes.temporaryFolder, "x".repeat(120), "y")
       const { url } = yield* MongoServer.make({ ...own, temporaryFolder })
       assert.propertyVal(yield* command(url, "hello"), "isWritablePrimary", true)
+    }))
+
+  it.scopedLive("starts where `setpriv` is too old to tell the system to end it with its keeper", () =>
+    Effect.gen(function*() {
+      const folder = yield* Processes.temporaryFolder
+      const refusal = "#!/bin/sh\necho \"setpriv: unrecognized option '$1'\" >&2\nexit 1\n"
+      FileSystem.writeFileSync(Path.join(folder, "setpriv"), refusal, { mode: 0o755 })
+      const program = yield* Processes.start(holdServer, [ownJson({ temporaryFolder: folder })], {
+        PATH: [folder, process.env["PATH"]].join(Path.delimiter)
+      })
+      assert.include(yield* program.firstLine, "Running")
+      yield* program.kill("SIGTERM")
+      yield* program.ended
+      assert.deepStrictEqual(yield* Processes.untilNone(leftIn(folder)), [])
     }))
 
   it.scoped("says why its folder cannot be made", () =>

@@ -15,7 +15,6 @@ import * as Readline from "node:readline"
 import * as Child from "./child.js"
 import * as Program from "./keeperProgram.js"
 import * as Owner from "./owner.js"
-import { onPath } from "./platform.js"
 
 /** A keeper that runs. */
 export interface Keeper {
@@ -72,7 +71,7 @@ export const make = (parent: string): Effect.Effect<Keeper, KeeperLost, Scope.Sc
       ready: /^ready$/,
       grace: "20 seconds"
     })
-    const order: Program.Order = { home, control, namespace: Owner.namespace(), wrapper: wrapper() }
+    const order: Program.Order = { home, control, namespace: Owner.namespace(), wrapper: yield* findWrapper }
     yield* child.send(`${JSON.stringify(order)}\n`)
     yield* Effect.mapError(child.ready, (ended) =>
       new KeeperLost({ reason: [ended.message, ...ended.output].join("; ") }))
@@ -160,11 +159,16 @@ const ask = (control: string, request: Program.Request): Effect.Effect<unknown, 
     return yield* Deferred.await(answer)
   }))
 
-// On Linux the system itself ends a process whose keeper was killed together with the program under test.
-const wrapper = (): ReadonlyArray<string> =>
-  process.platform === "linux" && onPath("setpriv") !== undefined
-    ? ["setpriv", "--pdeathsig", "KILL", "--"]
-    : []
+// On Linux the system itself ends a process whose keeper was killed together with the program under test. An old `setpriv`,
+// or busybox's, cannot tell the system so: it is tried once, and servers start without it where that fails.
+const findWrapper: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() => {
+  if (process.platform !== "linux") return Effect.succeed([])
+  const [command, ...args] = ["setpriv", "--pdeathsig", "KILL", "--"] as const
+  return Effect.map(
+    Child.run({ command, args: [...args, process.execPath, "--version"] }),
+    ({ ending }) => ending.code === 0 ? [command, ...args] : []
+  )
+})
 
 // what is left in memory where both this program and the keeper were killed
 const removeLeftovers = (parent: string): void => {
