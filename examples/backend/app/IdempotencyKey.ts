@@ -9,7 +9,8 @@ import { HttpApiMiddleware, HttpServerRequest } from "@effect/platform"
 import { Context, Effect, Layer, Schema } from "effect"
 import type { Once } from "effect-mongo-session"
 import { createHash } from "node:crypto"
-import { BodyIncomplete, KeyInProgress, KeyMissing, KeyReused } from "./errors.js"
+import { body, BodyRefused } from "./body.js"
+import { KeyInProgress, KeyMissing, KeyReused } from "./errors.js"
 
 /** A key: in quotes as the draft has it, or without as most clients send it. */
 const Key = Schema.transform(
@@ -28,10 +29,10 @@ export class KeyedRequest extends Context.Tag("backend/KeyedRequest")<KeyedReque
   readonly fingerprint: string
 }>() {}
 
-/** The middleware of an endpoint that needs a key. Without one, or with half a body, it answers 400. */
+/** The middleware of an endpoint that needs a key, and a body that this server takes. Without a key it answers 400. */
 export class IdempotencyKey extends HttpApiMiddleware.Tag<IdempotencyKey>()("backend/IdempotencyKey", {
   provides: KeyedRequest,
-  failure: Schema.Union(KeyMissing, BodyIncomplete)
+  failure: Schema.Union(KeyMissing, BodyRefused)
 }) {}
 
 export const IdempotencyKeyLive = Layer.succeed(
@@ -44,10 +45,8 @@ export const IdempotencyKeyLive = Layer.succeed(
           hint: "Send the header Idempotency-Key: a new key for each order, such as a UUID, in quotes."
         })
     )
-    const { method, text, url } = yield* HttpServerRequest.HttpServerRequest
-    // Mostly its client is gone.
-    const body = yield* Effect.mapError(text, () => new BodyIncomplete({ hint: "Send the whole body." }))
-    const fingerprint = createHash("sha256").update(JSON.stringify([method, url, body])).digest("hex")
+    const { method, url } = yield* HttpServerRequest.HttpServerRequest
+    const fingerprint = createHash("sha256").update(JSON.stringify([method, url, yield* body])).digest("hex")
     return { key: headers["idempotency-key"], fingerprint }
   }))
 )

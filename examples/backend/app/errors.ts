@@ -29,10 +29,25 @@ export class KeyMissing extends Schema.TaggedError<KeyMissing>()("KeyMissing", {
   hint: Schema.String
 }, HttpApiSchema.annotations({ status: 400 })) {}
 
-/** The body of the request has not come as a whole. */
-export class BodyIncomplete extends Schema.TaggedError<BodyIncomplete>()("BodyIncomplete", {
+/** The body of the request has not come as a whole, is no JSON text, or is nested too deeply. */
+export class BodyMalformed extends Schema.TaggedError<BodyMalformed>()("BodyMalformed", {
   hint: Schema.String
 }, HttpApiSchema.annotations({ status: 400 })) {}
+
+/** The length of the body is not told. */
+export class LengthRequired extends Schema.TaggedError<LengthRequired>()("LengthRequired", {
+  hint: Schema.String
+}, HttpApiSchema.annotations({ status: 411 })) {}
+
+/** The body is longer than this server takes. */
+export class ContentTooLarge extends Schema.TaggedError<ContentTooLarge>()("ContentTooLarge", {
+  hint: Schema.String
+}, HttpApiSchema.annotations({ status: 413 })) {}
+
+/** The body is something else than JSON. */
+export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()("UnsupportedMediaType", {
+  hint: Schema.String
+}, HttpApiSchema.annotations({ status: 415 })) {}
 
 /** The key was used with another request before. */
 export class KeyReused extends Schema.TaggedError<KeyReused>()(

@@ -32,15 +32,21 @@ const tagOf = ({ text }: Answer): string =>
 /** Whether to ask again: for a state that passes. */
 const isPassing = (answer: Answer): boolean => answer.status >= 500 || tagOf(answer) === "KeyInProgress"
 
-export const order = (url: string, key: string | undefined, cart: Cart, token?: string) =>
+export type Body = NonNullable<RequestInit["body"]>
+
+/** Sends a body as an order. */
+export const post = (url: string, key: string | undefined, body: Body, headers: Readonly<Record<string, string>>) =>
   send(`${url}/orders`, {
     method: "POST",
-    body: JSON.stringify(cart),
-    headers: {
-      "content-type": "application/json",
-      ...(key === undefined ? {} : { "idempotency-key": `"${key}"` }),
-      ...(token === undefined ? {} : { "causal-token": token })
-    }
+    body,
+    duplex: "half",
+    headers: { ...headers, ...(key === undefined ? {} : { "idempotency-key": `"${key}"` }) }
+  })
+
+export const order = (url: string, key: string | undefined, cart: Cart, token?: string) =>
+  post(url, key, JSON.stringify(cart), {
+    "content-type": "application/json",
+    ...(token === undefined ? {} : { "causal-token": token })
   })
 
 export const get = (url: string, path: string, token?: string) =>

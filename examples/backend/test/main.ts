@@ -17,6 +17,7 @@ import * as Front from "./front.js"
 import * as Load from "./load.js"
 import * as Outage from "./outage.js"
 import * as Reads from "./reads.js"
+import * as Refusals from "./refusals.js"
 import { fact, heading, Report, ReportLive } from "./report.js"
 import * as Shop from "./shop.js"
 
@@ -59,6 +60,9 @@ const test = Effect.gen(function*() {
 
   yield* heading("Read your writes, on secondaries")
   yield* Reads.check(first.url, second.url)
+
+  yield* heading("Bodies that are not taken")
+  yield* Refusals.check(first.url, log)
 
   yield* heading("The page, in a browser")
   yield* values["no-browser"] ? fact("skipped: --no-browser") : Browser.check(front, values.screenshot)
