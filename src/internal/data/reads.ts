@@ -99,13 +99,13 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       call(
         of,
         { ...read("explain", options, filter), inTransaction: false },
-        (collection, given: Driver.FindOptions) => collection.find(filterOf(filter), given).explain(verbosity)
+        (collection, given: Driver.FindOptions) => explained(collection.find(filterOf(filter), given), verbosity)
       ),
     explainAggregate: (pipeline, { verbosity = "queryPlanner", ...options } = {}) =>
       call(
         of,
         { name: "explain", kind: "read", options, inTransaction: false, values: [pipeline] },
-        (collection, given: Driver.AggregateOptions) => collection.aggregate([...pipeline], given).explain(verbosity)
+        (collection, given: Driver.AggregateOptions) => explained(collection.aggregate([...pipeline], given), verbosity)
       ),
     countDocuments: (filter, options) =>
       call(
@@ -127,6 +127,15 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       )
   }
 }
+
+interface Explained {
+  readonly explain: (verbosity: Driver.ExplainVerbosityLike) => Promise<Driver.Document>
+  readonly close: () => Promise<void>
+}
+
+// The driver keeps every cursor that was made until it is closed, also one that is only explained.
+const explained = (cursor: Explained, verbosity: Driver.ExplainVerbosityLike): Promise<Driver.Document> =>
+  cursor.explain(verbosity).finally(() => cursor.close())
 
 /** An aggregation on whatever a target names: a collection, or a database. */
 export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<C> =>
