@@ -111,8 +111,9 @@ export interface Collection<A, I extends Driver.Document, R = never, Client = Mo
   ) => Effect.Effect<Driver.Document, OperationError, Client>
   /**
    * The escape hatch: runs one operation of the driver's collection. Spread what is added into the operation's options: the
-   * session, the signal, and the read concern that goes with them. An interruption waits until the operation is done, for it
-   * may be a write, which cannot be called back; a read is given up at once with `kind: "read"`.
+   * session, the signal, and the read concern that goes with them. The session is lent until the promise has settled, as by
+   * `Session.use`. An interruption waits until the operation is done, for it may be a write, which cannot be called back; a
+   * read is given up at once with `kind: "read"`.
    */
   readonly use: <X>(
     evaluate: (collection: Driver.Collection<I>, added: Added) => PromiseLike<X>,

@@ -15,6 +15,7 @@ import { readPreferenceOf } from "../driver/transaction.js"
 import { understood } from "../driver/understood.js"
 import { clientIn, inner, type MongoClient, type Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
+import { lending } from "../session/lending.js"
 import { perform } from "../session/operation.js"
 import { type Service as Session, sessionIn } from "../session/service.js"
 import { placeOf, type Timing } from "../session/turn.js"
@@ -188,7 +189,8 @@ const inSession = <A>(
     ? request.values?.[0] ?? request.inserted
     : undefined
   const bytes = request.kind === "write" ? weight + (request.bytes ?? 0) : 0
-  const name = { operation, namespace, limit, filter, bytes, writtenIn: request.writtenIn }
+  const { isCode: isOpaque, writtenIn } = request
+  const name = { operation, namespace, limit, filter, bytes, isOpaque, writtenIn }
   return perform(fiber, gate, name, (driverSession) => {
     const isInTransaction = driverSession.inTransaction()
     const problem = Rules.violation(Rules.askedBy(request), {
@@ -217,6 +219,8 @@ const inSession = <A>(
               return evaluate(given)
             })
           )
+          : request.isCode === true
+          ? lending((lent) => evaluate({ ...given, session: lent }), client, gate, operation, fiber)(session, signals)
           : evaluate(given)
       )
     })

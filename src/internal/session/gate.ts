@@ -42,6 +42,8 @@ export interface Gate {
     done: (exit: Exit.Exit<A, MongoError>) => void,
     onAborted?: (isSent: boolean) => void
   ) => Effect.Effect<void>
+  /** Calls the caller's own code. */
+  readonly calling: <A>(call: () => A) => A
   /** Whether the caller's own code is being called at this moment, by whom everything in the session must wait. */
   readonly isCalling: () => boolean
   /** Whether a command of the operation that was begun last has been sent. */
@@ -50,6 +52,8 @@ export interface Gate {
   readonly isInFlight: () => boolean
   /** Waits until none is. */
   readonly quiet: Effect.Effect<void>
+  /** Notes that the server may have a cursor of the session that nobody closes. */
+  readonly maybeHoldsCursor: () => void
   /** Notes whether the server may still have a transaction open that the driver holds for ended, by its number. */
   readonly maybeTransaction: (number: number, isOpen: boolean) => void
   /** Whether the server has heard of a later transaction or write than one with this number, so that it has ended that. */

@@ -235,7 +235,6 @@ export class OpenSession implements Gate, Member, Ending {
     return this.#leftover.hasHeardAfter(number)
   }
 
-  /** Calls the caller's own code. */
   calling<A>(call: () => A): A {
     this.#isCalling = true
     try {

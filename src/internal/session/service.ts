@@ -13,18 +13,17 @@ import type { MongoError } from "../../MongoError.js"
 import type { SessionBusy, SessionEnded, SessionLapsed, TransactionEnded, UseError } from "../../SessionErrors.js"
 import type { SessionId } from "../../SessionId.js"
 import type * as SessionOptions from "../../SessionOptions.js"
-import * as Lent from "../driver/lent.js"
 import * as DriverSession from "../driver/session.js"
 import { writtenIn } from "../driver/written.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { type Advance, refuseAhead } from "./advance.js"
-import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import { type Gate, key } from "./gate.js"
+import { lending } from "./lending.js"
 import type { OpenSession, State } from "./open.js"
 import { perform } from "./operation.js"
-import { type Name, Sandbox } from "./turn.js"
+import { Sandbox } from "./turn.js"
 
 /**
  * How errors and logs call an operation.
@@ -124,7 +123,7 @@ export class Usable implements Service {
     this.use = (evaluate, { namespace, operation = "use" } = {}) => {
       const name = { operation, namespace, isOpaque: true, writtenIn }
       return Effect.withFiberRuntime((fiber) =>
-        perform(fiber, session, name, () => Either.right(lending(evaluate, session, name, fiber)))
+        perform(fiber, session, name, () => Either.right(lending(evaluate, this.client, session, operation, fiber)))
       )
     }
     this.advanceTo = (token, options) =>
@@ -191,11 +190,3 @@ export class Usable implements Service {
     return Effect.sync(() => read(this[key].session()))
   }
 }
-
-const lending = <A>(use: Lent.Use<A>, open: OpenSession, { operation }: Name, fiber: RunningFiber) =>
-  Lent.lending(use, {
-    client: open.client.driver,
-    calling: (call) => open.calling(call),
-    unused: () => open.client[inner].unused(operation, fiber),
-    refused: () => open.maybeHoldsCursor()
-  })

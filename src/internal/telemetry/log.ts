@@ -109,8 +109,9 @@ export const leftTransaction = (operation: string): Effect.Effect<void> =>
 export const unused = (operation: string): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logWarning(Telemetry.messages.unused), {
     operation,
-    hint: "Pass the session to the driver's operation, as in `(session) => users.insertOne(user, { session })`; " +
-      "without it, the operation is not in the session, nor in its transaction."
+    hint: "Pass the session to the driver's operation, as in `(session) => users.insertOne(user, { session })`; of " +
+      "a collection, pass on what is added, as in `(users, added) => users.insertOne(user, { ...added })`. Without " +
+      "it, the operation is not in the session, nor in its transaction."
   })
 
 /** The outcome that each end of a transaction counts as. */
