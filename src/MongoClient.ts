@@ -437,7 +437,9 @@ export const bulkWrite = <Client = MongoClient>(
           run((added) =>
             driver.bulkWrite(given as ReadonlyArray<Driver.ClientBulkWriteModel>, {
               ...withoutOwn<Driver.ClientBulkWriteOptions>(options),
-              ...added
+              ...added,
+              // The driver takes each write for failed whose answer has no plain number.
+              promoteValues: true
             })
           )
       )

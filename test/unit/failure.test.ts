@@ -115,6 +115,35 @@ describe("the details of a failure", () => {
   })
 })
 
+describe("the code of a failure", () => {
+  it.each([
+    ["a number of BSON", new Driver.Int32(11_000)],
+    ["a number of 64 bits", Driver.Long.fromNumber(11_000)],
+    ["a bigint", 11_000n],
+    ["a double", new Driver.Double(11_000)]
+  ])("is read where the client reads it as %s", (_, code) => {
+    const one = { code, index: new Driver.Int32(1), errmsg: "E11000" }
+    const refused = new Driver.MongoServerError({ message: "no", code })
+    expect(asMongoError(refused)).toMatchObject({ reason: "DuplicateKey", code: 11_000 })
+    const many = bulkError({ writeErrors: new Map([[1, one]]), partialResult: { insertedCount: new Driver.Int32(1) } })
+    expect(asMongoError(many)).toMatchObject({ reason: "DuplicateKey", code: 11_000 })
+    expect(asMongoError(many).details).toMatchObject({
+      writeErrors: [{ index: 1, code: 11_000, reason: "DuplicateKey" }],
+      insertedCount: 1
+    })
+  })
+
+  it("is none where it is the driver's own", () => {
+    expect(asMongoError(Object.assign(new Driver.MongoRuntimeError("no"), { code: "7" })).code).toBeUndefined()
+  })
+
+  it("tells what a validator missed, whatever number it is", () => {
+    const errInfo = { failingDocumentId: 1 }
+    const refused = new Driver.MongoServerError({ message: "no", code: new Driver.Int32(121) as never, errInfo })
+    expect(asMongoError(refused).details).toEqual({ _tag: "DocumentInvalid", errInfo })
+  })
+})
+
 describe("an error of a socket", () => {
   it.each([
     ["of the system", { errno: -32, syscall: "write", code: "EPIPE" }],

@@ -2,9 +2,11 @@
  * Turns failures of the driver into MongoErrors.
  */
 import * as Cause from "effect/Cause"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Driver from "mongodb"
 import { classify, MongoError } from "../../MongoError.js"
+import { integerOf } from "../values/foreign.js"
 import { reasonOfClass } from "../values/reasons.js"
 import { hintOf } from "./hints.js"
 
@@ -72,7 +74,7 @@ export const isBsonError = (error: unknown): boolean =>
 /** The MongoError for an error of the driver. */
 export const toMongoError = (options: Failed, error: Error): MongoError => {
   const told = innermost(error)
-  const code = "code" in told && typeof told.code === "number" ? told.code : undefined
+  const code = "code" in told ? codeOf(told.code) : undefined
   const codeName = "codeName" in told && typeof told.codeName === "string" ? told.codeName : undefined
   const labels = "errorLabels" in told && Array.isArray(told.errorLabels)
     ? told.errorLabels.filter(Predicate.isString)
@@ -90,6 +92,9 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
   })
 }
 
+// The server's code, which is no plain number with some of the client's options. The driver's own codes are texts.
+const codeOf = (code: unknown): number | undefined => Option.getOrUndefined(Option.map(integerOf(code), Number))
+
 // The errors of bulks have what they are about in others: one that ended the whole of it is what they were made from, or their
 // cause; else they are about the first of the writes that failed.
 const innermost = (error: Error): Error | { readonly code?: unknown; readonly name: string } => {
@@ -101,8 +106,7 @@ const innermost = (error: Error): Error | { readonly code?: unknown; readonly na
   const first: unknown = "writeErrors" in error && error.writeErrors instanceof Map
     ? error.writeErrors.values().next().value
     : undefined
-  const code = typeof first === "object" && first !== null && "code" in first ? first.code : undefined
-  return { name: error.name, code }
+  return first === undefined ? error : { name: error.name, code: Object(first).code }
 }
 
 // The driver never selects a server of an unfit version; only the cause names the reason.

@@ -2,7 +2,8 @@
  * What a failure of the driver or the server tells besides its reason: which key was taken, what a validator missed, what a
  * bulk has done. Read from the driver's error when it is asked for, so that no document is kept in more places than one.
  */
-import { ownField, textOf } from "./foreign.js"
+import * as Option from "effect/Option"
+import { integerOf, ownField, textOf } from "./foreign.js"
 import { type Reason, reasonOfCode } from "./reasons.js"
 
 /** A part of a document, as the server or the driver gives it. */
@@ -106,7 +107,7 @@ export const detailsOf = (error: unknown): Details | undefined => {
   }
   const { code, errInfo, keyPattern, keyValue } = error
   if (isFields(keyPattern) && isFields(keyValue)) return { _tag: "DuplicateKey", keyPattern, keyValue }
-  return code === 121 && isFields(errInfo) ? { _tag: "DocumentInvalid", errInfo } : undefined
+  return count(code) === 121 && isFields(errInfo) ? { _tag: "DocumentInvalid", errInfo } : undefined
 }
 
 const bulkWrite = (
@@ -189,4 +190,5 @@ const idsOf = (results: unknown, name: string): unknown =>
 
 const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null
 
-const count = (value: unknown): number => typeof value === "number" ? value : 0
+// With some of the client's options it is no plain number.
+const count = (value: unknown): number => Option.match(integerOf(value), { onNone: () => 0, onSome: Number })
