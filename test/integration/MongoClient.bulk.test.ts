@@ -56,6 +56,17 @@ describe("a bulk of a client", () => {
             details: { insertedCount: 1, writeErrors: [{ index: 1, code: 11_000, reason: "DuplicateKey" }] }
           })
         }))
+
+      it.scopedLive(`fails for its write concern where that was not satisfied: ${about}`, () =>
+        Effect.gen(function*() {
+          const writeConcernError = { code: 64, codeName: "WriteConcernFailed", errmsg: "timed out", errInfo: {} }
+          const answer = reply([done(0), done(1)], { writeConcernError })
+          expect(yield* Effect.flip(bulk(answer, ordered))).toMatchObject({
+            reason: "WriteConcernFailed",
+            code: 64,
+            details: { _tag: "BulkWrite", writeErrors: [] }
+          })
+        }))
     }
   }
 })

@@ -43,6 +43,18 @@ describe("a bulk write to many collections", () => {
     expect(asMongoError(bulkError({ writeErrors }))).toMatchObject({ reason: "DuplicateKey", code: 11_000 })
   })
 
+  it("that was done, but not as its write concern asks, fails for that", () => {
+    const writeErrors = new Map<number, object>()
+    const writeConcernErrors = [{ code: 64, message: "waiting for replication timed out" }]
+    const error = bulkError({ writeErrors, writeConcernErrors, partialResult: { insertedCount: 2 } })
+    expect(asMongoError(error)).toMatchObject({ reason: "WriteConcernFailed", code: 64 })
+    expect(asMongoError(error).details).toMatchObject({ _tag: "BulkWrite", writeErrors: [], insertedCount: 2 })
+    const unknown = bulkError({ writeErrors, writeConcernErrors: [{ code: 8, message: "no" }] })
+    expect(asMongoError(unknown)).toMatchObject({ reason: "WriteConcernFailed", code: 8 })
+    writeErrors.set(0, { code: 11_000, message: "E11000" })
+    expect(asMongoError(error)).toMatchObject({ reason: "DuplicateKey", code: 11_000 })
+  })
+
   it("that says nothing of what went wrong fails for no known reason", () => {
     for (const fields of [{}, { cause: new Error("of nobody") }, { writeErrors: new Map([[0, undefined]]) }]) {
       const found = asMongoError(bulkError(fields))

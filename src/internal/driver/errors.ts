@@ -96,7 +96,7 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
 const codeOf = (code: unknown): number | undefined => Option.getOrUndefined(Option.map(integerOf(code), Number))
 
 // The errors of bulks have what they are about in others: one that ended the whole of it is what they were made from, or their
-// cause; else they are about the first of the writes that failed.
+// cause; else they are about the first of the writes that failed, or about a write concern.
 const innermost = (error: Error): Error | { readonly code?: unknown; readonly name: string } => {
   if (error.name === "MongoBulkWriteError") {
     return "errorResponse" in error && error.errorResponse instanceof Error ? error.errorResponse : error
@@ -106,7 +106,11 @@ const innermost = (error: Error): Error | { readonly code?: unknown; readonly na
   const first: unknown = "writeErrors" in error && error.writeErrors instanceof Map
     ? error.writeErrors.values().next().value
     : undefined
-  return first === undefined ? error : { name: error.name, code: Object(first).code }
+  if (first !== undefined) return { name: error.name, code: Object(first).code }
+  const concern: unknown = "writeConcernErrors" in error && Array.isArray(error.writeConcernErrors)
+    ? error.writeConcernErrors[0]
+    : undefined
+  return concern === undefined ? error : { name: "MongoWriteConcernError", code: Object(concern).code }
 }
 
 // The driver never selects a server of an unfit version; only the cause names the reason.
