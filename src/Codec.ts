@@ -8,11 +8,13 @@ import * as OldParseResult from "@effect/schema/ParseResult"
 import * as OldSchema from "@effect/schema/Schema"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as EffectSchema from "effect/Schema"
 import * as EffectAst from "effect/SchemaAST"
 import type * as Driver from "mongodb"
 import { type Adapt, adapting, namesOf } from "./internal/data/forms.js"
+import { integerOf } from "./internal/values/foreign.js"
 import { DecodeFailed } from "./SessionErrors.js"
 
 /**
@@ -245,5 +247,6 @@ const idText = (value: unknown): string | undefined => {
   if (typeof value !== "object" || value === null || !("_id" in value)) return undefined
   const id = value._id
   if (typeof id !== "object" || id === null) return id === undefined || id === null ? undefined : String(id)
-  return "toHexString" in id && typeof id.toHexString === "function" ? String(id.toHexString()) : undefined
+  if ("toHexString" in id && typeof id.toHexString === "function") return String(id.toHexString())
+  return Option.getOrUndefined(Option.map(integerOf(id), String))
 }

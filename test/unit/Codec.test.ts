@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
-import { Binary, BSON, ObjectId, UUID } from "mongodb"
+import { Binary, BSON, Int32, Long, ObjectId, UUID } from "mongodb"
 import * as Codec from "../../src/Codec.js"
 import * as Schemas from "../support/data/schemas.js"
 
@@ -68,6 +68,8 @@ describe.each(users)("a codec of $name", ({ codec }) => {
     { _id: id, text: id.toHexString() },
     { _id: uuid, text: uuid.toHexString() },
     { _id: 7n, text: "7" },
+    { _id: new Int32(7), text: "7" },
+    { _id: Long.fromBigInt(2n ** 60n), text: String(2n ** 60n) },
     { _id: true, text: "true" },
     { _id: null, text: undefined },
     { _id: { a: 1 }, text: undefined },
