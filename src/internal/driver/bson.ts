@@ -9,16 +9,12 @@ import { isDriverFailure } from "./errors.js"
 export const toBson = (document: Driver.Document): Uint8Array => Driver.BSON.serialize(document)
 
 /**
- * The other forms that a value may be read in, by the options of a client, the most exact first. An int64 of more than 53 bits
- * becomes the number that is nearest.
+ * The other forms that a value may be read in, by the options of a client, the most exact first: each of them the same value.
+ * Only an int64 of more than 53 bits becomes the number that is nearest.
  */
 export const formsOf = (value: unknown): ReadonlyArray<unknown> => {
-  if (typeof value === "number") {
-    return Number.isSafeInteger(value)
-      ? [BigInt(value), Driver.Long.fromNumber(value), new Driver.Int32(value), new Driver.Double(value)]
-      : [new Driver.Double(value)]
-  }
-  if (typeof value === "bigint") return [Driver.Long.fromBigInt(value), Number(value)]
+  if (typeof value === "number") return formsOfNumber(value)
+  if (typeof value === "bigint") return [Driver.Long.fromBigInt(value), ...nearestTo(value)]
   if (typeof value !== "object" || value === null) return []
   if (value instanceof RegExp) return [new Driver.BSONRegExp(value.source, value.flags)]
   if (value instanceof Uint8Array) {
@@ -29,14 +25,13 @@ export const formsOf = (value: unknown): ReadonlyArray<unknown> => {
   const { _bsontype: type }: { readonly _bsontype?: unknown } = value
   switch (type) {
     case "Long": {
-      const long = value as Driver.Long
-      const number = long.toNumber()
-      return [long.toBigInt(), number, ...(Number.isSafeInteger(number) ? formsOf(number) : [])]
+      const int64 = (value as Driver.Long).toBigInt()
+      return [int64, ...nearestTo(int64)]
     }
     case "Int32":
     case "Double": {
       const number = Number(value)
-      return [number, ...formsOf(number)]
+      return [number, ...formsOfNumber(number)]
     }
     case "Binary": {
       const binary = value as Driver.Binary
@@ -52,6 +47,25 @@ export const formsOf = (value: unknown): ReadonlyArray<unknown> => {
     default:
       return []
   }
+}
+
+// The encoder makes any number an int32, by leaving out the bits that are too many. No integer has the sign of -0.
+const formsOfNumber = (value: number): ReadonlyArray<unknown> =>
+  Number.isInteger(value) && Math.abs(value) <= largestInteger && !Object.is(value, -0)
+    ? [
+      BigInt(value),
+      Driver.Long.fromNumber(value),
+      ...(value === (value | 0) ? [new Driver.Int32(value)] : []),
+      new Driver.Double(value)
+    ]
+    : [new Driver.Double(value)]
+
+// The driver reads an int64 of this size as a number.
+const largestInteger = 2 ** 53
+
+const nearestTo = (int64: bigint): ReadonlyArray<unknown> => {
+  const number = Number(int64)
+  return [number, ...(BigInt(number) === int64 ? formsOfNumber(number) : [])]
 }
 
 // What the server takes as a pattern need not be one of JavaScript's.

@@ -1,0 +1,76 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as FastCheck from "effect/FastCheck"
+import * as Driver from "mongodb"
+import { formsOf } from "../../src/internal/driver/bson.js"
+
+const { BSON, Double, Int32, Long } = Driver
+
+const numbers = FastCheck.oneof(
+  FastCheck.double(),
+  FastCheck.maxSafeInteger(),
+  FastCheck.integer(),
+  FastCheck.constantFrom(
+    0,
+    -0,
+    NaN,
+    2 ** 31 - 1,
+    2 ** 31,
+    -(2 ** 31),
+    -(2 ** 31) - 1,
+    2 ** 32,
+    2 ** 53,
+    -(2 ** 53),
+    1e20
+  )
+)
+
+const int64s = FastCheck.oneof(
+  FastCheck.bigInt(-(2n ** 63n), 2n ** 63n - 1n),
+  FastCheck.bigInt(-(2n ** 32n), 2n ** 32n),
+  FastCheck.constantFrom(2n ** 31n, -(2n ** 31n), -(2n ** 31n) - 1n, 2n ** 53n, 2n ** 53n + 1n)
+)
+
+/** How a client may read a value of BSON, by its options. */
+const ways: ReadonlyArray<Driver.BSONSerializeOptions> = [
+  {},
+  { promoteLongs: false },
+  { promoteValues: false },
+  { useBigInt64: true }
+]
+
+const read = (value: unknown, options: Driver.BSONSerializeOptions): unknown =>
+  BSON.deserialize(BSON.serialize({ value }), options)["value"]
+
+/** What a form stands for. */
+const meaning = (form: unknown): number | bigint =>
+  typeof form === "bigint" ? form : form instanceof Long ? form.toBigInt() : Number(form)
+
+const isSame = (one: number | bigint, other: number | bigint): boolean =>
+  typeof one === typeof other ? Object.is(one, other) : isSameInteger(one, other)
+
+// No bigint has the sign of -0.
+const isSameInteger = (one: number | bigint, other: number | bigint): boolean =>
+  [one, other].every((n) => typeof n === "bigint" || Number.isInteger(n) && !Object.is(n, -0)) &&
+  BigInt(one) === BigInt(other)
+
+describe("the forms of a number", () => {
+  const check = (value: unknown): void => {
+    for (const options of ways) {
+      const found = read(value, options)
+      const forms = formsOf(found)
+      for (const form of forms) {
+        const isNearest = typeof form === "number" && typeof meaning(found) === "bigint" && !Number.isSafeInteger(form)
+        const about = `${String(form)} of ${String(found)} with ${JSON.stringify(options)}`
+        expect(isNearest || isSame(meaning(form), meaning(found)), about).toBe(true)
+      }
+      const isInt32 = Number(meaning(found)) === (Number(meaning(found)) | 0) && !Object.is(meaning(found), -0)
+      expect([found, ...forms].some((form) => form instanceof Int32), JSON.stringify(options)).toBe(isInt32)
+    }
+  }
+
+  it("are all the same value, whatever the client's options are", () => {
+    FastCheck.assert(FastCheck.property(numbers, (n) => check(new Double(n))))
+    FastCheck.assert(FastCheck.property(int64s, (n) => check(Long.fromBigInt(n))))
+    FastCheck.assert(FastCheck.property(FastCheck.integer(), (n) => check(new Int32(n))))
+  })
+})
