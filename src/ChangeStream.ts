@@ -29,6 +29,7 @@ import * as Positions from "./internal/changes/positions.js"
 import type { Checkpoints } from "./internal/changes/positions.js"
 import { type Source, textOf } from "./internal/changes/source.js"
 import type { Options } from "./internal/changes/watchOptions.js"
+import { exactly } from "./internal/data/decode.js"
 import { withNamespace } from "./internal/data/operation.js"
 import { withoutOwn } from "./internal/data/options.js"
 import type { Target } from "./internal/data/request.js"
@@ -169,7 +170,11 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
       Watching.pulled({
         target: timeout === undefined ? target : { ...target, timeout },
         within,
-        options: withoutOwn<Driver.ChangeStreamOptions>({ ...rest, readPreference: target.readPreference }),
+        options: withoutOwn<Driver.ChangeStreamOptions>({
+          ...rest,
+          ...exactly(codec),
+          readPreference: target.readPreference
+        }),
         maxAwaitTime: maxAwaitTime === undefined ? undefined : Duration.decode(maxAwaitTime),
         pipeline: [...leading, ...own, ...pipeline],
         // Its default is the default of the type parameter.

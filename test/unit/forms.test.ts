@@ -3,7 +3,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Driver from "mongodb"
 import { formsOf } from "../../src/internal/driver/bson.js"
 
-const { BSON, Double, Int32, Long } = Driver
+const { BSON, BSONRegExp, Double, Int32, Long } = Driver
 
 const numbers = FastCheck.oneof(
   FastCheck.double(),
@@ -72,5 +72,42 @@ describe("the forms of a number", () => {
     FastCheck.assert(FastCheck.property(numbers, (n) => check(new Double(n))))
     FastCheck.assert(FastCheck.property(int64s, (n) => check(Long.fromBigInt(n))))
     FastCheck.assert(FastCheck.property(FastCheck.integer(), (n) => check(new Int32(n))))
+  })
+})
+
+describe("the forms of a regular expression", () => {
+  it("keep every option, and are none where there is no such flag", () => {
+    const cases: ReadonlyArray<readonly [options: string, flags: string | undefined]> = [
+      ["", ""],
+      ["i", "i"],
+      ["m", "m"],
+      ["s", "s"],
+      ["ims", "ims"],
+      ["x", undefined],
+      ["l", undefined],
+      ["u", undefined],
+      ["ilmsux", undefined],
+      ["ii", undefined]
+    ]
+    for (const [options, flags] of cases) {
+      const forms = formsOf(new BSONRegExp("a.b", options))
+      expect(forms.map((form) => form instanceof RegExp && [form.source, form.flags]), options).toEqual(
+        flags === undefined ? [] : [["a.b", flags]]
+      )
+    }
+  })
+
+  it("are none of JavaScript's where that cannot parse it", () => {
+    expect(formsOf(new BSONRegExp("(?i)foo"))).toEqual([])
+  })
+
+  it("have the option `s` where the driver has read it as `g`", () => {
+    const promoted = read(new BSONRegExp("a", "ims"), {})
+    expect(promoted).toEqual(/a/gim)
+    expect(formsOf(promoted)).toEqual([new BSONRegExp("a", "ims")])
+    for (const flag of ["d", "y", "u", "v"]) {
+      expect(formsOf(new RegExp("a", `i${flag}`)), flag).toEqual([new BSONRegExp("a", "i")])
+    }
+    expect(formsOf(new RegExp(`a${String.fromCharCode(0)}b`))).toEqual([])
   })
 })

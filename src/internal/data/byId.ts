@@ -20,6 +20,7 @@ import { turnOf } from "../session/turn.js"
 import { Around } from "../telemetry/outside.js"
 import { hasText, keyOf } from "../values/ids.js"
 import { call, type Of } from "./collection.js"
+import { exactly } from "./decode.js"
 import { type OperationError, withNamespace } from "./operation.js"
 import { weightOf } from "./values.js"
 
@@ -273,7 +274,7 @@ const find = (
   condition: Driver.Document
 ): Effect.Effect<ReadonlyArray<Driver.Document>, OperationError> => {
   const filter = { _id: condition }
-  const options: Driver.FindOptions = kind === "exists" ? { projection: { _id: 1 } } : {}
+  const options: Driver.FindOptions = kind === "exists" ? { projection: { _id: 1 } } : exactly(of.codec)
   return Effect.mapInputContext(
     call(
       of,

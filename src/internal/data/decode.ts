@@ -243,18 +243,26 @@ const split = <R>({ onInvalid = "fail", projection, schema, ...rest }: Decoding,
   const ofFields = isSchema(projection) ? projection : undefined
   const decoding = schema ?? ofFields
   const fields = ofFields === undefined ? projection : fieldsOf(ofFields)
+  // A projection leaves documents that the collection's schema does not fit.
+  const decoder = decoding !== undefined
+    // What this schema needs is in the type of the method.
+    ? fromSchema(decoding) as Decoder<R>
+    : projection === undefined
+    ? own
+    : raw
   return {
-    given: { ...rest, ...(fields !== undefined && { projection: fields }) },
+    given: { ...rest, ...(fields !== undefined && { projection: fields }), ...exactly(decoder) },
     onInvalid,
-    // A projection leaves documents that the collection's schema does not fit.
-    decoder: decoding !== undefined
-      // What this schema needs is in the type of the method.
-      ? fromSchema(decoding) as Decoder<R>
-      : projection === undefined
-      ? own
-      : raw
+    decoder
   }
 }
+
+/**
+ * How the driver reads what a schema decodes. It would make a `RegExp` of each regular expression, without the options that
+ * JavaScript lacks, and fail where JavaScript cannot parse it. Of a `BSONRegExp`, a schema gets the form that it takes.
+ */
+export const exactly = (decoder: object): Pick<Driver.BSONSerializeOptions, "bsonRegExp"> =>
+  decoder === raw ? {} : { bsonRegExp: true }
 
 const outcome = (
   results: ReadonlyArray<Either.Either<unknown, DecodeFailed>>,

@@ -189,7 +189,8 @@ class Walk {
       return value
     }
     if (isBranded(value)) return isOfBson(value) ? value : new Refused(foreign, path)
-    if (isAsItIs(value)) return value
+    if (value instanceof RegExp) return hasOwnFlags(value) ? value : new Refused(flagged, path)
+    if (hasToBson(value)) return value
     // It has no fields, and would be stored as a document without any.
     if (value instanceof Set) return new Refused("a Set", path)
     if (depth > deepest) return new Refused(`nested in more than ${deepest} levels, or circular`, path)
@@ -258,8 +259,12 @@ const named = (path: string): string =>
 
 const join = (path: string, key: string | number): string => path === "" ? String(key) : `${path}.${key}`
 
-// What BSON has a type of its own for, or says itself how it is stored.
-const isAsItIs = (value: object): boolean => value instanceof RegExp || hasToBson(value)
+// Those that BSON has, too. The encoder writes `g` as the option `s`, and leaves out all others.
+const hasOwnFlags = ({ flags }: RegExp): boolean => flags === "" || flags === "i" || flags === "m" || flags === "im"
+
+const flagged =
+  "a RegExp with other flags than `i` and `m`, which BSON does not have. Use a `BSONRegExp`: its option `s` " +
+  "lets a point match line breaks"
 
 // The encoder takes what has such a field for one of its own values, whatever made it.
 const isBranded = (value: object): boolean => "_bsontype" in value && !Predicate.isNullable(value._bsontype)

@@ -16,7 +16,7 @@ export const formsOf = (value: unknown): ReadonlyArray<unknown> => {
   if (typeof value === "number") return formsOfNumber(value)
   if (typeof value === "bigint") return [Driver.Long.fromBigInt(value), ...nearestTo(value)]
   if (typeof value !== "object" || value === null) return []
-  if (value instanceof RegExp) return [new Driver.BSONRegExp(value.source, value.flags)]
+  if (value instanceof RegExp) return Option.toArray(toBsonRegExp(value))
   if (value instanceof Uint8Array) {
     return [new Driver.Binary(value), ...(value.byteLength === 16 ? [new Driver.UUID(value)] : [])]
   }
@@ -68,11 +68,19 @@ const nearestTo = (int64: bigint): ReadonlyArray<unknown> => {
   return [number, ...(BigInt(number) === int64 ? formsOfNumber(number) : [])]
 }
 
+// The driver reads the option `s` as the flag `g`. BSON has none of the other flags; its `u` is another one.
+const toBsonRegExp = Option.liftThrowable(({ dotAll, global, ignoreCase, multiline, source }: RegExp) =>
+  new Driver.BSONRegExp(
+    source,
+    `${ignoreCase ? "i" : ""}${multiline ? "m" : ""}${dotAll || global ? "s" : ""}`
+  )
+)
+
 // What the server takes as a pattern need not be one of JavaScript's.
 const toRegExp = Option.liftThrowable((pattern: string, options: string) => new RegExp(pattern, options))
 
 // Those that both have.
-const flags = /^[imsu]*$/
+const flags = /^[ims]*$/
 
 /** A document as Extended JSON, in its relaxed form. */
 export const toText = (document: Driver.Document): string => Driver.BSON.EJSON.stringify(document)

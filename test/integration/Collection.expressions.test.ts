@@ -1,0 +1,154 @@
+import * as OldSchema from "@effect/schema/Schema"
+import { describe, expect, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Driver from "mongodb"
+import * as Collection from "../../src/Collection.js"
+import * as Filter from "../../src/Filter.js"
+import type { MongoClient } from "../../src/MongoClient.js"
+import * as Update from "../../src/Update.js"
+import { follow } from "../support/data/changes.js"
+import { on } from "../support/data/collections.js"
+import * as TestServer from "../support/server/testServer.js"
+import * as Monitor from "../support/watch/monitor.js"
+
+const { BSONRegExp } = Driver
+
+const clients: ReadonlyArray<Driver.BSONSerializeOptions> = [{}, { bsonRegExp: true }, { promoteValues: false }]
+
+type Failing = Effect.Effect<unknown, { readonly _tag: string }, MongoClient>
+
+const name = "expressions"
+
+interface Place extends Monitor.Watched {
+  readonly database: string
+  readonly Raw: Collection.Collection<Driver.Document, Driver.Document>
+}
+
+const rows = <A, E, R>(stream: Stream.Stream<A, E, R>) => Effect.map(Stream.runCollect(stream), (found) => [...found])
+
+layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  const test = <A, E, R>(
+    body: (place: Place) => Effect.Effect<A, E, R>,
+    driver: Driver.MongoClientOptions = {}
+  ) =>
+    Monitor.withClient(
+      { driver },
+      (watched) =>
+        on(watched)(Effect.flatMap(TestServer.database, (database) =>
+          body({ ...watched, database, Raw: Collection.make(name, { database }) })))
+    )
+
+  describe("a RegExp with flags that BSON does not have", () => {
+    for (const flag of ["g", "s", "u", "v", "y", "d"]) {
+      it.effect(`is refused wherever it is given, and nothing is sent: ${flag}`, () =>
+        test(({ Raw, monitor }) =>
+          Effect.gen(function*() {
+            const expression = new RegExp("a.b", `i${flag}`)
+            const filter = Filter.unsafe({ name: expression })
+            const given: ReadonlyArray<readonly [Failing, string]> = [
+              [Raw.insertOne({ name: [expression] }), "name.0"],
+              [Raw.insertMany([{ name: expression }]), "name"],
+              [Raw.replaceOne({}, { name: expression }), "name"],
+              [Raw.updateOne({}, Update.unsafe({ $set: { name: expression } })), "$set.name"],
+              [Raw.findOne(filter), "name"],
+              [rows(Raw.find(filter)), "name"],
+              [Raw.deleteMany(filter), "name"],
+              [rows(Raw.aggregate([{ $match: filter }])), "0.$match.name"]
+            ]
+            for (const [operation, path] of given) {
+              const error = yield* Effect.flip(Effect.asVoid(operation))
+              expect(error).toMatchObject({ _tag: "MongoError", reason: "EncodingFailed" })
+              const { hint } = error as unknown as { readonly hint: string }
+              expect(hint).toContain(`\`${path}\` is a RegExp`)
+              expect(hint).toContain("BSONRegExp")
+            }
+            expect(yield* monitor.commands).toEqual([])
+          })
+        ))
+    }
+
+    it.effect("is not one with the flags that it has", () =>
+      test(({ Raw }) =>
+        Effect.gen(function*() {
+          yield* Raw.insertMany([{ name: "AB\nab" }, { name: "a" }])
+          expect(yield* Raw.countDocuments(Filter.unsafe({ name: /^ab$/ }))).toBe(0)
+          expect(yield* Raw.countDocuments(Filter.unsafe({ name: /^ab$/im }))).toBe(1)
+          expect(yield* Raw.countDocuments(Filter.unsafe({ name: new BSONRegExp("B.a", "s") }))).toBe(1)
+          yield* Raw.insertOne({ kept: /^ab$/im })
+          expect(Option.getOrThrow(yield* Raw.findOne(Filter.unsafe({ kept: { $exists: true } })))).toMatchObject({
+            kept: /^ab$/im
+          })
+        })
+      ))
+  })
+
+  for (
+    const [packaged, S] of [["effect/Schema", Schema], ["@effect/schema", OldSchema as never as typeof Schema]] as const
+  ) {
+    describe(`regular expressions by a schema of ${packaged}`, () => {
+      const of = (schema: Schema.Schema.Any) =>
+        ({ schema: S.Struct({ _id: S.Number, it: schema }) as unknown as Schema.Schema<Driver.Document> }) as const
+
+      for (const driver of clients) {
+        it.effect(`are read with all of their options by a client with ${JSON.stringify(driver)}`, () =>
+          test(({ database }) =>
+            Effect.gen(function*() {
+              const Kept = Collection.make(name, { database, ...of(S.instanceOf(BSONRegExp)) })
+              const all = ["", "i", "m", "s", "x", "l", "u", "ilmsux"].map((options, _id) => ({
+                _id,
+                it: new BSONRegExp("(?i)a b", options)
+              }))
+              yield* Kept.insertMany(all)
+              const sorted = { sort: { _id: 1 } } as const
+              expect(yield* rows(Kept.find({}, sorted))).toEqual(all)
+              expect(yield* rows(Kept.aggregate([{ $sort: { _id: 1 } }], of(S.instanceOf(BSONRegExp))))).toEqual(all)
+              for (const one of all) {
+                expect(yield* Kept.findById(one._id)).toEqual(Option.some(one))
+                expect(yield* Kept.findOne({ _id: one._id })).toEqual(Option.some(one))
+                expect(yield* Kept.findOneAndUpdate({ _id: one._id }, Update.unsafe({ $set: { n: 1 } }))).toEqual(
+                  Option.some(one)
+                )
+              }
+            }), driver))
+
+        it.effect(`become those of JavaScript where these say the same, with ${JSON.stringify(driver)}`, () =>
+          test(({ Raw }) =>
+            Effect.gen(function*() {
+              yield* Raw.insertMany([
+                { _id: 1, it: new BSONRegExp("a.b", "ims") },
+                { _id: 2, it: new BSONRegExp("a b", "x") },
+                { _id: 3, it: new BSONRegExp("(?i)a") },
+                { _id: 4, it: "text" }
+              ])
+              const options = { sort: { _id: 1 }, onInvalid: "skip" } as const
+              const read = (schema: Schema.Schema.Any) => rows(Raw.find({}, { ...of(schema), ...options }))
+              expect(yield* read(S.instanceOf(RegExp))).toEqual([{ _id: 1, it: /a.b/ims }])
+              expect(yield* read(S.String)).toEqual([{ _id: 4, it: "text" }])
+              expect(yield* Effect.flip(rows(Raw.find({}, of(S.String))))).toMatchObject({
+                _tag: "DecodeFailed",
+                path: ["it"]
+              })
+              expect(yield* Effect.flip(Raw.findOne({ _id: 3 }, of(S.instanceOf(RegExp))))).toMatchObject({
+                _tag: "DecodeFailed",
+                documentId: "3"
+              })
+            }), driver))
+      }
+
+      it.effect("are read by a change stream with all of their options", () =>
+        test(({ Raw, database, monitor }) =>
+          Effect.gen(function*() {
+            const Kept = Collection.make(name, { database, ...of(S.instanceOf(BSONRegExp)) })
+            const it = new BSONRegExp("(?i)a", "x")
+            const { until } = yield* follow({ monitor }, Kept.watch())
+            yield* Raw.insertOne({ _id: 1, it })
+            const [event] = yield* until(1)
+            expect(event).toMatchObject({ _tag: "insert", fullDocument: Option.some({ _id: 1, it }) })
+          }).pipe(Effect.scoped)
+        ))
+    })
+  }
+})
