@@ -1,6 +1,7 @@
 import * as OldSchema from "@effect/schema/Schema"
 import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -8,6 +9,9 @@ import * as Driver from "mongodb"
 import * as Collection from "../../src/Collection.js"
 import * as Filter from "../../src/Filter.js"
 import type { MongoClient } from "../../src/MongoClient.js"
+import * as Session from "../../src/Session.js"
+import * as SessionCommands from "../../src/SessionCommands.js"
+import * as Transaction from "../../src/Transaction.js"
 import * as Update from "../../src/Update.js"
 import { follow } from "../support/data/changes.js"
 import { on } from "../support/data/collections.js"
@@ -151,4 +155,63 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         ))
     })
   }
+
+  describe("a stored regular expression that JavaScript cannot parse", () => {
+    const failed = { _tag: "MongoError", reason: "EncodingFailed", hint: expect.stringContaining("bsonRegExp: true") }
+
+    for (const where of ["in a session", "without a session"]) {
+      it.effect(`is EncodingFailed where it is read as it is, ${where}, and nothing is left open`, () =>
+        test(({ Raw, client }) =>
+          Effect.gen(function*() {
+            const it = new BSONRegExp("(?i)foo")
+            yield* Raw.insertMany([{ _id: 1 }, { _id: 2, it }, { _id: 3 }])
+            const reads: Readonly<Record<string, Failing>> = {
+              find: rows(Raw.find()),
+              "find by batches": rows(Raw.find({}, { batchSize: 2, sort: { _id: -1 } })),
+              findOne: Raw.findOne({ _id: 2 }),
+              findById: Raw.findById(2),
+              aggregate: rows(Raw.aggregate([])),
+              distinct: Raw.distinct("it"),
+              findOneAndUpdate: Raw.findOneAndUpdate({ _id: 2 }, Update.unsafe({ $set: { n: 1 } })),
+              "Collection.use": Raw.use((collection, added) => collection.find({}, { ...added }).toArray(), {
+                kind: "read"
+              })
+            }
+            const all = Effect.gen(function*() {
+              for (const [read, effect] of Object.entries(reads)) {
+                expect(yield* Effect.flip(Effect.asVoid(effect)), read).toMatchObject(failed)
+              }
+              expect(yield* Raw.countDocuments()).toBe(3)
+              expect(Option.getOrThrow(yield* Raw.findOne({ _id: 2 }, { bsonRegExp: true }))).toMatchObject({ it })
+            })
+            yield* where === "in a session" ? Session.scoped(all) : all
+            expect(yield* client.openSessions).toBe(0)
+          })
+        ))
+    }
+
+    it.effect("ends a change stream with that failure", () =>
+      test(({ Raw, monitor }) =>
+        Effect.gen(function*() {
+          const { fiber } = yield* follow({ monitor }, Raw.watch())
+          yield* Raw.insertOne({ _id: 1, it: new BSONRegExp("(?i)foo") })
+          expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject(failed)
+        }).pipe(Effect.scoped)
+      ))
+
+    it.effect("in what somebody asks for at the moment does not keep transactions from being listed", () =>
+      test(({ Raw }) =>
+        Effect.gen(function*() {
+          yield* Raw.insertOne({ name: "Foo" })
+          const filter = Filter.unsafe({ name: new BSONRegExp("(?i)foo"), $where: "sleep(2000) || true" })
+          const reading = yield* Effect.fork(Transaction.run(Raw.findOne(filter, { projection: { _id: 1 } })))
+          const listed = yield* Monitor.until(
+            rows(SessionCommands.currentTransactions()),
+            (found) => found.some(({ active }) => active)
+          )
+          expect(listed.length).toBeGreaterThan(0)
+          expect(yield* Fiber.join(reading)).toMatchObject({ _tag: "Some" })
+        })
+      ))
+  })
 })

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "@effect/vitest"
 import * as Driver from "mongodb"
-import { understood } from "../../src/internal/driver/understood.js"
+import { hintOf } from "../../src/internal/driver/hints.js"
+import { readable, understood } from "../../src/internal/driver/understood.js"
 
 const traces = Error.stackTraceLimit
 
@@ -35,5 +36,43 @@ describe("an error that the program throws", () => {
     const other = new RangeError("a listener's own")
     Error.stackTraceLimit = 0
     expect(await failureOf(() => Promise.reject(other))).toBe(other)
+  })
+})
+
+describe("a stored regular expression that JavaScript cannot parse", () => {
+  const { BSON, BSONRegExp } = Driver
+  const parse = (pattern: string) => async (): Promise<unknown> =>
+    BSON.deserialize(BSON.serialize({ a: [{ expression: new BSONRegExp(pattern) }] }))
+
+  it.each([
+    "(?i)foo",
+    "(",
+    "(\n    at elsewhere (/home/elsewhere.js:1:1)",
+    "(\n    at new RegExp (<anonymous>)"
+  ])("is a failure of BSON: %j", async (pattern) => {
+    const error = await failureOf(parse(pattern))
+    expect(error).toBeInstanceOf(SyntaxError)
+    const found = readable(error) as Error
+    expect(BSON.BSONError.isBSONError(found)).toBe(true)
+    expect(found.cause).toBe(error)
+    expect(hintOf(found, undefined, undefined)).toContain("bsonRegExp")
+    expect(found.message).not.toContain(pattern)
+  })
+
+  it("is one also where errors have no stacks", async () => {
+    Error.stackTraceLimit = 0
+    expect(BSON.BSONError.isBSONError(await failureOf(parse("(?i)foo")) as Error)).toBe(true)
+  })
+
+  it("is told from what the program itself cannot parse", async () => {
+    const bugs = [() => new RegExp(["(?i)foo"].join("")), () => JSON.parse("{") as unknown]
+    for (const bug of bugs) {
+      const error = await failureOf(() => Promise.resolve().then(bug))
+      expect(readable(error)).toBe(error)
+      expect(error).toBeInstanceOf(SyntaxError)
+    }
+    const other = new TypeError()
+    expect(readable(other)).toBe(other)
+    expect(readable(undefined)).toBe(undefined)
   })
 })

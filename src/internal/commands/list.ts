@@ -97,6 +97,8 @@ const cursorOptions = (): Driver.AggregateOptions => ({
   promoteValues: true,
   promoteLongs: true,
   promoteBuffers: false,
+  // What others ask for may have expressions that JavaScript cannot parse.
+  bsonRegExp: true,
   useBigInt64: true
 })
 

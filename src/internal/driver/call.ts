@@ -16,6 +16,7 @@ import { type Restore, traced } from "../time/fiber.js"
 import * as DriverCursor from "./cursor.js"
 import { brokenSocket, toCause } from "./errors.js"
 import * as Signal from "./signal.js"
+import { readable } from "./understood.js"
 
 /** What a call is for and how long an interruption may wait for it. */
 export interface CallOptions {
@@ -141,7 +142,7 @@ const failed = <A>(call: Call<A>, error: unknown): Exit.Exit<A, MongoError> => {
   try {
     const broken = isSent(call) ? brokenSocket(error) : undefined
     if (broken !== undefined) call.onBroken?.(broken)
-    return Exit.failCause(toCause(call, broken ?? error))
+    return Exit.failCause(toCause(call, broken ?? readable(error)))
   } catch (defect) {
     return Exit.die(defect)
   }

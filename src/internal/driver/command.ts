@@ -10,6 +10,8 @@ const replyOptions = {
   promoteValues: true,
   promoteLongs: true,
   promoteBuffers: false,
+  // What others ask for may have expressions that JavaScript cannot parse.
+  bsonRegExp: true,
   useBigInt64: false,
   ignoreUndefined: true
 } as const

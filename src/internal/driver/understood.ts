@@ -1,9 +1,10 @@
 /**
  * Tells the driver's failures to understand a reply from bugs in the program: the driver reads replies as if they were what
- * they should be, and throws a TypeError where one is not.
+ * they should be, and throws a TypeError where one is not, or a SyntaxError at a regular expression that is none of JavaScript's.
  */
 import * as Either from "effect/Either"
 import * as Driver from "mongodb"
+import { hint } from "./hints.js"
 
 /**
  * Runs what gives values, and no code, to the driver. What the driver itself throws without a mark of its own becomes its error
@@ -20,21 +21,51 @@ export const understood = <A>(evaluate: () => PromiseLike<A>): PromiseLike<A> =>
 }
 
 const marked = (error: unknown): unknown =>
-  error instanceof TypeError && isOfDriver(innermost(error.stack))
+  error instanceof TypeError && isOfDriver(thrower(error))
     ? new Driver.MongoUnexpectedServerResponseError("a reply could not be understood", { cause: error })
+    : error instanceof SyntaxError && thrower(error) === ""
+    ? unreadable(error)
     : error
 
 // A bug in what a program has given to the driver, as a listener, is told apart where the error says what has thrown. Where it
 // does not, as without stacks or in a program that was bundled into one file, a reply is by far the likelier cause.
-const isOfDriver = (thrower: string): boolean => home === undefined || thrower === "" || thrower.includes(home)
+const isOfDriver = (frame: string): boolean => home === undefined || frame === "" || frame.includes(home)
 
-// The function that has thrown, or that has called one of the language's own that has.
-const innermost = (stack: unknown): string => /^\s+at (?!.*<anonymous>\)$).*$/m.exec(String(stack))?.[0] ?? ""
+/**
+ * The error of BSON that an error stands for where a stored regular expression could not be parsed; any other error as it is.
+ * The server knows more patterns than JavaScript does, such as `(?i)a`.
+ */
+export const readable = (error: unknown): unknown =>
+  error instanceof SyntaxError && parser !== "" && placeOf(thrower(error)) === parser ? unreadable(error) : error
+
+const unreadable = (cause: SyntaxError): Error =>
+  Object.assign(new Driver.BSON.BSONError("a regular expression could not be parsed", { cause }), {
+    [hint]: "A regular expression that is stored is none of JavaScript's. With the option `bsonRegExp: true` of the " +
+      "client or the operation it is read as a `BSONRegExp`."
+  })
+
+// The function that has thrown, or that has called one of the language's own that has. The message comes first, and may quote
+// what is stored.
+const thrower = ({ message, stack }: Error): string => {
+  const text = String(stack)
+  const from = text.indexOf(message)
+  return /^\s+at (?!.*<anonymous>\)$).*$/m.exec(from < 0 ? text : text.slice(from + message.length))?.[0] ?? ""
+}
+
+const placeOf = (frame: string): string => frame.slice(frame.indexOf("(") + 1)
+
+const thrownBy = (evaluate: () => unknown): string =>
+  Either.match(Either.try({ try: evaluate, catch: (error) => error }), {
+    onLeft: (error) => error instanceof Error ? thrower(error) : "",
+    onRight: () => ""
+  })
 
 // What the driver itself throws tells the folder that it is in.
-const refusal = Either.flip(
-  Either.try({ try: () => Driver.ReadPreference.fromString("none"), catch: (error) => error })
+const home = /\(((?:.*[\\/])(?:lib|src)[\\/])read_preference\.[jt]s:\d+:\d+\)/.exec(
+  thrownBy(() => Driver.ReadPreference.fromString("none"))
+)?.[1]
+
+// The place in BSON's code where it makes a RegExp.
+const parser = placeOf(
+  thrownBy(() => Driver.BSON.deserialize(Driver.BSON.serialize({ expression: new Driver.BSONRegExp("(") })))
 )
-const home = Either.isRight(refusal) && refusal.right instanceof Error
-  ? /\(((?:.*[\\/])(?:lib|src)[\\/])read_preference\.[jt]s:\d+:\d+\)/.exec(innermost(refusal.right.stack))?.[1]
-  : undefined
