@@ -7,6 +7,7 @@ import * as TestClock from "effect/TestClock"
 import type { Address } from "../../src/internal/driver/topology.js"
 import type { Name } from "../../src/internal/telemetry/names.js"
 import * as Operations from "../../src/internal/telemetry/operations.js"
+import { mostSeries } from "../../src/internal/telemetry/series.js"
 import { errorTypeOf } from "../../src/internal/telemetry/spans.js"
 import { MongoError } from "../../src/MongoError.js"
 import { SessionEnded } from "../../src/SessionErrors.js"
@@ -89,6 +90,30 @@ describe("the duration of an operation", () => {
     expect(observer.labelsOf(of("find"))).toBe(labels)
     expect(observer.labelsOf(of("find"), "TimedOut")).not.toBe(labels)
     expect(observer.labelsOf({ name: "find", database: "shop" })).not.toBe(labels)
+  })
+
+  it("has the tags of no more series than a program of usual size has, whatever names are made up", () => {
+    const observer = Operations.make(nowhere)
+    const first = observer.labelsOf({ name: "find", database: "customer 0", collection: "orders" })
+    const made = new Set<unknown>()
+    for (let n = 0; n < 10_000; n++) {
+      made.add(observer.labelsOf({ name: "find", database: `customer ${n}`, collection: "orders" }))
+      made.add(observer.labelsOf({ name: "stats", database: `customer ${n}` }, "TimedOut"))
+    }
+    expect(made.size).toBe(mostSeries + 2)
+    for (let n = 0; n < 10_000; n++) {
+      made.add(observer.labelsOf({ name: `made up ${n}`, database: "shop" }, `Made up ${n}`))
+      made.add(observer.labelsOf({ name: `made up ${n}`, database: "shop", collection: "orders" }))
+    }
+    expect(made.size).toBe(2 * mostSeries + 2)
+    expect(observer.labelsOf({ name: "find", database: "customer 0", collection: "orders" })).toBe(first)
+    const late = observer.labelsOf({ name: "find", database: "late", collection: "late" })
+    expect(Object.fromEntries(late.map(({ key, value }) => [key, value]))).toEqual({
+      "db.system.name": "mongodb",
+      "db.namespace": "_OTHER",
+      "db.collection.name": "_OTHER",
+      "db.operation.name": "find"
+    })
   })
 
   it.effect("changes nothing of how it ends", () =>

@@ -179,7 +179,10 @@ const databases = (driver: Driver.MongoClient, fallback: string | undefined) => 
   const of = (options: Driver.DbOptions) => {
     const known = new Map<string | undefined, Driver.Db>()
     return (name = fallback): Driver.Db => {
-      const db = known.get(name) ?? driver.db(name, options)
+      const kept = known.get(name)
+      if (kept !== undefined) return kept
+      const db = driver.db(name, options)
+      if (known.size >= mostNames) known.clear()
       known.set(name, db)
       return db
     }

@@ -15,12 +15,16 @@ import { within } from "../time/bounded.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { numberOf } from "../values/numbers.js"
 import { runLike } from "./background.js"
+import { tagsOfConflict } from "./log.js"
+import { Series } from "./series.js"
 
 /** What is known of it: nobody has asked yet, the server does not tell, or a time. */
 export type Limit = Duration.Duration | "unknown" | undefined
 
-/** The limit of one client's servers. They are asked once. */
+/** The limit of one client's servers, which are asked once. Keeps the tags of conflicts for as long. */
 export class Lifetime {
+  /** The tags of the conflicts that the client's transactions lose. */
+  readonly conflicts = new Series(tagsOfConflict)
   readonly #send: (command: Driver.Document) => Effect.Effect<Driver.Document, MongoError>
   readonly #isClosed: () => boolean
   #limit: Limit

@@ -13,7 +13,7 @@ import type { Reason } from "../../MongoError.js"
 import * as Telemetry from "../../Telemetry.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { type Conflict, safeName, type ServerView } from "../values/conflicts.js"
-import { operationOf } from "./names.js"
+import { type Name, operationOf } from "./names.js"
 import * as Spans from "./spans.js"
 
 /** Tags of a metric. Passing the same object each time avoids a lookup. */
@@ -153,24 +153,27 @@ export const ended = (fiber: RunningFiber, outcome: Telemetry.TransactionOutcome
   Spans.event(fiber, outcome, {}, span)
 }
 
+/** The tags of a conflict, by the operation that has lost it. It may be known to none of the database. */
+export const tagsOfConflict = ({ collection, database, name }: Name): Readonly<Record<string, string>> => ({
+  ...(database === "" ? {} : { [Telemetry.attributes.namespace]: database }),
+  ...(collection === undefined ? {} : { [Telemetry.attributes.collection]: collection }),
+  [Telemetry.attributes.operation]: operationOf(name)
+})
+
 /** Counts a conflict that a transaction has lost, by what it was about, and notes it in the transaction's span. */
 export const conflicted = (
   fiber: RunningFiber,
   { document, fields, namespace, operation, rivals }: Conflict,
   attempt: number,
+  labelsOf: (operation: Name) => Labels,
   span?: Tracer.Span
 ): void => {
-  const { attributes } = Telemetry
   // A collection may have points in its name, a database may not.
   const [database = "", ...collection] = namespace?.split(".") ?? []
-  const tags = {
-    ...(namespace === undefined ? {} : { [attributes.namespace]: database }),
-    ...(collection.length === 0 ? {} : { [attributes.collection]: collection.join(".") }),
-    [attributes.operation]: operationOf(operation)
-  }
-  update(fiber, Telemetry.transactionConflicts, 1, labels(tags))
+  const name = { name: operation, database, collection: collection.length === 0 ? undefined : collection.join(".") }
+  update(fiber, Telemetry.transactionConflicts, 1, labelsOf(name))
   Spans.event(fiber, Telemetry.events.conflict, {
-    ...tags,
+    ...tagsOfConflict(name),
     attempt,
     ...(document === undefined ? {} : { document, fields: fields.map(safeName).join(",") }),
     rivals: rivals.length,

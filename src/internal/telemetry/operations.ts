@@ -16,9 +16,10 @@ import { clockOf, secondsSince } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { Commands } from "./commands.js"
 import type { Comment } from "./comment.js"
-import { type Labels, labels, update } from "./log.js"
+import { type Labels, update } from "./log.js"
 import { type Name, operationOf } from "./names.js"
 import { watched } from "./outside.js"
+import { Series } from "./series.js"
 import * as Spans from "./spans.js"
 
 /** Records the operations of one client. */
@@ -33,41 +34,20 @@ export interface Observer {
   readonly commentOf: (fiber: RunningFiber) => Comment | undefined
 }
 
-/** Makes an observer. It keeps the tags of each operation, for they are expensive to make. */
+/** Makes an observer. */
 export const make = (
   server: Observer["server"],
   commands?: Commands,
   commentOf: Observer["commentOf"] = () => undefined
 ): Observer => {
-  // Three lookups by existing objects cost less than building one key.
-  const known = new Map<string | undefined, Map<string, Map<string, Map<string | undefined, Labels>>>>()
-  return {
-    server,
-    commands,
-    commentOf,
-    labelsOf: ({ collection, database, name }, errorType) => {
-      const byError = at(at(at(known, collection), database), name)
-      const kept = byError.get(errorType)
-      if (kept !== undefined) return kept
-      const made = labels({
-        [attributes.system]: Spans.system,
-        [attributes.namespace]: database,
-        [attributes.operation]: operationOf(name),
-        ...(collection === undefined ? {} : { [attributes.collection]: collection }),
-        ...(errorType === undefined ? {} : { [attributes.errorType]: errorType })
-      })
-      byError.set(errorType, made)
-      return made
-    }
-  }
-}
-
-const at = <K, K2, V>(map: Map<K, Map<K2, V>>, key: K): Map<K2, V> => {
-  const found = map.get(key)
-  if (found !== undefined) return found
-  const made = new Map<K2, V>()
-  map.set(key, made)
-  return made
+  const series = new Series(({ collection, database, name }, errorType) => ({
+    [attributes.system]: Spans.system,
+    [attributes.namespace]: database,
+    [attributes.operation]: operationOf(name),
+    ...(collection === undefined ? {} : { [attributes.collection]: collection }),
+    ...(errorType === undefined ? {} : { [attributes.errorType]: errorType })
+  }))
+  return { server, commands, commentOf, labelsOf: (operation, errorType) => series.labelsOf(operation, errorType) }
 }
 
 /** An operation while it runs. Without a tracer it has no span, and nothing is computed for one. */

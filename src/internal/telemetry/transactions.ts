@@ -93,7 +93,8 @@ export class Watch {
 
   /** Records a conflict that it has lost. */
   lost(conflict: Conflict): void {
-    conflicted(this.fiber, conflict, this.attempt, this.span)
+    const { conflicts } = this.warnings.lifetime
+    conflicted(this.fiber, conflict, this.attempt, (operation) => conflicts.labelsOf(operation), this.span)
   }
 
   /** Records what the server has told of others when it was given up. */
