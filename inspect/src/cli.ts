@@ -14,25 +14,36 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
 import { type Failure, lineOf } from "./failures.js"
 import { gather } from "./gather.js"
 import { intervalOf } from "./interval.js"
 import { kill, knownOf } from "./kill.js"
 import type { Snapshot, Transaction } from "./model.js"
 import { ownName } from "./operations.js"
-import { age, render } from "./render.js"
+import { Unwritable, write } from "./output.js"
+import { age } from "./render.js"
 import * as Screen from "./screen.js"
 import { choose, parse } from "./target.js"
+import * as View from "./views.js"
+import { watch as watching } from "./watch.js"
 
-/** What ends the program with one line, and its exit code: 1, 2 where it was called wrongly, or 130 after Ctrl-C. */
-export class Failed extends Data.TaggedError("Failed")<{ readonly line: string; readonly code: 1 | 2 | 130 }> {
+/**
+ * What ends the program with one line, and its exit code: 1, 2 where it was called wrongly, 130 after Ctrl-C, or 141 without a
+ * line where nobody reads any more.
+ */
+export class Failed extends Data.TaggedError("Failed")<{
+  readonly line: string | undefined
+  readonly code: 1 | 2 | 130 | 141
+}> {
   override get message(): string {
-    return this.line
+    return this.line ?? ""
   }
 }
 
 const failed = (line: string, code: Failed["code"] = 1) => new Failed({ line, code })
+
+// What a shell says of a program that SIGPIPE has ended, which Node.js ignores.
+const unread = new Failed({ line: undefined, code: 141 })
 
 const uri = Args.text({ name: "uri" }).pipe(
   Args.withDescription(
@@ -90,10 +101,14 @@ const connected = <A, E extends Failure, R>(given: string, effect: Effect.Effect
     return yield* Effect.provideService(effect, MongoClient.MongoClient, client)
   }).pipe(
     Effect.scoped,
-    Effect.mapError((error) => error instanceof Failed ? error : failed(lineOf(error)))
+    Effect.mapError((error) =>
+      error instanceof Failed
+        ? error
+        : error instanceof Unwritable && error.isUnread
+        ? unread
+        : failed(lineOf(error))
+    )
   )
-
-const print = (text: string) => Effect.sync(() => void process.stdout.write(`${text}\n`))
 
 const inspect = Command.make(
   "inspect",
@@ -104,37 +119,12 @@ const inspect = Command.make(
     if (once && isAsked) return failed("--once and --watch or --every exclude each other", 2)
     const isWatching = isAsked || (isTerminal && !json && !once)
     const inColour = Screen.hasColour(process.stdout, process.env)
-    const scope = { databases: database }
-    const look = (before: Snapshot | undefined, { room, show }: Screen.Screen) =>
-      Effect.gen(function*() {
-        const snapshot = yield* gather(scope, before)
-        yield* json ? print(JSON.stringify(snapshot)) : Effect.flatMap(room, (room) => show(render(snapshot, room)))
-        return snapshot
-      })
-    if (!isWatching) return connected(uri, look(undefined, Screen.plain(process.stdout, inColour)))
+    const look = (before: Snapshot | undefined) => gather({ databases: database }, before)
+    const plain = json ? View.asJson(process.stdout) : View.asPicture(Screen.plain(process.stdout, inColour))
+    if (!isWatching) return connected(uri, Effect.flatMap(look(undefined), plain.seen))
     const again = Effect.gen(function*() {
-      const screen = isTerminal && !json
-        ? yield* Screen.live(process.stdout, inColour)
-        : Screen.plain(process.stdout, inColour)
-      let before = yield* look(undefined, screen)
-      // A server that does not answer for a while does not end the window.
-      const next = Effect.catchAll(look(before, screen), (error) => {
-        const line = `${new Date().toISOString().slice(0, 19)}Z  no answer: ${lineOf(error)}`
-        return Effect.as(
-          json ?
-            print(JSON.stringify({ error: line })) :
-            Effect.flatMap(screen.room, (room) =>
-              screen.show([
-                { text: line, tone: "bad" },
-                ...render(before, { ...room, ...(room.rows !== undefined && { rows: room.rows - 1 }) })
-              ])),
-          before
-        )
-      })
-      yield* Effect.suspend(() => next).pipe(
-        Effect.tap((snapshot) => Effect.sync(() => before = snapshot)),
-        Effect.schedule(Schedule.spaced(Option.getOrElse(every, () => Duration.seconds(1))))
-      )
+      const view = isTerminal && !json ? View.asPicture(yield* Screen.live(process.stdout, inColour)) : plain
+      return yield* watching(look, view, Option.getOrElse(every, () => Duration.seconds(1)))
     })
     return connected(uri, Effect.scoped(again))
   }
@@ -192,13 +182,10 @@ const killing = Command.make("kill", { uri, target, yes, json }, ({ json, target
       if (!isKnown) {
         return yield* failed(`the server does not know session ${session} any more: nothing was killed`)
       }
-      yield* print(
-        json
-          ? JSON.stringify({
-            killed: { session, ...(transaction !== undefined && { transaction: transaction.number }) }
-          })
-          : `killed: ${about(session, transaction)}`
-      )
+      const told = json
+        ? JSON.stringify({ killed: { session, ...(transaction !== undefined && { transaction: transaction.number }) } })
+        : `killed: ${about(session, transaction)}`
+      yield* write(process.stdout, `${told}\n`)
     })
   )
 }).pipe(Command.withDescription("Kills the operations, cursors and the transaction of a session, after a question."))

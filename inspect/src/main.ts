@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * Runs the program, and says how it has ended: 0, 1 for what has failed, 2 where it was called wrongly, 130 after Ctrl-C, 143 after SIGTERM.
+ * Runs the program, and says how it has ended: 0, 1 for what has failed, 2 where it was called wrongly, 130 after Ctrl-C, 141 where
+ * nobody reads any more, 143 after SIGTERM.
  */
 import * as Command from "@effect/cli/Command"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -14,31 +15,37 @@ import { createRequire } from "node:module"
 import { constants } from "node:os"
 import { command, Failed } from "./cli.js"
 import { bugLineIn } from "./failures.js"
+import { write } from "./output.js"
 import { hasColour } from "./screen.js"
 
 const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
 
 // What the parser prints may quote arguments, of which one is a URI; and it is in colours, wherever it goes.
-const shown = (output: NodeJS.WriteStream, values: ReadonlyArray<unknown>): void => {
+const shown = (output: NodeJS.WriteStream, values: ReadonlyArray<unknown>): Effect.Effect<void> => {
   const text = values.map(String).join(" ").replace(/(mongodb(?:\+srv)?:\/\/)\S*/gi, "$1…")
-  // eslint-disable-next-line no-control-regex -- these are what is taken out
-  output.write(`${hasColour(output, process.env) ? text : text.replace(/\u001b\[[\d;]*m/g, "")}\n`)
+  return Effect.ignore(
+    // eslint-disable-next-line no-control-regex -- these are what is taken out
+    write(output, `${hasColour(output, process.env) ? text : text.replace(/\u001b\[[\d;]*m/g, "")}\n`)
+  )
 }
 
 const quiet = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.consoleWith((console) =>
     Effect.withConsole(effect, {
       ...console,
-      log: (...values) => Effect.sync(() => shown(process.stdout, values)),
-      error: (...values) => Effect.sync(() => shown(process.stderr, values))
+      log: (...values) => shown(process.stdout, values),
+      error: (...values) => shown(process.stderr, values)
     })
   )
 
-// None where the parser has said it: what is wrong with the call.
+// None where the parser has said what is wrong with the call, and where nobody reads any more.
 const lineIn = (cause: Cause.Cause<unknown>): Option.Option<string> => {
   const error = Cause.squash(cause)
-  return error instanceof Failed ? Option.some(error.line) : bugLineIn(cause)
+  return error instanceof Failed ? Option.fromNullable(error.line) : bugLineIn(cause)
 }
+
+// Who writes is told by the write itself. Without a listener, Node.js ends with a stack.
+for (const output of [process.stdout, process.stderr]) output.on("error", () => undefined)
 
 let isTerminated = false
 process.once("SIGTERM", () => {
@@ -59,7 +66,7 @@ Command.run(command, { name: "effect-mongo-session", version })(process.argv).pi
   Effect.tapErrorCause((cause) =>
     Option.match(lineIn(cause), {
       onNone: () => Effect.void,
-      onSome: (line) => Effect.sync(() => void process.stderr.write(`effect-mongo-session: ${line}\n`))
+      onSome: (line) => Effect.ignore(write(process.stderr, `effect-mongo-session: ${line}\n`))
     })
   ),
   quiet,

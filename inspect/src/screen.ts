@@ -3,20 +3,13 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { type Output, type Unwritable, write } from "./output.js"
 import type { Line, Room } from "./render.js"
-
-/** What this needs of an output. */
-export interface Output {
-  readonly isTTY?: boolean | undefined
-  readonly columns?: number | undefined
-  readonly rows?: number | undefined
-  readonly write: (text: string) => unknown
-}
 
 /** Shows pictures, one after the other. */
 export interface Screen {
   readonly room: Effect.Effect<Room>
-  readonly show: (lines: ReadonlyArray<Line>) => Effect.Effect<void>
+  readonly show: (lines: ReadonlyArray<Line>) => Effect.Effect<void, Unwritable>
 }
 
 const escape = "\u001b["
@@ -41,19 +34,17 @@ const roomOf = ({ columns }: Output): Room => ({ columns: columns !== undefined 
 /** Writes pictures one below the other. What is no terminal has the width of 160 characters. */
 export const plain = (output: Output, inColour: boolean): Screen => ({
   room: Effect.sync(() => output.isTTY === true ? roomOf(output) : { columns: 160 }),
-  show: (lines) =>
-    Effect.sync(() => {
-      output.write(lines.map((line) => `${painted(line, inColour)}\n`).join(""))
-    })
+  show: (lines) => write(output, lines.map((line) => `${painted(line, inColour)}\n`).join(""))
 })
 
 /** Draws pictures in place, in the terminal's other screen. The scope gives the terminal back as it was. */
 export const live = (output: Output, inColour: boolean): Effect.Effect<Screen, never, Scope.Scope> => {
-  const write = (text: string) => Effect.sync(() => void output.write(text))
+  // What gives a terminal back waits for nobody: the terminal may be gone.
+  const send = (text: string) => Effect.sync(() => void output.write(text, () => undefined))
   return Effect.as(
     Effect.acquireRelease(
-      write(`${escape}?1049h${escape}?25l${escape}2J`),
-      () => write(`${escape}?25h${escape}?1049l`)
+      send(`${escape}?1049h${escape}?25l${escape}2J`),
+      () => send(`${escape}?25h${escape}?1049l`)
     ),
     {
       room: Effect.sync(() => ({
@@ -62,7 +53,10 @@ export const live = (output: Output, inColour: boolean): Effect.Effect<Screen, n
       })),
       // No line end after the last line: it would scroll.
       show: (lines) =>
-        write(`${escape}H${lines.map((line) => `${painted(line, inColour)}${escape}K`).join("\r\n")}${escape}J`)
+        write(
+          output,
+          `${escape}H${lines.map((line) => `${painted(line, inColour)}${escape}K`).join("\r\n")}${escape}J`
+        )
     }
   )
 }

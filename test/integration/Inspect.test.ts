@@ -244,6 +244,20 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       expect(yield* Effect.promise(() => ended)).toBe("ended with exit code 143")
     }))
 
+  it.scoped("a reader that has enough ends it without a word, and with the code of SIGPIPE", (context) =>
+    Effect.gen(function*() {
+      needsProgram(context)
+      const { url } = yield* MongoServer.MongoServer
+      const watching = ["inspect", url, "--json", "--every", "100ms", "--database", yield* TestServer.database]
+      const { child, ended, firstLine } = startProgram(program, watching, { stdio: ["ignore", "pipe", "pipe"] })
+      let said = ""
+      child.stderr?.on("data", (data) => said += String(data))
+      expect(JSON.parse((yield* Effect.promise(() => firstLine)) ?? "")).toHaveProperty("transactions")
+      child.stdout?.destroy()
+      expect(yield* Effect.promise(() => ended)).toBe("ended with exit code 141")
+      expect(said).toBe("")
+    }))
+
   it.scoped("elsewhere it prints JSON or plain lines, and fails in one line that has no secret", (context) =>
     Effect.gen(function*() {
       needsProgram(context)

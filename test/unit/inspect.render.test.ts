@@ -152,7 +152,11 @@ describe("a table", () => {
 describe("a screen", () => {
   const output = (isTTY: boolean) => {
     const written: Array<string> = []
-    return { isTTY, columns: 80, rows: 24, written, write: (text: string) => void written.push(text) }
+    const write = (text: string, done: () => void) => {
+      written.push(text)
+      done()
+    }
+    return { isTTY, columns: 80, rows: 24, written, write }
   }
   const lines = [{ text: "title", tone: "title" }, { text: "line", tone: "plain" }] as const
 
