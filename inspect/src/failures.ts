@@ -5,6 +5,7 @@ import * as MongoError from "effect-mongo-session/MongoError"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Option from "effect/Option"
+import { textOf } from "./values.js"
 
 /** Something that has gone wrong. */
 export interface Failure {
@@ -40,7 +41,8 @@ const bugLineOf = (defect: unknown): string => {
   const at = stack.indexOf(message)
   // One that was changed since is not known to be there.
   const [, place] = at < 0 ? [] : /\n\s+at ([^\n]+)/.exec(stack.slice(at + message.length)) ?? []
-  return `this is a bug of the program: ${oneLine(defect.name)}${place === undefined ? "" : ` at ${place}`}`
+  return `this is a bug of the program: ${oneLine(defect.name)}${place === undefined ? "" : ` at ${oneLine(place)}`}`
 }
 
-const oneLine = (message: string): string => message.replace(/\s*\n\s*/g, " ")
+// Names of databases are in it, which may have any characters.
+const oneLine = (message: string): string => textOf(message.replace(/\s*\n\s*/g, " ")) ?? ""

@@ -6,6 +6,7 @@ import type { Snapshot } from "./model.js"
 import { type Output, type Unwritable, write } from "./output.js"
 import { type Line, render, type Room } from "./render.js"
 import type { Screen } from "./screen.js"
+import { fit } from "./table.js"
 
 /** A look that had no answer: when, by the clock of this machine, and what has gone wrong. */
 export interface Unanswered {
@@ -33,6 +34,6 @@ export const asPicture = ({ room, show }: Screen): View => ({
 })
 
 const overlaid = ({ at, error }: Unanswered, before: Snapshot, room: Room): ReadonlyArray<Line> => [
-  { text: `${at.slice(0, 19)}Z  no answer: ${error}`, tone: "bad" },
+  { text: fit(`${at.slice(0, 19)}Z  no answer: ${error}`, room.columns), tone: "bad" },
   ...render(before, { ...room, ...(room.rows !== undefined && { rows: room.rows - 1 }) })
 ]

@@ -5,9 +5,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Ref from "effect/Ref"
 import * as TestClock from "effect/TestClock"
+import { lineOf } from "../../inspect/src/failures.js"
 import type { Snapshot } from "../../inspect/src/model.js"
 import { type Output, Unwritable, write } from "../../inspect/src/output.js"
-import { plain } from "../../inspect/src/screen.js"
+import { live, plain } from "../../inspect/src/screen.js"
+import { width } from "../../inspect/src/table.js"
 import { asJson, asPicture } from "../../inspect/src/views.js"
 import { watch } from "../../inspect/src/watch.js"
 import { MongoError } from "../../src/MongoError.js"
@@ -107,5 +109,29 @@ describe("watching", () => {
       ])
       yield* Fiber.interrupt(fiber)
       expect(yield* Effect.flip(watch(() => Effect.fail(broken), asJson(output), second))).toBe(broken)
+    }))
+
+  it.scoped("a look without an answer leaves the last picture in sight, and fits the terminal whatever its error names", () =>
+    Effect.gen(function*() {
+      const namespace = `${"\u001b[2J\u009b31m\u202e日本".repeat(9)}.orders`
+      const broken = new MongoError({ reason: "NetworkError", operation: "listCollections", namespace, labels: [] })
+      const { output, written } = reader(Infinity)
+      const view = asPicture(yield* live({ ...output, isTTY: true, columns: 40, rows: 10 }, false))
+      const fiber = yield* Effect.fork(
+        watch((before) => before ? Effect.fail(broken) : Effect.succeed(snapshot), view, second)
+      )
+      yield* TestClock.adjust("1 second")
+      const lines = (written.at(-1) ?? "").slice("\u001b[H".length).split("\u001b[K").slice(0, -1)
+        .map((line) => line.trim())
+      expect(lines[0]).toMatch(/^1970-01-01T00:00:01Z {2}no answer: listCo…$/)
+      expect(lines[1]).toMatch(/^localhost:27017 /)
+      for (const line of lines) {
+        expect(line).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+        expect(width(line)).toBeLessThanOrEqual(40)
+      }
+      const failure = asJson(output).unanswered({ at: snapshot.at, error: lineOf(broken) }, snapshot)
+      yield* failure
+      expect(JSON.parse(written.at(-1) ?? "").error).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+      yield* Fiber.interrupt(fiber)
     }))
 })
