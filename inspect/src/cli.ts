@@ -92,7 +92,9 @@ const connected = <A, E extends Failure, R>(given: string, effect: Effect.Effect
     const client = yield* MongoClient.make({
       url: Redacted.make(url),
       keepAlive: false,
+      // Nobody who presses Ctrl-C waits for a server that hangs.
       closeTimeout: "1 second",
+      settleTimeout: "1 second",
       driver: { appName: ownName, readPreference: "primary", ...patience }
     })
     if ((yield* client.deployment).kind === "standalone") {

@@ -4,16 +4,14 @@
 import * as Collection from "effect-mongo-session/Collection"
 import * as Database from "effect-mongo-session/Database"
 import * as MongoClient from "effect-mongo-session/MongoClient"
-import * as SessionCommands from "effect-mongo-session/SessionCommands"
-import type * as SessionErrors from "effect-mongo-session/SessionErrors"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { type Books, collections, deliveredIn, type Messages, relayOf } from "./books.js"
-import type { Missing, Snapshot } from "./model.js"
+import type { Snapshot } from "./model.js"
+import { asked, type GatherError, local, type Part, timeout } from "./parts.js"
 import { type Listed, snapshotOf } from "./snapshot.js"
-import { record, records, textOf, type Unknown } from "./values.js"
+import { record, records, textOf, timeOf, type Unknown, uuidOf } from "./values.js"
 
 /** What to look at. */
 export interface Scope {
@@ -21,49 +19,10 @@ export interface Scope {
   readonly databases: ReadonlyArray<string>
 }
 
-/** What asking fails with: the server is not there, or is none that has transactions. */
-export type GatherError = SessionErrors.OperationError | SessionErrors.DecodeFailed
-
-// One question must not keep the window from being drawn.
-const patience = Duration.seconds(2)
-const timeout = { timeout: patience }
-const local = { ...timeout, readConcern: { level: "local" } } as const
 const mostSessions = 10_000
 const mostDocuments = 1000
 
 const admin = Database.make("admin")
-
-interface Part<A> {
-  readonly value: A
-  readonly missing: ReadonlyArray<Missing>
-}
-
-// What a user may not see, or takes too long, is left out, and said.
-const orElse = <A, R>(
-  what: string,
-  privilege: string,
-  effect: Effect.Effect<A, GatherError, R>,
-  fallback: Effect.Effect<A, GatherError, R>
-): Effect.Effect<Part<A>, GatherError, R> =>
-  Effect.matchEffect(effect, {
-    onSuccess: (value) => Effect.succeed<Part<A>>({ value, missing: [] }),
-    onFailure: (error) => {
-      const why = missingBy(error, privilege)
-      return why === undefined
-        ? Effect.fail(error)
-        : Effect.map(fallback, (value): Part<A> => ({ value, missing: [{ what, why }] }))
-    }
-  })
-
-const missingBy = (error: GatherError, privilege: string): string | undefined => {
-  if (error._tag === "DecodeFailed") return `the server's answer is not understood: ${error.issue}`
-  if (error._tag !== "MongoError") return undefined
-  const { code, reason } = error
-  if (reason === "Unauthorized") return `needs the privilege ${privilege}`
-  if (reason === "TimedOut") return `took longer than ${Duration.toSeconds(patience)} s`
-  // The server has answered, and has no such command here, or refuses it: mongos, other products.
-  return code === undefined || reason === "NotPrimary" ? undefined : `the server refuses it: ${reason}`
-}
 
 const operations = (allUsers: boolean) =>
   Effect.map(
@@ -74,16 +33,16 @@ const operations = (allUsers: boolean) =>
   )
 
 const listed = (allUsers: boolean) =>
-  SessionCommands.listLocalSessions({ allUsers }).pipe(
-    Stream.take(mostSessions),
-    Stream.map(({ lastUse, lsid, user }): Listed => ({
-      session: lsid.id.uuid,
-      lastUse: lastUse.getTime(),
-      user: user._tag === "Some" ? user.value : undefined
-    })),
-    Stream.runCollect,
-    Effect.map((found) => Array.from(found))
+  Effect.map(
+    Stream.runCollect(admin.aggregate([{ $listLocalSessions: { allUsers } }, { $limit: mostSessions }], local)),
+    (found) => Array.from(found).flatMap(listedIn)
   )
+
+const listedIn = (entry: unknown): ReadonlyArray<Listed> => {
+  const { _id, lastUse, user } = record(entry)
+  const [session, used] = [uuidOf(record(_id)["id"]), timeOf(lastUse)]
+  return session === undefined || used === undefined ? [] : [{ session, lastUse: used, user: textOf(user) }]
+}
 
 const databases = ({ databases }: Scope) =>
   databases.length > 0
@@ -186,39 +145,40 @@ export const gather = (
     const client = yield* MongoClient.MongoClient
     const { kind } = yield* client.deployment
     const hello = yield* admin.command({ hello: 1 }, timeout)
-    const buildInfo = yield* orElse(
-      "the server's version",
-      "buildInfo",
-      admin.command({ buildInfo: 1 }, timeout),
-      Effect.succeed({})
+    const buildInfo = yield* asked<unknown, MongoClient.MongoClient>(
+      { what: "the server's version", privilege: "buildInfo", ask: admin.command({ buildInfo: 1 }, timeout) },
+      {}
     )
     const found = yield* Effect.all({
-      operations: orElse("operations of other users", "inprog", operations(true), operations(false)),
+      operations: asked({
+        what: "operations and transactions",
+        privilege: "inprog",
+        ask: operations(true),
+        own: { what: "operations of other users", ask: operations(false) }
+      }, []),
       locks: kind === "sharded"
         ? Effect.succeed<Part<unknown>>({ value: {}, missing: [] })
-        : orElse<unknown, MongoClient.MongoClient>(
-          "locks, and who waits for whom",
-          "inprog",
-          admin.command({ lockInfo: 1 }, timeout),
-          Effect.succeed({})
-        ),
-      sessions: orElse(
-        "sessions of other users",
-        "listSessions",
-        listed(true),
-        Effect.orElseSucceed(listed(false), () => [])
-      ),
-      names: orElse("databases", "listDatabases", databases(scope), Effect.succeed([]))
+        : asked<unknown, MongoClient.MongoClient>({
+          what: "locks, and who waits for whom",
+          privilege: "inprog",
+          ask: admin.command({ lockInfo: 1 }, timeout)
+        }, {}),
+      sessions: asked({
+        what: "sessions",
+        privilege: "listSessions",
+        ask: listed(true),
+        own: { what: "sessions of other users", ask: listed(false) }
+      }, []),
+      names: asked({ what: "databases", privilege: "listDatabases", ask: databases(scope) }, [])
     }, { concurrency: "unbounded" })
     const read = yield* Effect.forEach(
       found.names.value,
       (name) =>
-        orElse(
-          `outboxes, consumers, leases and keys of ${shownOf(name)}`,
-          `find on ${shownOf(name)}`,
-          books(name),
-          Effect.succeed(nothing(name))
-        ),
+        asked({
+          what: `outboxes, consumers, leases and keys of ${shownOf(name)}`,
+          privilege: `find on ${shownOf(name)}`,
+          ask: books(name)
+        }, nothing(name)),
       { concurrency: 4 }
     )
     const parts = [buildInfo, found.operations, found.locks, found.sessions, found.names, ...read]
