@@ -15,7 +15,7 @@ import { record, records, textOf, timeOf, type Unknown, uuidOf } from "./values.
 
 /** What to look at. */
 export interface Scope {
-  /** The databases; none: all that the user may see. */
+  /** The databases; none: all. */
   readonly databases: ReadonlyArray<string>
 }
 
@@ -44,30 +44,57 @@ const listedIn = (entry: unknown): ReadonlyArray<Listed> => {
   return session === undefined || used === undefined ? [] : [{ session, lastUse: used, user: textOf(user) }]
 }
 
-const databases = ({ databases }: Scope) =>
-  databases.length > 0
-    ? Effect.succeed(databases)
-    : Effect.map(
-      MongoClient.listDatabases({ nameOnly: true, authorizedDatabases: true, ...timeout }),
-      ({ databases }) => databases.map(({ name }) => name).filter((name) => !internal.has(name))
-    )
+// Asked for those of the user only, the server leaves others out without a word.
+const databases = (authorizedDatabases: boolean) =>
+  Effect.map(
+    MongoClient.listDatabases({ nameOnly: true, authorizedDatabases, ...timeout }),
+    ({ databases }) => databases.map(({ name }) => name).filter((name) => !internal.has(name))
+  )
 
 const internal: ReadonlySet<string> = new Set(["admin", "config", "local"])
 
 const named = /^effect_mongo_session\./
 
-const books = (
-  database: string
-): Effect.Effect<Books & { readonly onceCount: number }, GatherError, MongoClient.MongoClient> =>
-  Effect.gen(function*() {
-    const infos = yield* Stream.runCollect(
+const names = (database: string, authorizedCollections: boolean) =>
+  Effect.map(
+    Stream.runCollect(
       Database.make(database).listCollections({ name: { $regex: named.source } }, {
         nameOnly: true,
-        authorizedCollections: true,
+        authorizedCollections,
         ...timeout
       })
+    ),
+    (found): ReadonlySet<string> => new Set(Array.from(found, ({ name }) => name))
+  )
+
+type Counted = Books & { readonly onceCount: number }
+
+const books = (database: string): Effect.Effect<Part<Counted>, GatherError, MongoClient.MongoClient> =>
+  Effect.gen(function*() {
+    const shown = shownOf(database)
+    const what = `outboxes, consumers, leases and keys of ${shown}`
+    const found = yield* asked({
+      what,
+      privilege: `listCollections on ${shown}`,
+      ask: names(database, false),
+      own: {
+        what: `collections of ${shown} that the user may not see`,
+        privilege: `find on ${shown}`,
+        ask: names(database, true)
+      }
+    }, new Set<string>())
+    const read = yield* asked(
+      { what, privilege: `find on ${shown}`, ask: contents(database, found.value) },
+      nothing(database)
     )
-    const names = new Set(Array.from(infos, ({ name }) => name))
+    return { value: read.value, missing: [...found.missing, ...read.missing] }
+  })
+
+const contents = (
+  database: string,
+  names: ReadonlySet<string>
+): Effect.Effect<Counted, GatherError, MongoClient.MongoClient> =>
+  Effect.gen(function*() {
     const collection = (name: string) => Collection.make(name, { database })
     const all = (
       name: string,
@@ -125,7 +152,7 @@ const shownOf = (database: string): string => textOf(database) ?? ""
 
 const recordsIn = (found: Iterable<unknown>): ReadonlyArray<Unknown> => records(Array.from(found))
 
-const nothing = (database: string): Books & { readonly onceCount: number } => ({
+const nothing = (database: string): Counted => ({
   database: shownOf(database),
   messages: new Map(),
   relays: [],
@@ -169,18 +196,16 @@ export const gather = (
         ask: listed(true),
         own: { what: "sessions of other users", ask: listed(false) }
       }, []),
-      names: asked({ what: "databases", privilege: "listDatabases", ask: databases(scope) }, [])
+      names: scope.databases.length > 0
+        ? Effect.succeed<Part<ReadonlyArray<string>>>({ value: scope.databases, missing: [] })
+        : asked({
+          what: "databases",
+          privilege: "listDatabases",
+          ask: databases(false),
+          own: { what: "databases that the user may not see", ask: databases(true) }
+        }, [])
     }, { concurrency: "unbounded" })
-    const read = yield* Effect.forEach(
-      found.names.value,
-      (name) =>
-        asked({
-          what: `outboxes, consumers, leases and keys of ${shownOf(name)}`,
-          privilege: `find on ${shownOf(name)}`,
-          ask: books(name)
-        }, nothing(name)),
-      { concurrency: 4 }
-    )
+    const read = yield* Effect.forEach(found.names.value, books, { concurrency: 4 })
     const parts = [buildInfo, found.operations, found.locks, found.sessions, found.names, ...read]
     return snapshotOf(
       {

@@ -16,6 +16,7 @@ import * as Database from "../../src/Database.js"
 import * as Command from "../../src/internal/driver/command.js"
 import * as DriverSession from "../../src/internal/driver/session.js"
 import { inner } from "../../src/internal/session/client.js"
+import * as Lease from "../../src/Lease.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
@@ -93,6 +94,45 @@ layer(MongoServer.layer({ auth: owner }), { excludeTestServices: true, timeout: 
       expect(yield* asOwner(kill(second.transactions[0]?.session ?? ""))).toBe(true)
       expect((yield* asOwner(look)).transactions).toEqual([])
       yield* Fiber.interrupt(again)
+    }))
+
+  it.scoped("what a user may not see is no proof that there is none: databases and collections without rights are said", () =>
+    Effect.gen(function*() {
+      const { asOwner, his } = yield* users
+      const asBob = Effect.provideService(MongoClient.MongoClient, his)
+      yield* asOwner(Lease.make("cleaner", { database: "secret" }).acquire)
+      yield* asOwner(Lease.make("reporter", { database: "shop" }).acquire)
+      const look = gather({ databases: [] }, undefined)
+      const all = yield* asOwner(look)
+      expect(all.missing).toEqual([])
+      expect(all.leases).toMatchObject([{ database: "secret", name: "cleaner" }, {
+        database: "shop",
+        name: "reporter"
+      }])
+
+      const ofBob = yield* asBob(look)
+      expect(ofBob.leases).toMatchObject([{ database: "shop", name: "reporter" }])
+      expect(ofBob.missing.slice(3)).toEqual([
+        { what: "databases that the user may not see", why: "needs the privilege listDatabases" }
+      ])
+
+      const one = { db: "secret", collection: "effect_mongo_session.leases" }
+      const dave = { username: "dave", password: "of his own" }
+      const admin = Database.make("admin")
+      yield* asOwner(
+        admin.command({ createRole: "leases", privileges: [{ resource: one, actions: ["find"] }], roles: [] })
+      )
+      yield* asOwner(admin.command({ createUser: dave.username, pwd: dave.password, roles: ["leases"] }))
+      const asDave = Effect.provideService(MongoClient.MongoClient, yield* clientAs(dave))
+      const ofDave = yield* asDave(look)
+      expect(ofDave.leases).toMatchObject([{ database: "secret", name: "cleaner" }])
+      expect(ofDave.missing.slice(3)).toEqual([
+        { what: "databases that the user may not see", why: "needs the privilege listDatabases" },
+        {
+          what: "collections of secret that the user may not see",
+          why: "needs the privilege listCollections on secret"
+        }
+      ])
     }))
 
   it.scoped("who may not ask how old a transaction may become is not told", () =>
