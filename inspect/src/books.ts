@@ -30,8 +30,8 @@ export interface Books {
   /** How far each relay has come. */
   readonly relays: ReadonlyArray<Unknown>
   readonly checkpoints: ReadonlyArray<Unknown>
-  /** How many there are, by the name of the outbox or consumer. */
-  readonly deadLetters: ReadonlyArray<Unknown>
+  /** How many there are, by the name of the outbox or consumer; `undefined` where they could not be counted. */
+  readonly deadLetters: ReadonlyArray<Unknown> | undefined
   readonly leases: ReadonlyArray<Unknown>
   /** The newest keys. */
   readonly keys: ReadonlyArray<Unknown>
@@ -97,8 +97,8 @@ const positionOf = ({ time, token }: Unknown): number | undefined => {
   return seconds === undefined ? undefined : Number.parseInt(seconds, 16) * 1000
 }
 
-const lettersOf = (deadLetters: ReadonlyArray<Unknown>, name: string): number =>
-  numberOf(deadLetters.find(({ _id }) => _id === name)?.["count"]) ?? 0
+const lettersOf = (deadLetters: Books["deadLetters"], name: string): number | undefined =>
+  deadLetters && (numberOf(deadLetters.find(({ _id }) => _id === name)?.["count"]) ?? 0)
 
 const ago = (value: unknown, now: number): number | undefined => {
   const time = timeOf(value)

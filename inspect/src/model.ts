@@ -76,7 +76,7 @@ export interface Outbox {
   readonly relay: "seen" | "not seen" | "none"
   /** When the relay noted last how far it had come. */
   readonly notedMs?: number
-  readonly deadLetters: number
+  readonly deadLetters?: number
 }
 
 /** A consumer of a change stream. */
@@ -87,7 +87,7 @@ export interface Consumer {
   readonly lagMs?: number
   readonly state: "seen" | "not seen"
   readonly notedMs?: number
-  readonly deadLetters: number
+  readonly deadLetters?: number
 }
 
 /** A lease. */
@@ -124,7 +124,7 @@ export interface Snapshot {
   readonly version?: string
   readonly transactions: ReadonlyArray<Transaction>
   readonly waiting: ReadonlyArray<Waiting>
-  /** How many the server knows; `sessions` lists the 1,000 that do something or were used last. */
+  /** How many the server knows; `sessions` lists 1,000 of them: those that do something, then those that were used last. */
   readonly sessionCount: number
   readonly sessions: ReadonlyArray<Session>
   readonly outboxes: ReadonlyArray<Outbox>

@@ -265,9 +265,9 @@ const outboxes = ({ outboxes }: Snapshot): Section => ({
       lagMs === undefined ? "" : age(lagMs),
       relay,
       notedMs === undefined ? "" : age(notedMs),
-      String(deadLetters)
+      String(deadLetters ?? "?")
     ],
-    tone: pending > 0 && relay !== "seen" || deadLetters > 0 ? "warn" : "plain"
+    tone: pending > 0 && relay !== "seen" || (deadLetters ?? 0) > 0 ? "warn" : "plain"
   }))
 })
 
@@ -286,9 +286,9 @@ const consumers = ({ consumers }: Snapshot): Section => ({
       age(lagMs),
       state,
       notedMs === undefined ? "" : age(notedMs),
-      String(deadLetters)
+      String(deadLetters ?? "?")
     ],
-    tone: state !== "seen" || deadLetters > 0 ? "warn" : "plain"
+    tone: state !== "seen" || (deadLetters ?? 0) > 0 ? "warn" : "plain"
   }))
 })
 

@@ -22,13 +22,17 @@ export interface Read {
   readonly buildInfo: unknown
   readonly operations: ReadonlyArray<unknown>
   readonly locks: unknown
+  /** Those that do something, and those that were used last. */
   readonly sessions: ReadonlyArray<Listed>
+  /** How many the server has listed. */
+  readonly listedCount: number
   readonly books: ReadonlyArray<Books.Books>
   readonly onceCount: number
   readonly missing: ReadonlyArray<Missing>
 }
 
-const mostSessions = 1000
+/** How many sessions a picture has. */
+export const mostSessions = 1000
 
 /** The picture, with what an earlier one knew of transactions that are open still. */
 export const snapshotOf = (read: Read, before: Snapshot | undefined, clock: number): Snapshot => {
@@ -36,16 +40,16 @@ export const snapshotOf = (read: Read, before: Snapshot | undefined, clock: numb
   const now = timeOf(hello["localTime"]) ?? clock
   const { doing, transactions, waiting } = activityOf(read.operations, resourcesOf(read.locks), now)
   const isOpen = (session: unknown) => typeof session === "string" && doing.has(session)
-  const all = sessionsOf(read.sessions, doing, now)
+  const listed = new Map(read.sessions.map((one) => [one.session, one]))
   return defined<Snapshot>({
     at: new Date(now).toISOString(),
     hosts: read.hosts,
     deployment: textOf(hello["setName"]) === undefined ? read.kind : `replica set ${textOf(hello["setName"])}`,
     version: textOf(record(read.buildInfo)["version"]),
-    transactions: remembering(before?.transactions ?? [], owned(transactions, read.sessions)),
+    transactions: remembering(before?.transactions ?? [], owned(transactions, listed)),
     waiting,
-    sessionCount: all.length,
-    sessions: all.slice(0, mostSessions),
+    sessionCount: read.listedCount + [...doing.keys()].filter((session) => !listed.has(session)).length,
+    sessions: sessionsOf(listed, doing, now).slice(0, mostSessions),
     outboxes: read.books.flatMap((books) => Books.outboxesOf(books, isOpen, now)),
     consumers: read.books.flatMap((books) => Books.consumersOf(books, isOpen, now)),
     leases: read.books.flatMap((books) => Books.leasesOf(books, now)),
@@ -56,20 +60,20 @@ export const snapshotOf = (read: Read, before: Snapshot | undefined, clock: numb
 }
 
 // The server tells no user of a transaction that is idle, but whose its session is.
-const owned = (transactions: ReadonlyArray<Transaction>, listed: ReadonlyArray<Listed>): ReadonlyArray<Transaction> => {
-  const users = new Map(listed.map(({ session, user }) => [session, textOf(user)]))
-  return transactions.map((one) => defined<Transaction>({ ...one, user: one.user ?? users.get(one.session) }))
-}
+const owned = (
+  transactions: ReadonlyArray<Transaction>,
+  listed: ReadonlyMap<string, Listed>
+): ReadonlyArray<Transaction> =>
+  transactions.map((one) => defined<Transaction>({ ...one, user: one.user ?? textOf(listed.get(one.session)?.user) }))
 
 // Those that do something come first, then those that were used last.
 const sessionsOf = (
-  listed: ReadonlyArray<Listed>,
+  listed: ReadonlyMap<string, Listed>,
   doing: ReadonlyMap<string, Omit<Session, "session" | "usedMs">>,
   now: number
-): ReadonlyArray<Session> => {
-  const known = new Map(listed.map((one) => [one.session, one]))
-  return [...new Set([...doing.keys(), ...known.keys()])].map((session) => {
-    const { lastUse, user } = known.get(session) ?? {}
+): ReadonlyArray<Session> =>
+  [...new Set([...doing.keys(), ...listed.keys()])].map((session) => {
+    const { lastUse, user } = listed.get(session) ?? {}
     return defined<Session>({
       session,
       user: textOf(user),
@@ -79,4 +83,3 @@ const sessionsOf = (
   }).sort((one, other) =>
     Number(other.doing !== undefined) - Number(one.doing !== undefined) || (one.usedMs ?? 0) - (other.usedMs ?? 0)
   )
-}

@@ -4,10 +4,31 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { gather } from "../../inspect/src/gather.js"
 import * as MongoClient from "../../src/MongoClient.js"
+import * as Outbox from "../../src/Outbox.js"
+import * as Transaction from "../../src/Transaction.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  it.scoped("dead letters are counted however many there are, and of leases it is said that there are more", () =>
+    Effect.gen(function*() {
+      const database = yield* TestServer.database
+      const { client } = yield* Monitor.connect({ database })
+      const as = Effect.provideService(MongoClient.MongoClient, client)
+      yield* as(Transaction.run(Outbox.make("mails").publishAll([{ to: "a" }])))
+      const db = client.driver.db(database)
+      const many = (count: number, of: (n: number) => object) => Array.from({ length: count }, (_, n) => of(n))
+      yield* Effect.promise(() =>
+        Promise.all([
+          db.collection("effect_mongo_session.deadLetters").insertMany(many(10_050, () => ({ outbox: "mails" }))),
+          db.collection("effect_mongo_session.leases").insertMany(many(1001, (n) => ({ name: `lease ${n}` })))
+        ])
+      )
+      const { missing, outboxes } = yield* as(gather({ databases: [database] }, undefined))
+      expect(outboxes).toMatchObject([{ name: "mails", deadLetters: 10_050 }])
+      expect(missing).toEqual([{ what: `some leases of ${database}`, why: "there are more than 1,000" }])
+    }))
+
   it.scoped("what the server refuses, to oneself as well, is left out and said, and the rest is shown", () =>
     Effect.gen(function*() {
       const watched = yield* Monitor.connect()

@@ -128,7 +128,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       yield* Fiber.interruptAll(fibers)
     }))
 
-  it.scoped("a session is found among more than a window shows", () =>
+  it.scoped("a session is found among more than a window shows, all are counted, and those used last are shown", () =>
     Effect.gen(function*() {
       const { client, monitor } = yield* Monitor.connect()
       const as = Effect.provideService(MongoClient.MongoClient, client)
@@ -137,6 +137,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       for (const some of [ids.slice(0, 6000), ids.slice(6000)]) {
         yield* Effect.promise(() => admin.command({ refreshSessions: some }))
       }
+      const { sessionCount, sessions } = yield* as(gather({ databases: [yield* TestServer.database] }, undefined))
+      expect(sessionCount).toBeGreaterThanOrEqual(12_000)
+      expect(sessions).toHaveLength(1000)
+      const older = new Set(ids.slice(0, 6000).map(({ id }) => id.toString()))
+      expect(sessions.filter(({ doing, session }) => doing === undefined && older.has(session))).toEqual([])
       yield* monitor.clear
       for (const id of [ids[0]!, ids[11_999]!].map(({ id }) => id.toString())) {
         expect((yield* as(knownOf(id.slice(0, 18)))).sessions).toMatchObject([{ session: id }])

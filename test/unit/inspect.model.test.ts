@@ -214,6 +214,16 @@ describe("the library's collections", () => {
     ])
   })
 
+  it("dead letters that could not be counted are not none", () => {
+    const uncounted = { ...books, deadLetters: undefined }
+    for (const one of [...outboxesOf(uncounted, isOpen, now), ...consumersOf(uncounted, isOpen, now)]) {
+      expect(one).not.toHaveProperty("deadLetters")
+    }
+    expect(outboxesOf({ ...books, deadLetters: [] }, isOpen, now)).toMatchObject([{ deadLetters: 0 }, {
+      deadLetters: 0
+    }])
+  })
+
   it("a consumer lags as the event is old that it has noted, and one that cannot be read is shown without", () => {
     expect(consumersOf(books, isOpen, now)).toEqual([
       { database: "shop", name: "invoices", lagMs: 60_000, state: "not seen", deadLetters: 0 },
@@ -242,6 +252,7 @@ describe("a picture", () => {
     operations: [idle(one, 3, 2), running(two, 1, {})],
     locks: {},
     sessions: [one, three].map((session) => ({ session, user: "app@admin", lastUse: now - 500 })),
+    listedCount: 2,
     books: [],
     onceCount: 0,
     missing: []
@@ -256,6 +267,12 @@ describe("a picture", () => {
       { session: one, user: "app@admin", usedMs: 500, app: "shop", doing: "transaction 3" },
       { session: three, user: "app@admin", usedMs: 500 }
     ])
+  })
+
+  it("counts all sessions that the server has, and tells those of which it was told", () => {
+    const many = snapshotOf({ ...read, listedCount: 12_000 }, undefined, 0)
+    expect(many.sessionCount).toBe(12_001)
+    expect(many.sessions).toHaveLength(3)
   })
 
   it("finds what is to be killed by the beginning of an id, and a transaction by its number", () => {
