@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { isDatabase } from "./database.js"
 import { type Failure, lineOf } from "./failures.js"
 import { gather } from "./gather.js"
 import { intervalOf } from "./interval.js"
@@ -57,6 +58,15 @@ const json = Options.boolean("json").pipe(
 
 const database = Options.text("database").pipe(
   Options.repeated,
+  Options.mapEffect((names) =>
+    names.every(isDatabase)
+      ? Effect.succeed(names)
+      : Effect.fail(
+        ValidationError.invalidValue(
+          HelpDoc.p("--database takes the name of a database, without that of a collection: shop, not shop.orders")
+        )
+      )
+  ),
   Options.withDescription(
     "Looks for outboxes, consumers, leases and keys in this database only. May be repeated. Default: in all."
   )

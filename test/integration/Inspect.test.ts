@@ -278,10 +278,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       const secret = "mongodb://user:topsecret@127.0.0.1:1/?serverSelectionTimeoutMS=100"
       const json = yield* called("inspect", url, "--json", "--database", database)
-      const [killed, unreachable, misused] = yield* Effect.all([
+      const [killed, unreachable, misused, misnamed] = yield* Effect.all([
         called("kill", url, `${shown[0]!.session}/${shown[0]!.number}`, "--yes"),
         called("inspect", secret),
-        called("inspect", secret, secret)
+        called("inspect", secret, secret),
+        called("inspect", secret, "--database", "shop", "--database", "shop.orders")
       ], { concurrency: 2 })
       expect(json).toMatchObject({ code: 0, err: "" })
       const snapshot: Snapshot = JSON.parse(json.out)
@@ -295,7 +296,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         err: expect.stringMatching(/^[^\n]*no server answers[^\n]*\n$/)
       })
       expect(misused.code).toBe(2)
-      for (const { err, out } of [json, killed, unreachable, misused]) {
+      expect(misnamed).toMatchObject({ code: 2, out: "", err: expect.stringContaining("not shop.orders") })
+      for (const { err, out } of [json, killed, unreachable, misused, misnamed]) {
         expect(out + err).not.toContain("topsecret")
         expect(out + err).not.toContain("\u001b")
       }

@@ -5,6 +5,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import { Binary, Timestamp, UUID } from "mongodb"
 import { consumersOf, leasesOf, onceOf, outboxesOf } from "../../inspect/src/books.js"
+import { isDatabase } from "../../inspect/src/database.js"
 import { bugLineIn } from "../../inspect/src/failures.js"
 import { intervalOf } from "../../inspect/src/interval.js"
 import { resourcesOf } from "../../inspect/src/locks.js"
@@ -313,6 +314,15 @@ describe("a picture", () => {
 
   it("shows no character that would change the terminal", () => {
     expect(textOf("a\u001b[2Jb\u202ec\nd\u0000e")).toBe("a[2Jbcde")
+  })
+
+  it("is of databases whose names MongoDB allows", () => {
+    expect(["shop", "shop-2", "Geschäft", "x".repeat(63), "a\u001b[2Jb\n"].every(isDatabase)).toBe(true)
+    for (
+      const name of ["", "shop.orders", ".", "a b", "a/b", "a\\b", "a\"b", "$a", "a\0b", "x".repeat(64), "ä".repeat(32)]
+    ) {
+      expect(isDatabase(name), name).toBe(false)
+    }
   })
 
   it("is taken as often as asked, but not more often than ten times a second", () => {

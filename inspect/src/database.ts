@@ -1,0 +1,7 @@
+/**
+ * Which names databases have.
+ */
+
+/** Whether a database may have this name, by the rules of MongoDB. */
+export const isDatabase = (name: string): boolean =>
+  name !== "" && Buffer.byteLength(name) < 64 && !/[/\\. "$\0]/.test(name)
