@@ -62,3 +62,23 @@ export const deadIn = (
       return isFine ? [] : [`${path}: ${target} is not in the package`]
     })
   )
+
+/** What a manifest says of the package and of what it needs. */
+export interface Packages {
+  readonly name: string
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly devDependencies?: Readonly<Record<string, string>>
+}
+
+/** Packages that pages run by their names, and which the project neither is nor needs: whoever registers one runs code at readers. */
+export const strangersIn = (
+  { dependencies, devDependencies, name }: Packages,
+  pages: ReadonlyMap<string, string>
+): ReadonlyArray<string> => {
+  const known = new Set([name, ...Object.keys({ ...dependencies, ...devDependencies })])
+  return [...pages].flatMap(([path, text]) =>
+    [...text.matchAll(/\b(?:npx|bunx|pnpm dlx)(?: +-\S+)* +((?:@[\w-]+\/)?\w[\w.-]*)/g)].flatMap(([, run = ""]) =>
+      known.has(run) ? [] : [`${path}: runs ${run}, which is no package of this project`]
+    )
+  )
+}

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import { linksOf } from "../tools/pages.js"
-import { deadIn, forgeOf, linked, manifestOf, unpublishable } from "../tools/published.js"
+import { linksOf, readPages } from "../tools/pages.js"
+import { deadIn, forgeOf, linked, manifestOf, strangersIn, unpublishable } from "../tools/published.js"
 
 describe("A package is published", () => {
   it("not, without the addresses that npm resolves its links by", () => {
@@ -26,6 +26,22 @@ describe("A package is published", () => {
     const page = "[t](../test/a.test.ts) [c](../CONTRIBUTING.md) [e](../examples/01.ts)"
     expect(deadIn(files, new Map([["docs/a.md", page]]))).toEqual(["docs/a.md: examples/01.ts is not in the package"])
     expect(deadIn(new Set(), new Map([["docs/a.md", page]]))).toEqual([])
+  })
+
+  it("with pages that run no package that anybody may register", () => {
+    const manifest = JSON.parse(readFileSync("package.json", "utf8"))
+    expect(strangersIn(manifest, readPages())).toEqual([])
+    const page = "npx tsx a.ts, npx -y other-one@1 b, bunx @scope/third, pnpm dlx effect-mongo-session"
+    expect(strangersIn(manifest, new Map([["docs/a.md", page]]))).toEqual([
+      "docs/a.md: runs other-one, which is no package of this project",
+      "docs/a.md: runs @scope/third, which is no package of this project"
+    ])
+  })
+
+  it("alone: the packages of its folders are private", () => {
+    for (const folder of ["inspect", "examples/backend"]) {
+      expect(JSON.parse(readFileSync(`${folder}/package.json`, "utf8")), folder).toHaveProperty("private", true)
+    }
   })
 
   describe("from a forge", () => {
