@@ -1,6 +1,7 @@
 /**
  * Tables that fit the width of a terminal.
  */
+import { eastAsianWidth } from "get-east-asian-width"
 
 /** A column: its title, and how it gives way where there is not enough room. */
 export interface Column {
@@ -10,18 +11,23 @@ export interface Column {
   readonly least?: number
 }
 
-// East Asian wide characters and emoji take two cells.
-const wide =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Extended_Pictographic}/u
-const none = /\p{M}/u
+// A mark is drawn over the character before it. One asks for an emoji, which is wide where that character is narrow else.
+const mark = /[\p{Mn}\p{Me}]/u
+const emojiStyle = "\ufe0f"
 
-const widthOf = (character: string): number => none.test(character) ? 0 : wide.test(character) ? 2 : 1
+// Terminals differ in what they join to one character. Each part counts, so that no line is wider than it counts for.
+const widthOf = (character: string): number =>
+  character === emojiStyle ? 1 : mark.test(character) ? 0 : eastAsianWidth(character.codePointAt(0) ?? 0)
+
+// Languages put a few marks on a character. More of them would cover the lines above and below.
+const unpiled = (text: string): string => text.replace(/([\p{Mn}\p{Me}]{4})[\p{Mn}\p{Me}]+/gu, "$1")
 
 /** How many cells of a terminal a text takes. */
 export const width = (text: string): number => Array.from(text).reduce((sum, one) => sum + widthOf(one), 0)
 
-/** The text, cut so that it takes no more cells. */
-export const fit = (text: string, cells: number): string => {
+/** The text, cut so that it takes no more cells, and with no more marks on a character than languages have. */
+export const fit = (given: string, cells: number): string => {
+  const text = unpiled(given)
   if (width(text) <= cells) return text
   let kept = ""
   let used = 0

@@ -136,6 +136,34 @@ describe("a table", () => {
     expect(fit("abc", 3)).toBe("abc")
   })
 
+  it.each([
+    ["an ideograph beyond the BMP", "\u{20000}"],
+    ["an ideograph of the third plane", "\u{30000}"],
+    ["Tangut", "\u{17000}"],
+    ["a supplement of kana", "\u{1b000}"],
+    ["old Hangul", "\ua960"],
+    ["a modifier of emoji", "\u{1f3fd}"],
+    ["an emoji", "\u{1f600}"],
+    ["a narrow character that is asked to be an emoji", "\u2764\ufe0f"]
+  ])("counts two cells for %s", (_, text) => {
+    expect(width(text)).toBe(2)
+    expect(width(fit(text.repeat(10), 7))).toBeLessThanOrEqual(7)
+  })
+
+  it("counts what stands beside a character, and not what stands on it", () => {
+    expect(width("क\u093e")).toBe(2)
+    expect(width("e\u0301\u20dd")).toBe(1)
+    expect(width("é日ё…")).toBe(5)
+  })
+
+  it("puts no more marks on a character than languages have", () => {
+    const piled = `a${"\u0301".repeat(1000)}b\u0301`
+    expect(fit(piled, 80)).toBe(`a${"\u0301".repeat(4)}b\u0301`)
+    expect(fit(piled.repeat(3), 2)).toBe(`a${"\u0301".repeat(4)}…`)
+    const [, row] = table([{ title: "A" }, { title: "B" }], [[piled, "b"]], 20)
+    expect(row).toBe(`a${"\u0301".repeat(4)}b\u0301  b`)
+  })
+
   it("leaves out columns with nothing in them, and narrows those that may be", () => {
     const columns = [{ title: "A" }, { title: "EMPTY" }, { title: "LONG", least: 5 }, {
       title: "N",
