@@ -5,23 +5,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { isOfBson, sizeOf as bsonSize } from "../driver/bson.js"
-
-/** Why a value cannot be sent, and where it is. Without the value, which is nobody's but the caller's. */
-class Refused {
-  readonly why: string
-  readonly path: string
-  constructor(why: string, path: string) {
-    this.why = why
-    this.path = path
-  }
-}
-
-/** A document or a command of more bytes than the server takes. */
-class TooLarge extends Refused {
-  constructor(size: number) {
-    super(`It has ${size} bytes of BSON`, "")
-  }
-}
+import { guarded, Refused, TooLarge } from "./refused.js"
 
 /** A document as it is stored, and about how many bytes of BSON it has. */
 export interface Stored<I> {
@@ -43,7 +27,7 @@ export const storable = <I extends Driver.Document>(
     const given: unknown = hasToBson(document) ? document.toBSON() : document
     const own: unknown = given instanceof Map ? Object.fromEntries(given) : given
     const walked = new Walk(true)
-    const found = walked.walk(own, "", 0)
+    const found = walked.walk(own, 0)
     if (found instanceof Refused) return found
     // The driver's bulks refuse one that has just the limit, and so that is refused wherever it is inserted.
     const limit = "_id" in Object(found) ? largest : largest - sizeOfId
@@ -101,45 +85,26 @@ const weight = (
   guarded(operation, namespace, () => {
     let bytes = 0
     for (const value of values) {
-      const own = weightIn(value, "")
+      const own = weightIn(value)
       if (own instanceof Refused) return own
       bytes += own
     }
     // Each has a command's bytes for itself: the driver makes as many commands as it takes.
     for (const [index, part] of parts.entries()) {
-      const own = weightIn(part, String(index))
-      if (own instanceof Refused) return own
+      const own = weightIn(part)
+      if (own instanceof Refused) return own.below(index)
       bytes += own
     }
     return bytes
   })
 
-const weightIn = (value: unknown, path: string): number | Refused => {
+const weightIn = (value: unknown): number | Refused => {
   if (value === undefined) return 0
   const walked = new Walk(false)
-  const found = walked.walk(value, path, 0)
+  const found = walked.walk(value, 0)
   if (found instanceof Refused) return found
   const size = walked.sizeOf(value)
   return size > largestCommand ? new TooLarge(size) : walked.bytes
-}
-
-const guarded = <A>(
-  operation: string,
-  namespace: string,
-  evaluate: () => A | Refused
-): A | MongoError => {
-  const failed = (rest: Pick<MongoError, "reason"> & { readonly cause?: unknown; readonly hint?: string }) =>
-    new MongoError({ operation, namespace, labels: [], ...rest })
-  try {
-    const found = evaluate()
-    if (!(found instanceof Refused)) return found
-    return found instanceof TooLarge
-      ? failed({ reason: "DocumentTooLarge", hint: `${found.why}. Nothing was sent.` })
-      : failed({ reason: "EncodingFailed", hint: `${named(found.path)} is ${found.why}. Nothing was sent.` })
-  } catch (cause) {
-    // A getter or `toBSON` of the caller's has thrown, as it would when the value is encoded.
-    return failed({ reason: "EncodingFailed", cause })
-  }
 }
 
 // In bytes. A command may have a little more than a document.
@@ -180,62 +145,69 @@ class Walk {
   }
 
   /** The value as it is sent: the same one, unless something in it was left out. */
-  walk(value: unknown, path: string, depth: number): unknown {
-    if (typeof value === "bigint") return isInt64(value) ? value : new Refused("a bigint of more than 64 bits", path)
+  walk(value: unknown, depth: number): unknown {
+    if (typeof value === "bigint") return isInt64(value) ? value : new Refused("a bigint of more than 64 bits")
     if (typeof value !== "object" || value === null) return value
-    if (value instanceof Date) return Number.isNaN(value.getTime()) ? new Refused("an invalid date", path) : value
+    const isArray = Array.isArray(value)
+    const isUsual = isArray || isPlain(value)
+    if (!isUsual || "_bsontype" in value || "toBSON" in value) {
+      const found = this.#itself(value)
+      if (found !== undefined) return found
+    }
+    if (depth > deepest) return new Refused(`nested in more than ${deepest} levels, or circular`)
+    if (this.#bytes > mostBytes) return new TooLarge(this.#bytes)
+    if (isArray) return this.#array(value, depth)
+    if (!isUsual && value instanceof Map) {
+      const fields = Object.fromEntries(value)
+      const found = this.#fields(fields, depth)
+      return found === fields ? value : found
+    }
+    return this.#fields(value, depth)
+  }
+
+  /** What is no list and no document to the encoder; none of what is. */
+  #itself(value: object): object | undefined {
+    if (value instanceof Date) return Number.isNaN(value.getTime()) ? new Refused("an invalid date") : value
     if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
       this.#bytes += value.byteLength
       return value
     }
-    if (isBranded(value)) return isOfBson(value) ? value : new Refused(foreign, path)
-    if (value instanceof RegExp) return hasOwnFlags(value) ? value : new Refused(flagged, path)
-    if (hasToBson(value)) return value
+    if (isBranded(value)) return isOfBson(value) ? value : new Refused(foreign)
+    if (isAsItIs(value)) return value
     // It has no fields, and would be stored as a document without any.
-    if (value instanceof Set) return new Refused("a Set", path)
-    if (depth > deepest) return new Refused(`nested in more than ${deepest} levels, or circular`, path)
-    if (this.#bytes > mostBytes) return new TooLarge(this.#bytes)
-    if (Array.isArray(value)) return this.#array(value, path, depth)
-    if (value instanceof Map) {
-      const fields = Object.fromEntries(value)
-      const found = this.#fields(fields, path, depth)
-      return found === fields ? value : found
-    }
-    return this.#fields(value, path, depth)
+    return value instanceof Set ? new Refused("a Set") : undefined
   }
 
-  #array(value: ReadonlyArray<unknown>, path: string, depth: number): ReadonlyArray<unknown> | Refused {
+  #array(value: ReadonlyArray<unknown>, depth: number): ReadonlyArray<unknown> | Refused {
     let copy: Array<unknown> | undefined
     // Its indexes are keys, of about so many bytes.
     this.#bytes += value.length * (1 + Math.log10(1 + value.length) * 0.8)
     for (let index = 0; index < value.length; index++) {
       const item = value[index]
-      if (item === undefined) return new Refused("undefined", join(path, index))
+      if (item === undefined) return new Refused("undefined").below(index)
       if (!this.#isNested(item)) continue
-      const found = this.walk(item, join(path, index), depth + 1)
-      if (found instanceof Refused) return found
+      const found = this.walk(item, depth + 1)
+      if (found instanceof Refused) return found.below(index)
       if (found !== item) (copy ??= [...value])[index] = found
     }
     return copy ?? value
   }
 
-  #fields(value: object, path: string, depth: number): object {
+  #fields(value: object, depth: number): object {
     let copy: Record<string, unknown> | undefined
     for (const [key, field] of Object.entries(value)) {
       // The encoder would find it only when it comes to it, in a bulk after others were sent.
-      if (key.includes("\0")) {
-        return new Refused("a field whose name has a null byte", join(path, key.replaceAll("\0", "\\0")))
-      }
+      if (key.includes("\0")) return new Refused("a field whose name has a null byte").below(key)
       if (field === undefined) {
-        if (!this.#doesOmit) return new Refused("undefined", join(path, key))
+        if (!this.#doesOmit) return new Refused("undefined").below(key)
         copy ??= { ...value }
         delete copy[key]
         continue
       }
       this.#bytes += 2 + key.length
       if (!this.#isNested(field)) continue
-      const found = this.walk(field, join(path, key), depth + 1)
-      if (found instanceof Refused) return found
+      const found = this.walk(field, depth + 1)
+      if (found instanceof Refused) return found.below(key)
       if (found !== field) (copy ??= { ...value })[key] = found
     }
     return copy ?? value
@@ -251,13 +223,11 @@ class Walk {
   }
 }
 
-// In characters: a path of 200 levels is none to be read.
-const longestPath = 200
-
-const named = (path: string): string =>
-  path === "" ? "A document" : `\`${path.length <= longestPath ? path : `${path.slice(0, longestPath)}…`}\``
-
-const join = (path: string, key: string | number): string => path === "" ? String(key) : `${path}.${key}`
+// Nearly all documents are. What they could be instead need not be asked for each.
+const isPlain = (value: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
 
 // Those that BSON has, too. The encoder writes `g` as the option `s`, and leaves out all others.
 const hasOwnFlags = ({ flags }: RegExp): boolean => flags === "" || flags === "i" || flags === "m" || flags === "im"

@@ -87,10 +87,15 @@ const closestMember = (
 
 const listOf = <A>(one: A | ReadonlyArray<A>): ReadonlyArray<A> => Array.isArray(one) ? one : [one as A]
 
-// a key that does not look like a field's name may be data, e.g. of a record keyed by e-mail address
-const nameOfKey = (key: PropertyKey): string => {
-  const text = String(key)
-  return /^[A-Za-z0-9_$-]{1,64}$/.test(text) ? text : "<key>"
+/** What messages call a key that may be data. */
+export const nameless = "<key>"
+
+/**
+ * A key as messages name it. One that does not look like a field's name may be data, as in a record keyed by e-mail address.
+ */
+export const nameOfKey = (key: PropertyKey): string => {
+  const text = String(key).replaceAll("\0", "\\0")
+  return /^(?:[A-Za-z0-9_$-]|\\0){1,64}$/.test(text) ? text : nameless
 }
 
 const longestDescription = 300
