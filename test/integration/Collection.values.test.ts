@@ -80,6 +80,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               inArray: [Raw.insertOne({ tags: ["a", undefined] }), "tags.1"],
               bigint: [Raw.insertOne({ count: 2n ** 64n + 7n }), "count"],
               set: [Raw.insertOne({ tags: new Set(["a"]) }), "tags"],
+              symbol: [Raw.deleteMany({ age: Symbol("age") }), "age"],
+              function: [Raw.deleteMany({ age: () => 1 }), "age"],
+              functionOfUpdate: [Raw.updateMany({}, { $set: { a: () => 1 } }), "$set.a"],
+              functionOfPipeline: [Stream.runDrain(Raw.aggregate([{ $match: { a: () => 1 } }])), "0.$match.a"],
+              functionInDocument: [Raw.insertOne({ a: () => 1 }), "a"],
+              symbolOfBulk: [Raw.bulkWrite([{ deleteMany: { filter: { age: Symbol("age") } } }]), "0.filter.age"],
               date: [Raw.insertOne({ at: new Date(Number.NaN) }), "at"]
             }
             for (const [name, [effect, path]] of Object.entries(refused)) {
@@ -117,4 +123,25 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         ))
     })
   }
+
+  it.effect("stores functions as code where the client or the operation says so, and takes none in a filter", () =>
+    Monitor.withClient({ driver: { serializeFunctions: true } }, (watched) =>
+      on(watched)(Effect.gen(function*() {
+        const { Things, database } = yield* things(watched, 0)
+        const Raw = Collection.make(Things.name, { database })
+        const call = () => 1
+        yield* Raw.insertOne({ _id: 1, call })
+        yield* Raw.insertMany([{ _id: 2, call }])
+        yield* Raw.bulkWrite([{ insertOne: { document: { _id: 3, call } } }])
+        yield* Raw.replaceOne({ _id: 3 }, { _id: 3, call })
+        const codes = yield* Stream.runCollect(Raw.find({ call: { $type: "javascript" } }))
+        expect(codes.length).toBe(3)
+        const refused: ReadonlyArray<Refusal[0]> = [
+          Raw.deleteMany({ call }),
+          Raw.updateMany({}, { $set: { call } }),
+          Raw.insertOne({ call }, { serializeFunctions: false })
+        ]
+        for (const effect of refused) expect(yield* Effect.flip(effect)).toMatchObject({ reason: "EncodingFailed" })
+        expect(yield* Raw.countDocuments()).toBe(3)
+      }))))
 })

@@ -34,3 +34,22 @@ describe("a hint for a value that is refused", () => {
     expect(hintOf({ "ada@\0example": 1 })).toContain("`<key>` is")
   })
 })
+
+describe("what the encoder would leave out", () => {
+  const call = () => 1
+
+  it("is refused wherever it stands", () => {
+    for (const strange of [Symbol("secret"), call, class {}]) {
+      expect(hintOf({ a: strange })).toContain("`a` is a")
+      expect(hintOf({ a: [1, strange] })).toContain("`a.1` is a")
+      expect(hintOf({ $set: { a: { b: strange } } })).toContain("`$set.a.b` is a")
+    }
+    expect(hintOf({ a: Symbol("secret") })).not.toContain("secret")
+  })
+
+  it("is stored where it is a function, and code is asked for", () => {
+    const found = storable({ a: call, b: [call] }, "insertOne", "a.b", { takesFunctions: true })
+    expect(found).toMatchObject({ document: { a: call, b: [call] } })
+    expect(storable({ a: Symbol("a") }, "insertOne", "a.b", { takesFunctions: true })).toBeInstanceOf(MongoError)
+  })
+})

@@ -9,7 +9,7 @@ import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import * as Bson from "../driver/bson.js"
 import { collectionOf, operation, type OperationError, withNamespace } from "./operation.js"
-import { withoutOwn } from "./options.js"
+import { optionOf, withoutOwn } from "./options.js"
 import type { Request, Target } from "./request.js"
 import { storable, type Stored } from "./values.js"
 
@@ -66,10 +66,14 @@ export const call = <A, I extends Driver.Document, R, C, In, O extends object, X
 export const encode = <A, I extends Driver.Document, R, C, In>(
   { codec, target }: Of<A, I, R, C, In>,
   value: In,
-  name: string
+  name: string,
+  options: object | undefined
 ): Effect.Effect<Stored<I>, DecodeFailed | MongoError, R | C> =>
-  withNamespace(target, (source) =>
+  withNamespace(target, (source, { driver }) =>
     Effect.flatMap(codec.encode(value, source), (document) => {
-      const stored = storable(document, name, source)
+      const takesFunctions = optionOf(options, storesFunctions) ?? optionOf(driver.options, storesFunctions)
+      const stored = storable(document, name, source, { takesFunctions: takesFunctions === true })
       return stored instanceof MongoError ? Effect.fail(stored) : Effect.succeed(stored)
     }))
+
+const storesFunctions = "serializeFunctions" satisfies keyof Driver.BSONSerializeOptions

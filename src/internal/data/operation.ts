@@ -272,14 +272,15 @@ const isOnPrimary = ({ db, request, target }: Found): boolean =>
     target.readPreference ?? db.readPreference
   )
 
-/** Hands over what errors call the target of an operation: the database, or database and collection. */
+/** Hands over what errors call the target of an operation, the database, or database and collection; and its client. */
 export const withNamespace = <A, E, R, C = MongoClient>(
   target: Target<C>,
-  use: (namespace: string) => Effect.Effect<A, E, R>
+  use: (namespace: string, client: Client) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R | C> =>
-  Effect.withFiberRuntime((fiber) =>
-    use(qualified(clientIn(fiber, target)[inner].db(target.database), target.collection))
-  )
+  Effect.withFiberRuntime((fiber) => {
+    const client = clientIn(fiber, target)
+    return use(qualified(client[inner].db(target.database), target.collection), client)
+  })
 
 const qualified = ({ databaseName }: Driver.Db, collection: string | undefined): string =>
   collection === undefined ? databaseName : `${databaseName}.${collection}`

@@ -13,6 +13,12 @@ export interface Stored<I> {
   readonly bytes: number
 }
 
+/** How a document is stored. */
+export interface Storing {
+  /** Whether functions are stored, as code. Default `false`. */
+  readonly takesFunctions?: boolean | undefined
+}
+
 /**
  * The document that is stored: a new one, for the driver adds an `_id` to what it is given. Fields that are undefined are
  * left out, at every depth: the driver stores them as null, which is another value. What says itself how it is stored, by
@@ -21,12 +27,13 @@ export interface Stored<I> {
 export const storable = <I extends Driver.Document>(
   document: I,
   operation: string,
-  namespace: string
+  namespace: string,
+  { takesFunctions = false }: Storing = {}
 ): Stored<I> | MongoError =>
   guarded(operation, namespace, () => {
     const given: unknown = hasToBson(document) ? document.toBSON() : document
     const own: unknown = given instanceof Map ? Object.fromEntries(given) : given
-    const walked = new Walk(true)
+    const walked = new Walk(true, takesFunctions)
     const found = walked.walk(own, 0)
     if (found instanceof Refused) return found
     // The driver's bulks refuse one that has just the limit, and so that is refused wherever it is inserted.
@@ -100,7 +107,7 @@ const weight = (
 
 const weightIn = (value: unknown): number | Refused => {
   if (value === undefined) return 0
-  const walked = new Walk(false)
+  const walked = new Walk(false, false)
   const found = walked.walk(value, 0)
   if (found instanceof Refused) return found
   const size = walked.sizeOf(value)
@@ -127,11 +134,13 @@ const isInt64 = (value: bigint): boolean => BigInt.asIntN(64, value) === value
 /** One walk through a value: finds what BSON does not have, leaves out what is undefined, and counts. */
 class Walk {
   readonly #doesOmit: boolean
+  readonly #takesFunctions: boolean
   // About the bytes that the value has in the end.
   #bytes = 0
 
-  constructor(doesOmit: boolean) {
+  constructor(doesOmit: boolean, takesFunctions: boolean) {
     this.#doesOmit = doesOmit
+    this.#takesFunctions = takesFunctions
   }
 
   /** About the size of what was walked through. */
@@ -146,8 +155,8 @@ class Walk {
 
   /** The value as it is sent: the same one, unless something in it was left out. */
   walk(value: unknown, depth: number): unknown {
-    if (typeof value === "bigint") return isInt64(value) ? value : new Refused("a bigint of more than 64 bits")
-    if (typeof value !== "object" || value === null) return value
+    if (typeof value !== "object") return this.#primitive(value)
+    if (value === null) return value
     const isArray = Array.isArray(value)
     const isUsual = isArray || isPlain(value)
     if (!isUsual || "_bsontype" in value || "toBSON" in value) {
@@ -163,6 +172,20 @@ class Walk {
       return found === fields ? value : found
     }
     return this.#fields(value, depth)
+  }
+
+  // The encoder leaves out what it does not know, and a filter of that alone would match every document.
+  #primitive(value: unknown): unknown {
+    switch (typeof value) {
+      case "bigint":
+        return isInt64(value) ? value : new Refused("a bigint of more than 64 bits")
+      case "function":
+        return this.#takesFunctions ? value : new Refused("a function: give code as a `Code` of the driver")
+      case "symbol":
+        return new Refused("a symbol: give its text")
+      default:
+        return value
+    }
   }
 
   /** What is no list and no document to the encoder; none of what is. */
@@ -213,13 +236,20 @@ class Walk {
     return copy ?? value
   }
 
+  // Counts it. Texts, numbers and flags need not be looked into.
   #isNested(item: unknown): boolean {
-    if (typeof item === "string") {
-      this.#bytes += 5 + item.length
-      return false
+    switch (typeof item) {
+      case "string":
+        this.#bytes += 5 + item.length
+        return false
+      case "number":
+      case "boolean":
+        this.#bytes += 4
+        return false
+      default:
+        this.#bytes += 4
+        return item !== null
     }
-    this.#bytes += 4
-    return typeof item === "object" || typeof item === "bigint"
   }
 }
 

@@ -175,14 +175,14 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
   return {
     insertOne: (value, options) =>
       Effect.flatMap(
-        encode(of, value, "insertOne"),
+        encode(of, value, "insertOne", options),
         ({ bytes, document }) =>
           write("insertOne", options, (collection, given: Driver.InsertOneOptions) =>
             collection.insertOne(insertable(document), given), { bytes, inserted: idOf(document) })
       ),
     insertMany: (values, options) =>
       values.length === 0 ? Effect.succeed({ acknowledged: true, insertedCount: 0, insertedIds: {} }) : Effect.flatMap(
-        Effect.forEach(values, (value) => encode(of, value, "insertMany")),
+        Effect.forEach(values, (value) => encode(of, value, "insertMany", options)),
         (documents) =>
           write(
             "insertMany",
@@ -208,7 +208,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       ),
     replaceOne: (filter, replacement, options) =>
       Effect.flatMap(
-        encode(of, replacement, "replaceOne"),
+        encode(of, replacement, "replaceOne", options),
         ({ bytes, document }) =>
           Effect.map(
             // Version 6 of the driver gives the result the type of any document.
@@ -244,7 +244,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       )) as Writes<A, I, R, C, In>["findOneAndUpdate"],
     findOneAndReplace: ((filter: Filter<I>, replacement: In, options?: Decoding.Decoding) =>
       Effect.flatMap(
-        encode(of, replacement, "findOneAndReplace"),
+        encode(of, replacement, "findOneAndReplace", options),
         ({ bytes, document }) =>
           modify("findOneAndReplace", options, (collection, given) =>
             collection.findOneAndReplace(filterOf(filter), document, given), { values: [filter], bytes })
@@ -258,7 +258,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       )) as Writes<A, I, R, C, In>["findOneAndDelete"],
     bulkWrite: (operations, options) =>
       operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
-        Effect.forEach(operations, (one) => encodeWrite(of, one)),
+        Effect.forEach(operations, (one) => encodeWrite(of, one, options)),
         (encoded) => {
           const models = operations.flatMap(Object.values)
           return call(
@@ -282,16 +282,17 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
 
 const encodeWrite = <A, I extends Driver.Document, R, C, In>(
   of: Of<A, I, R, C, In>,
-  operation: BulkWrite<In, I>
+  operation: BulkWrite<In, I>,
+  options: object | undefined
 ): Effect.Effect<Stored<Driver.AnyBulkWriteOperation<I>>, DecodeFailed | MongoError, R | C> => {
   if ("insertOne" in operation) {
-    return Effect.map(encode(of, operation.insertOne.document, "bulkWrite"), ({ bytes, document }) => ({
+    return Effect.map(encode(of, operation.insertOne.document, "bulkWrite", options), ({ bytes, document }) => ({
       document: { insertOne: { document: insertable(document) as Driver.OptionalId<I> } },
       bytes
     }))
   }
   if ("replaceOne" in operation) {
-    return Effect.map(encode(of, operation.replaceOne.replacement, "bulkWrite"), ({ bytes, document }) => ({
+    return Effect.map(encode(of, operation.replaceOne.replacement, "bulkWrite", options), ({ bytes, document }) => ({
       document: {
         replaceOne: { ...operation.replaceOne, replacement: document } as unknown as Driver.ReplaceOneModel<I>
       },
