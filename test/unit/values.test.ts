@@ -53,3 +53,66 @@ describe("what the encoder would leave out", () => {
     expect(storable({ a: Symbol("a") }, "insertOne", "a.b", { takesFunctions: true })).toBeInstanceOf(MongoError)
   })
 })
+
+describe("what would be stored as something else", () => {
+  class Thenable {
+    readonly name = "a"
+    then() {
+      return 1
+    }
+  }
+  class Broken extends Error {
+    readonly field = 1
+  }
+
+  it.each<[of: string, value: object, says: string]>([
+    ["an ArrayBuffer", new ArrayBuffer(2), "`Uint8Array`"],
+    ["a SharedArrayBuffer", new SharedArrayBuffer(2), "`Uint8Array`"],
+    ["a DataView", new DataView(new ArrayBuffer(2)), "`Uint8Array`"],
+    ["clamped bytes", new Uint8ClampedArray(2), "`Uint8Array`"],
+    ["floats", new Float64Array([1]), "array of numbers"],
+    ["bigints", new BigInt64Array([1n]), "array of numbers"],
+    ["a Set", new Set([1]), "an array"],
+    ["an iterator", [1].values(), "an array"],
+    ["a WeakMap", new WeakMap(), "its values"],
+    ["a promise", Promise.resolve(1), "what it resolves to"],
+    ["a thenable", new Thenable(), "what it resolves to"],
+    ["an Error", new Error("secret"), "what you need of it"],
+    ["an Error with fields", new Broken("secret"), "what you need of it"],
+    ["a URL", new URL("https://secret@example.com"), "its text"],
+    ["a boxed text", new String("secret"), "the text itself"],
+    ["a boxed number", new Number(1), "the number itself"],
+    ["a boxed flag", new Boolean(false), "itself"],
+    ["a boxed bigint", Object(1n) as object, "the bigint itself"],
+    ["a boxed symbol", Object(Symbol("secret")) as object, "its text"],
+    ["a Map with numbers as keys", new Map([[1, 2]]), "texts as its keys"],
+    ["a Map with objects as keys", new Map([[{}, 2]]), "texts as its keys"]
+  ])("is refused with what to do: %s", (_, value, says) => {
+    for (const hint of [hintOf({ a: { b: value } }), hintOf({ a: { b: [[value]] } })]) {
+      expect(hint).toMatch(/^`a\.b(\.0\.0)?` is a/)
+      expect(hint).toContain(says)
+      expect(hint).not.toContain("secret")
+    }
+  })
+
+  it("is refused as a document, too", () => {
+    expect(stored(new Map<unknown, unknown>([[1, 2]]))).toMatchObject({ reason: "EncodingFailed" })
+    expect(stored(new URL("https://example.com"))).toMatchObject({ reason: "EncodingFailed" })
+  })
+
+  it("is not what has fields of its own, or says how it is stored", () => {
+    class Money {
+      readonly cents = 5
+      readonly inner = new Map([["a", Buffer.from("b")]])
+    }
+    class Said extends Error {
+      toBSON() {
+        return { message: this.message }
+      }
+    }
+    const bare = Object.assign(Object.create(null) as object, { a: 1 })
+    const given = { money: new Money(), bare, said: new Said("a"), bytes: new Uint8Array(2), buffer: Buffer.from("b") }
+    expect(stored(given)).toMatchObject({ document: given })
+    expect(asked(given)).toBeGreaterThan(0)
+  })
+})

@@ -6,6 +6,7 @@ import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { isOfBson, sizeOf as bsonSize } from "../driver/bson.js"
 import { guarded, Refused, TooLarge } from "./refused.js"
+import { strangerIn } from "./strangers.js"
 
 /** A document as it is stored, and about how many bytes of BSON it has. */
 export interface Stored<I> {
@@ -32,7 +33,8 @@ export const storable = <I extends Driver.Document>(
 ): Stored<I> | MongoError =>
   guarded(operation, namespace, () => {
     const given: unknown = hasToBson(document) ? document.toBSON() : document
-    const own: unknown = given instanceof Map ? Object.fromEntries(given) : given
+    const own: unknown = given instanceof Map ? fieldsOf(given) : given
+    if (own instanceof Refused) return own
     const walked = new Walk(true, takesFunctions)
     const found = walked.walk(own, 0)
     if (found instanceof Refused) return found
@@ -167,7 +169,8 @@ class Walk {
     if (this.#bytes > mostBytes) return new TooLarge(this.#bytes)
     if (isArray) return this.#array(value, depth)
     if (!isUsual && value instanceof Map) {
-      const fields = Object.fromEntries(value)
+      const fields = fieldsOf(value)
+      if (fields instanceof Refused) return fields
       const found = this.#fields(fields, depth)
       return found === fields ? value : found
     }
@@ -191,14 +194,14 @@ class Walk {
   /** What is no list and no document to the encoder; none of what is. */
   #itself(value: object): object | undefined {
     if (value instanceof Date) return Number.isNaN(value.getTime()) ? new Refused("an invalid date") : value
-    if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+    if (isBranded(value)) return isOfBson(value) ? value : new Refused(foreign)
+    if (isBytes(value)) {
       this.#bytes += value.byteLength
       return value
     }
-    if (isBranded(value)) return isOfBson(value) ? value : new Refused(foreign)
     if (isAsItIs(value)) return value
-    // It has no fields, and would be stored as a document without any.
-    return value instanceof Set ? new Refused("a Set") : undefined
+    const stranger = strangerIn(value)
+    return stranger === undefined ? undefined : new Refused(stranger)
   }
 
   #array(value: ReadonlyArray<unknown>, depth: number): ReadonlyArray<unknown> | Refused {
@@ -259,12 +262,19 @@ const isPlain = (value: object): boolean => {
   return prototype === Object.prototype || prototype === null
 }
 
-// Those that BSON has, too. The encoder writes `g` as the option `s`, and leaves out all others.
-const hasOwnFlags = ({ flags }: RegExp): boolean => flags === "" || flags === "i" || flags === "m" || flags === "im"
+// Of any realm. Those of other types of numbers are views of bytes as well.
+const isBytes = (value: object): value is Uint8Array =>
+  value instanceof Uint8Array || Object.prototype.toString.call(value) === "[object Uint8Array]"
 
-const flagged =
-  "a RegExp with other flags than `i` and `m`, which BSON does not have. Use a `BSONRegExp`: its option `s` " +
-  "lets a point match line breaks"
+const fieldsOf = (map: ReadonlyMap<unknown, unknown>): object | Refused => {
+  for (const key of map.keys()) {
+    if (typeof key !== "string") return new Refused("a Map with a key that is no text: give texts as its keys")
+  }
+  return Object.fromEntries(map as ReadonlyMap<string, unknown>)
+}
+
+// What BSON has a type of its own for, or says itself how it is stored.
+const isAsItIs = (value: object): boolean => value instanceof RegExp || hasToBson(value)
 
 // The encoder takes what has such a field for one of its own values, whatever made it.
 const isBranded = (value: object): boolean => "_bsontype" in value && !Predicate.isNullable(value._bsontype)
