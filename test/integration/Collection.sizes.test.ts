@@ -1,6 +1,7 @@
 import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as Driver from "mongodb"
 import * as Collection from "../../src/Collection.js"
 import type { MongoClient } from "../../src/MongoClient.js"
 import type { DecodeFailed, OperationError } from "../../src/SessionErrors.js"
@@ -60,6 +61,33 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             updateOne: Raw.updateOne({}, { $set: { bytes: new Uint8Array(17 * mebibyte) } }),
             insertOne: Raw.insertOne({ texts })
           })
+          expect(yield* sent(watched)).toEqual([])
+        })
+      ))
+
+    it.effect("is refused where its bytes and texts are in values of BSON's own types", () =>
+      test((watched) =>
+        Effect.gen(function*() {
+          const { Things, database } = yield* things(watched, 0)
+          const Raw = Collection.make(Things.name, { database })
+          const long = "x".repeat(17 * mebibyte)
+          const values = {
+            Binary: new Driver.Binary(new Uint8Array(17 * mebibyte)),
+            Code: new Driver.Code(long),
+            scope: new Driver.Code("x", { long }),
+            BSONRegExp: new Driver.BSONRegExp(long),
+            BSONSymbol: new Driver.BSONSymbol(long),
+            DBRef: new Driver.DBRef("things", new Driver.ObjectId(), undefined, { long }),
+            many: Array.from({ length: 2_000_000 }, () => Driver.Long.ONE)
+          }
+          yield* expectTooLarge(Object.fromEntries(
+            Object.entries(values).flatMap(([name, value]): ReadonlyArray<readonly [string, Failing]> => [
+              [`insertOne of ${name}`, Raw.insertOne({ value })],
+              [`insertMany of ${name}`, Raw.insertMany([{}, { value }])],
+              [`updateOne of ${name}`, Raw.updateOne({}, { $set: { value } })],
+              [`bulkWrite of ${name}`, Raw.bulkWrite([{ replaceOne: { filter: {}, replacement: { value } } }])]
+            ])
+          ))
           expect(yield* sent(watched)).toEqual([])
         })
       ))

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { storable, weightOf } from "../../src/internal/data/values.js"
+import * as Driver from "mongodb"
+import { storable, type Stored, weightOf } from "../../src/internal/data/values.js"
 import { MongoError } from "../../src/MongoError.js"
 
 const stored = (document: object) => storable(document, "insertOne", "a.b")
@@ -114,5 +115,51 @@ describe("what would be stored as something else", () => {
     const given = { money: new Money(), bare, said: new Said("a"), bytes: new Uint8Array(2), buffer: Buffer.from("b") }
     expect(stored(given)).toMatchObject({ document: given })
     expect(asked(given)).toBeGreaterThan(0)
+  })
+})
+
+describe("a value of one of BSON's own types", () => {
+  const length = 100_000
+  const long = "x".repeat(length)
+  const withRoom = new Driver.Binary(new Uint8Array(length))
+  withRoom.position = 10
+
+  it.each<[of: string, value: object, least: number, most: number]>([
+    ["a Binary", new Driver.Binary(new Uint8Array(length)), length, length + 50],
+    ["a Binary with room for more", withRoom, 10, 60],
+    ["a UUID", new Driver.UUID(), 16, 60],
+    ["code", new Driver.Code(long), length, length + 50],
+    ["code with a scope", new Driver.Code("x", { long }), length, length + 60],
+    ["a regular expression", new Driver.BSONRegExp(long, "i"), length, length + 50],
+    ["a symbol", new Driver.BSONSymbol(long), length, length + 50],
+    ["a reference", new Driver.DBRef("a", new Driver.ObjectId(), "b", { long }), length, length + 100],
+    ["an ObjectId", new Driver.ObjectId(), 12, 50],
+    ["a Decimal128", Driver.Decimal128.fromString("1.5"), 12, 50]
+  ])("is counted: %s", (_, value, least, most) => {
+    for (const bytes of [asked({ value }), (stored({ value }) as Stored<object>).bytes]) {
+      expect(bytes).toBeGreaterThanOrEqual(least)
+      expect(bytes).toBeLessThanOrEqual(most)
+    }
+  })
+
+  it("is looked into where it holds others", () => {
+    const bad = new Date(Number.NaN)
+    const id = new Driver.ObjectId()
+    expect(hintOf({ a: new Driver.Code("x", { b: bad }) })).toContain("`a.scope.b` is")
+    expect(hintOf({ a: new Driver.DBRef("b", id, undefined, { b: [bad] }) })).toContain("`a.fields.b.0` is")
+    expect(hintOf({ a: new Driver.DBRef("b", bad as unknown as Driver.ObjectId) })).toContain("`a.oid` is")
+  })
+
+  it("is stored without what is undefined in it, and asked for with nothing undefined", () => {
+    const code = new Driver.Code("x", { a: undefined, b: 1 })
+    const reference = new Driver.DBRef("b", new Driver.ObjectId(), undefined, { a: undefined, c: 1 })
+    const { document } = stored({ code, reference }) as Stored<object>
+    expect(Driver.BSON.deserialize(Driver.BSON.serialize(document, { ignoreUndefined: false }))).toMatchObject({
+      code: { code: "x", scope: { b: 1 } },
+      reference: { fields: { c: 1 } }
+    })
+    expect(asked({ code })).toMatchObject({ hint: expect.stringContaining("`code.scope.a` is undefined") })
+    expect(asked({ reference })).toMatchObject({ hint: expect.stringContaining("`reference.fields.a` is undefined") })
+    expect(code.scope).toEqual({ a: undefined, b: 1 })
   })
 })

@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { isOfBson, sizeOf as bsonSize } from "../driver/bson.js"
+import * as Values from "../driver/bsonValues.js"
 import { guarded, Refused, TooLarge } from "./refused.js"
 import { strangerIn } from "./strangers.js"
 
@@ -162,7 +163,7 @@ class Walk {
     const isArray = Array.isArray(value)
     const isUsual = isArray || isPlain(value)
     if (!isUsual || "_bsontype" in value || "toBSON" in value) {
-      const found = this.#itself(value)
+      const found = this.#itself(value, depth)
       if (found !== undefined) return found
     }
     if (depth > deepest) return new Refused(`nested in more than ${deepest} levels, or circular`)
@@ -192,9 +193,9 @@ class Walk {
   }
 
   /** What is no list and no document to the encoder; none of what is. */
-  #itself(value: object): object | undefined {
+  #itself(value: object, depth: number): object | undefined {
     if (value instanceof Date) return Number.isNaN(value.getTime()) ? new Refused("an invalid date") : value
-    if (isBranded(value)) return isOfBson(value) ? value : new Refused(foreign)
+    if (isBranded(value)) return isOfBson(value) ? this.#ofBson(value as Values.Value, depth) : new Refused(foreign)
     if (isBytes(value)) {
       this.#bytes += value.byteLength
       return value
@@ -202,6 +203,39 @@ class Walk {
     if (isAsItIs(value)) return value
     const stranger = strangerIn(value)
     return stranger === undefined ? undefined : new Refused(stranger)
+  }
+
+  // What it holds is counted and looked into as everything else is.
+  #ofBson(value: Values.Value, depth: number): object {
+    switch (value._bsontype) {
+      case "Binary":
+        this.#bytes += value.position
+        return value
+      case "BSONSymbol":
+        this.#bytes += value.value.length
+        return value
+      case "BSONRegExp":
+        this.#bytes += value.pattern.length + value.options.length
+        return value
+      case "Code": {
+        this.#bytes += value.code.length
+        if (value.scope === null) return value
+        const scope = this.walk(value.scope, depth + 1)
+        if (scope instanceof Refused) return scope.below("scope")
+        return scope === value.scope ? value : Values.code(value.code, scope as Driver.Document)
+      }
+      case "DBRef": {
+        this.#bytes += value.collection.length + (value.db?.length ?? 0)
+        const id = this.walk(value.oid, depth + 1)
+        if (id instanceof Refused) return id.below("oid")
+        // What is undefined in them is left out by the driver itself.
+        const fields = this.walk(value.fields, depth + 1)
+        return fields instanceof Refused ? fields.below("fields") : value
+      }
+      default:
+        this.#bytes += 16
+        return value
+    }
   }
 
   #array(value: ReadonlyArray<unknown>, depth: number): ReadonlyArray<unknown> | Refused {

@@ -16,6 +16,15 @@ export interface Types {
   readonly Timestamp: Driver.Timestamp
 }
 
+/** A value of one of BSON's own types, told by its brand. Those that hold nothing else are as an ObjectId is. */
+export type Value =
+  | Driver.Binary
+  | Driver.BSONRegExp
+  | Driver.BSONSymbol
+  | Driver.Code
+  | Driver.DBRef
+  | Driver.ObjectId
+
 /** What a value is to the driver: one that it sends, one of another version of bson, which it refuses, or none of the type. */
 export type Standing = "own" | "foreign" | "other"
 
@@ -83,3 +92,6 @@ export const isGeneric = (value: Driver.Binary): boolean => value.sub_type === D
 
 /** The timestamp of these seconds, and of a count within the second. */
 export const timestamp = (t: number, i: number): Driver.Timestamp => new Driver.Timestamp({ t, i })
+
+/** Code with what it knows beside it. */
+export const code = (text: string, scope: Driver.Document): Driver.Code => new Driver.Code(text, scope)
