@@ -78,6 +78,7 @@ describe("the options of what is run once", () => {
   it.each<readonly [string, string, object, ReadonlyArray<ReadonlyArray<string>>]>([
     ["no key", "", {}, [["key"]]],
     ["a key that is too long", "k".repeat(1025), {}, [["key"]]],
+    ["a key with half of a character, which is stored as another", "a\ud83d", {}, [["key"]]],
     ["an option that once has not", "key", { verifyCommit: undefined, writeConcern: 1 }, [["verifyCommit"], [
       "writeConcern"
     ]]],

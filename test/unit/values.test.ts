@@ -163,3 +163,21 @@ describe("a value of one of BSON's own types", () => {
     expect(code.scope).toEqual({ a: undefined, b: 1 })
   })
 })
+
+describe("a text that has half of a character", () => {
+  const half = "a\ud83d"
+
+  it("is refused as a value, as the name of a field, and in values of BSON's own types", () => {
+    expect(hintOf({ a: [half] })).toContain("`a.0` is a text")
+    expect(hintOf({ a: { [half]: 1 } })).toContain("`a.<key>` is a field")
+    expect(hintOf({ a: new Map([[half, 1]]) })).toContain("`a.<key>` is a field")
+    const values = [new Driver.Code(half), new Driver.BSONRegExp(half), new Driver.BSONSymbol(half)]
+    for (const value of values) expect(hintOf({ a: value })).toContain("`a` is a value")
+    expect(hintOf({ a: new Driver.DBRef(half, new Driver.ObjectId()) })).toContain("`a.collection` is a value")
+  })
+
+  it("is taken where it has both", () => {
+    const given = { a: "\ud83d\ude00", "\ud83d\ude00": ["é"] }
+    expect(stored(given)).toMatchObject({ document: given })
+  })
+})

@@ -6,8 +6,8 @@ import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { isOfBson, sizeOf as bsonSize } from "../driver/bson.js"
 import * as Values from "../driver/bsonValues.js"
+import { isBytes, isPlain, strangerIn } from "./objects.js"
 import { guarded, Refused, TooLarge } from "./refused.js"
-import { strangerIn } from "./strangers.js"
 
 /** A document as it is stored, and about how many bytes of BSON it has. */
 export interface Stored<I> {
@@ -132,6 +132,9 @@ const deepest = 200
 // A value that is found in many places is sent as often: of one that is large beyond doubt, no more is looked at.
 const mostBytes = 4 * largest
 
+// UTF-8 cannot say it, and the encoder puts the same character in the place of each.
+const halfCharacter = "a surrogate without its other half"
+
 const isInt64 = (value: bigint): boolean => BigInt.asIntN(64, value) === value
 
 /** One walk through a value: finds what BSON does not have, leaves out what is undefined, and counts. */
@@ -181,6 +184,8 @@ class Walk {
   // The encoder leaves out what it does not know, and a filter of that alone would match every document.
   #primitive(value: unknown): unknown {
     switch (typeof value) {
+      case "string":
+        return value.isWellFormed() ? value : new Refused(`a text with ${halfCharacter}`)
       case "bigint":
         return isInt64(value) ? value : new Refused("a bigint of more than 64 bits")
       case "function":
@@ -212,20 +217,19 @@ class Walk {
         this.#bytes += value.position
         return value
       case "BSONSymbol":
-        this.#bytes += value.value.length
-        return value
+        return this.#withText(value, value.value)
       case "BSONRegExp":
-        this.#bytes += value.pattern.length + value.options.length
-        return value
+        return this.#withText(value, value.pattern)
       case "Code": {
-        this.#bytes += value.code.length
-        if (value.scope === null) return value
+        const found = this.#withText(value, value.code)
+        if (found instanceof Refused || value.scope === null) return found
         const scope = this.walk(value.scope, depth + 1)
         if (scope instanceof Refused) return scope.below("scope")
         return scope === value.scope ? value : Values.code(value.code, scope as Driver.Document)
       }
       case "DBRef": {
-        this.#bytes += value.collection.length + (value.db?.length ?? 0)
+        const name = this.#withText(value, value.collection)
+        if (name instanceof Refused) return name.below("collection")
         const id = this.walk(value.oid, depth + 1)
         if (id instanceof Refused) return id.below("oid")
         // What is undefined in them is left out by the driver itself.
@@ -236,6 +240,11 @@ class Walk {
         this.#bytes += 16
         return value
     }
+  }
+
+  #withText<V extends Values.Value>(value: V, text: string): V | Refused {
+    this.#bytes += text.length
+    return text.isWellFormed() ? value : new Refused(`a value whose text has ${halfCharacter}`)
   }
 
   #array(value: ReadonlyArray<unknown>, depth: number): ReadonlyArray<unknown> | Refused {
@@ -264,6 +273,7 @@ class Walk {
         delete copy[key]
         continue
       }
+      if (!key.isWellFormed()) return new Refused(`a field whose name has ${halfCharacter}`).below(key)
       this.#bytes += 2 + key.length
       if (!this.#isNested(field)) continue
       const found = this.walk(field, depth + 1)
@@ -273,12 +283,12 @@ class Walk {
     return copy ?? value
   }
 
-  // Counts it. Texts, numbers and flags need not be looked into.
+  // Counts it. Most texts, and all numbers and flags, need not be looked into.
   #isNested(item: unknown): boolean {
     switch (typeof item) {
       case "string":
         this.#bytes += 5 + item.length
-        return false
+        return !item.isWellFormed()
       case "number":
       case "boolean":
         this.#bytes += 4
@@ -289,16 +299,6 @@ class Walk {
     }
   }
 }
-
-// Nearly all documents are. What they could be instead need not be asked for each.
-const isPlain = (value: object): boolean => {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
-
-// Of any realm. Those of other types of numbers are views of bytes as well.
-const isBytes = (value: object): value is Uint8Array =>
-  value instanceof Uint8Array || Object.prototype.toString.call(value) === "[object Uint8Array]"
 
 const fieldsOf = (map: ReadonlyMap<unknown, unknown>): object | Refused => {
   for (const key of map.keys()) {

@@ -55,10 +55,13 @@ const wholeMillis = Option.liftThrowable((input: unknown): number => {
 /** How many characters a name or a key may have. */
 export const longestText = 1024
 
-/** A name or a key. */
-export const Text = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(longestText)).annotations({
-  description: `a text of 1 to ${longestText} characters`
-})
+/**
+ * A name or a key. Without surrogates that stand alone: the encoder puts the same character in the place of each, and then two
+ * names were one.
+ */
+export const Text = Schema.String.pipe(
+  Schema.filter((text) => text.length >= 1 && text.length <= longestText && text.isWellFormed())
+).annotations({ description: `a text of 1 to ${longestText} characters` })
 
 /** A name that is a part of a key. */
 export const Name = Text.pipe(Schema.filter((name) => !name.includes("/"))).annotations({

@@ -1,15 +1,30 @@
 /**
- * Objects of the language and its platform that the encoder takes for documents of their own fields, of which most have
- * none: stored as such they could not be read.
+ * Tells objects apart as the encoder does, and finds those that it would store as something else.
  */
 
-/** What such an object is, and what to give in its place; none for objects of a program's own classes. */
+/** Whether an object is a document, unless it says otherwise. Nearly all are, and so need not be told from the rest. */
+export const isPlain = (value: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+/** Whether an object is bytes, of any realm. Typed arrays of other numbers are none. */
+export const isBytes = (value: object): value is Uint8Array =>
+  value instanceof Uint8Array || tagOf(value) === "Uint8Array"
+
+/**
+ * What an object of the language or its platform is, and what to give in its place, where the encoder takes it for a document of
+ * its fields, of which most have none. None for objects of a program's own classes.
+ */
 export const strangerIn = (value: object): string | undefined => {
   if (value instanceof Error) return error
   const { then }: { readonly then?: unknown } = value
   if (typeof then === "function") return of("a promise", "what it resolves to")
-  return strangers.get(Object.prototype.toString.call(value).slice(8, -1))
+  return strangers.get(tagOf(value))
 }
+
+// The name that it has in any realm.
+const tagOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1)
 
 const of = (what: string, instead: string): string => `${what}: give ${instead}`
 
@@ -19,7 +34,6 @@ const numbers = `an array of numbers, or ${bytes} of its bytes`
 const list = "an array"
 const text = "its text"
 
-// By the name that each of them has in any realm.
 const strangers: ReadonlyMap<string, string> = new Map([
   ["ArrayBuffer", of("an ArrayBuffer", bytes)],
   ["SharedArrayBuffer", of("a SharedArrayBuffer", bytes)],
