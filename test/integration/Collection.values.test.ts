@@ -5,7 +5,7 @@ import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
 import type * as MongoClient from "../../src/MongoClient.js"
-import { on, things } from "../support/data/collections.js"
+import { on, sent, things } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 
@@ -141,7 +141,33 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           Raw.updateMany({}, { $set: { call } }),
           Raw.insertOne({ call }, { serializeFunctions: false })
         ]
-        for (const effect of refused) expect(yield* Effect.flip(effect)).toMatchObject({ reason: "EncodingFailed" })
+        for (const effect of refused) {
+          expect(yield* Effect.flip(Effect.asVoid(effect))).toMatchObject({ reason: "EncodingFailed" })
+        }
         expect(yield* Raw.countDocuments()).toBe(3)
+      }))))
+
+  it.effect("inserts no document with an `_id` of null, for the driver would give it another, and replaces one", () =>
+    Monitor.withClient({}, (watched) =>
+      on(watched)(Effect.gen(function*() {
+        const { Things, database } = yield* things(watched, 0)
+        const Raw = Collection.make(Things.name, { database })
+        const document = { _id: null }
+        const refused: ReadonlyArray<Refusal[0]> = [
+          Raw.insertOne(document),
+          Raw.insertMany([{}, document]),
+          Raw.bulkWrite([{ insertOne: { document } }])
+        ]
+        for (const effect of refused) {
+          expect(yield* Effect.flip(Effect.asVoid(effect))).toMatchObject({
+            reason: "EncodingFailed",
+            hint: expect.stringContaining("`_id` is null")
+          })
+        }
+        expect(yield* sent(watched)).toEqual([])
+        yield* Raw.replaceOne(document, { a: 1 }, { upsert: true })
+        yield* Raw.replaceOne(document, { ...document, a: 2 })
+        yield* Raw.bulkWrite([{ replaceOne: { filter: document, replacement: { ...document, a: 3 } } }])
+        expect(Array.from(yield* Stream.runCollect(Raw.find(document)))).toEqual([{ _id: null, a: 3 }])
       }))))
 })

@@ -181,3 +181,17 @@ describe("a text that has half of a character", () => {
     expect(stored(given)).toMatchObject({ document: given })
   })
 })
+
+describe("an `_id` of null", () => {
+  it("is refused where the driver would put another in its place", () => {
+    const found = storable({ _id: null, a: 1 }, "insertOne", "a.b", { isInserted: true })
+    expect(found).toMatchObject({ reason: "EncodingFailed", hint: expect.stringContaining("`_id` is null") })
+    expect(storable(new Map([["_id", null]]), "insertOne", "a.b", { isInserted: true })).toBeInstanceOf(MongoError)
+  })
+
+  it("is a value elsewhere", () => {
+    expect(stored({ _id: null })).toMatchObject({ document: { _id: null } })
+    expect(storable({ a: { _id: null } }, "insertOne", "a.b", { isInserted: true })).not.toBeInstanceOf(MongoError)
+    expect(asked({ _id: null })).toBeGreaterThan(0)
+  })
+})

@@ -26,7 +26,7 @@ export const updateOf = (model: object): ReadonlyArray<unknown> => "update" in m
 export const copied = <M extends ClientModel>(model: M): Effect.Effect<Stored<M>, MongoError> => {
   const [name, given] = "document" in model ? ["document", model.document] : ["replacement", model.replacement]
   if (given === undefined) return Effect.succeed({ document: model, bytes: 0 })
-  const stored = storable(given, "bulkWrite", model.namespace)
+  const stored = storable(given, "bulkWrite", model.namespace, { isInserted: name === "document" })
   return stored instanceof MongoError
     ? Effect.fail(stored)
     : Effect.succeed({ document: { ...model, [name]: stored.document }, bytes: stored.bytes })

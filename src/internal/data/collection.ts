@@ -59,6 +59,16 @@ export const call = <A, I extends Driver.Document, R, C, In, O extends object, X
     (db, added) => Bson.naming(driver(db), { ...withoutOwn<O>(request.options), ...added }, evaluate)
   )
 
+/** What a value is encoded for. */
+interface Encoding {
+  /** The operation's name. */
+  readonly name: string
+  /** The operation's options. */
+  readonly options: object | undefined
+  /** See {@link storable}. */
+  readonly isInserted?: boolean
+}
+
 /**
  * Turns a value into the document that is sent: a new one, whatever the schema does, without what is undefined. Fails with
  * `EncodingFailed` where BSON has no such value.
@@ -66,13 +76,12 @@ export const call = <A, I extends Driver.Document, R, C, In, O extends object, X
 export const encode = <A, I extends Driver.Document, R, C, In>(
   { codec, target }: Of<A, I, R, C, In>,
   value: In,
-  name: string,
-  options: object | undefined
+  { isInserted, name, options }: Encoding
 ): Effect.Effect<Stored<I>, DecodeFailed | MongoError, R | C> =>
   withNamespace(target, (source, { driver }) =>
     Effect.flatMap(codec.encode(value, source), (document) => {
-      const takesFunctions = optionOf(options, storesFunctions) ?? optionOf(driver.options, storesFunctions)
-      const stored = storable(document, name, source, { takesFunctions: takesFunctions === true })
+      const takesFunctions = (optionOf(options, storesFunctions) ?? optionOf(driver.options, storesFunctions)) === true
+      const stored = storable(document, name, source, { takesFunctions, isInserted })
       return stored instanceof MongoError ? Effect.fail(stored) : Effect.succeed(stored)
     }))
 

@@ -19,6 +19,8 @@ export interface Stored<I> {
 export interface Storing {
   /** Whether functions are stored, as code. Default `false`. */
   readonly takesFunctions?: boolean | undefined
+  /** Whether it is inserted, so that the driver adds an `_id` where it has none. Default `false`. */
+  readonly isInserted?: boolean | undefined
 }
 
 /**
@@ -30,7 +32,7 @@ export const storable = <I extends Driver.Document>(
   document: I,
   operation: string,
   namespace: string,
-  { takesFunctions = false }: Storing = {}
+  { isInserted = false, takesFunctions = false }: Storing = {}
 ): Stored<I> | MongoError =>
   guarded(operation, namespace, () => {
     const given: unknown = hasToBson(document) ? document.toBSON() : document
@@ -39,6 +41,7 @@ export const storable = <I extends Driver.Document>(
     const walked = new Walk(true, takesFunctions)
     const found = walked.walk(own, 0)
     if (found instanceof Refused) return found
+    if (isInserted && Object(found)["_id"] === null) return new Refused(withoutId).below("_id")
     // The driver's bulks refuse one that has just the limit, and so that is refused wherever it is inserted.
     const limit = "_id" in Object(found) ? largest : largest - sizeOfId
     const size = walked.sizeOf(found)
@@ -116,6 +119,9 @@ const weightIn = (value: unknown): number | Refused => {
   const size = walked.sizeOf(value)
   return size > largestCommand ? new TooLarge(size) : walked.bytes
 }
+
+const withoutId = "null, for which the driver would insert another `_id`: leave it out, or write the document by " +
+  "`replaceOne({ _id: null }, document, { upsert: true })`"
 
 // In bytes. A command may have a little more than a document.
 const largest = 2 ** 24

@@ -175,14 +175,14 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
   return {
     insertOne: (value, options) =>
       Effect.flatMap(
-        encode(of, value, "insertOne", options),
+        encode(of, value, { name: "insertOne", options, isInserted: true }),
         ({ bytes, document }) =>
           write("insertOne", options, (collection, given: Driver.InsertOneOptions) =>
             collection.insertOne(insertable(document), given), { bytes, inserted: idOf(document) })
       ),
     insertMany: (values, options) =>
       values.length === 0 ? Effect.succeed({ acknowledged: true, insertedCount: 0, insertedIds: {} }) : Effect.flatMap(
-        Effect.forEach(values, (value) => encode(of, value, "insertMany", options)),
+        Effect.forEach(values, (value) => encode(of, value, { name: "insertMany", options, isInserted: true })),
         (documents) =>
           write(
             "insertMany",
@@ -208,7 +208,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       ),
     replaceOne: (filter, replacement, options) =>
       Effect.flatMap(
-        encode(of, replacement, "replaceOne", options),
+        encode(of, replacement, { name: "replaceOne", options }),
         ({ bytes, document }) =>
           Effect.map(
             // Version 6 of the driver gives the result the type of any document.
@@ -244,7 +244,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       )) as Writes<A, I, R, C, In>["findOneAndUpdate"],
     findOneAndReplace: ((filter: Filter<I>, replacement: In, options?: Decoding.Decoding) =>
       Effect.flatMap(
-        encode(of, replacement, "findOneAndReplace", options),
+        encode(of, replacement, { name: "findOneAndReplace", options }),
         ({ bytes, document }) =>
           modify("findOneAndReplace", options, (collection, given) =>
             collection.findOneAndReplace(filterOf(filter), document, given), { values: [filter], bytes })
@@ -286,13 +286,13 @@ const encodeWrite = <A, I extends Driver.Document, R, C, In>(
   options: object | undefined
 ): Effect.Effect<Stored<Driver.AnyBulkWriteOperation<I>>, DecodeFailed | MongoError, R | C> => {
   if ("insertOne" in operation) {
-    return Effect.map(encode(of, operation.insertOne.document, "bulkWrite", options), ({ bytes, document }) => ({
+    return Effect.map(encode(of, operation.insertOne.document, { name: "bulkWrite", options, isInserted: true }), ({ bytes, document }) => ({
       document: { insertOne: { document: insertable(document) as Driver.OptionalId<I> } },
       bytes
     }))
   }
   if ("replaceOne" in operation) {
-    return Effect.map(encode(of, operation.replaceOne.replacement, "bulkWrite", options), ({ bytes, document }) => ({
+    return Effect.map(encode(of, operation.replaceOne.replacement, { name: "bulkWrite", options }), ({ bytes, document }) => ({
       document: {
         replaceOne: { ...operation.replaceOne, replacement: document } as unknown as Driver.ReplaceOneModel<I>
       },
