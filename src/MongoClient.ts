@@ -429,6 +429,7 @@ export const bulkWrite = <Client = MongoClient>(
           inTransaction: true,
           options,
           parts: given.map(Bulk.partOf),
+          filters: given.map(Bulk.filterOf),
           updates: given.flatMap(Bulk.updateOf),
           bytes: Bulk.bytesOf(copies),
           writtenIn

@@ -2,9 +2,12 @@ import { expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import * as Filter from "../../src/Filter.js"
-import { onClient } from "../support/data/collections.js"
+import { bulkWrite, type MongoClient } from "../../src/MongoClient.js"
+import * as Transaction from "../../src/Transaction.js"
+import { numbers, onClient, sent, things } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 
 const Account = Schema.Struct({ _id: Schema.String, password: Schema.String })
@@ -54,6 +57,45 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         expect(yield* Effect.flip(Loose.countDocuments({ value: Filter.eq({ a: undefined }) }))).toMatchObject({
           reason: "EncodingFailed"
         })
+      })
+    ))
+
+  it.effect("a write without a filter writes nothing, and sends nothing", () =>
+    onClient((watched) =>
+      Effect.gen(function*() {
+        const { Things, database } = yield* things(watched, 3)
+        const Raw = Collection.make(Things.name, { database })
+        const update = { $set: { n: "9" } }
+        for (const given of [undefined, null, "", [], 1]) {
+          const filter = given as unknown as Filter.Unsafe
+          const writes: Readonly<Record<string, Effect.Effect<unknown, { readonly _tag: string }, MongoClient>>> = {
+            updateOne: Raw.updateOne(filter, update),
+            updateMany: Raw.updateMany(filter, update),
+            replaceOne: Raw.replaceOne(filter, {}),
+            deleteOne: Raw.deleteOne(filter),
+            deleteMany: Raw.deleteMany(filter),
+            findOneAndUpdate: Raw.findOneAndUpdate(filter, update),
+            findOneAndReplace: Raw.findOneAndReplace(filter, {}),
+            findOneAndDelete: Raw.findOneAndDelete(filter),
+            deleteManyOfBulk: Raw.bulkWrite([{ insertOne: { document: {} } }, { deleteMany: { filter } }]),
+            deleteOneOfBulk: Raw.bulkWrite([{ deleteOne: { filter } }]),
+            updateManyOfBulk: Raw.bulkWrite([{ updateMany: { filter, update } }]),
+            updateOneOfBulk: Raw.bulkWrite([{ updateOne: { filter, update } }]),
+            replaceOneOfBulk: Raw.bulkWrite([{ replaceOne: { filter, replacement: {} } }]),
+            bulkOfClient: bulkWrite([{ namespace: `${database}.things`, name: "deleteMany", filter }]),
+            inTransaction: Transaction.run(Raw.deleteMany(filter))
+          }
+          for (const [name, write] of Object.entries(writes)) {
+            expect(yield* Effect.flip(Effect.asVoid(write)), name).toMatchObject({
+              _tag: "MongoError",
+              reason: "InvalidOptions",
+              hint: expect.stringContaining("For all documents it is `{}`")
+            })
+          }
+        }
+        expect(yield* sent(watched)).toEqual([])
+        expect(Array.from(yield* Stream.runCollect(Raw.find()))).toEqual(numbers(3).map((n) => ({ _id: n, n: `${n}` })))
+        expect(yield* Raw.updateMany({}, update)).toMatchObject({ modifiedCount: 3 })
       })
     ))
 })

@@ -195,3 +195,23 @@ describe("an `_id` of null", () => {
     expect(asked({ _id: null })).toBeGreaterThan(0)
   })
 })
+
+describe("the filter of a write", () => {
+  const hintFor = (filters: ReadonlyArray<unknown>, parts: ReadonlyArray<unknown> = []) => {
+    const found = weightOf({ filters, parts, values: filters }, "deleteMany", "a.b")
+    return found instanceof MongoError && found.reason === "InvalidOptions" ? found.hint : undefined
+  }
+
+  it("is an object, whatever it asks for", () => {
+    for (const filter of [{}, { a: 1 }, new Map([["a", 1]]), Object.create(null)]) {
+      expect(hintFor([filter])).toBeUndefined()
+    }
+    for (const filter of [undefined, null, "", "a", 1, 1n, true, [], [{}], () => ({})]) {
+      expect(hintFor([filter])).toContain("For all documents it is `{}`")
+    }
+  })
+
+  it("is told by its place in a bulk", () => {
+    expect(hintFor([{}, undefined], [{}, {}])).toContain("`1.filter` is none")
+  })
+})

@@ -19,6 +19,12 @@ export const partOf = (model: object): unknown => {
   return { filter, update, arrayFilters }
 }
 
+/** The filter of a write; of one that inserts, any. */
+export const filterOf = (model: object): unknown => {
+  const { filter }: Model = model
+  return "document" in model ? {} : filter
+}
+
 /** The update of a write, if it has one. */
 export const updateOf = (model: object): ReadonlyArray<unknown> => "update" in model ? [model.update] : []
 

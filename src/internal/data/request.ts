@@ -48,6 +48,8 @@ export interface Request {
   readonly inserted?: unknown
   /** The same of many writes at once, which the driver may send by several commands. */
   readonly parts?: ReadonlyArray<unknown> | undefined
+  /** Filters of writes among them, which must be objects. */
+  readonly filters?: ReadonlyArray<unknown> | undefined
   /** Updates among them, which must have operators. */
   readonly updates?: ReadonlyArray<unknown> | undefined
   /** The pipeline of an aggregation, which has a read concern also if it writes. */

@@ -54,6 +54,7 @@ export const storable = <I extends Driver.Document>(
 interface Given {
   readonly values?: ReadonlyArray<unknown> | undefined
   readonly parts?: ReadonlyArray<unknown> | undefined
+  readonly filters?: ReadonlyArray<unknown> | undefined
   readonly updates?: ReadonlyArray<unknown> | undefined
   readonly pipeline?: ReadonlyArray<object> | undefined
   readonly options?:
@@ -66,17 +67,25 @@ interface Given {
  * for that would change what they say.
  */
 export const weightOf = (
-  { options = {}, parts = [], pipeline, updates = [], values = [] }: Given,
+  { filters = [], options = {}, parts = [], pipeline, updates = [], values = [] }: Given,
   operation: string,
   namespace: string
 ): number | MongoError => {
-  if (!updates.every(hasOperators)) {
-    return new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint: operators })
-  }
+  const invalid = (hint: string) => new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint })
+  const wrong = filters.findIndex((filter) => !isFilter(filter))
+  if (wrong >= 0) return invalid(parts.length === 0 ? conditions : `\`${wrong}.filter\` is none. ${conditions}`)
+  if (!updates.every(hasOperators)) return invalid(operators)
   const { arrayFilters, let: variables, partialFilterExpression } = options
   const all = [...values, pipeline, arrayFilters, variables, partialFilterExpression]
   return weight(all, parts, operation, namespace)
 }
+
+// Of a write. To the driver what is missing is a filter that every document matches.
+const isFilter = (filter: unknown): boolean => typeof filter === "object" && filter !== null && !Array.isArray(filter)
+
+const conditions =
+  "The filter of a write is an object of conditions, like `{ field: value }`. For all documents it is `{}`. Nothing was " +
+  "sent."
 
 // An update without operators would be a document that takes the place of another.
 const hasOperators = (update: unknown): boolean => {

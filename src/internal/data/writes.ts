@@ -8,8 +8,8 @@ import type { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import type { Update } from "../../Update.js"
 import { writtenIn, writtenOneIn } from "../driver/written.js"
-import { bytesOf, partOf, updateOf } from "./bulk.js"
-import { call, encode, filterOf, type Of } from "./collection.js"
+import * as Bulk from "./bulk.js"
+import { call, encode, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import type { OperationError } from "./operation.js"
 import type { Given } from "./options.js"
@@ -133,7 +133,7 @@ export interface Writes<A, I extends Driver.Document, R, C, In = A> {
 
 /** What a write sends, as it was given; what is wrong with it is found before. */
 interface Sent {
-  readonly values?: ReadonlyArray<unknown>
+  readonly filters?: ReadonlyArray<unknown>
   readonly updates?: ReadonlyArray<unknown>
   /** About how many bytes its documents have. */
   readonly bytes?: number
@@ -153,13 +153,18 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
     name: string,
     options: object | undefined,
     evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>,
-    { bytes, inserted, updates = [], values = [] }: Sent = {}
-  ) => call(of, { name, kind: "write", options, values, updates, bytes, inserted, writtenIn }, evaluate)
+    { bytes, filters = [], inserted, updates = [] }: Sent = {}
+  ) =>
+    call(
+      of,
+      { name, kind: "write", options, values: [...filters, ...updates], filters, updates, bytes, inserted, writtenIn },
+      evaluate
+    )
   const modify = (
     name: string,
     options: Decoding.Decoding | undefined,
     evaluate: (collection: Driver.Collection<I>, options: object) => PromiseLike<Driver.Document | null>,
-    { bytes, updates = [], values = [] }: Sent
+    { bytes, filters = [], updates = [] }: Sent
   ) =>
     Decoding.modified(
       target,
@@ -168,7 +173,16 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       (given) =>
         call(
           of,
-          { name, kind: "write", options: given, values, updates, bytes, writtenIn: writtenOneIn(given) },
+          {
+            name,
+            kind: "write",
+            options: given,
+            values: [...filters, ...updates],
+            filters,
+            updates,
+            bytes,
+            writtenIn: writtenOneIn(given)
+          },
           evaluate
         )
     )
@@ -189,22 +203,25 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
             options,
             (collection, given: Driver.BulkWriteOptions) =>
               collection.insertMany(documents.map(({ document }) => insertable(document)), given),
-            { bytes: bytesOf(documents), inserted: documents.length === 1 ? idOf(documents[0]?.document) : undefined }
+            {
+              bytes: Bulk.bytesOf(documents),
+              inserted: documents.length === 1 ? idOf(documents[0]?.document) : undefined
+            }
           )
       ),
     updateOne: (filter, update, options) =>
       write(
         "updateOne",
         options,
-        (collection, given: Driver.UpdateOptions) => collection.updateOne(filterOf(filter), mutable(update), given),
-        { values: [filter, update], updates: [update] }
+        (collection, given: Driver.UpdateOptions) => collection.updateOne(searched(filter), mutable(update), given),
+        { filters: [filter], updates: [update] }
       ),
     updateMany: (filter, update, options) =>
       write(
         "updateMany",
         options,
-        (collection, given: Driver.UpdateOptions) => collection.updateMany(filterOf(filter), mutable(update), given),
-        { values: [filter, update], updates: [update] }
+        (collection, given: Driver.UpdateOptions) => collection.updateMany(searched(filter), mutable(update), given),
+        { filters: [filter], updates: [update] }
       ),
     replaceOne: (filter, replacement, options) =>
       Effect.flatMap(
@@ -215,8 +232,8 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
             write<Driver.ReplaceOptions, Driver.Document>(
               "replaceOne",
               options,
-              (collection, given) => collection.replaceOne(filterOf(filter), document, given),
-              { values: [filter], bytes }
+              (collection, given) => collection.replaceOne(searched(filter), document, given),
+              { filters: [filter], bytes }
             ),
             (result) => result as Driver.UpdateResult<I>
           )
@@ -225,36 +242,36 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       write(
         "deleteOne",
         options,
-        (collection, given: Driver.DeleteOptions) => collection.deleteOne(filterOf(filter), given),
-        { values: [filter] }
+        (collection, given: Driver.DeleteOptions) => collection.deleteOne(searched(filter), given),
+        { filters: [filter] }
       ),
     deleteMany: (filter, options) =>
       write(
         "deleteMany",
         options,
-        (collection, given: Driver.DeleteOptions) => collection.deleteMany(filterOf(filter), given),
-        { values: [filter] }
+        (collection, given: Driver.DeleteOptions) => collection.deleteMany(searched(filter), given),
+        { filters: [filter] }
       ),
     findOneAndUpdate: ((filter: Filter<I>, update: Update<I>, options?: Decoding.Decoding) =>
       modify(
         "findOneAndUpdate",
         options,
-        (collection, given) => collection.findOneAndUpdate(filterOf(filter), mutable(update), given),
-        { values: [filter, update], updates: [update] }
+        (collection, given) => collection.findOneAndUpdate(searched(filter), mutable(update), given),
+        { filters: [filter], updates: [update] }
       )) as Writes<A, I, R, C, In>["findOneAndUpdate"],
     findOneAndReplace: ((filter: Filter<I>, replacement: In, options?: Decoding.Decoding) =>
       Effect.flatMap(
         encode(of, replacement, { name: "findOneAndReplace", options }),
         ({ bytes, document }) =>
           modify("findOneAndReplace", options, (collection, given) =>
-            collection.findOneAndReplace(filterOf(filter), document, given), { values: [filter], bytes })
+            collection.findOneAndReplace(searched(filter), document, given), { filters: [filter], bytes })
       )) as Writes<A, I, R, C, In>["findOneAndReplace"],
     findOneAndDelete: ((filter: Filter<I>, options?: Decoding.Decoding) =>
       modify(
         "findOneAndDelete",
         options,
-        (collection, given) => collection.findOneAndDelete(filterOf(filter), given),
-        { values: [filter] }
+        (collection, given) => collection.findOneAndDelete(searched(filter), given),
+        { filters: [filter] }
       )) as Writes<A, I, R, C, In>["findOneAndDelete"],
     bulkWrite: (operations, options) =>
       operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
@@ -267,9 +284,10 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
               name: "bulkWrite",
               kind: "write",
               options,
-              parts: models.map(partOf),
-              updates: models.flatMap(updateOf),
-              bytes: bytesOf(encoded),
+              parts: models.map(Bulk.partOf),
+              filters: models.map(Bulk.filterOf),
+              updates: models.flatMap(Bulk.updateOf),
+              bytes: Bulk.bytesOf(encoded),
               writtenIn
             },
             (collection, given: Driver.BulkWriteOptions) =>
@@ -286,24 +304,32 @@ const encodeWrite = <A, I extends Driver.Document, R, C, In>(
   options: object | undefined
 ): Effect.Effect<Stored<Driver.AnyBulkWriteOperation<I>>, DecodeFailed | MongoError, R | C> => {
   if ("insertOne" in operation) {
-    return Effect.map(encode(of, operation.insertOne.document, { name: "bulkWrite", options, isInserted: true }), ({ bytes, document }) => ({
-      document: { insertOne: { document: insertable(document) as Driver.OptionalId<I> } },
-      bytes
-    }))
+    return Effect.map(
+      encode(of, operation.insertOne.document, { name: "bulkWrite", options, isInserted: true }),
+      ({ bytes, document }) => ({
+        document: { insertOne: { document: insertable(document) as Driver.OptionalId<I> } },
+        bytes
+      })
+    )
   }
   if ("replaceOne" in operation) {
-    return Effect.map(encode(of, operation.replaceOne.replacement, { name: "bulkWrite", options }), ({ bytes, document }) => ({
-      document: {
-        replaceOne: { ...operation.replaceOne, replacement: document } as unknown as Driver.ReplaceOneModel<I>
-      },
-      bytes
-    }))
+    return Effect.map(
+      encode(of, operation.replaceOne.replacement, { name: "bulkWrite", options }),
+      ({ bytes, document }) => ({
+        document: {
+          replaceOne: { ...operation.replaceOne, replacement: document } as unknown as Driver.ReplaceOneModel<I>
+        },
+        bytes
+      })
+    )
   }
   return Effect.succeed({ document: operation as Driver.AnyBulkWriteOperation<I>, bytes: 0 })
 }
 
 // The driver's typings cannot see whether a type that is not known yet has an `_id`.
 const insertable = <I extends Driver.Document>(document: I) => document as unknown as Driver.OptionalUnlessRequiredId<I>
+
+const searched = <I>(filter: Filter<I>) => filter as Driver.Filter<I>
 
 const mutable = <I>(update: Update<I>): Driver.UpdateFilter<I> | Array<Driver.Document> =>
   Array.isArray(update) ? [...update] : update as Driver.UpdateFilter<I>
