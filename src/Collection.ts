@@ -259,8 +259,11 @@ const of = <A, I extends Driver.Document, R, C, In>(
     watch: (pipeline, options) => ChangeStream.watch(target, codec, pipeline, options),
     rename: (name, options) =>
       Effect.as(
-        call(self, whole("rename", "write", options), (collection, given: Driver.RenameOptions) =>
-          collection.rename(name, given)),
+        call(
+          self,
+          { ...whole("rename", "write", options), collection: name },
+          (collection, given: Driver.RenameOptions) => collection.rename(name, given)
+        ),
         of({ ...target, collection: name }, codec)
       ),
     drop: (options) =>

@@ -14,6 +14,7 @@ import * as Letters from "./internal/changes/outbox/deadLetters.js"
 import { type Outgoing, Publishing } from "./internal/changes/outbox/publish.js"
 import * as Relaying from "./internal/changes/outbox/relay.js"
 import { type Delivery, pending, type Stored } from "./internal/changes/outbox/store.js"
+import { misnaming } from "./internal/data/operation.js"
 import { storable } from "./internal/data/values.js"
 import { clientIn, type ClientOption, type MongoClient } from "./internal/session/client.js"
 import { sessionIn } from "./internal/session/service.js"
@@ -209,11 +210,12 @@ const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
   const publishing = new Publishing(stored)
   const source = `message of outbox ${name}`
   // Now, for at the end of the transaction nobody could handle a message that is refused.
-  const ensureHere = Effect.withFiberRuntime<void, ForeignSession, C>((fiber) =>
-    sessionIn(fiber, clientIn(fiber, messages)) === "foreign"
-      ? Effect.fail(new ForeignSession({ operation: "publish" }))
-      : Effect.void
-  )
+  const ensureHere = Effect.withFiberRuntime<void, ForeignSession | MongoError, C>((fiber) => {
+    const client = clientIn(fiber, messages)
+    if (sessionIn(fiber, client) === "foreign") return Effect.fail(new ForeignSession({ operation: "publish" }))
+    const name = "publish"
+    return misnaming(client, messages, { name, collection: stored.state.collection }) ?? Effect.void
+  })
   // In one step: most transactions publish, and what they write besides is as little.
   const put = (encoded: ReadonlyArray<unknown>) =>
     Effect.withFiberRuntime<ReadonlyArray<string>, MongoError | TransactionEnded, Transaction.Transaction | C>(

@@ -88,7 +88,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             _tag: "SessionMisconfigured",
             issues: expect.arrayContaining([
               { path: ["closeTimuot"], message: "is not a known key" },
-              { path: ["database"], message: "expected a string" },
+              { path: ["database"], message: expect.stringMatching(/^expected the name of a database: 1 to 63 bytes/) },
               { path: ["settleTimeout"], message: "expected a finite time of at least 1 millisecond" },
               { path: ["keepAlive", "idelFor"], message: "is not a known key" },
               { path: ["keepAlive", "schedule"], message: "expected a schedule" }

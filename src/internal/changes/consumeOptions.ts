@@ -10,6 +10,7 @@ import type * as Schedule from "effect/Schedule"
 import type { MongoError } from "../../MongoError.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as TransactionOptions from "../../TransactionOptions.js"
+import * as Names from "../values/names.js"
 import { below, decoder, duration } from "../values/options.js"
 import type { OnLost } from "./lost.js"
 import { OnPoisonField, ScheduleField } from "./outbox/options.js"
@@ -70,14 +71,14 @@ const isOnLost = (value: unknown): value is OnLost<unknown, unknown> =>
 /** Fails where an option of a consumer is none. */
 export const ensureValid = decoder(
   Schema.Struct({
-    collection: Schema.optional(Schema.String),
-    database: Schema.optional(Schema.String),
+    collection: Schema.optional(Names.Collection),
+    database: Schema.optional(Names.Database),
     batch: Schema.optional(
       Schema.Int.pipe(Schema.positive()).annotations({ description: "a whole number of at least 1" })
     ),
     idleCheckpoint: Schema.optional(duration()),
     onLost: Schema.optional(Schema.declare(isOnLost, { description: "\"fail\", \"now\" or an effect" })),
-    deadLetterCollection: Schema.optional(Schema.String),
+    deadLetterCollection: Schema.optional(Names.Collection),
     retry: ScheduleField,
     onPoison: OnPoisonField,
     transaction: Schema.optional(Schema.Object)

@@ -132,7 +132,7 @@ const noteStream = <E>(
     )
 
 const nameOf = ({ client, database }: Target<Held>) =>
-  Effect.map(client ?? Held, (service) => service[inner].db(database).databaseName)
+  Effect.map(client ?? Held, (service) => service[inner].databaseName(database))
 
 // The checkpoint of an event would else be an event, and so on for ever.
 const notOf = (database: string, collection: string): Driver.Document => ({

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
+import { problemOfNamespace } from "../values/names.js"
 import { storable, type Stored } from "./values.js"
 
 /** What a write of a bulk may have, beside the document that it stores. */
@@ -30,6 +31,11 @@ export const updateOf = (model: object): ReadonlyArray<unknown> => "update" in m
 
 /** A write to any collection of a client, whose new document the driver adds an `_id` to. */
 export const copied = <M extends ClientModel>(model: M): Effect.Effect<Stored<M>, MongoError> => {
+  const problem = problemOfNamespace(model.namespace)
+  if (problem !== undefined) {
+    const hint = `${problem} Nothing was sent.`
+    return Effect.fail(new MongoError({ reason: "InvalidOptions", operation: "bulkWrite", labels: [], hint }))
+  }
   const [name, given] = "document" in model ? ["document", model.document] : ["replacement", model.replacement]
   if (given === undefined) return Effect.succeed({ document: model, bytes: 0 })
   const stored = storable(given, "bulkWrite", model.namespace, { isInserted: name === "document" })

@@ -24,6 +24,7 @@ import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
+import * as Names from "../values/names.js"
 import * as Limits from "./limits.js"
 import * as Locking from "./locking.js"
 import { levelOf, optionOf, withoutOwn } from "./options.js"
@@ -69,10 +70,10 @@ export interface Placed {
 export const place = <C = MongoClient>(
   target: Target<C>,
   request: Request
-): Effect.Effect<Placed, ForeignSession, C> =>
+): Effect.Effect<Placed, ForeignSession | MongoError, C> =>
   Effect.withFiberRuntime((fiber) => {
     const found = find(fiber, target, request)
-    if (found instanceof ForeignSession) return Effect.fail(found)
+    if (isRefusal(found)) return Effect.fail(found)
     const { client, db, limit, namespace, session } = found
     const run: Placed["run"] = (evaluate, name = request.name, deadline) =>
       Effect.withFiberRuntime((fiber) => begin(fiber, found, name, evaluate, deadline))
@@ -92,7 +93,7 @@ export const operation = <A, C = MongoClient>(
   // In one step: an operation must not cost much more than the driver's promise.
   Effect.withFiberRuntime((fiber) => {
     const found = find(fiber, target, request)
-    return found instanceof ForeignSession
+    return isRefusal(found)
       ? Effect.fail(found)
       : begin(fiber, found, request.name, (added) => evaluate(found.db, added))
   })
@@ -107,13 +108,33 @@ interface Found extends Pick<Placed, "client" | "session" | "namespace" | "db"> 
   readonly comment: Comment | undefined
 }
 
-const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Found | ForeignSession => {
+/** What is wrong with the names of what an operation works on, if anything. */
+export const misnaming = <C>(
+  client: Client,
+  { collection, database }: Target<C>,
+  { collection: other, name: operation }: Pick<Request, "collection" | "name">
+): MongoError | undefined => {
+  const problem = Names.problemOf(client[inner].databaseName(database), collection, other)
+  return problem === undefined
+    ? undefined
+    : new MongoError({ reason: "InvalidOptions", operation, labels: [], hint: `${problem} Nothing was sent.` })
+}
+
+type Refusal = ForeignSession | MongoError
+
+const isRefusal = (found: Found | Refusal): found is Refusal =>
+  found instanceof ForeignSession || found instanceof MongoError
+
+const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Found | Refusal => {
   const client = clientIn(fiber, target)
   const session = sessionIn(fiber, client)
   if (session === "foreign") return new ForeignSession({ operation: request.name })
-  const { db: databaseOf } = client[inner]
+  const misnamed = misnaming(client, target, request)
+  if (misnamed !== undefined) return misnamed
+  const { databaseName, db: databaseOf } = client[inner]
+  const database = databaseName(target.database)
   const plain = databaseOf(target.database)
-  const namespace = qualified(plain, target.collection)
+  const namespace = qualified(database, target.collection)
   const limit = Limits.limitOf({
     operation: request.name,
     namespace,
@@ -279,11 +300,11 @@ export const withNamespace = <A, E, R, C = MongoClient>(
 ): Effect.Effect<A, E, R | C> =>
   Effect.withFiberRuntime((fiber) => {
     const client = clientIn(fiber, target)
-    return use(qualified(client[inner].db(target.database), target.collection), client)
+    return use(qualified(client[inner].databaseName(target.database), target.collection), client)
   })
 
-const qualified = ({ databaseName }: Driver.Db, collection: string | undefined): string =>
-  collection === undefined ? databaseName : `${databaseName}.${collection}`
+const qualified = (database: string, collection: string | undefined): string =>
+  collection === undefined ? database : `${database}.${collection}`
 
 /** A new collection of the driver, the one that a target names. It holds the read concern that it is given. */
 export const collectionOf = <I extends Driver.Document, C>(

@@ -19,7 +19,7 @@ export interface Target<C = MongoClient> extends ClientOption<C> {
 export interface Request {
   /** What errors and spans call it. */
   readonly name: string
-  /** The collection that it works on, where its target is a database. Spans tell it. */
+  /** The collection that it makes, or works on, where its target has another or none. Spans tell it where there is none. */
   readonly collection?: string | undefined
   /** Reads are given up when they are interrupted, and have a read concern; writes are waited for. */
   readonly kind: "read" | "write"

@@ -9,6 +9,7 @@ import * as Schedule from "effect/Schedule"
 import type { SessionMisconfigured } from "../../SessionErrors.js"
 import { isSchedule, ScheduleField } from "../changes/outbox/options.js"
 import type { ClientOption, MongoClient } from "../session/client.js"
+import * as Names from "../values/names.js"
 import { decoder, duration, serverLimit, Text } from "../values/options.js"
 
 /**
@@ -50,8 +51,8 @@ export interface Decoded {
 
 const fields = Schema.Struct({
   name: Text,
-  database: Schema.optional(Schema.String),
-  collection: Schema.optional(Text),
+  database: Schema.optional(Names.Database),
+  collection: Schema.optional(Names.Collection),
   // A third of it is the time limit of one command, which the server is told.
   for: Schema.optional(duration(serverLimit)),
   renew: Schema.optional(

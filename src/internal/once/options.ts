@@ -9,6 +9,7 @@ import { SessionMisconfigured } from "../../SessionErrors.js"
 import type { ClientOption, MongoClient } from "../session/client.js"
 import { decode as decodeTransaction, type Options as TransactionOptions } from "../transaction/options.js"
 import type { Issue } from "../values/issues.js"
+import * as Names from "../values/names.js"
 import { decoder, duration, Name, Text } from "../values/options.js"
 
 /**
@@ -70,8 +71,8 @@ const isNothing = (value: unknown): value is Duration.DurationInput =>
 
 const fields = Schema.Struct({
   name: Name,
-  database: Schema.optional(Schema.String),
-  collection: Schema.optional(Text),
+  database: Schema.optional(Names.Database),
+  collection: Schema.optional(Names.Collection),
   timeToLive: Schema.optional(
     Schema.Union(duration(), Schema.declare(isForever)).annotations({
       description: "a time of at least 1 millisecond, or Duration.infinity"

@@ -42,6 +42,8 @@ export interface Inner {
    * library's has no `wTimeoutMS` of the client's beside it.
    */
   readonly db: (name: string | undefined, isLimited?: boolean) => Driver.Db
+  /** What that database is called. The driver throws where there can be none of the name. */
+  readonly databaseName: (name: string | undefined) => string
   /** Who is told of this client's operations. */
   readonly observer: Operations.Observer
   /** What transactions have where neither they nor their session say otherwise. */

@@ -14,6 +14,7 @@ import type * as SessionKeeper from "../../SessionKeeper.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Commands from "../telemetry/commands.js"
 import type { Issue } from "../values/issues.js"
+import * as Names from "../values/names.js"
 import { below, decoder, duration, type Rules } from "../values/options.js"
 import * as Transactions from "../values/transactionOptions.js"
 import type { Inner } from "./client.js"
@@ -38,7 +39,7 @@ const schedule = Schema.declare((input: unknown): input is Schedule.Schedule<unk
 })
 
 const common = {
-  database: Schema.optional(Schema.String),
+  database: Schema.optional(Names.Database),
   closeTimeout: Schema.optionalWith(duration(), { default: () => Duration.seconds(10) }),
   settleTimeout: Schema.optionalWith(duration(), { default: () => Duration.seconds(30) }),
   timeout: Schema.optional(duration()),

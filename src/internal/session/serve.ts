@@ -142,6 +142,7 @@ const serve = (
         pool: makePool(driver),
         owed,
         db: databases(driver, settings.database),
+        databaseName: (name = settings.database ?? driver.options.dbName) => name,
         observer,
         transactions: settings.transactions,
         conflicts: settings.conflicts,

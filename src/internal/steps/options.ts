@@ -8,6 +8,7 @@ import type { SessionMisconfigured } from "../../SessionErrors.js"
 import * as LeaseOptions from "../lease/options.js"
 import * as OnceOptions from "../once/options.js"
 import type { MongoClient } from "../session/client.js"
+import * as Names from "../values/names.js"
 import { decoder, longestText, Name, type Rules, Text } from "../values/options.js"
 import { keyOf, leaseOf } from "./record.js"
 
@@ -38,7 +39,7 @@ export interface Decoded {
 }
 
 const decodeOwn = decoder(
-  Schema.Struct({ name: Name, version: Schema.Int, onceCollection: Schema.optional(Text) }),
+  Schema.Struct({ name: Name, version: Schema.Int, onceCollection: Schema.optional(Names.Collection) }),
   () => []
 )
 

@@ -1,0 +1,49 @@
+/**
+ * The names of databases and collections that a server takes. The driver takes others, some of them for its default.
+ *
+ * See the manual, "MongoDB Limits and Thresholds", section "Naming Restrictions".
+ */
+import * as Schema from "@effect/schema/Schema"
+
+/** What is wrong with the names of a database and of collections in it, if anything. Without the names, which may be secrets. */
+export const problemOf = (database: unknown, collection?: unknown, other?: unknown): string | undefined =>
+  !isDatabase(database)
+    ? `The database needs another name: ${databaseRule}.`
+    : collection !== undefined && !isCollection(collection) || other !== undefined && !isCollection(other)
+    ? `The collection needs another name: ${collectionRule}.`
+    : undefined
+
+/** {@link problemOf} the namespace of a collection. */
+export const problemOfNamespace = (namespace: unknown): string | undefined => {
+  const text = typeof namespace === "string" ? namespace : ""
+  const end = text.includes(".") ? text.indexOf(".") : text.length
+  return problemOf(text.slice(0, end), text.slice(end + 1))
+}
+
+// In bytes.
+const longestDatabase = 63
+const databaseRule = `1 to ${longestDatabase} bytes, without spaces, null bytes and any of / \\ . " $`
+const collectionRule = "a text that does not begin with a point, without null bytes and $"
+
+const isDatabase = (name: unknown): name is string =>
+  typeof name === "string" && (/^[^\0/\\. "$]+$/.test(name) || name === ofOutside) && name.isWellFormed() &&
+  (name.length * mostBytes <= longestDatabase || Buffer.byteLength(name) <= longestDatabase)
+
+// Of a character in UTF-16.
+const mostBytes = 3
+
+// Of users that another system knows.
+const ofOutside = "$external"
+
+const isCollection = (name: unknown): name is string =>
+  typeof name === "string" && /^(?!\.)[^\0$]+$/.test(name) && name.isWellFormed()
+
+/** The name of a database among options. */
+export const Database = Schema.String.pipe(Schema.filter(isDatabase)).annotations({
+  description: `the name of a database: ${databaseRule}`
+})
+
+/** The name of a collection among options. */
+export const Collection = Schema.String.pipe(Schema.filter(isCollection)).annotations({
+  description: `the name of a collection: ${collectionRule}`
+})
