@@ -13,7 +13,7 @@ import * as ById from "./internal/data/byId.js"
 import { call, type DocumentSchema, make as makeOf } from "./internal/data/collection.js"
 import * as Indexes from "./internal/data/indexes.js"
 import { type Added, collectionOf, operation as run, type OperationError } from "./internal/data/operation.js"
-import type { Given, Limited } from "./internal/data/options.js"
+import { type Given, type Limited, over } from "./internal/data/options.js"
 import * as Reads from "./internal/data/reads.js"
 import type { Target } from "./internal/data/request.js"
 import * as Writes from "./internal/data/writes.js"
@@ -119,7 +119,7 @@ export interface Collection<A, I extends Driver.Document, R = never, Client = Mo
     evaluate: (collection: Driver.Collection<I>, added: Added) => PromiseLike<X>,
     options?: UseOptions
   ) => Effect.Effect<X, OperationError, Client>
-  /** The same collection with other concerns. */
+  /** The same collection with other concerns. What is undefined stays as it is. */
   readonly withOptions: (options: Concerns) => Collection<A, I, R, Client, In>
   /** The same collection with another read concern. */
   readonly withReadConcern: (readConcern: Driver.ReadConcernLike) => Collection<A, I, R, Client, In>
@@ -248,7 +248,7 @@ const of = <A, I extends Driver.Document, R, C, In>(
   const self = makeOf(target, codec)
   const whole = (name: string, kind: "read" | "write", options: object | undefined) =>
     ({ name, kind, options, inTransaction: false }) as const
-  const withOptions = (options: Concerns) => of({ ...target, ...options }, codec)
+  const withOptions = (options: Concerns) => of(over(target, options), codec)
   return {
     ...Reads.make(self),
     ...ById.make(self),

@@ -14,7 +14,7 @@ import * as Collection from "./Collection.js"
 import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
 import { type Added, concernOf, operation, type OperationError } from "./internal/data/operation.js"
-import { type Given, type LimitedCursor, withoutOwn } from "./internal/data/options.js"
+import { type Given, type LimitedCursor, over, withoutOwn } from "./internal/data/options.js"
 import { aggregate } from "./internal/data/reads.js"
 import type { Request, Target } from "./internal/data/request.js"
 import { isAllowedCommand } from "./internal/data/rules.js"
@@ -144,7 +144,7 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
   return {
     name,
     collection: (collection: string, own: Collection.Concerns = {}) =>
-      Collection.make<Client>(collection, { ...target, ...own }),
+      Collection.make<Client>(collection, over(target, own)),
     command: (command, given) =>
       runCommand(
         target,

@@ -160,6 +160,8 @@ export const layerClient = (
   MongoServer.MongoServerUnavailable | MongoError
 > =>
   Layer.provideMerge(
-    Layer.suspend(() => MongoServer.clientOf({ database: `test_${randomUUID().slice(0, 8)}`, ...options })),
+    Layer.suspend(() =>
+      MongoServer.clientOf({ ...options, database: options.database ?? `test_${randomUUID().slice(0, 8)}` })
+    ),
     layer
   )

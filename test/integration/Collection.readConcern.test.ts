@@ -68,4 +68,26 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(watched.client.driver.options.readConcern).toEqual({ level })
         }))))
   })
+
+  it.effect("a concern that is undefined is not given: what is around it holds", () =>
+    Monitor.withClient({}, (watched) =>
+      on(watched)(Effect.gen(function*() {
+        const { database } = yield* things(watched, 1)
+        const concerns = { readConcern: "majority", writeConcern: { w: "majority" }, timeout: "1 minute" } as const
+        const none = { readConcern: undefined, writeConcern: undefined, readPreference: undefined, timeout: undefined }
+        const shop = Database.make(database, concerns)
+        const all = [
+          shop.collection("things", none),
+          shop.collection("things").withOptions(none),
+          shop.collection("things", none).withReadConcern("majority").withOptions({ ...none, timeout: "1 minute" })
+        ]
+        for (const Things of all) {
+          yield* watched.monitor.clear
+          yield* Things.findOne()
+          yield* Things.updateOne({ _id: 0 }, { $set: { n: "1" } })
+          const [find, update] = yield* watched.monitor.commands
+          expect(find?.command).toMatchObject({ readConcern: { level: "majority" }, maxTimeMS: expect.anything() })
+          expect(update?.command).toMatchObject({ writeConcern: { w: "majority" }, maxTimeMS: expect.anything() })
+        }
+      }))))
 })

@@ -3,7 +3,9 @@ import * as Effect from "effect/Effect"
 import { createRequire } from "node:module"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import * as MongoClient from "../../src/MongoClient.js"
 import * as Child from "../../src/testing/internal/child.js"
+import * as Vitest from "../../src/testing/vitest.js"
 
 const suite = fileURLToPath(new URL("../support/programs/suite/", import.meta.url))
 const vitest = Path.join(Path.dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs")
@@ -33,5 +35,13 @@ describe("the setup of a user's suite", () => {
       assert.strictEqual(ending.code, 1)
       assert.match(output.join("\n"), /the vitest configuration starts no server/)
       assert.match(output.join("\n"), /to fix it: add `globalSetup: \["effect-mongo-session\/testing\/vitest"\]`/)
+    }))
+
+  it.scopedLive("gives a client a database of its own, also where that option is undefined", () =>
+    Effect.gen(function*() {
+      for (const options of [{}, { database: undefined }]) {
+        const { database } = yield* Effect.provide(MongoClient.MongoClient, Vitest.layerClient(options))
+        assert.match(String(database), /^test_/)
+      }
     }))
 })

@@ -66,6 +66,10 @@ const own: ReadonlySet<string> = new Set<Own>([
   "explain"
 ])
 
+/** Options with others over them. One that is undefined is not given, and so takes the place of none. */
+export const over = <O extends object, P extends object>(options: O, others: P): O & P =>
+  ({ ...options, ...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)) }) as O & P
+
 /** The option of a name, of options of any kind. */
 export const optionOf = (options: object | undefined, name: string): unknown =>
   options === undefined ? undefined : Reflect.get(options, name)
