@@ -28,6 +28,8 @@ const refused: Readonly<Record<string, ReadonlyArray<readonly [value: unknown, m
     // of which the driver makes 1E-6176
     ["1E-99999", "Expected a decimal number of at most 34 digits as text"],
     ["", "Expected a decimal number of at most 34 digits as text"],
+    ["-", "Expected a decimal number of at most 34 digits as text"],
+    ["+", "Expected a decimal number of at most 34 digits as text"],
     ["1".repeat(35), "Expected a decimal number of at most 34 digits as text"]
   ],
   BigDecimalFromDecimal128: [

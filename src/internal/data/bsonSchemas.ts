@@ -232,6 +232,8 @@ export const make = ({ P, S }: Package): Schemas => {
 const some = <A, B>(f: (value: A) => B) => (value: A): Option.Option<B> => Option.some(f(value))
 
 const toDecimal = (text: string): Option.Option<Driver.Decimal128> => {
+  // Of a sign alone the driver makes a zero.
+  if (/^[+-]$/.test(text)) return Option.none()
   const [, exponent = "0"] = /e([+-]?\d+)$/i.exec(text) ?? []
   // Of a number much smaller than any decimal the driver makes one that is larger.
   return Math.abs(Number(exponent)) > 9000 ? Option.none() : parseDecimal(text)
