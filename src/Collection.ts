@@ -165,7 +165,7 @@ export interface Concerns {
  * @category options
  */
 export interface Options<Client = MongoClient> extends Concerns, ClientOption<Client> {
-  /** The name of its database. Default: the client's. */
+  /** The name of its database. One that no server takes fails each operation. Default: the client's. */
   readonly database?: string | undefined
 }
 

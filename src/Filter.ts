@@ -177,7 +177,7 @@ type OfPlace<T> = [Exclude<T, Scalar>] extends [never] ? {} : {
 
 /**
  * A filter as it is, that the compiler does not check: for what its types cannot say, and for code that knows nothing of the
- * documents. At run time it is refused like any other where it has something undefined.
+ * documents. At run time it is refused like any other where it has something undefined, or something that BSON does not have.
  *
  * @example
  * ```ts
