@@ -72,12 +72,25 @@ export const weightOf = (
   namespace: string
 ): number | MongoError => {
   const invalid = (hint: string) => new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint })
-  const wrong = filters.findIndex((filter) => !isFilter(filter))
-  if (wrong >= 0) return invalid(parts.length === 0 ? conditions : `\`${wrong}.filter\` is none. ${conditions}`)
-  if (!updates.every(hasOperators)) return invalid(operators)
-  const { arrayFilters, let: variables, partialFilterExpression } = options
-  const all = [...values, pipeline, arrayFilters, variables, partialFilterExpression]
-  return weight(all, parts, operation, namespace)
+  return guarded<number | MongoError>(operation, namespace, () => {
+    const wrong = filters.findIndex((filter) => !isFilter(filter))
+    if (wrong >= 0) return invalid(parts.length === 0 ? conditions : `\`${wrong}.filter\` is none. ${conditions}`)
+    if (!updates.every(hasOperators)) return invalid(operators)
+    let bytes = 0
+    const { arrayFilters, let: variables, partialFilterExpression } = options
+    for (const value of [...values, pipeline, arrayFilters, variables, partialFilterExpression]) {
+      const own = weightIn(value)
+      if (own instanceof Refused) return own
+      bytes += own
+    }
+    // Each has a command's bytes for itself: the driver makes as many commands as it takes.
+    for (const [index, part] of parts.entries()) {
+      const own = weightIn(part)
+      if (own instanceof Refused) return own.below(index)
+      bytes += own
+    }
+    return bytes
+  })
 }
 
 // Of a write. To the driver what is missing is a filter that every document matches.
@@ -97,28 +110,6 @@ const hasOperators = (update: unknown): boolean => {
 const operators =
   "An update is made of operators, like `{ $set: { field: value } }`. What takes the place of a whole " +
   "document goes to `replaceOne` or `findOneAndReplace`. Nothing was sent."
-
-const weight = (
-  values: ReadonlyArray<unknown>,
-  parts: ReadonlyArray<unknown>,
-  operation: string,
-  namespace: string
-): number | MongoError =>
-  guarded(operation, namespace, () => {
-    let bytes = 0
-    for (const value of values) {
-      const own = weightIn(value)
-      if (own instanceof Refused) return own
-      bytes += own
-    }
-    // Each has a command's bytes for itself: the driver makes as many commands as it takes.
-    for (const [index, part] of parts.entries()) {
-      const own = weightIn(part)
-      if (own instanceof Refused) return own.below(index)
-      bytes += own
-    }
-    return bytes
-  })
 
 const weightIn = (value: unknown): number | Refused => {
   if (value === undefined) return 0

@@ -57,8 +57,8 @@ const nothing: BulkWritten = {
  * The operations that write. What goes in as a value of the schema fails with `DecodeFailed` before anything is sent, when
  * it does not fit. Of such a value, fields that are undefined are left out, with and without a schema; in filters and updates
  * undefined is refused, as `MongoError` (`EncodingFailed`) whose hint has the path. So is what BSON does not have, wherever it
- * is. A filter is an object: `{}` for all documents, and nothing else is (`InvalidOptions`). An interruption waits until the write
- * is done.
+ * is. A filter that is no object is refused (`InvalidOptions`); `{}` is for all documents. An interruption waits until the write is
+ * done.
  *
  * @since 0.1.0
  * @category models

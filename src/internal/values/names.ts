@@ -25,7 +25,7 @@ const longestDatabase = 63
 const databaseRule = `1 to ${longestDatabase} bytes, without spaces, null bytes and any of / \\ . " $`
 const collectionRule = "a text that does not begin with a point, without null bytes and $"
 
-const isDatabase = (name: unknown): name is string =>
+const isDatabase = (name: unknown): boolean =>
   typeof name === "string" && (/^[^\0/\\. "$]+$/.test(name) || name === ofOutside) && name.isWellFormed() &&
   (name.length * mostBytes <= longestDatabase || Buffer.byteLength(name) <= longestDatabase)
 
@@ -35,15 +35,15 @@ const mostBytes = 3
 // Of users that another system knows.
 const ofOutside = "$external"
 
-const isCollection = (name: unknown): name is string =>
+const isCollection = (name: unknown): boolean =>
   typeof name === "string" && /^(?!\.)[^\0$]+$/.test(name) && name.isWellFormed()
 
 /** The name of a database among options. */
-export const Database = Schema.String.pipe(Schema.filter(isDatabase)).annotations({
+export const Database = Schema.String.pipe(Schema.filter((name) => isDatabase(name))).annotations({
   description: `the name of a database: ${databaseRule}`
 })
 
 /** The name of a collection among options. */
-export const Collection = Schema.String.pipe(Schema.filter(isCollection)).annotations({
+export const Collection = Schema.String.pipe(Schema.filter((name) => isCollection(name))).annotations({
   description: `the name of a collection: ${collectionRule}`
 })
