@@ -96,6 +96,26 @@ describe("what would be stored as something else", () => {
     }
   })
 
+  it("is refused as a document where it is a list, or a value of BSON", () => {
+    const given = [
+      [1],
+      [{}],
+      new Date(),
+      /a/,
+      new Uint8Array(1),
+      Buffer.from("a"),
+      new Driver.ObjectId(),
+      Driver.Long.ONE
+    ]
+    for (const value of given) {
+      expect(stored(value)).toMatchObject({
+        reason: "EncodingFailed",
+        hint: expect.stringContaining("object of fields")
+      })
+      expect(stored({ toBSON: () => value })).toMatchObject({ reason: "EncodingFailed" })
+    }
+  })
+
   it("is refused as a document, too", () => {
     expect(stored(new Map<unknown, unknown>([[1, 2]]))).toMatchObject({ reason: "EncodingFailed" })
     expect(stored(new URL("https://example.com"))).toMatchObject({ reason: "EncodingFailed" })
@@ -205,7 +225,8 @@ describe("the filter of a write", () => {
     for (const filter of [{}, { a: 1 }, new Map([["a", 1]]), Object.create(null)]) {
       expect(hintFor([filter])).toBeUndefined()
     }
-    for (const filter of [undefined, null, "", "a", 1, 1n, true, [], [{}], () => ({})]) {
+    const none = [undefined, null, "", "a", 1, 1n, true, [], [{}], () => ({}), new Date(), /a/, new Driver.ObjectId()]
+    for (const filter of none) {
       expect(hintFor([filter])).toContain("For all documents it is `{}`")
     }
   })

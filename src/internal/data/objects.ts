@@ -1,6 +1,7 @@
 /**
  * Tells objects apart as the encoder does, and finds those that it would store as something else.
  */
+import * as Predicate from "effect/Predicate"
 
 /** Whether an object is a document, unless it says otherwise. Nearly all are, and so need not be told from the rest. */
 export const isPlain = (value: object): boolean => {
@@ -11,6 +12,15 @@ export const isPlain = (value: object): boolean => {
 /** Whether an object is bytes, of any realm. Typed arrays of other numbers are none. */
 export const isBytes = (value: object): value is Uint8Array =>
   value instanceof Uint8Array || tagOf(value) === "Uint8Array"
+
+/** Whether the encoder takes an object for one of its own values, whatever made it. */
+export const isBranded = (value: object): boolean => "_bsontype" in value && !Predicate.isNullable(value._bsontype)
+
+/** Whether a value is no list, and nothing that BSON has a type of its own for. */
+export const isDocument = (value: unknown): value is object => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false
+  return isPlain(value) || !(value instanceof Date || value instanceof RegExp || isBytes(value) || isBranded(value))
+}
 
 /**
  * What an object of the language or its platform is, and what to give in its place, where the encoder takes it for a document of

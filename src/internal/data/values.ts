@@ -1,12 +1,11 @@
 /**
  * What is given to the driver to be stored or to be searched for: found out before it is sent whether BSON can say it.
  */
-import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { isOfBson, sizeOf as bsonSize } from "../driver/bson.js"
 import * as Values from "../driver/bsonValues.js"
-import { isBytes, isPlain, strangerIn } from "./objects.js"
+import { isBranded, isBytes, isDocument, isPlain, strangerIn } from "./objects.js"
 import { guarded, Refused, TooLarge } from "./refused.js"
 
 /** A document as it is stored, and about how many bytes of BSON it has. */
@@ -38,6 +37,7 @@ export const storable = <I extends Driver.Document>(
     const given: unknown = hasToBson(document) ? document.toBSON() : document
     const own: unknown = given instanceof Map ? fieldsOf(given) : given
     if (own instanceof Refused) return own
+    if (!isDocument(own)) return new Refused("a value or a list itself: give an object of fields")
     const walked = new Walk(true, takesFunctions)
     const found = walked.walk(own, 0)
     if (found instanceof Refused) return found
@@ -46,7 +46,6 @@ export const storable = <I extends Driver.Document>(
     const limit = "_id" in Object(found) ? largest : largest - sizeOfId
     const size = walked.sizeOf(found)
     if (size >= limit) return new TooLarge(size)
-    // Of another prototype by now there is only what BSON has a type for.
     return { document: found === own ? { ...(found as I) } : found as I, bytes: walked.bytes }
   })
 
@@ -73,7 +72,7 @@ export const weightOf = (
 ): number | MongoError => {
   const invalid = (hint: string) => new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint })
   return guarded<number | MongoError>(operation, namespace, () => {
-    const wrong = filters.findIndex((filter) => !isFilter(filter))
+    const wrong = filters.findIndex((filter) => !isDocument(filter))
     if (wrong >= 0) return invalid(parts.length === 0 ? conditions : `\`${wrong}.filter\` is none. ${conditions}`)
     if (!updates.every(hasOperators)) return invalid(operators)
     let bytes = 0
@@ -93,9 +92,7 @@ export const weightOf = (
   })
 }
 
-// Of a write. To the driver what is missing is a filter that every document matches.
-const isFilter = (filter: unknown): boolean => typeof filter === "object" && filter !== null && !Array.isArray(filter)
-
+// To the driver, a filter that is missing is one that every document matches.
 const conditions =
   "The filter of a write is an object of conditions, like `{ field: value }`. For all documents it is `{}`. Nothing was " +
   "sent."
@@ -315,9 +312,6 @@ const fieldsOf = (map: ReadonlyMap<unknown, unknown>): object | Refused => {
 
 // What BSON has a type of its own for, or says itself how it is stored.
 const isAsItIs = (value: object): boolean => value instanceof RegExp || hasToBson(value)
-
-// The encoder takes what has such a field for one of its own values, whatever made it.
-const isBranded = (value: object): boolean => "_bsontype" in value && !Predicate.isNullable(value._bsontype)
 
 const foreign = "no value of the driver's BSON, though it has a `_bsontype`: it is of another version of the package " +
   "`bson`, or was made from JSON"
