@@ -208,7 +208,8 @@ class Walk {
       this.#bytes += value.byteLength
       return value
     }
-    if (isAsItIs(value)) return value
+    if (value instanceof RegExp) return hasOwnFlags(value) ? value : new Refused(flagged)
+    if (hasToBson(value)) return value
     const stranger = strangerIn(value)
     return stranger === undefined ? undefined : new Refused(stranger)
   }
@@ -310,8 +311,12 @@ const fieldsOf = (map: ReadonlyMap<unknown, unknown>): object | Refused => {
   return Object.fromEntries(map as ReadonlyMap<string, unknown>)
 }
 
-// What BSON has a type of its own for, or says itself how it is stored.
-const isAsItIs = (value: object): boolean => value instanceof RegExp || hasToBson(value)
+// Those that BSON has, too. The encoder writes `g` as the option `s`, and leaves out all others.
+const hasOwnFlags = ({ flags }: RegExp): boolean => flags === "" || flags === "i" || flags === "m" || flags === "im"
+
+const flagged =
+  "a RegExp with other flags than `i` and `m`, which BSON does not have. Use a `BSONRegExp`: its option `s` " +
+  "lets a point match line breaks"
 
 const foreign = "no value of the driver's BSON, though it has a `_bsontype`: it is of another version of the package " +
   "`bson`, or was made from JSON"
