@@ -265,7 +265,8 @@ export const opened = <A, E, R>(
  *
  * The note, the checkpoint, is a document with the consumer's name as its `_id`. A consumer that is started goes on after
  * the event that is noted there. One that is started for the first time begins where the stream begins, and notes that.
- * When the answer to a commit was lost, the checkpoint tells whether it happened.
+ * When the answer to a commit was lost, the checkpoint tells whether it happened. All is committed with the write concern
+ * `majority`, for the stream does not come back to what a failover rolls back.
  *
  * Of several consumers of one name the one that was started last goes on: the others fail with `ConsumerReplaced` before
  * they commit anything more. So a consumer can be replaced at once, without any lease that would have to run out first. What

@@ -10,6 +10,7 @@ import type * as Schedule from "effect/Schedule"
 import type { MongoError } from "../../MongoError.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as TransactionOptions from "../../TransactionOptions.js"
+import type { Issue } from "../values/issues.js"
 import * as Names from "../values/names.js"
 import { below, decoder, duration } from "../values/options.js"
 import type { OnLost } from "./lost.js"
@@ -55,6 +56,11 @@ export interface ConsumeOptions<E = never, R = never> extends PoisonOptions {
 
 /** The options of a consumer's transactions. */
 export interface ConsumeTransaction extends TransactionOptions.TransactionOptions {
+  /**
+   * `"majority"`, alone or as `w`, whatever the client or the session prefers; a weaker one is refused. The stream goes on after
+   * a commit, and never comes back to one that a failover has rolled back.
+   */
+  readonly writeConcern?: TransactionOptions.TransactionOptions["writeConcern"]
   /** See `Transaction.Options`. */
   readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
   /** See `Transaction.Options`. */
@@ -86,9 +92,27 @@ export const ensureValid = decoder(
   ({ transaction }) => {
     if (!Predicate.isRecord(transaction)) return []
     const { onRetry: _, retry: __, ...options } = transaction
-    return Either.match(TransactionOptions.decode(options), {
-      onLeft: ({ issues }) => below("transaction", issues),
-      onRight: () => []
-    })
+    return below(
+      "transaction",
+      Either.match(TransactionOptions.decode(options), {
+        onLeft: ({ issues }) => issues,
+        onRight: ({ writeConcern }) => isMajority(writeConcern) ? [] : [notMajority]
+      })
+    )
   }
 )
+
+// What is acknowledged before it is in the journals of a majority can be rolled back as well.
+const isMajority = (concern: TransactionOptions.Decoded["writeConcern"]): boolean =>
+  concern === undefined || (concern.w === undefined || concern.w === "majority") && concern.journal !== false
+
+const notMajority: Issue = {
+  path: ["writeConcern"],
+  message: "must be \"majority\", and not without the journal: the stream does not come back to a commit that is rolled back"
+}
+
+/** The write concern of a consumer's transactions. */
+export const concernOf = (transaction: ConsumeTransaction | undefined) => {
+  const given = transaction?.writeConcern
+  return { ...(typeof given === "object" && given), w: "majority" }
+}

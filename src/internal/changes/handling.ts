@@ -16,7 +16,7 @@ import * as Transaction from "../../Transaction.js"
 import type { Target } from "../data/request.js"
 import type { Inside } from "../transaction/start.js"
 import * as Checkpoints from "./checkpoint.js"
-import type { ConsumeTransaction } from "./consumeOptions.js"
+import { concernOf, type ConsumeTransaction } from "./consumeOptions.js"
 import { setAside } from "./deadEvents.js"
 import { Held } from "./place.js"
 import * as Poison from "./poison.js"
@@ -65,6 +65,7 @@ export const handling = <A, X, E2, R2>(
         {
           readPreference: "primary",
           ...transaction,
+          writeConcern: concernOf(transaction),
           client: Held,
           verifyCommit: Checkpoints.isStored(checkpoint, step)
         }
