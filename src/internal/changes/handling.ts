@@ -109,13 +109,15 @@ export const handling = <A, X, E2, R2>(
       const attempts = counted?.token === id ? counted.attempts + 1 : 1
       const failed = counted = { token: id, attempts }
       yield* own(Checkpoints.storeAlone(checkpoint, { failed }))
-      return new HandlingFailed<E2>({
-        kind: "consumer",
-        of: checkpoint.name,
-        id,
-        attempts,
-        cause: Cause.squash(cause)
-      })
+      return Option.some(
+        new HandlingFailed<E2>({
+          kind: "consumer",
+          of: checkpoint.name,
+          id,
+          attempts,
+          cause: Cause.squash(cause)
+        })
+      )
     })
 
   const single = (event: Event<A>, invalid: Events<A>["invalid"]) =>
@@ -131,7 +133,7 @@ export const handling = <A, X, E2, R2>(
         {
           ...poison,
           count: count(event.resumeToken.toString()),
-          setAside: (failure) => together(event, setAside(deadLetters, event, failure))
+          setAside: (failure) => Effect.as(together(event, setAside(deadLetters, event, failure)), true)
         }
       )
       if (Option.isSome(handled)) return yield* handled.value

@@ -34,10 +34,10 @@ export interface PoisonOptions {
 
 /** What a kind of message has to do with its failures. */
 export interface Handling<F, E, R> extends PoisonOptions {
-  /** Counts a failure. */
-  readonly count: (cause: Cause.Cause<unknown>) => Effect.Effect<F, E, R>
-  /** Puts it among the dead letters. */
-  readonly setAside: (failure: F) => Effect.Effect<void, E, R>
+  /** Counts a failure; none where there is nothing to handle any more. */
+  readonly count: (cause: Cause.Cause<unknown>) => Effect.Effect<Option.Option<F>, E, R>
+  /** Puts it among the dead letters; `false` where there is nothing to handle any more. */
+  readonly setAside: (failure: F) => Effect.Effect<boolean, E, R>
 }
 
 /** Handles one message; none if it was not handled, and is not to be any more. */
@@ -52,17 +52,23 @@ export const handle = <A, R, F extends HandlingFailed, E2, R2>(
         ? Effect.fail(failure)
         : onPoison === "skip"
         ? Effect.as(Log.passedOver("skipped", told(failure)), Option.none())
-        : Effect.as(Effect.zipRight(setAside(failure), Log.passedOver("setAside", told(failure))), Option.none())
+        : Effect.as(Effect.whenEffect(Log.passedOver("setAside", told(failure)), setAside(failure)), Option.none())
     const once: Effect.Effect<Option.Option<A>, F | E2, R | R2> = Effect.matchCauseEffect(effect, {
       onSuccess: Effect.succeedSome,
       onFailure: (cause) =>
         Cause.isInterrupted(cause) || onPoison === "stop" && Cause.isDie(cause)
           ? Effect.failCause(Cause.stripFailures(cause))
-          : Effect.flatMap(count(cause), (failure) =>
-            Effect.flatMap(
-              backoff.next(failure),
-              Option.match({ onNone: () => end(failure), onSome: (delay) => Effect.delay(once, delay) })
-            ))
+          : Effect.flatMap(
+            count(cause),
+            Option.match({
+              onNone: () => Effect.succeedNone,
+              onSome: (failure) =>
+                Effect.flatMap(
+                  backoff.next(failure),
+                  Option.match({ onNone: () => end(failure), onSome: (delay) => Effect.delay(once, delay) })
+                )
+            })
+          )
     })
     return once
   })

@@ -7,7 +7,7 @@ import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { HandlingFailed } from "../../../ChangeStreamErrors.js"
-import type { OperationError, TransactionError } from "../../../SessionErrors.js"
+import type { ConsumerReplaced, OperationError, TransactionError } from "../../../SessionErrors.js"
 import * as Transaction from "../../../Transaction.js"
 import type { TransactionOptions } from "../../../TransactionOptions.js"
 import { batches } from "../../data/cursor.js"
@@ -16,6 +16,7 @@ import type { Request } from "../../data/request.js"
 import { serverTime } from "../../driver/bson.js"
 import { clientOf } from "../../session/client.js"
 import { numberOf } from "../../values/numbers.js"
+import { type Checkpoint, store } from "../checkpoint.js"
 import { idIn, mark, markedId, writing } from "../own.js"
 import { Held } from "../place.js"
 import { textOf } from "../poison.js"
@@ -119,28 +120,35 @@ export const of = <A, R, C>(outbox: Stored<A, R, C>): DeadLetters<C> => {
   }
 }
 
-/** Takes a message out of its outbox, and puts it among the dead letters. */
+/**
+ * Takes a message out of its outbox, and puts it among the dead letters; `false` where it is no longer there. Fails with
+ * `ConsumerReplaced` when somebody else has the relay's checkpoint.
+ */
 export const setAside = <A, R, C>(
   outbox: Stored<A, R, C>,
+  checkpoint: Checkpoint<C>,
   { _id, ...message }: Message,
   { attempts, cause }: HandlingFailed
-): Effect.Effect<void, OperationError | TransactionError, C> =>
+): Effect.Effect<boolean, OperationError | TransactionError | ConsumerReplaced, C> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     together(
       outbox,
-      Effect.asVoid(Effect.zipRight(
-        operation(outbox.deadLetters, writing("replaceOne"), (db, added) =>
-          lettersOf(db, outbox).replaceOne(
-            { _id },
-            { ...message, [mark]: 1, outbox: outbox.name, attempts, error: textOf(cause), setAsideAt: new Date(now) },
-            { ...added, upsert: true }
-          )),
-        operation(
+      Effect.gen(function*() {
+        yield* store(checkpoint, {})
+        const { deletedCount } = yield* operation(
           outbox.messages,
           writing("deleteOne"),
           (db, added) => messagesOf(db, outbox.messages).deleteOne({ _id }, { ...added })
         )
-      )),
+        if (numberOf(deletedCount) === 0) return false
+        yield* operation(outbox.deadLetters, writing("replaceOne"), (db, added) =>
+          lettersOf(db, outbox).replaceOne(
+            { _id },
+            { ...message, [mark]: 1, outbox: outbox.name, attempts, error: textOf(cause), setAsideAt: new Date(now) },
+            { ...added, upsert: true }
+          ))
+        return true
+      }),
       ofRelay
     ))
 

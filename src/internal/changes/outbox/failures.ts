@@ -5,19 +5,20 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { HandlingFailed } from "../../../ChangeStreamErrors.js"
-import type { DecodeFailed, OperationError, TransactionError } from "../../../SessionErrors.js"
+import type { ConsumerReplaced, DecodeFailed, OperationError, TransactionError } from "../../../SessionErrors.js"
 import { operation } from "../../data/operation.js"
 import type { Request } from "../../data/request.js"
 import { numberOf } from "../../values/numbers.js"
-import { patiently } from "../checkpoint.js"
+import { type Checkpoint, patiently, storeAlone } from "../checkpoint.js"
 import { idIn, marking } from "../own.js"
 import * as Poison from "../poison.js"
 import { setAside } from "./deadLetters.js"
 import { type Delivery, type Message, messagesOf, sequenceOf, type Stored } from "./store.js"
 
 /** How a message is delivered, and what becomes of it where it cannot be. */
-export const delivering = <A, R, C, X, E2, R2>({ deliver, options, outbox, own }: {
+export const delivering = <A, R, C, X, E2, R2>({ checkpoint, deliver, options, outbox, own }: {
   readonly outbox: Stored<A, R, C>
+  readonly checkpoint: Checkpoint<C>
   readonly options: Poison.PoisonOptions
   readonly deliver: (delivery: Delivery<A>) => Effect.Effect<X, E2, R2>
   /** Runs an operation in the session of the relay. */
@@ -26,27 +27,39 @@ export const delivering = <A, R, C, X, E2, R2>({ deliver, options, outbox, own }
 (
   message: Message,
   delivery: Effect.Effect<Delivery<A>, DecodeFailed>
-): Effect.Effect<Option.Option<Delivery<A>>, HandlingFailed<E2> | OperationError | TransactionError, R2 | C> =>
+): Effect.Effect<
+  Option.Option<Delivery<A>>,
+  HandlingFailed<E2> | OperationError | TransactionError | ConsumerReplaced,
+  R2 | C
+> =>
   Poison.handle(
     Effect.flatMap(delivery, (decoded) => Effect.as(deliver(decoded), decoded)),
     {
       ...options,
       count: (cause) =>
-        Effect.map(own(counted(outbox, message)), (attempts) =>
-          new HandlingFailed<E2>({
-            kind: "outbox",
-            of: outbox.name,
-            id: idIn(message._id),
-            sequence: Option.getOrUndefined(sequenceOf(message.sequence)),
-            attempts,
-            cause: Cause.squash(cause)
-          })),
-      setAside: (failure) => own(setAside(outbox, message, failure))
+        Effect.map(
+          // Whoever has been replaced meanwhile has nothing to say of the message: another one may have delivered it.
+          own(Effect.zipRight(storeAlone(checkpoint, {}), counted(outbox, message))),
+          Option.map((attempts) =>
+            new HandlingFailed<E2>({
+              kind: "outbox",
+              of: outbox.name,
+              id: idIn(message._id),
+              sequence: Option.getOrUndefined(sequenceOf(message.sequence)),
+              attempts,
+              cause: Cause.squash(cause)
+            })
+          )
+        ),
+      setAside: (failure) => own(setAside(outbox, checkpoint, message, failure))
     }
   )
 
-// With the message, so that whoever is started next knows of it.
-const counted = <A, R, C>({ messages }: Stored<A, R, C>, { _id }: Message): Effect.Effect<number, OperationError, C> =>
+// With the message, so that whoever is started next knows of it; none if it was taken out of the outbox.
+const counted = <A, R, C>(
+  { messages }: Stored<A, R, C>,
+  { _id }: Message
+): Effect.Effect<Option.Option<number>, OperationError, C> =>
   Effect.map(
     patiently(operation(messages, writing, (db, added) =>
       messagesOf(db, messages).findOneAndUpdate(
@@ -54,7 +67,7 @@ const counted = <A, R, C>({ messages }: Stored<A, R, C>, { _id }: Message): Effe
         { $inc: { attempts: 1, ...marking } },
         { ...added, returnDocument: "after", projection: { attempts: 1 } }
       ))),
-    (found) => numberOf(found?.attempts)
+    (found) => Option.map(Option.fromNullable(found), ({ attempts }) => numberOf(attempts))
   )
 
 const writing: Request = { name: "findOneAndUpdate", kind: "write", inTransaction: false }

@@ -91,7 +91,7 @@ export const relay = <A, R, C, X, E2, R2>(
     yield* remove(deliveredIn(stored))
 
     const idle = new Idle({ outbox, session, poll, note: (position) => note([], position) })
-    const one = delivering({ outbox, options, own, deliver })
+    const one = delivering({ outbox, checkpoint, options, own, deliver })
 
     // A batch: what was delivered of it, also when the next could not be.
     const group = (items: ReadonlyArray<Begin.Item>, position: Position | undefined) =>
