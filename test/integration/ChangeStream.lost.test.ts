@@ -82,6 +82,64 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ))
   })
 
+  describe("a consumer that falls behind the oplog while it runs", () => {
+    const overtaken = { failCommands: ["getMore"], errorCode: 136, mode: { times: 1 } } as const
+
+    it.effect("fails with ChangeStreamLost, and says how to go on", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, handler, start } = yield* consuming(watched)
+          const fiber = yield* start(ChangeStream.consume(changes, "consumer", handler))
+          yield* Monitor.fail(watched, overtaken)
+          const error = yield* Effect.flip(Fiber.join(fiber))
+          expect(error).toMatchObject({ _tag: "MongoError", reason: "ChangeStreamLost", code: 136 })
+          expect("hint" in error && error.hint).toMatch(/onLost/)
+          expect("cause" in error && error.cause).toBeInstanceOf(Error)
+        })
+      ))
+
+    it.effect("goes on after a copy, if that is asked for", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, effects, handler, put, start } = yield* consuming(watched)
+          let copies = 0
+          const copy = Effect.sync(() => ++copies)
+          yield* start(ChangeStream.consume(changes, "consumer", handler, { onLost: copy }))
+          yield* Monitor.fail(watched, overtaken)
+          yield* Monitor.until(Effect.sync(() => copies), (made) => made === 1)
+          yield* put(1)
+          expect(yield* untilEffects(effects, 1)).toEqual([1])
+          expect(copies).toBe(1)
+        })
+      ))
+  })
+
+  describe("a consumer whose pipeline changes the place of its events", () => {
+    it.effect("has lost no history: it fails each time, says why, and swallows nothing", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, effects, handler, put, start, target } = yield* consuming(watched)
+          let copies = 0
+          const wrong = ChangeStream.watch(target, raw, [{ $addFields: { _id: { _data: "82" } } }])
+          const consumers = (["now", Effect.sync(() => ++copies)] as const).map((onLost) =>
+            ChangeStream.consume(wrong, "consumer", handler, { onLost })
+          )
+          const fiber = yield* start(consumers[0]!)
+          yield* put(1, 2)
+          // In an answer that it has waited for; and then at once.
+          for (const failing of [Fiber.join(fiber), ...consumers]) {
+            const error = yield* Effect.flip(failing)
+            expect(error).toMatchObject({ _tag: "MongoError", reason: "ChangeStreamLost", code: 280 })
+            expect("hint" in error && error.hint).toMatch(/_id/)
+          }
+          expect(copies).toBe(0)
+          // Mended, it has missed nothing.
+          yield* start(ChangeStream.consume(changes, "consumer", handler))
+          expect(yield* untilEffects(effects, 2)).toEqual([1, 2])
+        })
+      ))
+  })
+
   describe("checkpoints", () => {
     it.effect("are listed, set to an event or a time, and reset; a consumer that runs is told so", () =>
       onClient((watched) =>

@@ -48,6 +48,7 @@ const codes: ReadonlyArray<readonly [number, string, MongoError.Reason]> = [
   [121, "DocumentValidationFailure", "DocumentInvalid"],
   [133, "FailedToSatisfyReadPreference", "ServerSelectionFailed"],
   [134, "ReadConcernMajorityNotAvailableYet", "SnapshotUnavailable"],
+  [136, "CappedPositionLost", "CursorLost"],
   [146, "ExceededMemoryLimit", "MemoryLimitExceeded"],
   [148, "ReadConcernMajorityNotEnabled", "NotSupported"],
   [150, "StaleEpoch", "StaleRouting"],

@@ -54,6 +54,26 @@ describe("a change stream is resumed", () => {
   })
 })
 
+describe("the history of a change stream", () => {
+  it.each([
+    ["a place that the oplog has no more", 286, true],
+    ["a place that is none", 260, true],
+    ["a place that its pipeline has changed", 280, false],
+    ["an error of its pipeline", 40573, false]
+  ])("by %s: is lost: %s %s", (_, code, isLost) => {
+    const lost = error({ reason: code === 40573 ? "NotSupported" : "ChangeStreamLost", code })
+    expect(Resume.isHistoryLost(Resume.ofStream(lost))).toBe(isLost)
+  })
+
+  it("is lost with what its cursor was reading, which is told with its cause", () => {
+    const cause = new Error("CollectionScan died")
+    const told = Resume.ofStream(error({ reason: "CursorLost", code: 136, cause }))
+    expect(told).toMatchObject({ reason: "ChangeStreamLost", code: 136, operation: "getMore" })
+    expect(told.cause).toBe(cause)
+    expect(Resume.isHistoryLost(told)).toBe(true)
+  })
+})
+
 describe("the place where it is resumed", () => {
   it("is where it was told to begin, when nothing has come", () => {
     for (const at of [{ resumeAfter: given }, { startAfter: given }, { startAtOperationTime: time }]) {

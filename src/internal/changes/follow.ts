@@ -28,7 +28,7 @@ import * as Backoff from "../transaction/backoff.js"
 import * as ChangeCursor from "./cursor.js"
 import { decode, type Decoder, other } from "./events.js"
 import { placeApart } from "./place.js"
-import { advanced, after, isLostOnTheWay, isResumable, type Position } from "./position.js"
+import { advanced, after, isLostOnTheWay, isResumable, ofStream, type Position } from "./position.js"
 
 /** What one answer of the server has brought; often nothing, for it answers at intervals also when nothing happens. */
 export interface Step<A> {
@@ -140,7 +140,7 @@ export const pulled = <A, R, C>(
       over = end
       return end
     }
-    const failed = (error: Failure): Next => ended(Effect.fail(Option.some(error)))
+    const failed = (error: Failure): Next => ended(Effect.fail(Option.some(ofStream(error))))
 
     const close = Effect.suspend(() => {
       const { scope } = reading ?? {}

@@ -4,13 +4,13 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { MongoError } from "../../MongoError.js"
+import type { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
 import type { ConsumerReplaced, OperationError } from "../../SessionErrors.js"
 import * as Log from "../telemetry/log.js"
 import { type Checkpoint, storeAlone, toStored } from "./checkpoint.js"
 import type { Held } from "./place.js"
-import { isHistoryLost, type Position } from "./position.js"
+import { amended, isHistoryLost, type Position } from "./position.js"
 
 /** What a consumer does then: fail, go on with what happens from now on, or with a copy that the effect makes before. */
 export type OnLost<E = never, R = never> = "fail" | "now" | Effect.Effect<unknown, E, R>
@@ -27,7 +27,7 @@ export const surviving = <A, E, R, E3, R3>(
 ): Stream.Stream<A, E | E3 | MongoError | OperationError | ConsumerReplaced, R | Exclude<R3, Session.Session> | Held> =>
   Stream.catchAll(steps(at), (error) => {
     if (!isHistoryLost(error)) return Stream.fail(error)
-    if (onLost === "fail") return Stream.fail(withHint(error))
+    if (onLost === "fail") return Stream.fail(amended(error, { hint }))
     const copied: Effect.Effect<unknown, E3, Exclude<R3, Session.Session>> = onLost === "now"
       ? Effect.void
       : Effect.provideService(onLost, Session.Session, session)
@@ -44,10 +44,6 @@ export const surviving = <A, E, R, E3, R3>(
     return Stream.unwrap(anew)
   })
 
-const withHint = (error: MongoError): MongoError =>
-  new MongoError({
-    ...error,
-    hint:
-      "The server's oplog no longer reaches back to the checkpoint. Say by `onLost` how to go on: from now on, or after " +
-      "an effect that copies what is there. Or set the checkpoint by `ChangeStream.checkpoints`."
-  })
+const hint =
+  "The server's oplog no longer reaches back to the checkpoint. Say by `onLost` how to go on: from now on, or after " +
+  "an effect that copies what is there. Or set the checkpoint by `ChangeStream.checkpoints`."

@@ -70,9 +70,34 @@ const labellingWireVersion = 9
 // It has no label on any server.
 const cursorNotFound = 43
 
-/** Whether the server no longer has what comes after a position. A stream that takes the tokens out of its events has lost itself. */
-export const isHistoryLost = (error: unknown): error is MongoError =>
+/** Whether the server can't go on from a position. A stream that takes the tokens out of its events has lost itself. */
+export const isPlaceLost = (error: unknown): error is MongoError =>
   error instanceof MongoError && error.reason === "ChangeStreamLost" && error.code !== undefined
+
+/** Whether the server no longer has what comes after a position. */
+export const isHistoryLost = (error: unknown): error is MongoError => isPlaceLost(error) && error.code !== fatal
+
+/** An error as it is told of a change stream: what is lost, and how that is put right. */
+export const ofStream = <E>(error: E): E | MongoError => {
+  if (!(error instanceof MongoError)) return error
+  // What a cursor was reading is gone: of a change stream, that is its history.
+  if (error.code === cappedPositionLost) return amended(error, { reason: "ChangeStreamLost" })
+  return error.code === fatal ? amended(error, { hint: keepsId }) : error
+}
+
+/** The same error, with some of its fields changed. */
+export const amended = (error: MongoError, fields: Partial<Pick<MongoError, "reason" | "hint">>): MongoError =>
+  // The cause of an error is no field that is copied by itself.
+  new MongoError({ ...error, cause: error.cause, ...fields })
+
+const cappedPositionLost = 136
+
+// ChangeStreamFatalError.
+const fatal = 280
+
+const keepsId =
+  "A pipeline must leave the `_id` of an event as it is: it is the place in the stream. If this one does, the place from which the " +
+  "stream was to go on is of another stream or deployment. Set that of a consumer by `ChangeStream.checkpoints`."
 
 const lostOnTheWay: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
   "NetworkError",

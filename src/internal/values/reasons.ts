@@ -121,7 +121,7 @@ export const reasonOfCode = invert<number>({
   NamespaceExists: [48],
   IndexNotFound: [27],
   IndexConflict: [68, 85, 86],
-  CursorLost: [43, 175, 234, 237],
+  CursorLost: [43, 136, 175, 234, 237],
   ChangeStreamLost: [260, 280, 286],
   ImageMissing: [47],
   NetworkError: [6, 7, 89, 9001],

@@ -18,7 +18,7 @@ import * as Log from "../../telemetry/log.js"
 import { type Checkpoint, patiently, storeAlone, toStored, wasReplaced } from "../checkpoint.js"
 import { decoder } from "../events.js"
 import * as Following from "../follow.js"
-import { after, isHistoryLost, type Position } from "../position.js"
+import { after, isPlaceLost, type Position } from "../position.js"
 import { type Message, messagesOf, type Stored } from "./store.js"
 
 /** Messages that come next, in their order. */
@@ -109,7 +109,7 @@ const followed = <A, R, C>(options: Options<A, R, C>, at: Position): Stream.Stre
     })),
     Stream.concat(Stream.suspend(() => Stream.unwrap(caughtUp(options)))),
     Stream.catchAll((error): Stream.Stream<Next, Failure, C> =>
-      isHistoryLost(error)
+      isPlaceLost(error)
         ? Stream.unwrap(Effect.zipRight(Log.historyLost(checkpoint.name, "with what is there"), caughtUp(options)))
         : Stream.fail(error)
     )
