@@ -4,6 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { Timestamp } from "mongodb"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema, raw } from "../../src/Codec.js"
 import * as Outbox from "../../src/Outbox.js"
@@ -25,6 +26,31 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           for (const batch of [0, -1, 1.5, Number.NaN]) {
             expect(yield* Effect.flip(ChangeStream.consume(changes, "consumer", handler, { batch })))
               .toMatchObject({ _tag: "SessionMisconfigured", issues: [{ path: ["batch"] }] })
+          }
+          expect(yield* sent(watched)).toEqual([])
+        })
+      ))
+
+    it.effect("refuses names that are none, or that would be stored as others are, before anything is sent", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, database, handler } = yield* consuming(watched)
+          const { reset, set } = ChangeStream.checkpoints({ database })
+          for (const name of ["", "a".repeat(1025), "a\ud800"]) {
+            const dead = ChangeStream.deadLetters(changes, name)
+            for (
+              const refused of [
+                ChangeStream.consume(changes, name, handler),
+                set(name, new Timestamp({ t: 1, i: 1 })),
+                reset(name),
+                Stream.runDrain(dead.list),
+                dead.drop("id"),
+                dead.retry("id", handler)
+              ]
+            ) {
+              expect(yield* Effect.flip(Effect.asVoid(refused)))
+                .toMatchObject({ _tag: "SessionMisconfigured", issues: [{ path: ["name"] }] })
+            }
           }
           expect(yield* sent(watched)).toEqual([])
         })

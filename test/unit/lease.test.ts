@@ -38,6 +38,7 @@ describe("the options of a lease", () => {
   it.each<readonly [string, string, object, ReadonlyArray<ReadonlyArray<string>>]>([
     ["no name", "", {}, [["name"]]],
     ["a name with half of a character, which is stored as another", "a\ud83d", {}, [["name"]]],
+    ["a name with half a surrogate pair", "\ud800", {}, [["name"]]],
     ["a time of nothing", "name", { for: 0 }, [["for"]]],
     ["a time longer than the server's longest", "name", { for: 2 ** 31 }, [["for"]]],
     ["an endless time", "name", { for: Duration.infinity }, [["for"]]],

@@ -67,6 +67,7 @@ describe("the options of what is run once", () => {
   it.each<readonly [string, string, object, ReadonlyArray<ReadonlyArray<string>>]>([
     ["a name with a slash", "a/b", {}, [["name"]]],
     ["no name", "", {}, [["name"]]],
+    ["a name with half a surrogate pair, which is stored as any other is", "a\ud800", {}, [["name"]]],
     ["a time of nothing", "name", { timeToLive: 0 }, [["timeToLive"]]],
     ["an endless wait", "name", { wait: Duration.infinity }, [["wait"]]],
     ["an empty collection", "name", { collection: "" }, [["collection"]]],
@@ -79,6 +80,8 @@ describe("the options of what is run once", () => {
     ["no key", "", {}, [["key"]]],
     ["a key that is too long", "k".repeat(1025), {}, [["key"]]],
     ["a key with half of a character, which is stored as another", "a\ud83d", {}, [["key"]]],
+    ["a key with half a surrogate pair", "\udc00\ud800", {}, [["key"]]],
+    ["a fingerprint with half a surrogate pair", "key", { fingerprint: "a\udfff" }, [["fingerprint"]]],
     ["an option that once has not", "key", { verifyCommit: undefined, writeConcern: 1 }, [["verifyCommit"], [
       "writeConcern"
     ]]],
@@ -86,5 +89,9 @@ describe("the options of what is run once", () => {
     ["a misspelled option", "key", { fingerprints: "" }, [["fingerprints"]]]
   ])("of one run are refused: %s", (_, key, options, paths) => {
     expect(issuesOf(key, options).map(({ path }) => path)).toEqual(paths)
+  })
+
+  it("of one run may have whole pairs in key and fingerprint", () => {
+    expect(issuesOf("\ud83d\ude00", { fingerprint: "\u{10ffff}" })).toEqual([])
   })
 })

@@ -8,11 +8,12 @@ import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import type { MongoError } from "../../MongoError.js"
+import type { SessionMisconfigured } from "../../SessionErrors.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as TransactionOptions from "../../TransactionOptions.js"
 import type { Issue } from "../values/issues.js"
 import * as Names from "../values/names.js"
-import { below, decoder, duration } from "../values/options.js"
+import { below, decoder, duration, Text } from "../values/options.js"
 import type { OnLost } from "./lost.js"
 import { OnPoisonField, ScheduleField } from "./outbox/options.js"
 import type { PoisonOptions } from "./poison.js"
@@ -74,6 +75,11 @@ export const defaultDeadLetters = "effect_mongo_session.deadLetters"
 const isOnLost = (value: unknown): value is OnLost<unknown, unknown> =>
   value === "fail" || value === "now" || Effect.isEffect(value)
 
+/** Fails where a name is none for a consumer. */
+export const ensureName = (name: string): Either.Either<unknown, SessionMisconfigured> => decodeName({ name })
+
+const decodeName = decoder(Schema.Struct({ name: Text }), () => [])
+
 /** Fails where an option of a consumer is none. */
 export const ensureValid = decoder(
   Schema.Struct({
@@ -108,7 +114,8 @@ const isMajority = (concern: TransactionOptions.Decoded["writeConcern"]): boolea
 
 const notMajority: Issue = {
   path: ["writeConcern"],
-  message: "must be \"majority\", and not without the journal: the stream does not come back to a commit that is rolled back"
+  message:
+    "must be \"majority\", and not without the journal: the stream does not come back to a commit that is rolled back"
 }
 
 /** The write concern of a consumer's transactions. */

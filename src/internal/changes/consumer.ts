@@ -17,8 +17,15 @@ import type { Target } from "../data/request.js"
 import { inner } from "../session/client.js"
 import * as Log from "../telemetry/log.js"
 import type { Inside } from "../transaction/start.js"
+import { issuesIn, refusalOf } from "../values/options.js"
 import * as Checkpoints from "./checkpoint.js"
-import { type ConsumeOptions, defaultCheckpoints, defaultDeadLetters, ensureValid } from "./consumeOptions.js"
+import {
+  type ConsumeOptions,
+  defaultCheckpoints,
+  defaultDeadLetters,
+  ensureName,
+  ensureValid
+} from "./consumeOptions.js"
 import { type Step, steps } from "./follow.js"
 import { handling } from "./handling.js"
 import { surviving } from "./lost.js"
@@ -37,9 +44,10 @@ export const consume = <A, E, R, X, E2, R2, E3, R3>(
   Effect.flatMap(
     source.client,
     (client) =>
-      Effect.zipRight(ensureValid(options), Stream.runForEach(handled(source, name, handler, options), identity)).pipe(
-        Effect.provideService(Held, client)
-      )
+      Effect.zipRight(
+        refusalOf([ensureName(name), ensureValid(options)].flatMap(issuesIn)) ?? Effect.void,
+        Stream.runForEach(handled(source, name, handler, options), identity)
+      ).pipe(Effect.provideService(Held, client))
   )
 
 // Each step of the stream as the effect that handles it.

@@ -9,7 +9,7 @@ import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
 import type { HandlingFailed } from "../../ChangeStreamErrors.js"
 import { MongoError } from "../../MongoError.js"
-import type { DecodeFailed, OperationError, TransactionError } from "../../SessionErrors.js"
+import type { DecodeFailed, OperationError, SessionMisconfigured, TransactionError } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
 import { batches } from "../data/cursor.js"
 import { operation } from "../data/operation.js"
@@ -17,6 +17,7 @@ import type { Target } from "../data/request.js"
 import { storable } from "../data/values.js"
 import type { Inside } from "../transaction/start.js"
 import { newId } from "./checkpoint.js"
+import { ensureName } from "./consumeOptions.js"
 import { idIn, mark, markedId, writing } from "./own.js"
 import { Held } from "./place.js"
 import { textOf } from "./poison.js"
@@ -52,7 +53,7 @@ export interface DeadEvent {
  */
 export interface DeadEvents<A, R> {
   /** Those that there are, the oldest first. */
-  readonly list: Stream.Stream<DeadEvent, OperationError, R>
+  readonly list: Stream.Stream<DeadEvent, OperationError | SessionMisconfigured, R>
   /**
    * Handles one now, in a transaction in which it is dropped: so it takes effect once. Says whether there is one of this id.
    * What came after it has been handled before.
@@ -62,7 +63,7 @@ export interface DeadEvents<A, R> {
     handler: (event: Event<A>) => Effect.Effect<X, E2, R2>
   ) => Effect.Effect<boolean, E2 | DecodeFailed | OperationError | TransactionError, R | Inside<R2>>
   /** Drops one for good. Says whether there was one of this id. */
-  readonly drop: (id: string) => Effect.Effect<boolean, OperationError, R>
+  readonly drop: (id: string) => Effect.Effect<boolean, OperationError | SessionMisconfigured, R>
 }
 
 interface Stored extends Driver.Document {
@@ -81,8 +82,9 @@ export const of = <A, E, R>(
   deadLetters: Omit<Target, "client">
 ): DeadEvents<A, R> => {
   const target: Target<Held> = { ...deadLetters, client: Held }
+  const valid = Effect.zipRight(ensureName(consumer), client)
   const here = <B, E2, R2>(effect: Effect.Effect<B, E2, R2>) =>
-    Effect.flatMap(client, (held) => Effect.provideService(effect, Held, held))
+    Effect.flatMap(valid, (held) => Effect.provideService(effect, Held, held))
   const remove = (id: string) =>
     operation(
       target,
@@ -93,7 +95,7 @@ export const of = <A, E, R>(
     drop: (id) => here(Effect.map(remove(id), (found) => found !== null)),
     list: Stream.unwrap(
       Effect.map(
-        client,
+        valid,
         (held) =>
           batches(
             target,

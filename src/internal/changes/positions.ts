@@ -5,10 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import * as ResumeToken from "../../ResumeToken.js"
-import type { ConsumerReplaced, OperationError } from "../../SessionErrors.js"
+import type { ConsumerReplaced, OperationError, SessionMisconfigured } from "../../SessionErrors.js"
 import { operation } from "../data/operation.js"
 import type { Target } from "../data/request.js"
 import { claim, storeAlone, toStored } from "./checkpoint.js"
+import { ensureName } from "./consumeOptions.js"
 
 /**
  * How far a consumer has come.
@@ -40,20 +41,25 @@ export interface Checkpoints<Client> {
   readonly list: Effect.Effect<ReadonlyArray<CheckpointState>, OperationError, Client>
   /**
    * Has the consumer of a name go on after an event, or from a time on, when it is started the next time. One that runs fails
-   * with `ConsumerReplaced`.
+   * with `ConsumerReplaced`. Fails with `SessionMisconfigured` when the name is none.
    */
   readonly set: (
     name: string,
     position: ResumeToken.ResumeToken | Driver.Timestamp
-  ) => Effect.Effect<void, OperationError | ConsumerReplaced, Client>
+  ) => Effect.Effect<void, OperationError | ConsumerReplaced | SessionMisconfigured, Client>
   /** Has the consumer of a name begin where its stream begins, as if it had never run. One that runs fails as by {@link set}. */
-  readonly reset: (name: string) => Effect.Effect<void, OperationError | ConsumerReplaced, Client>
+  readonly reset: (
+    name: string
+  ) => Effect.Effect<void, OperationError | ConsumerReplaced | SessionMisconfigured, Client>
 }
 
 /** The checkpoints in a collection. */
 export const of = <C>(target: Target<C>): Checkpoints<C> => {
   const change = (name: string, fields: Driver.Document) =>
-    Effect.flatMap(claim(target, name), ({ checkpoint }) => storeAlone(checkpoint, { ...fields, failed: undefined }))
+    Effect.flatMap(
+      Effect.zipRight(ensureName(name), claim(target, name)),
+      ({ checkpoint }) => storeAlone(checkpoint, { ...fields, failed: undefined })
+    )
   return {
     list: Effect.map(
       operation(

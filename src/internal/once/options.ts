@@ -5,12 +5,12 @@ import * as Schema from "@effect/schema/Schema"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
-import { SessionMisconfigured } from "../../SessionErrors.js"
+import type { SessionMisconfigured } from "../../SessionErrors.js"
 import type { ClientOption, MongoClient } from "../session/client.js"
 import { decode as decodeTransaction, type Options as TransactionOptions } from "../transaction/options.js"
 import type { Issue } from "../values/issues.js"
 import * as Names from "../values/names.js"
-import { decoder, duration, Name, Text } from "../values/options.js"
+import { decoder, duration, issuesIn, Name, Text } from "../values/options.js"
 
 /**
  * Where keys are kept, and for how long.
@@ -118,11 +118,3 @@ export const issuesOf = <OR>(
     ...(foreign.length === 0 ? issuesIn(decodeTransaction<never, never, OR>(transaction)) : [])
   ]
 }
-
-/** What is wrong with options that were decoded. */
-export const issuesIn = (decoded: Either.Either<unknown, SessionMisconfigured>): ReadonlyArray<Issue> =>
-  Either.match(decoded, { onLeft: ({ issues }) => issues, onRight: () => [] })
-
-/** Fails where there is an issue. */
-export const refusalOf = (issues: ReadonlyArray<Issue>): SessionMisconfigured | undefined =>
-  issues.length === 0 ? undefined : new SessionMisconfigured({ issues })

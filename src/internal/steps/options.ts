@@ -9,7 +9,7 @@ import * as LeaseOptions from "../lease/options.js"
 import * as OnceOptions from "../once/options.js"
 import type { MongoClient } from "../session/client.js"
 import * as Names from "../values/names.js"
-import { decoder, longestText, Name, type Rules, Text } from "../values/options.js"
+import { decoder, issuesIn, longestText, Name, refusalOf, type Rules, Text } from "../values/options.js"
 import { keyOf, leaseOf } from "./record.js"
 
 /**
@@ -50,7 +50,7 @@ export const decode = <Client>(
 ): Either.Either<Decoded, SessionMisconfigured> => {
   const own = decodeOwn({ name, version, onceCollection })
   const once = OnceOptions.decode("steps", { timeToLive })
-  const refused = OnceOptions.refusalOf([own, once, LeaseOptions.decode("steps", lease)].flatMap(OnceOptions.issuesIn))
+  const refused = refusalOf([own, once, LeaseOptions.decode("steps", lease)].flatMap(issuesIn))
   return refused === undefined ? Either.map(once, (once) => ({ version, once })) : Either.left(refused)
 }
 

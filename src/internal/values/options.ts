@@ -61,11 +61,13 @@ export const longestText = 1024
  */
 export const Text = Schema.String.pipe(
   Schema.filter((text) => text.length >= 1 && text.length <= longestText && text.isWellFormed())
-).annotations({ description: `a text of 1 to ${longestText} characters` })
+).annotations({
+  description: `a text of 1 to ${longestText} characters, none of them half a surrogate pair`
+})
 
 /** A name that is a part of a key. */
 export const Name = Text.pipe(Schema.filter((name) => !name.includes("/"))).annotations({
-  description: `a name of 1 to ${longestText} characters without a slash`
+  description: `a name of 1 to ${longestText} characters, without a slash or half a surrogate pair`
 })
 
 /** A rule over several fields of an input that need not be valid; it must not complain of what the fields do. */
@@ -113,6 +115,14 @@ const isEmpty = (options: unknown): boolean => {
     return false
   }
 }
+
+/** What is wrong with options that were decoded. */
+export const issuesIn = (decoded: Either.Either<unknown, SessionMisconfigured>): ReadonlyArray<Issue> =>
+  Either.match(decoded, { onLeft: ({ issues }) => issues, onRight: () => [] })
+
+/** Fails where there is an issue. */
+export const refusalOf = (issues: ReadonlyArray<Issue>): SessionMisconfigured | undefined =>
+  issues.length === 0 ? undefined : new SessionMisconfigured({ issues })
 
 /** The same issues, found below a key. */
 export const below = (key: string, issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
