@@ -5,12 +5,14 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { HandlingFailed } from "./ChangeStreamErrors.js"
 import { type AnySchema, ofOptional } from "./Codec.js"
 import * as Checkpoints from "./internal/changes/checkpoint.js"
 import * as Letters from "./internal/changes/outbox/deadLetters.js"
+import { ensureOutbox } from "./internal/changes/outbox/options.js"
 import { type Outgoing, Publishing } from "./internal/changes/outbox/publish.js"
 import * as Relaying from "./internal/changes/outbox/relay.js"
 import { type Delivery, pending, type Stored } from "./internal/changes/outbox/store.js"
@@ -26,6 +28,7 @@ import {
   type OperationError,
   type PublishError,
   type RelayError,
+  type SessionMisconfigured,
   type TransactionEnded
 } from "./SessionErrors.js"
 import type * as Transaction from "./Transaction.js"
@@ -68,7 +71,8 @@ export interface Outbox<A, R = never, Client = MongoClient> {
    * `TransactionAborted` when its `timeout` expires. A message of a joined part that has failed is not published.
    *
    * Fails with `DecodeFailed` when the message does not fit the schema, `MongoError` (`EncodingFailed`) when BSON has no such
-   * value, `ForeignSession` when the transaction belongs to another client, and `TransactionEnded` when it is over.
+   * value, `ForeignSession` when the transaction belongs to another client, and `TransactionEnded` when it is over; and, as all
+   * else of an outbox does before anything is sent, with `SessionMisconfigured` when its name or options are wrong.
    */
   readonly publish: (
     message: A
@@ -104,7 +108,7 @@ export interface Outbox<A, R = never, Client = MongoClient> {
   /** The messages that a relay has set aside (`onPoison`). */
   readonly deadLetters: Letters.DeadLetters<Client>
   /** How many messages there are that were not delivered yet. */
-  readonly pending: Effect.Effect<number, OperationError, Client>
+  readonly pending: Effect.Effect<number, OperationError | SessionMisconfigured, Client>
 }
 
 /**
@@ -146,7 +150,8 @@ interface UntypedOptions<Client> extends Options<Client> {
 }
 
 /**
- * Makes an outbox; nothing is sent. Its messages are typed by the schema, or documents as they are without one.
+ * Makes an outbox; nothing is sent. Its messages are typed by the schema, or documents as they are without one. A name has 1 to
+ * 1,024 characters, and no slash.
  *
  * A message is a document that the transaction inserts. MongoDB's change streams tell the order in which transactions were
  * committed, and the relay follows it. So publishing takes as long as any other insert, however many publish at once.
@@ -181,40 +186,39 @@ export const make: {
   <Client = MongoClient>(name: string, options?: UntypedOptions<Client>): Outbox<Driver.Document, never, Client>
 } = <Client>(
   name: string,
-  {
-    client,
+  { client, schema, ...options }: Options<Client> & { readonly schema?: AnySchema | undefined } = {}
+) => {
+  const {
     collection = `effect_mongo_session.outbox.${name}`,
     database,
     deadLetterCollection = "effect_mongo_session.deadLetters",
-    schema,
     sequence = false,
     stateCollection = "effect_mongo_session.outboxes"
-  }:
-    & Options<Client>
-    & { readonly schema?: AnySchema | undefined } = {}
-) =>
-  of({
+  } = options
+  return of({
     name,
+    valid: ensureOutbox({ ...options, name }),
     codec: ofOptional(schema),
     messages: { client, database, collection, readConcern },
     state: { client, database, collection: stateCollection, readConcern },
     deadLetters: { client, database, collection: deadLetterCollection, readConcern },
     isNumbered: sequence
   })
+}
 
 // Whatever the client prefers: some levels know no causal order, and what is not majority may be rolled back.
 const readConcern = "majority"
 
 const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
-  const { codec, messages, name } = stored
+  const { codec, messages, name, valid } = stored
   const publishing = new Publishing(stored)
   const source = `message of outbox ${name}`
   // Now, for at the end of the transaction nobody could handle a message that is refused.
-  const ensureHere = Effect.withFiberRuntime<void, ForeignSession | MongoError, C>((fiber) => {
+  const ensureHere = Effect.withFiberRuntime<unknown, ForeignSession | SessionMisconfigured | MongoError, C>((fiber) => {
+    if (Either.isLeft(valid)) return valid
     const client = clientIn(fiber, messages)
     if (sessionIn(fiber, client) === "foreign") return Effect.fail(new ForeignSession({ operation: "publish" }))
-    const name = "publish"
-    return misnaming(client, messages, { name, collection: stored.state.collection }) ?? Effect.void
+    return misnaming(client, messages, { name: "publish", collection: stored.state.collection }) ?? Effect.void
   })
   // In one step: most transactions publish, and what they write besides is as little.
   const put = (encoded: ReadonlyArray<unknown>) =>

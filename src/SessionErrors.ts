@@ -154,7 +154,7 @@ export type ConsumeError = OperationError | TransactionError | DecodeFailed | Co
  * @since 0.1.0
  * @category errors
  */
-export type PublishError = DecodeFailed | MongoError | ForeignSession | TransactionEnded
+export type PublishError = DecodeFailed | MongoError | ForeignSession | TransactionEnded | SessionMisconfigured
 
 /**
  * What relaying the messages of an outbox can fail with, besides `HandlingFailed`, which has the errors of the delivery.

@@ -33,6 +33,7 @@ const client = [
   "retry",
   "transactions"
 ]
+const outbox = ["name", "database", "collection", "stateCollection", "deadLetterCollection", "sequence"]
 const relay = ["batch", "concurrency", "orderBy", "poll", "resume", "retry", "onPoison"]
 const consumer = ["collection", "database", "batch", "idleCheckpoint", "onLost", "deadLetterCollection", "transaction"]
 const values = ["primary", "nearest", "snapshot", "queue", "end", "1 second", [1, 5], { millis: 1 }]
@@ -41,6 +42,7 @@ const decoders = [
   ["a session", session, SessionOptions.decode],
   ["a transaction", transaction, TransactionOptions.decode],
   ["a relay", relay, RelayOptions.ensureValid],
+  ["an outbox", outbox, RelayOptions.ensureOutbox],
   ["a consumer", [...consumer, ...relay, ...transaction], ConsumeOptions.ensureValid]
 ] as const
 

@@ -7,7 +7,7 @@ import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { HandlingFailed } from "../../../ChangeStreamErrors.js"
-import type { ConsumerReplaced, OperationError, TransactionError } from "../../../SessionErrors.js"
+import type { ConsumerReplaced, OperationError, SessionMisconfigured, TransactionError } from "../../../SessionErrors.js"
 import * as Transaction from "../../../Transaction.js"
 import type { TransactionOptions } from "../../../TransactionOptions.js"
 import { batches } from "../../data/cursor.js"
@@ -53,14 +53,14 @@ export interface DeadLetter {
  */
 export interface DeadLetters<Client> {
   /** Those that there are, the oldest first. */
-  readonly list: Stream.Stream<DeadLetter, OperationError, Client>
+  readonly list: Stream.Stream<DeadLetter, OperationError | SessionMisconfigured, Client>
   /**
    * Publishes one again, with the same id, behind all others; a relay delivers it. Says whether there was one of this id. It
    * is a transaction, and joins one.
    */
   readonly retry: (id: string) => Effect.Effect<boolean, OperationError | TransactionError, Client>
   /** Drops one for good. Says whether there was one of this id. */
-  readonly drop: (id: string) => Effect.Effect<boolean, OperationError, Client>
+  readonly drop: (id: string) => Effect.Effect<boolean, OperationError | SessionMisconfigured, Client>
 }
 
 interface StoredLetter extends Message {
@@ -71,22 +71,47 @@ interface StoredLetter extends Message {
 
 /** The dead letters of an outbox. */
 export const of = <A, R, C>(outbox: Stored<A, R, C>): DeadLetters<C> => {
-  const { deadLetters, messages, name } = outbox
+  const { deadLetters, messages, name, valid } = outbox
   const drop = (id: string) =>
     Effect.map(
-      operation(deadLetters, writing("deleteOne"), (db, added) =>
-        lettersOf(db, outbox).deleteOne({ _id: markedId(id), outbox: name }, { ...added })),
-      ({ deletedCount }) =>
-        numberOf(deletedCount) > 0
+      Effect.zipRight(
+        valid,
+        operation(deadLetters, writing("deleteOne"), (db, added) =>
+          lettersOf(db, outbox).deleteOne({ _id: markedId(id), outbox: name }, { ...added }))
+      ),
+      ({ deletedCount }) => numberOf(deletedCount) > 0
+    )
+  const retry = (id: string) =>
+    together(
+      outbox,
+      Effect.gen(function*() {
+        const _id = markedId(id)
+        const found = yield* operation(
+          deadLetters,
+          writing("findOneAndDelete"),
+          (db, added) => lettersOf(db, outbox).findOneAndDelete({ _id, outbox: name }, { ...added })
+        )
+        if (found === null) return false
+        const { error: _, outbox: __, setAsideAt: ___, at: ____, ...message } = found
+        yield* operation(
+          messages,
+          writing("insertOne"),
+          (db, added) => messagesOf(db, messages).insertOne({ ...message, _id, at: serverTime() }, { ...added })
+        )
+        return true
+      })
     )
   return {
     drop,
     list: Stream.map(
-      batches(
-        deadLetters,
-        reading,
-        (db, added) => lettersOf(db, outbox).find({ outbox: name }, { ...added, sort: { setAsideAt: 1 } })
-      ),
+      Stream.unwrap(Effect.as(
+        valid,
+        batches(
+          deadLetters,
+          reading,
+          (db, added) => lettersOf(db, outbox).find({ outbox: name }, { ...added, sort: { setAsideAt: 1 } })
+        )
+      )),
       ({ _id, attempts, error, message, publishedAt, sequence, setAsideAt }): DeadLetter => ({
         id: idIn(_id),
         sequence: sequenceOf(sequence),
@@ -97,26 +122,7 @@ export const of = <A, R, C>(outbox: Stored<A, R, C>): DeadLetters<C> => {
         setAsideAt
       })
     ),
-    retry: (id) =>
-      together(
-        outbox,
-        Effect.gen(function*() {
-          const _id = markedId(id)
-          const found = yield* operation(
-            deadLetters,
-            writing("findOneAndDelete"),
-            (db, added) => lettersOf(db, outbox).findOneAndDelete({ _id, outbox: name }, { ...added })
-          )
-          if (found === null) return false
-          const { error: _, outbox: __, setAsideAt: ___, at: ____, ...message } = found
-          yield* operation(
-            messages,
-            writing("insertOne"),
-            (db, added) => messagesOf(db, messages).insertOne({ ...message, _id, at: serverTime() }, { ...added })
-          )
-          return true
-        })
-      )
+    retry: (id) => Effect.zipRight(valid, retry(id))
   }
 }
 

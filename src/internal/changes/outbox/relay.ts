@@ -12,6 +12,7 @@ import type { MongoError } from "../../../MongoError.js"
 import * as Session from "../../../Session.js"
 import type { RelayError } from "../../../SessionErrors.js"
 import { operation } from "../../data/operation.js"
+import { issuesIn, refusalOf } from "../../values/options.js"
 import * as Checkpoints from "../checkpoint.js"
 import { openApart } from "../place.js"
 import type { PoisonOptions } from "../poison.js"
@@ -61,7 +62,7 @@ export const relay = <A, R, C, X, E2, R2>(
   options: RelayOptions<A>
 ): Stream.Stream<Delivery<A>, HandlingFailed<E2> | RelayError, R | R2 | C> =>
   Stream.unwrapScoped(Effect.gen(function*() {
-    yield* ensureValid(options)
+    yield* refusalOf([outbox.valid, ensureValid(options)].flatMap(issuesIn)) ?? Effect.void
     const { batch = 100, concurrency = 1, onPoison, orderBy, poll, resume = resuming } = options
     const { messages, name, state } = outbox
     const session = yield* openApart(messages, { name: "relay", kind: "read", inTransaction: false })

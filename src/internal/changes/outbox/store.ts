@@ -2,10 +2,11 @@
  * How an outbox is stored: its messages, how far its relay has come, and its dead letters.
  */
 import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { Codec } from "../../../Codec.js"
-import type { DecodeFailed, OperationError } from "../../../SessionErrors.js"
+import type { DecodeFailed, OperationError, SessionMisconfigured } from "../../../SessionErrors.js"
 import { operation } from "../../data/operation.js"
 import type { Request, Target } from "../../data/request.js"
 import { numberOf } from "../../values/numbers.js"
@@ -14,6 +15,8 @@ import { idIn } from "../own.js"
 /** An outbox, as it is stored. */
 export interface Stored<A, R, C> {
   readonly name: string
+  /** What is wrong with its name and options, if anything is. */
+  readonly valid: Either.Either<unknown, SessionMisconfigured>
   readonly codec: Codec<A, unknown, R>
   /** The collection of the messages. */
   readonly messages: Target<C>
@@ -81,13 +84,16 @@ export const deliveredIn = (stored: Driver.Document | null): ReadonlyArray<strin
 
 /** How many messages were not delivered yet. */
 export const pending = <A, R, C>(
-  { messages, name, state }: Stored<A, R, C>
-): Effect.Effect<number, OperationError, C> =>
+  { messages, name, state, valid }: Stored<A, R, C>
+): Effect.Effect<number, OperationError | SessionMisconfigured, C> =>
   Effect.flatMap(
-    operation(
-      state,
-      reading("findOne"),
-      (db, added) => stateOf(db, state).findOne({ _id: relayOf(name) }, { ...added })
+    Effect.zipRight(
+      valid,
+      operation(
+        state,
+        reading("findOne"),
+        (db, added) => stateOf(db, state).findOne({ _id: relayOf(name) }, { ...added })
+      )
     ),
     (found) =>
       operation(
