@@ -7,8 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { Label } from "../../src/MongoError.js"
 import * as Once from "../../src/Once.js"
 import { live } from "../../src/testing/internal/live.js"
+import type * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import { numbers } from "../support/data/collections.js"
 import { Keys, onKeys, OutOfStock } from "../support/once/keys.js"
@@ -143,6 +146,34 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Fiber.join(second)).toBe(1)
           expect(yield* Fiber.join(first)).toBe(1)
           expect(yield* stored).toEqual([1])
+        }))
+      ))
+
+    it.effect("is not in progress when it fails otherwise after it has found another run: that is told, and tried for longer", () =>
+      onKeys(({ database, failing, insert, onOther, stored }) =>
+        live(Effect.gen(function*() {
+          const Doing = Once.make("doing", { database, wait: "150 millis" })
+          const [begun, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+          const long = Effect.zipRight(Deferred.succeed(begun, undefined), Deferred.await(mayEnd))
+          const first = yield* Effect.fork(onOther(Doing.run("key", long)))
+          yield* Deferred.await(begun)
+          const context = yield* Effect.context<MongoServer.MongoServer | Scope.Scope>()
+          const broken = failing({
+            failCommands: ["findAndModify"],
+            mode: "alwaysOn",
+            errorCode: 246,
+            errorLabels: [Label.TransientTransactionError]
+          })
+          let retries = 0
+          const onRetry = () => Effect.orDie(Effect.provide(Effect.when(broken, () => ++retries === 1), context))
+          const [time, error] = yield* Effect.timed(
+            Effect.flip(Doing.run("key", insert(1), { onRetry, timeout: "1 second" }))
+          )
+          expect(error).toMatchObject({ _tag: "TransactionAborted" })
+          expect(Duration.toMillis(time)).toBeGreaterThan(500)
+          yield* Deferred.succeed(mayEnd, undefined)
+          yield* Fiber.join(first)
+          expect(yield* stored).toEqual([])
         }))
       ))
 

@@ -84,7 +84,7 @@ class Run<A, F, R, C, E, R2, OR> {
   readonly #guard: Effect.Effect<void, E, R2>
   // The attempt whose key is committed with the transaction.
   #attempt: string | undefined
-  // Since when another run has the key.
+  // Since when another run has the key, as far as each attempt since then has found; not known where one has failed otherwise.
   #takenSince: bigint | undefined
   #declared: Declared<E> | undefined
 
@@ -158,7 +158,7 @@ class Run<A, F, R, C, E, R2, OR> {
       const attempt = yield* newId
       const found = yield* Effect.tapError(
         claim(target, this.#id, { state, value, attempt, fingerprint, timeToLive }),
-        (error) => isTaken(error) ? this.#isTaken : Effect.void
+        (error) => isTaken(error) ? this.#isTaken : Effect.sync(() => void (this.#takenSince = undefined))
       )
       this.#takenSince = undefined
       const decision = decide(found, fingerprint)
@@ -266,8 +266,11 @@ class Run<A, F, R, C, E, R2, OR> {
   }
 }
 
+// Whatever came before: when it was given up, another run had the key.
 const isGivenUp = (error: unknown): boolean =>
-  error instanceof TransactionAborted || error instanceof MongoError && error.reason === "DuplicateKey"
+  error instanceof TransactionAborted
+    ? error.last instanceof MongoError && isTaken(error.last)
+    : error instanceof MongoError && error.reason === "DuplicateKey"
 
 const decoded = <A, R>(
   codec: Codec<A, unknown, R> | undefined,
