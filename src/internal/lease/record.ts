@@ -36,21 +36,25 @@ const isHeld = { $gt: ["$expiresAt", "$$NOW"] }
 
 const until = (time: Duration.Duration): Driver.Document => ({ $add: ["$$NOW", Duration.toMillis(time)] })
 
+// The clock of another primary may be behind, and a guard may be older than the last renewal: nobody who holds the lease is to have
+// it for less time than they were told.
+const prolonged = (time: Duration.Duration): Driver.Document => ({ $max: ["$expiresAt", until(time)] })
+
 /**
  * The update that takes a lease if nobody holds it, and leaves it as it is if another does. A repeated acquisition finds
  * itself, and has the same token.
  */
 export const take = (holder: string, time: Duration.Duration): Array<Driver.Document> => {
   const isMine = { $and: [isHeld, { $eq: ["$holder", holder] }] }
-  const changed = (fields: Driver.Document) => ({
-    $mergeObjects: ["$$ROOT", { ...fields, expiresAt: until(time), ...counted }]
-  })
+  const changed = (fields: Driver.Document) => ({ $mergeObjects: ["$$ROOT", { ...fields, ...counted }] })
+  const again = { expiresAt: prolonged(time) }
   const acquired = {
     token: { $add: [{ $ifNull: ["$token", 0] }, 1] },
     holder,
-    takenAt: "$$NOW"
+    takenAt: "$$NOW",
+    expiresAt: until(time)
   }
-  return [{ $replaceWith: { $cond: [isMine, changed({}), { $cond: [isHeld, "$$ROOT", changed(acquired)] }] } }]
+  return [{ $replaceWith: { $cond: [isMine, changed(again), { $cond: [isHeld, "$$ROOT", changed(acquired)] }] } }]
 }
 
 /** What is asked for with {@link take}. */
@@ -70,7 +74,7 @@ export const held = (_id: string, holder: string, token: number): Driver.Filter<
 
 /** The update that renews a lease. */
 export const renew = (time: Duration.Duration): Array<Driver.Document> => [
-  { $set: { expiresAt: until(time), ...counted } }
+  { $set: { expiresAt: prolonged(time), ...counted } }
 ]
 
 /** The update that releases a lease. */
