@@ -73,12 +73,7 @@ export const claim = <C>(
   })
 
 const sessionOf = <C>(target: Target<C>, name: string): Effect.Effect<unknown, OperationError, C> =>
-  Effect.map(
-    patiently(operation({ ...target, readConcern: "majority" }, read, (db, added) =>
-      of(db, target).findOne({ _id: name }, { ...added }))),
-    (found): unknown =>
-      found?.["session"]
-  )
+  Effect.map(patiently(find(target, name)), (found): unknown => found?.["session"])
 
 // A process that was killed has left its transaction open. For a minute nobody could write the checkpoint, if the server
 // were not told; where it can't be told, there is nothing but to wait.
@@ -156,14 +151,7 @@ export const isStored = <C>(
   { name, target }: Checkpoint<C>,
   step: string
 ): Effect.Effect<boolean, OperationError, C> =>
-  patiently(Effect.map(
-    operation(
-      { ...target, readConcern: "majority", readPreference: "primary" },
-      read,
-      (db, added) => of(db, target).findOne({ _id: name }, { ...added, readPreference: "primary" })
-    ),
-    (found) => found?.["step"] === step
-  ))
+  patiently(Effect.map(find(target, name), (found) => found?.["step"] === step))
 
 /**
  * What an error of whoever has a checkpoint means. Whatever it was told, it has failed because it was replaced if somebody
@@ -193,18 +181,19 @@ const wasKilled = (error: unknown): boolean => {
 const untilClaimed = Schedule.exponential("10 millis").pipe(Schedule.upTo("2 seconds"))
 
 const isReplaced = <C>({ name, owner, target }: Checkpoint<C>): Effect.Effect<boolean, OperationError, C> =>
-  Effect.map(
-    operation(
-      { ...target, readConcern: "majority", readPreference: "primary" },
-      read,
-      (db, added) => of(db, target).findOne({ _id: name }, { ...added, readPreference: "primary" })
-    ),
-    (found) => found !== null && found["owner"] !== owner
-  )
+  Effect.map(find(target, name), (found) => found !== null && found["owner"] !== owner)
 
 interface Stored extends Driver.Document {
   readonly _id: string
 }
+
+// Whatever the client prefers: what a secondary has may be of another owner.
+const find = <C>(target: Target<C>, name: string): Effect.Effect<Stored | null, OperationError, C> =>
+  operation(
+    { ...target, readConcern: "majority", readPreference: "primary" },
+    read,
+    (db, added) => of(db, target).findOne({ _id: name }, { ...added, readPreference: "primary" })
+  )
 
 const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Stored> => db.collection(collection)
 

@@ -64,7 +64,11 @@ export const changeAlone = <C>(
 /** A workflow as it is. */
 export const read = <C>(target: Target<C>, _id: string): Effect.Effect<Record | null, OperationError, C> =>
   alone(
-    operation(onPrimary(target), reading("findOne"), (db, added) => of(db, target).findOne({ _id }, { ...added }))
+    operation(
+      onPrimary(target),
+      reading("findOne"),
+      (db, added) => of(db, target).findOne({ _id }, { ...added, ...primary })
+    )
   )
 
 /** The ids of the workflows of a version that nobody works on. */
@@ -78,7 +82,8 @@ export const leftOf = <C>(
       onPrimary(target),
       reading("find"),
       (db, added) =>
-        of(db, target).find(left(name, version), { ...added, sort: { takenAt: 1 }, projection: { id: 1 }, limit: most })
+        of(db, target)
+          .find(left(name, version), { ...added, ...primary, sort: { takenAt: 1 }, projection: { id: 1 }, limit: most })
           .toArray()
     )
   ).pipe(Effect.map((found) => found.map(({ id }) => id)))
@@ -86,11 +91,10 @@ export const leftOf = <C>(
 // As many as one pass takes up; the next one goes on.
 const most = 1000
 
-const onPrimary = <C>(target: Target<C>): Target<C> => ({
-  ...target,
-  readConcern: "majority",
-  readPreference: "primary"
-})
+// Whatever the client prefers: a secondary may not have the state yet that was written before.
+const primary = { readPreference: "primary" } as const
+
+const onPrimary = <C>(target: Target<C>): Target<C> => ({ ...target, readConcern: "majority", ...primary })
 
 const reading = (name: string): Request => ({ name, kind: "read", inTransaction: false })
 

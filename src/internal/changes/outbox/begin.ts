@@ -84,12 +84,13 @@ const followed = <A, R, C>(options: Options<A, R, C>, at: Position): Stream.Stre
   const { checkpoint, maxAwaitTime, outbox: { messages }, resume, session } = options
   const steps = Effect.map(Effect.context<C>(), (context) =>
     Following.steps(Following.pulled({
-      target: messages,
+      // Whatever the client prefers: what a secondary does not have yet would seem to be left behind.
+      target: { ...messages, readPreference: "primary" },
       within: {
         session,
         mayResume: (error) => Effect.provide(Effect.negate(wasReplaced(checkpoint, error)), context)
       },
-      options: {},
+      options: { readPreference: "primary" },
       maxAwaitTime,
       pipeline: [
         { $match: { operationType: "insert" } },
