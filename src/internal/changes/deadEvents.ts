@@ -100,7 +100,8 @@ export const of = <A, E, R>(
           batches(
             target,
             { name: "find", kind: "read" },
-            (db, added) => lettersOf(db, target).find({ consumer }, { ...added, sort: { setAsideAt: 1 } })
+            (db, added) =>
+              lettersOf(db, target).find({ consumer }, { ...added, sort: { setAsideAt: 1 }, allowDiskUse: true })
           ).pipe(
             Stream.map(({ _id, attempts, error, event, setAsideAt }): DeadEvent => ({
               id: idIn(_id),

@@ -7,7 +7,12 @@ import type * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { HandlingFailed } from "../../../ChangeStreamErrors.js"
-import type { ConsumerReplaced, OperationError, SessionMisconfigured, TransactionError } from "../../../SessionErrors.js"
+import type {
+  ConsumerReplaced,
+  OperationError,
+  SessionMisconfigured,
+  TransactionError
+} from "../../../SessionErrors.js"
 import * as Transaction from "../../../Transaction.js"
 import type { TransactionOptions } from "../../../TransactionOptions.js"
 import { batches } from "../../data/cursor.js"
@@ -79,7 +84,8 @@ export const of = <A, R, C>(outbox: Stored<A, R, C>): DeadLetters<C> => {
         operation(deadLetters, writing("deleteOne"), (db, added) =>
           lettersOf(db, outbox).deleteOne({ _id: markedId(id), outbox: name }, { ...added }))
       ),
-      ({ deletedCount }) => numberOf(deletedCount) > 0
+      ({ deletedCount }) =>
+        numberOf(deletedCount) > 0
     )
   const retry = (id: string) =>
     together(
@@ -109,7 +115,8 @@ export const of = <A, R, C>(outbox: Stored<A, R, C>): DeadLetters<C> => {
         batches(
           deadLetters,
           reading,
-          (db, added) => lettersOf(db, outbox).find({ outbox: name }, { ...added, sort: { setAsideAt: 1 } })
+          (db, added) =>
+            lettersOf(db, outbox).find({ outbox: name }, { ...added, sort: { setAsideAt: 1 }, allowDiskUse: true })
         )
       )),
       ({ _id, attempts, error, message, publishedAt, sequence, setAsideAt }): DeadLetter => ({
