@@ -1,9 +1,10 @@
 /**
  * Delivers the messages of an outbox in their order, and notes how far it has come.
  */
-import * as Clock from "effect/Clock"
+import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
@@ -112,23 +113,36 @@ export const relay = <A, R, C, X, E2, R2>(
         // Before anything is delivered: somebody else may deliver it already.
         yield* own(Checkpoints.storeAlone(checkpoint, {}))
         const done: Array<string> = []
-        let notedAt = yield* Clock.currentTimeMillis
-        const noted = Effect.suspend(() => note(done, undefined))
-        const exit = yield* deliverAll(there, {
+        let notedCount = 0
+        let unnoted: Cause.Cause<RelayError> | undefined
+        const noted = Effect.suspend(() => {
+          const { length } = done
+          return length === notedCount
+            ? Effect.void
+            : Effect.map(note(done, undefined), () => void (notedCount = length))
+        })
+        // However long a delivery takes, what came before it is noted meanwhile.
+        const noting = Effect.forever(Effect.delay(noted, noteInterval)).pipe(
+          Effect.catchAllCause((cause) => Effect.sync(() => void (unnoted = cause)))
+        )
+        const all = deliverAll(there, {
           concurrency,
           orderBy,
           decode: (message) => decode(outbox, message),
           deliver: one,
           over: ({ _id }, delivery) =>
-            Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            Effect.suspend(() => {
               // What was set aside is not in the outbox any more, and may come back.
               if (Option.isSome(delivery) || onPoison === "skip") done.push(_id)
               if (Option.isSome(delivery)) delivered.push(delivery.value)
-              if (now - notedAt < noteInterval) return Effect.void
-              notedAt = now
-              return noted
+              return unnoted === undefined ? Effect.void : Effect.failCause(unnoted)
             })
-        }).pipe(
+        })
+        const exit = yield* Effect.acquireUseRelease(
+          Effect.fork(Effect.interruptible(noting)),
+          () => all,
+          Fiber.interrupt
+        ).pipe(
           Effect.onInterrupt(() => Effect.ignore(Effect.timeout(noted, "5 seconds"))),
           Effect.exit
         )
@@ -166,6 +180,7 @@ export const relay = <A, R, C, X, E2, R2>(
     )
   }))
 
+// In milliseconds.
 const noteInterval = 1000
 
 const groupsOf = ({ items, position }: Begin.Next, batch: number): ReadonlyArray<Begin.Next> =>
