@@ -140,7 +140,12 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
   }
 }
 
-const acquired = <C>(
+/**
+ * Acquires the lease of a name, with options that were decoded.
+ *
+ * @internal
+ */
+export const acquired = <C>(
   target: Target<C>,
   name: string,
   decoded: Either.Either<Options.Decoded, SessionMisconfigured>

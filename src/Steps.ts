@@ -5,13 +5,15 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { AnySchema } from "./Codec.js"
+import * as LeaseOptions from "./internal/lease/options.js"
 import { Expiry } from "./internal/once/store.js"
 import type { MongoClient } from "./internal/session/client.js"
 import * as Options from "./internal/steps/options.js"
@@ -23,7 +25,6 @@ import type { Inside } from "./internal/transaction/start.js"
 import * as Lease from "./Lease.js"
 import {
   type InvalidInTransaction,
-  LeaseTaken,
   type OperationError,
   type SessionMisconfigured,
   type StepError,
@@ -136,7 +137,9 @@ export interface Steps<Client = MongoClient> {
   ) => Effect.Effect<A, E | StepsError, Client | R>
   /**
    * Takes up, one after the other, the unfinished workflows of this version that no process works on: those of processes that
-   * died, and those that have failed with something that may go away. Gives how each has ended. Repeat it by a Schedule. Inside a transaction it is refused with
+   * died, and those that have failed with something that may go away. Gives how each of them has ended, and leaves out those that
+   * another process has taken up meanwhile, or has a step open of. Where one can't be taken up otherwise, it ends there: with how
+   * the others have ended, or with that failure if there are none. Repeat it by a Schedule. Inside a transaction it is refused with
    * `InvalidInTransaction`.
    */
   readonly resume: <A, E, R>(
@@ -184,42 +187,67 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
     Options.decode(name, options),
     (options): Kind<Client> => ({ name, options, target, results, expiry })
   )
-  const run = <A, E, R>(id: string, body: Body<A, E, R, Client>, poll = lease.poll) =>
-    Effect.flatMap(
-      Effect.zipLeft(kind, Options.decodeId(name, id)),
-      (kind) =>
-        Effect.scopedWith((scope) =>
-          Effect.gen(function*() {
-            const held = yield* Scope.extend(
-              Lease.make(leaseOf(name, id), { ...lease, collection, poll }).acquire,
-              scope
-            )
-            const workflow = new Workflow(kind, id, held)
-            // Its forms are for the compiler only.
-            const step = workflow.step.bind(workflow) as unknown as Step<Client>
-            return yield* held.whileHeld(workflow.run(Effect.suspend(() => body(step, id))))
-          })
+  const bodyOf = <A, E, R>(workflow: Workflow<Client>, id: string, body: Body<A, E, R, Client>) =>
+    // Its forms are for the compiler only.
+    Effect.suspend(() => body(workflow.step.bind(workflow) as unknown as Step<Client>, id))
+  const resumeOne = <A, E, R>(kind: Kind<Client>, id: string, body: Body<A, E, R, Client>) =>
+    Effect.scopedWith((scope) =>
+      Effect.gen(function*() {
+        const decoded = Either.map(LeaseOptions.decode(leaseOf(name, id), { ...lease, collection }), atOnce)
+        const held = yield* Scope.extend(Lease.acquired(target, leaseOf(name, id), decoded), scope).pipe(
+          Effect.asSome,
+          // Another process has been faster.
+          Effect.catchTag("LeaseTaken", () => Effect.succeedNone),
+          Effect.catchIf(isOpenElsewhere, () => Effect.succeedNone)
         )
+        if (Option.isNone(held)) return Option.none()
+        const workflow = new Workflow(kind, id, held.value)
+        const exit = yield* Effect.exit(held.value.whileHeld(workflow.resume(bodyOf(workflow, id, body))))
+        return Exit.match(exit, {
+          onFailure: (cause) => Option.some<Resumed<A, E>>({ id, exit: Exit.failCause(cause) }),
+          onSuccess: Option.map((value): Resumed<A, E> => ({ id, exit: Exit.succeed(value) }))
+        })
+      })
     )
   return {
     name,
-    run: (id, body) => run(id, body),
+    run: (id, body) =>
+      Effect.flatMap(
+        Effect.zipLeft(kind, Options.decodeId(name, id)),
+        (kind) =>
+          Effect.scopedWith((scope) =>
+            Effect.flatMap(
+              Scope.extend(Lease.make(leaseOf(name, id), { ...lease, collection }).acquire, scope),
+              (held) => {
+                const workflow = new Workflow(kind, id, held)
+                return held.whileHeld(workflow.run(bodyOf(workflow, id, body)))
+              }
+            )
+          )
+      ),
     resume: <A, E, R>(body: Body<A, E, R, Client>) =>
       Effect.gen(function*() {
         yield* ensureOutside("Steps.resume")
-        const { options: { version } } = yield* kind
+        const valid = yield* kind
         const resumed: Array<Resumed<A, E>> = []
-        for (const id of yield* leftOf(target, name, version)) {
-          const exit = yield* Effect.exit(run(id, body, Schedule.stop))
-          if (!isTaken(exit, leaseOf(name, id))) resumed.push({ id, exit })
+        for (const id of yield* leftOf(target, name, valid.options.version)) {
+          const one = yield* Effect.either(resumeOne(valid, id, body))
+          // How the others have ended is told before that. The next pass meets it again.
+          if (Either.isLeft(one)) return resumed.length > 0 ? resumed : yield* Effect.fail(one.left)
+          if (Option.isSome(one.right)) resumed.push(one.right.value)
         }
         return resumed
       })
   }
 }
 
-// Another process has been faster.
-const isTaken = (exit: Exit.Exit<unknown, unknown>, lease: string): boolean => {
-  const error = exit._tag === "Failure" ? Cause.squash(exit.cause) : undefined
-  return error instanceof LeaseTaken && error.lease === lease
-}
+// Those that follow must not wait for long for one that a frozen process still has.
+const atOnce = (decoded: LeaseOptions.Decoded): LeaseOptions.Decoded => ({
+  ...decoded,
+  poll: Schedule.stop,
+  patience: Duration.min(decoded.patience, Duration.seconds(2))
+})
+
+// A transaction with a step of it has its document.
+const isOpenElsewhere = (error: OperationError | SessionMisconfigured): boolean =>
+  error._tag === "MongoError" && (error.reason === "TimedOut" || error.reason === "WriteConflict")

@@ -47,6 +47,8 @@ export interface Decoded {
   readonly poll: Schedule.Schedule<unknown>
   /** How long one command may take. */
   readonly timeout: Duration.Duration
+  /** The same for one that acquires: so long it waits for a transaction that has written the lease. */
+  readonly patience: Duration.Duration
 }
 
 const fields = Schema.Struct({
@@ -81,10 +83,12 @@ export const decode = <Client>(
 ): Either.Either<Decoded, SessionMisconfigured> =>
   Either.map(decodeFields({ ...rest, name }), ({ for: whole = byDefault, poll, renew }) => {
     const third = Duration.times(whole, 1 / 3)
+    const timeout = Duration.max(third, Duration.millis(1))
     return {
       for: whole,
       renew: isSchedule(renew) ? renew : Schedule.spaced(renew ?? third),
       poll: poll ?? Schedule.jittered(Schedule.spaced(Duration.min(third, Duration.seconds(1)))),
-      timeout: Duration.max(third, Duration.millis(1))
+      timeout,
+      patience: timeout
     }
   })

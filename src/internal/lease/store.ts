@@ -27,7 +27,7 @@ export const acquire = <C>(
   { holder, name, options, target }: Acquisition<C>
 ): Effect.Effect<Decision, OperationError, C> =>
   operation(
-    limited(target, options),
+    { ...target, timeout: options.patience },
     writing("findOneAndUpdate"),
     (db, added) =>
       of(db, target).findOneAndUpdate({ _id: name }, take(holder, options.for), {

@@ -69,16 +69,32 @@ export class Workflow<C> {
 
   /** Runs the body, and compensates its steps if it fails for good. */
   run<A, E, R>(body: Effect.Effect<A, E, R>): Effect.Effect<A, E | StepsError, C | R> {
+    return Effect.zipRight(this.#begin, this.#toItsEnd(body))
+  }
+
+  /** {@link run}, but not if it has come to its end before: then it gives nothing. */
+  resume<A, E, R>(body: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E | StepsError, C | R> {
+    return Effect.flatMap(
+      this.#begin,
+      (state) => state === "succeeded" || state === "failed" ? Effect.succeedNone : Effect.asSome(this.#toItsEnd(body))
+    )
+  }
+
+  get #begin(): Effect.Effect<State, StepsError, C> {
     const { name, options: { version }, target } = this.#kind
     return Effect.gen(this, function*() {
       const begun = yield* Store.begin(target, name, this.#id, version)
       const found = begun === null ? version : numberOf(begun.version)
       if (found !== version) return yield* new StepsOutdated({ steps: name, version, found })
-      return yield* Effect.matchCauseEffect(body, {
-        onSuccess: (value) => Effect.as(this.#succeed, value),
-        onFailure: (cause) =>
-          this.#isStored(cause) ? Effect.zipRight(this.#compensate, Effect.failCause(cause)) : Effect.failCause(cause)
-      })
+      return begun?.state ?? "running"
+    })
+  }
+
+  #toItsEnd<A, E, R>(body: Effect.Effect<A, E, R>): Effect.Effect<A, E | StepsError, C | R> {
+    return Effect.matchCauseEffect(body, {
+      onSuccess: (value) => Effect.as(this.#succeed, value),
+      onFailure: (cause) =>
+        this.#isStored(cause) ? Effect.zipRight(this.#compensate, Effect.failCause(cause)) : Effect.failCause(cause)
     })
   }
 
