@@ -47,7 +47,8 @@ export interface Service {
    * transaction: no other instance acquires it before that has ended.
    *
    * Guard first, then read and write: renewals wait for the transaction from the guard on, and a renewal between the first
-   * operation of a transaction and its guard makes the transaction run again. A transaction takes less time than `for`.
+   * operation of a transaction and its guard makes the transaction run again. A transaction takes less time than `for` less
+   * `renew`, for the last renewal may be nearly as long ago as that: else the lease counts as lost.
    *
    * Fails with `LeaseLost` when the lease is no longer held, by the server's clock; with `ForeignSession` when the transaction
    * belongs to another client; and with what an operation can fail with.

@@ -42,8 +42,8 @@ export class LeaseLost extends Data.TaggedError("LeaseLost")<{
     return `${this.lease}: the lease with token ${this.token} is lost: ${why[this.reason]}`
   }
   get hint(): string {
-    return "Acquire it again. If that happens often, raise `for`, or renew more often. Keep transactions short that have a " +
-      "guard in them: renewals wait for them."
+    return "Acquire it again. If that happens often, raise `for`, or renew more often. A transaction with a guard in it takes less " +
+      "time than `for` less `renew`: renewals wait for it."
   }
   override toJSON(): object {
     return render(this, { lease: this.lease, token: this.token, reason: this.reason })

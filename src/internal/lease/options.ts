@@ -25,7 +25,7 @@ export interface Options<Client = MongoClient> extends ClientOption<Client> {
   readonly collection?: string | undefined
   /**
    * For how long it is held from each renewal on, by the server's clock: 24.8 days at most. So long others wait when an instance
-   * dies. Default 30 seconds.
+   * dies. A guarded transaction takes less than this less `renew`. Default 30 seconds.
    */
   readonly for?: Duration.DurationInput | undefined
   /**
