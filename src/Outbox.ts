@@ -16,6 +16,7 @@ import { ensureOutbox } from "./internal/changes/outbox/options.js"
 import { type Outgoing, Publishing } from "./internal/changes/outbox/publish.js"
 import * as Relaying from "./internal/changes/outbox/relay.js"
 import { type Delivery, pending, type Stored } from "./internal/changes/outbox/store.js"
+import { amended } from "./internal/changes/position.js"
 import { misnaming } from "./internal/data/operation.js"
 import { storable } from "./internal/data/values.js"
 import { clientIn, type ClientOption, type MongoClient } from "./internal/session/client.js"
@@ -71,7 +72,7 @@ export interface Outbox<A, R = never, Client = MongoClient> {
    * `TransactionAborted` when its `timeout` expires. A message of a joined part that has failed is not published.
    *
    * Fails with `DecodeFailed` when the message does not fit the schema, `MongoError` (`EncodingFailed`) when BSON has no such
-   * value, `ForeignSession` when the transaction belongs to another client, and `TransactionEnded` when it is over; and, as all
+   * value, or (`DocumentTooLarge`) when it has more than 64 KiB less than 16 MiB, `ForeignSession` when the transaction belongs to another client, and `TransactionEnded` when it is over; and, as all
    * else of an outbox does before anything is sent, with `SessionMisconfigured` when its name or options are wrong.
    */
   readonly publish: (
@@ -209,6 +210,16 @@ export const make: {
 // Whatever the client prefers: some levels know no causal order, and what is not majority may be rolled back.
 const readConcern = "majority"
 
+// For what is stored with a message besides, at last as a dead letter: above all, the error.
+const room = new Uint8Array(65_536)
+
+const withRoom = (error: MongoError): MongoError =>
+  error.reason === "DocumentTooLarge" ? amended(error, { hint }) : error
+
+const hint =
+  "A message has at most 64 KiB less than a document, which has 16 MiB: with it is stored how its delivery has failed. " +
+  "Nothing was sent."
+
 const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
   const { codec, messages, name, valid } = stored
   const publishing = new Publishing(stored)
@@ -228,9 +239,9 @@ const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
         const publishedAt = new Date(clockOf(fiber).unsafeCurrentTimeMillis())
         const outgoing: Array<Outgoing> = []
         for (const given of encoded) {
-          // What could be read no more would stop the relay for ever.
-          const stored = storable({ message: given }, "publish", source)
-          if (stored instanceof MongoError) return Effect.fail(stored)
+          // What could be read no more, or not be set aside, would stop the relay for ever.
+          const stored = storable({ message: given, room }, "publish", source)
+          if (stored instanceof MongoError) return Effect.fail(withRoom(stored))
           outgoing.push({ id: Checkpoints.freshId(), message: stored.document.message, publishedAt })
         }
         return andThen(publishing.add(fiber, outgoing), () => Effect.succeed(outgoing.map(({ id }) => id)))

@@ -149,6 +149,28 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("is set aside, however large it is and whatever it has failed with; one that could not be is not published", () =>
+      onClient(() =>
+        Effect.gen(function*() {
+          const database = yield* TestServer.database
+          const Large = Outbox.make("large", { database })
+          const of = (n: number, room: number) => ({ n, text: "a".repeat(2 ** 24 - room) })
+          const refused = yield* Effect.flip(Transaction.run(Large.publish(of(1, 65_000))))
+          expect(refused).toMatchObject({ _tag: "MongoError", reason: "DocumentTooLarge", operation: "publish" })
+          expect("hint" in refused && refused.hint).toMatch(/64 KiB/)
+          const id = yield* Transaction.run(Large.publish(of(2, 66_000)))
+          yield* Transaction.run(Large.publish({ n: 3 }))
+          const delivered: Array<unknown> = []
+          const deliver = ({ message }: Outbox.Delivery<{ readonly n?: number }>) =>
+            message.n === 2 ? Effect.fail("\u20ac".repeat(20_000)) : Effect.sync(() => void delivered.push(message.n))
+          yield* Stream.runDrain(Large.relay(deliver, { ...ended, onPoison: "setAside" }))
+          expect(delivered).toEqual([3])
+          expect(yield* Stream.runCollect(Large.deadLetters.list)).toHaveLength(1)
+          expect(yield* Large.deadLetters.retry(id)).toBe(true)
+          expect(yield* Large.pending).toBe(1)
+        })
+      ))
+
     it.effect("because its delivery throws, stays a defect otherwise", () =>
       onClient((watched) =>
         Effect.gen(function*() {
