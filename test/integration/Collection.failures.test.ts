@@ -51,9 +51,11 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
               keyValue: { email: secret, "address.city": "A" }
             })
             // Nothing but the details, and the driver's error behind them, quotes the document.
-            for (const text of [error.message, String(error), JSON.stringify(error)]) expect(text).not.toContain("ada")
+            for (const text of [error.message, String(error), JSON.stringify(error)]) {
+              expect(text).not.toContain("@example.org")
+            }
             expect(Object.keys(error)).not.toContain("details")
-            expect(inspect({ ...error, cause: undefined })).not.toContain("ada")
+            expect(inspect({ ...error, cause: undefined })).not.toContain("@example.org")
           }
         })
       ))
@@ -126,7 +128,7 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
           })
           for (const { details, message } of [ordered, unordered]) {
             expect(details?._tag === "BulkWrite" && details.writeErrors.some((one) => "op" in one)).toBe(false)
-            expect(message).not.toContain("ada")
+            expect(message).not.toContain("@example.org")
           }
           const Named = Collection.make("named", { database })
           yield* Named.createIndex({ a: 1 }, { unique: true, name: "b_1" })
