@@ -13,6 +13,7 @@ import type { MongoError } from "../../../MongoError.js"
 import * as Session from "../../../Session.js"
 import type { RelayError } from "../../../SessionErrors.js"
 import { operation } from "../../data/operation.js"
+import { grace, within } from "../../time/bounded.js"
 import { issuesIn, refusalOf } from "../../values/options.js"
 import * as Checkpoints from "../checkpoint.js"
 import { openApart } from "../place.js"
@@ -143,7 +144,8 @@ export const relay = <A, R, C, X, E2, R2>(
           () => all,
           Fiber.interrupt
         ).pipe(
-          Effect.onInterrupt(() => Effect.ignore(Effect.timeout(noted, "5 seconds"))),
+          // Nothing can be interrupted there: a time-out would wait for what is late.
+          Effect.onInterrupt(() => within(grace, Effect.ignore(noted))),
           Effect.exit
         )
         yield* note(done, exit._tag === "Success" ? position : undefined)
