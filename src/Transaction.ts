@@ -315,7 +315,7 @@ export const beforeCommit = <A, E, R>(
 /**
  * Puts an effect off until the transaction is committed. It runs outside of the transaction when the session is free
  * again, so that it may use the session, and can't be interrupted: an interruption
- * waits for it, for at most the client's `settleTimeout`; then it goes on by itself. When it fails, that is logged and counted; the
+ * waits for it, for at most the session's `settleTimeout`; then it goes on by itself. When it fails, that is logged and counted; the
  * transaction stays committed.
  *
  * Hooks run in the order in which they were registered, each once; those of an attempt that is run again are dropped, and

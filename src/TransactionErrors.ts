@@ -158,19 +158,21 @@ export class CommitUnknown extends Data.TaggedError("CommitUnknown")<{
  * @category errors
  */
 export class TransactionDoomed extends Data.TaggedError("TransactionDoomed")<{
-  /** The failure that doomed the transaction; none where a part has asked for a rollback, and it was committed by hand. */
+  /** The failure that doomed the transaction. */
   readonly first: unknown
+  /** Whether there was none: a part has asked for a rollback, and then the transaction was committed by hand. */
+  readonly isRollbackOnly?: boolean
 }> {
   /** The failure that doomed the transaction, where loggers look for it. */
   override get cause(): unknown {
     return this.first
   }
   override get message(): string {
-    const what = this.first === undefined ? "had asked for a rollback" : `had failed: ${describe(this.first)}`
+    const what = this.isRollbackOnly === true ? "had asked for a rollback" : `had failed: ${describe(this.first)}`
     return `the transaction could not be committed, for a part of it ${what}`
   }
   get hint(): string {
-    return this.first === undefined
+    return this.isRollbackOnly === true
       ? "Where a part asks for a rollback, abort the transaction, or leave it to `Transaction.run`."
       : "Let the failure leave the transaction's body: a failed operation has ended the transaction on the " +
         "server, and the writes of a failed part cannot be undone alone."

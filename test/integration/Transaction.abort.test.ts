@@ -105,7 +105,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* wire).toEqual(["1 insert start", "1 abortTransaction w:majority"])
         }), crowded))
 
-    it.effect("where its first command was not answered", () =>
+    it.effect("where its first command was interrupted", () =>
       inPlace(({ failing, insert, wire, ...place }) =>
         Session.scoped(Effect.gen(function*() {
           yield* Transaction.start()

@@ -10,10 +10,11 @@ import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
 import type * as Driver from "mongodb"
 import * as DriverCursor from "../driver/cursor.js"
+import { timedOut } from "../driver/deadline.js"
 import * as Pool from "../driver/pool.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
-import { grace, within } from "../time/bounded.js"
+import { giveUpAfter, grace, within } from "../time/bounded.js"
 import type * as Time from "../time/clock.js"
 import { runAs } from "../time/fiber.js"
 import { inner } from "./client.js"
@@ -111,9 +112,12 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
     if (endsOnServer === "kill") {
       isAnswered = false
       // Before the driver aborts a transaction: that would wait for an operation that is still going on there.
+      // A connection that is dead without a word must not take all the time: the next try takes another one.
+      const late = () => timedOut({ operation: "killSessions" })
+      const again = Effect.zipRight(giveUpAfter(grace, send("killSessions"), late), send("endSessions"))
       const kill = send("killSessions").pipe(
         Effect.tap(() => Effect.sync(() => isAnswered = true)),
-        Effect.onError(() => insist(client, lsid, Effect.zipRight(send("killSessions"), send("endSessions"))))
+        Effect.onError(() => insist(client, lsid, again, ({ code }) => code === undefined))
       )
       yield* step("killSessions", kill, Duration.min(client.closeTimeout, patienceOf(of)))
     }

@@ -9,9 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { ServerSessionId } from "mongodb"
 import type { MongoError } from "../../MongoError.js"
-import { timedOut } from "../driver/deadline.js"
 import { closingStep } from "../telemetry/closing.js"
-import { giveUpAfter, grace } from "../time/bounded.js"
+import { grace } from "../time/bounded.js"
 import { type Inner, inner, type Service } from "./client.js"
 
 /**
@@ -22,15 +21,13 @@ export const insist = (
   client: Service,
   lsid: ServerSessionId,
   once: Effect.Effect<unknown, MongoError>,
-  isWorthwhile: (error: MongoError) => boolean = () => true
+  isWorthwhile: (error: MongoError) => boolean
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { isClosed, owed } = client[inner]
     const one = { lsid }
     owed.add(one)
-    // A connection that is dead without a word must not take all the time: the next try takes another one.
-    const bounded = giveUpAfter(grace, once, () => timedOut({ operation: "killSessions" }))
-    return Effect.retry(Effect.suspend(() => isClosed() ? Effect.void : bounded), {
+    return Effect.retry(Effect.suspend(() => isClosed() ? Effect.void : once), {
       schedule: Schedule.spaced(pause),
       while: isWorthwhile
     }).pipe(

@@ -94,7 +94,7 @@ export const sendAbort = (
     })
   })
 
-/** {@link abortByName}; in the background, too, where it gets no answer. */
+/** Like {@link abortByName}; in the background, too, where it gets no answer. What a later one has ended is over. */
 export const abortForGood = (
   gate: Gate,
   client: Service,
@@ -105,8 +105,12 @@ export const abortForGood = (
     const time = timeout()
     const late = time !== undefined && Duration.toMillis(time) === 0
       ? Effect.succeed("unknown")
-      : abortByName(gate, client, name, time)
-    return Effect.flatMap(late, (late) => late === "unknown" ? abortInBackground(gate, client, name) : Effect.void)
+      : Effect.catchAll(ended(gate, client, name, time ?? gate.settleTimeout), ({ reason }) =>
+        reason === "TransactionTooOld"
+          ? Effect.succeed("aborted")
+          : Effect.as(Log.abortFailed(reason), "unknown"))
+    return Effect.flatMap(late, (late) =>
+      late === "unknown" ? abortInBackground(gate, client, name) : Effect.void)
   })
 
 /**

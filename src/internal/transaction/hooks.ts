@@ -149,7 +149,7 @@ export const objection = ({ of }: Share): TransactionDoomed | undefined => {
   const { doom, halfDone, transient } = of.failures
   if (halfDone !== undefined) return new TransactionDoomed({ first: Cause.squash(halfDone) })
   if (of.ended !== "no") return undefined
-  if (of.isRollbackOnly) return new TransactionDoomed({ first: undefined })
+  if (of.isRollbackOnly) return new TransactionDoomed({ first: undefined, isRollbackOnly: true })
   const isDue = of.nextHook !== undefined
   return isDue ? new TransactionDoomed({ first: doom === undefined ? transient : Cause.squash(doom) }) : undefined
 }
@@ -164,7 +164,8 @@ export const run = (
   restore: Restore
 ): Effect.Effect<void> =>
   hooks.length === 0 ? Effect.void : Effect.uninterruptible(Effect.flatMap(
-    Effect.forkDaemon(Effect.forEach(hooks, reported, { discard: true })),
+    // What a hook forks is not waited for, and does not end with the last of them.
+    Effect.forkDaemon(Effect.daemonChildren(Effect.forEach(hooks, reported, { discard: true }))),
     (running) =>
       Effect.catchAllCause(
         restore(Fiber.join(running)),

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
@@ -166,7 +167,7 @@ export const commit = (
     if (transaction !== undefined) yield* Hooks.beforeCommitByHand(transaction)
     const objection = transaction && Hooks.objection(transaction)
     if (objection !== undefined) {
-      yield* abort(gate, client)
+      yield* abort(gate, client, timeout)
       return yield* objection
     }
     const atMost = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
@@ -200,11 +201,17 @@ export const abort = (gate: Gate, client: Service, timeout?: Duration.Duration):
       return Effect.flatMap(sendAbort(gate, client, left, restore), ({ exit, rest }) => Effect.zipRight(rest, exit))
     }))
 
-// One time limit for all that is sent.
+// One time limit for all that is sent. Who was interrupted meanwhile has waited for the first command, and for no other.
 const shared = (fiber: RunningFiber, limit: Duration.Duration | undefined) => {
   const deadline = limit && Time.start(fiber, limit)
-  return () => deadline && Duration.millis(Math.max(0, deadline.left()))
+  const before = isInterrupted(fiber)
+  return () =>
+    isInterrupted(fiber) && !before
+      ? Duration.zero
+      : deadline && Duration.millis(Math.max(0, deadline.left()))
 }
+
+const isInterrupted = (fiber: RunningFiber): boolean => !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
 
 /** {@link abort}, unless the transaction is a run's, which has a time limit of its own. */
 export const abortWithin = (

@@ -1,6 +1,6 @@
 /**
  * The queue for documents that transactions of one client fight for: who has lost a conflict waits for those that hold or want
- * the same, in order, instead of for a random time.
+ * the same instead of for a random time: in order, those that have lost before first.
  *
  * A waiter has nothing open on the server, so that nobody waits for it.
  */
