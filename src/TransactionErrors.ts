@@ -161,7 +161,7 @@ export class TransactionDoomed extends Data.TaggedError("TransactionDoomed")<{
   /** The failure that doomed the transaction. */
   readonly first: unknown
   /** Whether there was none: a part has asked for a rollback, and then the transaction was committed by hand. */
-  readonly isRollbackOnly?: boolean
+  readonly isRollbackOnly?: boolean | undefined
 }> {
   /** The failure that doomed the transaction, where loggers look for it. */
   override get cause(): unknown {

@@ -317,7 +317,9 @@ expectTypeOf<Fields<typeof SessionErrors.CommitUnknown>>().toEqualTypeOf<
   }
 >()
 expectTypeOf<SessionErrors.CommitUnknown["labels"]>().toEqualTypeOf<ReadonlyArray<string>>()
-expectTypeOf<Fields<typeof SessionErrors.TransactionDoomed>>().toEqualTypeOf<{ readonly first: unknown }>()
+expectTypeOf<Fields<typeof SessionErrors.TransactionDoomed>>().toEqualTypeOf<
+  { readonly first: unknown; readonly isRollbackOnly?: boolean | undefined }
+>()
 expectTypeOf<Fields<typeof SessionErrors.TransactionRequired>>().toEqualTypeOf<{ readonly operation: string }>()
 expectTypeOf<Fields<typeof SessionErrors.TransactionForbidden>>().toEqualTypeOf<{ readonly operation: string }>()
 expectTypeOf<Omit<Fields<typeof SessionErrors.IncompatibleJoin>, "conflicts">>().toEqualTypeOf<

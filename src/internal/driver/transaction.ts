@@ -51,7 +51,7 @@ export const mayBeBegun = (session: Driver.ClientSession): boolean =>
   stateOf(session) === "starting" && ofSession(session).txnNumberIncrement === 0
 
 /** Whether the session has sent no command of its latest transaction. */
-const isUnsent = (session: Driver.ClientSession): boolean => ofSession(session).txnNumberIncrement > 0
+export const isUnsent = (session: Driver.ClientSession): boolean => ofSession(session).txnNumberIncrement > 0
 
 /** The number of a driver session's transaction, sent or unsent. */
 export const transactionNumberOf = (session: Driver.ClientSession): number =>
