@@ -225,12 +225,14 @@ const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
   const publishing = new Publishing(stored)
   const source = `message of outbox ${name}`
   // Now, for at the end of the transaction nobody could handle a message that is refused.
-  const ensureHere = Effect.withFiberRuntime<unknown, ForeignSession | SessionMisconfigured | MongoError, C>((fiber) => {
-    if (Either.isLeft(valid)) return valid
-    const client = clientIn(fiber, messages)
-    if (sessionIn(fiber, client) === "foreign") return Effect.fail(new ForeignSession({ operation: "publish" }))
-    return misnaming(client, messages, { name: "publish", collection: stored.state.collection }) ?? Effect.void
-  })
+  const ensureHere = Effect.withFiberRuntime<unknown, ForeignSession | SessionMisconfigured | MongoError, C>(
+    (fiber) => {
+      if (Either.isLeft(valid)) return valid
+      const client = clientIn(fiber, messages)
+      if (sessionIn(fiber, client) === "foreign") return Effect.fail(new ForeignSession({ operation: "publish" }))
+      return misnaming(client, messages, { name: "publish", collection: stored.state.collection }) ?? Effect.void
+    }
+  )
   // In one step: most transactions publish, and what they write besides is as little.
   const put = (encoded: ReadonlyArray<unknown>) =>
     Effect.withFiberRuntime<ReadonlyArray<string>, MongoError | TransactionEnded, Transaction.Transaction | C>(

@@ -85,11 +85,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ))
 
     type Needed = Session.Session | MongoClient.MongoClient | MongoServer.MongoServer | Scope.Scope
-    const unwritten: ReadonlyArray<readonly [string, (place: Place) => Effect.Effect<unknown, unknown, Needed>]> = [
-      ["a part has asked for a rollback", () => Transaction.run(Transaction.rollbackOnly)],
+    const unwritten: ReadonlyArray<readonly [string, (place: Place) => Effect.Effect<unknown, never, Needed>]> = [
+      ["a part has asked for a rollback", () => Effect.orDie(Transaction.run(Transaction.rollbackOnly))],
       ["a failure of a part was swallowed", ({ failing, insert }) =>
         Effect.zipRight(
-          failing({ failCommands: ["insert"], errorCode: 13 }),
+          Effect.orDie(failing({ failCommands: ["insert"], errorCode: 13 })),
           Effect.exit(Transaction.run(Effect.exit(insert(2))))
         )]
     ]

@@ -85,8 +85,28 @@ const watched = async <A, X>(
   // Each command that gets the session's id notes the time in whole milliseconds; this stays until the second does.
   let mark: number | undefined
   onceBegun(transaction, () => mark = server.lastUse -= 0.5)
+  const hasAnswer = watchAnswer(session)
+  try {
+    return await evaluate(session, x)
+  } catch (error) {
+    if (
+      mark === server.lastUse && stateOf(session) === "inProgress" && !hasAnswer() &&
+      isBsonError(error)
+    ) {
+      transaction.state = "STARTING_TRANSACTION"
+    }
+    throw error
+  } finally {
+    hasAnswer()
+  }
+}
+
+/**
+ * Watches whether the server answers in a session, whatever it says: a member of a set tells its operation time in each answer.
+ * To be asked once, which ends it.
+ */
+export const watchAnswer = (session: Driver.ClientSession): () => boolean => {
   let isAnswered = false
-  // A member of a set tells its operation time in each answer.
   Object.defineProperty(session, "advanceOperationTime", {
     configurable: true,
     value: (time: Driver.Timestamp) => {
@@ -95,18 +115,9 @@ const watched = async <A, X>(
       session.advanceOperationTime(time)
     }
   })
-  try {
-    return await evaluate(session, x)
-  } catch (error) {
-    if (
-      mark === server.lastUse && stateOf(session) === "inProgress" && !isAnswered &&
-      isBsonError(error)
-    ) {
-      transaction.state = "STARTING_TRANSACTION"
-    }
-    throw error
-  } finally {
+  return () => {
     Reflect.deleteProperty(session, "advanceOperationTime")
+    return isAnswered
   }
 }
 

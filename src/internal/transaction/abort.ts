@@ -78,19 +78,19 @@ export const sendAbort = (
     const mayBeBegun = DriverTransaction.mayBeBegun(session)
     const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
     const broken = client[inner].broken()
+    const hasAnswer = DriverTransaction.watchAnswer(session)
     // However late it is, it has all its time.
     return Effect.map(Effect.exit(sendWithin(gate, "abortTransaction", time, restore)), (exit): Aborted => {
-      if (gate.isBroken()) return { exit, rest: Effect.void }
+      if (hasAnswer() || gate.isBroken() || !(wasBegun || mayBeBegun)) return { exit, rest: Effect.void }
       const name = DriverTransaction.nameOf(session)
-      // At the end of its time the driver closes the connection, and tells nothing of that either.
+      // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that. At the end
+      // of its time it closes the connection, and tells nothing of that either.
       const isInTime = limit === undefined || limit.left() > 0
-      const isAnswered = Exit.isSuccess(exit) && isInTime && gate.isSent()
-      // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that.
-      const isDoubtful = isAnswered && client[inner].broken() > broken
-      if (mayBeBegun || wasBegun && (isDoubtful || session.serverSession.isDirty)) {
-        return { exit, rest: abortForGood(gate, client, name, timeout) }
-      }
-      return { exit, rest: wasBegun && !isAnswered ? abortInBackground(gate, client, name) : Effect.void }
+      const isLost = session.serverSession.isDirty || isInTime && client[inner].broken() > broken
+      if (mayBeBegun || isLost) return { exit, rest: abortForGood(gate, client, name, timeout) }
+      // Not each server tells its operation time.
+      const isDone = Exit.isSuccess(exit) && isInTime && gate.isSent()
+      return { exit, rest: isDone ? Effect.void : abortInBackground(gate, client, name) }
     })
   })
 

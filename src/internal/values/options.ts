@@ -52,7 +52,7 @@ const wholeMillis = Option.liftThrowable((input: unknown): number => {
   return millis < 1 ? millis : Math.ceil(millis)
 })
 
-/** How many characters a name or a key may have. */
+/** How many characters a name or a key may have. Descriptions say it as a text: what has to be computed stays in each bundle. */
 export const longestText = 1024
 
 /**
@@ -62,12 +62,12 @@ export const longestText = 1024
 export const Text = Schema.String.pipe(
   Schema.filter((text) => text.length >= 1 && text.length <= longestText && text.isWellFormed())
 ).annotations({
-  description: `a text of 1 to ${longestText} characters, none of them half a surrogate pair`
+  description: "a text of 1 to 1024 characters, none of them half a surrogate pair"
 })
 
 /** A name that is a part of a key. */
 export const Name = Text.pipe(Schema.filter((name) => !name.includes("/"))).annotations({
-  description: `a name of 1 to ${longestText} characters, without a slash or half a surrogate pair`
+  description: "a name of 1 to 1024 characters, without a slash or half a surrogate pair"
 })
 
 /** A rule over several fields of an input that need not be valid; it must not complain of what the fields do. */

@@ -6,8 +6,6 @@ import type * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import { type ConfigKey, duration, type Rules, serverLimit } from "./options.js"
 
-const modes = ["primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"] as const
-
 const Level = Schema.Literal("local", "majority", "snapshot").annotations({
   description: "the level \"local\", \"majority\" or \"snapshot\""
 })
@@ -21,7 +19,10 @@ const W = Schema.Union(
     "\"majority\" or the name of a write concern"
 })
 
-const Mode = Schema.Literal(...modes).annotations({ description: `one of the modes ${modes.join(", ")}` })
+// Descriptions are plain texts: what has to be computed stays in each bundle.
+const Mode = Schema.Literal("primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest").annotations({
+  description: "one of the modes primary, primaryPreferred, secondary, secondaryPreferred, nearest"
+})
 
 const ReadConcern = Schema.Union(Level, Schema.Struct({ level: Level })).annotations({
   description: "the level \"local\", \"majority\" or \"snapshot\", alone or as { level }"
@@ -48,7 +49,10 @@ const ReadPreference = Schema.Union(
       Schema.Int.pipe(Schema.between(90, serverLimit)).annotations({ description: "a whole number of at least 90" })
     )
   })
-).annotations({ description: `one of the modes ${modes.join(", ")}, alone or as { mode, tags, maxStalenessSeconds }` })
+).annotations({
+  description: "one of the modes primary, primaryPreferred, secondary, secondaryPreferred, nearest, alone or as " +
+    "{ mode, tags, maxStalenessSeconds }"
+})
 
 const threshold = Schema.optional(
   Schema.Union(Schema.Literal(false), Schema.Int.pipe(Schema.greaterThanOrEqualTo(1))).annotations({
