@@ -52,11 +52,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const { Numbers, delivered, fiber, mayEnd } = yield* waiting(2)
           const [own] = yield* watched.monitor.named("find")
           const notes = Effect.map(watched.monitor.named("update"), (updates) =>
-            updates.filter(({ lsid }) => lsid === own?.lsid).length)
+            updates.filter(({ lsid, outcome }) => lsid === own?.lsid && outcome === "succeeded").length)
           const before = yield* notes
           yield* Stream.runDrain(Numbers.relay(() =>
             Effect.void, { poll: Schedule.stop }))
           yield* Monitor.until(notes, (count) => count > before)
+          // What its answer leads to.
+          yield* Effect.repeatN(Effect.yieldNow(), 50)
           yield* Deferred.succeed(mayEnd, undefined)
           expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({ _tag: "ConsumerReplaced" })
           expect(delivered).toEqual([1, 2])
