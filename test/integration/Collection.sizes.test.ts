@@ -71,8 +71,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const { Things, database } = yield* things(watched, 0)
           const Raw = Collection.make(Things.name, { database })
           const long = "x".repeat(17 * mebibyte)
-          const values = {
-            Binary: new Driver.Binary(new Uint8Array(17 * mebibyte)),
+          const value = new Driver.Binary(new Uint8Array(17 * mebibyte))
+          const others = {
             Code: new Driver.Code(long),
             scope: new Driver.Code("x", { long }),
             BSONRegExp: new Driver.BSONRegExp(long),
@@ -80,14 +80,17 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             DBRef: new Driver.DBRef("things", new Driver.ObjectId(), undefined, { long }),
             many: Array.from({ length: 2_000_000 }, () => Driver.Long.ONE)
           }
-          yield* expectTooLarge(Object.fromEntries(
-            Object.entries(values).flatMap(([name, value]): ReadonlyArray<readonly [string, Failing]> => [
-              [`insertOne of ${name}`, Raw.insertOne({ value })],
-              [`insertMany of ${name}`, Raw.insertMany([{}, { value }])],
-              [`updateOne of ${name}`, Raw.updateOne({}, { $set: { value } })],
-              [`bulkWrite of ${name}`, Raw.bulkWrite([{ replaceOne: { filter: {}, replacement: { value } } }])]
-            ])
-          ))
+          yield* expectTooLarge({
+            insertOne: Raw.insertOne({ value }),
+            insertMany: Raw.insertMany([{}, { value }]),
+            updateOne: Raw.updateOne({}, { $set: { value } }),
+            bulkWrite: Raw.bulkWrite([{ replaceOne: { filter: {}, replacement: { value } } }]),
+            ...Object.fromEntries(
+              Object.entries(others).map((
+                [name, value]
+              ): readonly [string, Failing] => [name, Raw.insertOne({ value })])
+            )
+          })
           expect(yield* sent(watched)).toEqual([])
         })
       ))
