@@ -22,6 +22,7 @@ import type { Codec } from "../../Codec.js"
 import { MongoError } from "../../MongoError.js"
 import { ResumeToken } from "../../ResumeToken.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
+import { isDocument } from "../data/objects.js"
 import { integerOf, isTimestamp, textOf } from "../values/foreign.js"
 
 /** What becomes of an event that can't be decoded: the stream fails, it is left out, or it tells so itself. */
@@ -152,8 +153,6 @@ const commonOf = (raw: Driver.Document, token: Driver.Document): Common => ({
     ([lsid, txnNumber]) => ({ lsid, txnNumber })
   )
 })
-
-const isDocument = (value: unknown): value is Driver.Document => Predicate.isRecord(value) && !("_bsontype" in value)
 
 const documentOr = (value: unknown): Driver.Document => isDocument(value) ? value : {}
 

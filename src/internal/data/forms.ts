@@ -3,7 +3,9 @@
  * `promoteBuffers` and the like), and what a schema takes does not. Finds among the forms of each value the one that the
  * encoded side of a schema takes.
  */
+import * as Predicate from "effect/Predicate"
 import { formsOf } from "../driver/bson.js"
+import { isPlain } from "./objects.js"
 
 /** What is looked at in the syntax tree of a schema of either package. */
 export interface Ast {
@@ -51,7 +53,7 @@ export const adapting = (ast: Ast, is: Is): Adapt => {
         const others = part.indexSignatures.map(({ type }) => of(type))
         return fields.size + others.length === 0
           ? leaf(part)
-          : (value) => isPlain(value) ? struct(value, fields, others) : value
+          : (value) => Predicate.isObject(value) && isPlain(value) ? struct(value, fields, others) : value
       }
       case "TupleType": {
         const elements = part.elements.map(({ type }) => of(type))
@@ -114,6 +116,3 @@ const struct = (value: object, fields: ReadonlyMap<PropertyKey, Adapt>, others: 
       return [name, own === undefined ? others.reduce((adapted, adapt) => adapt(adapted), item) : own(item)]
     })
   )
-
-const isPlain = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype

@@ -2,6 +2,7 @@
  * Tells objects apart as the encoder does, and finds those that it would store as something else.
  */
 import * as Predicate from "effect/Predicate"
+import type * as Driver from "mongodb"
 
 /** Whether an object is a document, unless it says otherwise. Nearly all are, and so need not be told from the rest. */
 export const isPlain = (value: object): boolean => {
@@ -17,20 +18,30 @@ export const isBytes = (value: object): value is Uint8Array =>
 export const isBranded = (value: object): boolean => "_bsontype" in value && !Predicate.isNullable(value._bsontype)
 
 /** Whether a value is no list, and nothing that BSON has a type of its own for. */
-export const isDocument = (value: unknown): value is object => {
+export const isDocument = (value: unknown): value is Driver.Document => {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false
   return isPlain(value) || !(value instanceof Date || value instanceof RegExp || isBytes(value) || isBranded(value))
 }
 
 /**
  * What an object of the language or its platform is, and what to give in its place, where the encoder takes it for a document of
- * its fields, of which most have none. None for objects of a program's own classes.
+ * its fields, of which most have none. None for objects of a program's own classes, unless they have a method `then`: those are
+ * promises to the language.
  */
 export const strangerIn = (value: object): string | undefined => {
   if (value instanceof Error) return error
   const { then }: { readonly then?: unknown } = value
   if (typeof then === "function") return of("a promise", "what it resolves to")
-  return strangers.get(tagOf(value))
+  const tag = tagOf(value)
+  const stranger = strangers.get(tag) ?? (tag.endsWith("Iterator") ? iterator : undefined)
+  return stranger !== undefined && hasTagByItself(value, tag) ? stranger : undefined
+}
+
+// A class of a program may take any tag. Then its objects have fields, or nothing to be stored.
+const hasTagByItself = (value: object, tag: string): boolean => {
+  if (!(Symbol.toStringTag in value) || ArrayBuffer.isView(value) || Object.keys(value).length === 0) return true
+  const own: unknown = Reflect.get(globalThis, tag)
+  return typeof own === "function" && value instanceof own
 }
 
 // The name that it has in any realm.
@@ -43,6 +54,7 @@ const bytes = "a `Uint8Array`"
 const numbers = `an array of numbers, or ${bytes} of its bytes`
 const list = "an array"
 const text = "its text"
+const iterator = of("an iterator", list)
 
 const strangers: ReadonlyMap<string, string> = new Map([
   ["ArrayBuffer", of("an ArrayBuffer", bytes)],
@@ -53,10 +65,9 @@ const strangers: ReadonlyMap<string, string> = new Map([
     kind
   ): [string, string] => [`${kind}Array`, of(`a typed array of ${kind}`, numbers)]),
   ["Set", of("a Set", list)],
-  ["Set Iterator", of("an iterator", list)],
-  ["Map Iterator", of("an iterator", list)],
-  ["Array Iterator", of("an iterator", list)],
+  ["Iterator Helper", iterator],
   ["Generator", of("a generator", list)],
+  ["AsyncGenerator", of("a generator", list)],
   ["WeakMap", of("a WeakMap", "its values")],
   ["WeakSet", of("a WeakSet", "its values")],
   ["WeakRef", of("a WeakRef", "what it refers to")],
