@@ -16,7 +16,7 @@ import { onClient, sent } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 
 const databases = ["", "a.b", "a b", "a/b", "a\\b", "a\"b", "a$b", "a\0b", "x".repeat(64)]
-const collections = ["", ".a", "a$b", "a\0b"]
+const collections = ["", ".a", "a$b", "a\0b", "x".repeat(254)]
 
 type Failing = Effect.Effect<unknown, { readonly _tag: string }, MongoClient.MongoClient>
 
@@ -121,6 +121,23 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("is too long with its database's, wherever it is made", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const database = "x".repeat(63)
+          const long = "x".repeat(192)
+          // The other collection that it is renamed to is in a database with a short name.
+          const { publish: _, renameTo: __, ...rest } = operationsOn(database, long)
+          yield* refusals(rest, refused("at most 255 bytes"))
+          yield* refusals({
+            once: Once.make("a", { database, collection: long }).run("key", Effect.void),
+            lease: Effect.scoped(Lease.make("a", { database, collection: long }).acquire),
+            steps: Steps.make("a", { version: 1, database, collection: long }).run("id", () => Effect.void)
+          }, refused("at most 255 bytes"))
+          expect(yield* sent(watched)).toEqual([])
+        })
+      ))
+
     it.effect("is refused as the database of a client before it connects", () =>
       Effect.gen(function*() {
         for (const database of databases) {
@@ -146,7 +163,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           // The driver takes the empty one for its default.
           for (const name of databases.slice(1)) expect(yield* isTaken(name, "a"), name).toBe(false)
           for (const name of collections) expect(yield* isTaken(own, name), name).toBe(false)
-          for (const name of ["a", "a.b", "a.", "a b/c", "é", "😀"]) expect(yield* isTaken(own, name), name).toBe(true)
+          const longest = "x".repeat(254 - own.length)
+          expect(yield* isTaken(own, `${longest}x`)).toBe(false)
+          for (const name of ["a", "a.b", "a.", "a b/c", "é", "😀", longest]) {
+            expect(yield* isTaken(own, name), name).toBe(true)
+          }
           for (const name of [own, `${own}-é`, `${own}_${"x".repeat(62 - own.length)}`]) {
             expect(yield* isTaken(name, "a"), name).toBe(true)
             yield* Effect.promise(() => driver.db(name).dropDatabase())

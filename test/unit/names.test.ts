@@ -34,6 +34,21 @@ describe("names", () => {
     }
   })
 
+  it("have at most 255 bytes together", () => {
+    const database = "x".repeat(60)
+    for (const character of ["x", "é"]) {
+      const room = (254 - 60) / Buffer.byteLength(character)
+      expect(problemOf(database, character.repeat(room))).toBeUndefined()
+      expect(problemOf(database, "a", character.repeat(room))).toBeUndefined()
+      expect(problemOf(database, character.repeat(room + 1))).toContain("255 bytes")
+      expect(problemOf(database, "a", character.repeat(room + 1))).toContain("255 bytes")
+      expect(problemOf(database, undefined, character.repeat(room + 1))).toContain("255 bytes")
+    }
+    expect(problemOf("a", "x".repeat(253))).toBeUndefined()
+    expect(problemOf("a", "x".repeat(254))).toContain("253 bytes")
+    expect(problemOfNamespace(`${database}.${"x".repeat(195)}`)).toContain("255 bytes")
+  })
+
   it("of a namespace are those of its two parts", () => {
     for (const namespace of ["a.b", "a.b.c"]) expect(problemOfNamespace(namespace)).toBeUndefined()
     for (const namespace of ["a", "a.", ".a", "a..b", "", "a.$", undefined, 1]) {

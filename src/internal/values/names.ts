@@ -11,6 +11,8 @@ export const problemOf = (database: unknown, collection?: unknown, other?: unkno
     ? `The database needs another name: ${databaseRule}.`
     : collection !== undefined && !isCollection(collection) || other !== undefined && !isCollection(other)
     ? `The collection needs another name: ${collectionRule}.`
+    : [collection, other].some((name) => typeof name === "string" && !isShort(`${database}.${name}`, longestNamespace))
+    ? `The collection needs another name: with the database and a point, at most ${longestNamespace} bytes.`
     : undefined
 
 /** {@link problemOf} the namespace of a collection. */
@@ -22,12 +24,19 @@ export const problemOfNamespace = (namespace: unknown): string | undefined => {
 
 // In bytes.
 const longestDatabase = 63
+// Since MongoDB 4.4.
+const longestNamespace = 255
+// Beside a database of one byte, and the point.
+const longestCollection = longestNamespace - 2
 const databaseRule = `1 to ${longestDatabase} bytes, without spaces, null bytes and any of / \\ . " $`
-const collectionRule = "a text that does not begin with a point, without null bytes and $"
+const collectionRule = `1 to ${longestCollection} bytes, without a point at their beginning, without null bytes and $`
 
-const isDatabase = (name: unknown): boolean =>
+const isDatabase = (name: unknown): name is string =>
   typeof name === "string" && (/^[^\0/\\. "$]+$/.test(name) || name === ofOutside) && name.isWellFormed() &&
-  (name.length * mostBytes <= longestDatabase || Buffer.byteLength(name) <= longestDatabase)
+  isShort(name, longestDatabase)
+
+const isShort = (name: string, most: number): boolean =>
+  name.length * mostBytes <= most || Buffer.byteLength(name) <= most
 
 // Of a character in UTF-16.
 const mostBytes = 3
@@ -36,7 +45,8 @@ const mostBytes = 3
 const ofOutside = "$external"
 
 const isCollection = (name: unknown): boolean =>
-  typeof name === "string" && /^(?!\.)[^\0$]+$/.test(name) && name.isWellFormed()
+  typeof name === "string" && /^(?!\.)[^\0$]+$/.test(name) && name.isWellFormed() &&
+  isShort(name, longestCollection)
 
 /** The name of a database among options. */
 export const Database = Schema.String.pipe(Schema.filter((name) => isDatabase(name))).annotations({
