@@ -34,7 +34,7 @@ export type DocumentEvent<A> = Insert<A> | Update<A> | Replace<A> | Delete<A>
 export interface Common {
   /**
    * The event as it came: with what a pipeline has added, and what this library has no field for, as `collectionUUID` or what
-   * a newer server tells.
+   * a newer server tells. No schema reads it: where the collection has one, its regular expressions are `BSONRegExp`s.
    */
   readonly document: Driver.Document
   /** Its place in the stream: to go on after it. */
@@ -148,7 +148,7 @@ export interface Update<A> extends OfDocument<A> {
  * @category models
  */
 export interface UpdateDescription {
-  /** The new values. */
+  /** The new values, read by no schema: where the collection has one, regular expressions are `BSONRegExp`s. */
   readonly updatedFields: Driver.Document
   /** The fields that are gone. */
   readonly removedFields: ReadonlyArray<string>

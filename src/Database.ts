@@ -199,6 +199,8 @@ const commanding = (name: string, command: Driver.Document, options: object | un
   name,
   kind: "read",
   inTransaction: isAllowedCommand(command),
+  command,
+  encodedBy: "operation",
   options: {
     ...options,
     readConcern: command["readConcern"],

@@ -432,6 +432,7 @@ export const bulkWrite = <Client = MongoClient>(
           filters: given.map(Bulk.filterOf),
           updates: given.flatMap(Bulk.updateOf),
           bytes: Bulk.bytesOf(copies),
+          encodedBy: "none",
           writtenIn
         }),
         ({ client: { driver }, run }) =>

@@ -1,10 +1,11 @@
 import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
-import type * as MongoClient from "../../src/MongoClient.js"
+import * as MongoClient from "../../src/MongoClient.js"
 import { on, sent, things } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
@@ -81,6 +82,27 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               bigint: [Raw.insertOne({ count: 2n ** 64n + 7n }), "count"],
               set: [Raw.insertOne({ tags: new Set(["a"]) }), "tags"],
               symbol: [Raw.deleteMany({ age: Symbol("age") }), "age"],
+              view: [
+                Database.make(database).createCollection("seen", {
+                  viewOn: "things",
+                  pipeline: [{ $match: { age: () => 1 } }]
+                }),
+                "0.$match.age"
+              ],
+              validator: [
+                Database.make(database).createCollection("checked", { validator: { age: { $gt: undefined } } }),
+                "age.$gt"
+              ],
+              command: [
+                Database.make(database).command({ delete: "things", deletes: [{ q: { age: () => 1 }, limit: 0 }] }),
+                "deletes.0.q.age"
+              ],
+              cursorCommand: [
+                Stream.runDrain(
+                  Database.make(database).runCursorCommand({ find: "things", filter: { age: Symbol("a") } })
+                ),
+                "filter.age"
+              ],
               function: [Raw.deleteMany({ age: () => 1 }), "age"],
               functionOfUpdate: [Raw.updateMany({}, { $set: { a: () => 1 } }), "$set.a"],
               functionOfPipeline: [Stream.runDrain(Raw.aggregate([{ $match: { a: () => 1 } }])), "0.$match.a"],
@@ -124,7 +146,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     })
   }
 
-  it.effect("stores functions as code where the client or the operation says so, and takes none in a filter", () =>
+  it.effect("stores functions as code where the client or the operation says so, and asks for them", () =>
     Monitor.withClient({ driver: { serializeFunctions: true } }, (watched) =>
       on(watched)(Effect.gen(function*() {
         const { Things, database } = yield* things(watched, 0)
@@ -136,15 +158,56 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         yield* Raw.replaceOne({ _id: 3 }, { _id: 3, call })
         const codes = yield* Stream.runCollect(Raw.find({ call: { $type: "javascript" } }))
         expect(codes.length).toBe(3)
+        yield* Raw.insertMany([{ _id: 4 }, { _id: 5 }, { _id: 6 }])
+        const set = { $set: { call } }
+        yield* Raw.updateOne({ _id: 4 }, set)
+        yield* Raw.findOneAndUpdate({ _id: 5 }, set)
+        yield* Raw.bulkWrite([{ updateOne: { filter: { _id: 6 }, update: set } }])
+        // A filter whose function was left out would match the last one, too.
+        yield* Raw.insertOne({ _id: 7 })
+        const count = Stream.runCount
+        expect(yield* count(Raw.find({ call }))).toBe(6)
+        expect(yield* Raw.countDocuments({ call })).toBe(6)
+        expect(yield* Raw.distinct("_id", { call })).toHaveLength(6)
+        expect(yield* count(Raw.aggregate([{ $match: { call } }]))).toBe(6)
+        expect(yield* Effect.map(Raw.findOne({ call, _id: 7 }), Option.isNone)).toBe(true)
+        const db = Database.make(database)
+        // Of commands the driver encodes none by the client's option.
+        const own = { serializeFunctions: true }
+        const query = { call }
+        expect(yield* db.command({ count: Things.name, query }, own)).toMatchObject({ n: 6 })
+        expect(yield* count(db.runCursorCommand({ find: Things.name, filter: query }, own))).toBe(6)
+        expect(yield* count(db.aggregate([{ $listLocalSessions: {} }, { $match: { call } }]))).toBe(0)
+        expect(yield* count(db.listCollections({ name: call }))).toBe(0)
+        yield* db.createCollection("checked", { validator: { call } })
+        const [checked] = yield* Stream.runCollect(db.listCollections({ name: "checked" }))
+        expect(checked).toMatchObject({ options: { validator: { call: expect.anything() } } })
+        yield* Raw.createIndex({ call: 1 }, { name: "call", partialFilterExpression: { call } })
+        const indexes = yield* Stream.runCollect(Raw.listIndexes())
+        expect(Array.from(indexes).find(({ name }) => name === "call")).toMatchObject({
+          partialFilterExpression: { call: expect.anything() }
+        })
+        yield* Raw.dropIndex("call")
+        yield* Raw.bulkWrite([{ deleteMany: { filter: { call, _id: { $gte: 6 } } } }])
+        yield* Raw.deleteMany({ call, _id: { $ne: 1 } })
+        expect(Array.from(yield* Stream.runCollect(Raw.find({}, { projection: { _id: 1 }, sort: { _id: 1 } }))))
+          .toEqual([
+            { _id: 1 },
+            { _id: 7 }
+          ])
         const refused: ReadonlyArray<Refusal[0]> = [
-          Raw.deleteMany({ call }),
-          Raw.updateMany({}, { $set: { call } }),
-          Raw.insertOne({ call }, { serializeFunctions: false })
+          Raw.deleteMany({ call }, { serializeFunctions: false }),
+          Raw.updateMany({}, set, { serializeFunctions: false }),
+          Raw.insertOne({ call }, { serializeFunctions: false }),
+          db.command({ count: Things.name, query }),
+          Stream.runDrain(db.runCursorCommand({ find: Things.name, filter: query })),
+          // The driver encodes it by no option.
+          MongoClient.bulkWrite([{ namespace: "a.b", name: "deleteMany", filter: { call } }])
         ]
         for (const effect of refused) {
           expect(yield* Effect.flip(Effect.asVoid(effect))).toMatchObject({ reason: "EncodingFailed" })
         }
-        expect(yield* Raw.countDocuments()).toBe(3)
+        expect(yield* Raw.countDocuments()).toBe(2)
       }))))
 
   it.effect("inserts no document with an `_id` of null, for the driver would give it another, and replaces one", () =>
@@ -170,4 +233,25 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         yield* Raw.bulkWrite([{ replaceOne: { filter: document, replacement: { ...document, a: 3 } } }])
         expect(Array.from(yield* Stream.runCollect(Raw.find(document)))).toEqual([{ _id: null, a: 3 }])
       }))))
+
+  const document = { _id: null }
+  const forced = { forceServerObjectId: true } as const
+  for (const [where, driver, options] of [["client", forced, {}], ["operation", {}, forced]] as const) {
+    it.effect(`inserts a document with an \`_id\` of null where the ${where} leaves ids to the server`, () =>
+      Monitor.withClient({ driver }, (watched) =>
+        on(watched)(Effect.gen(function*() {
+          const { Things, database } = yield* things(watched, 0)
+          const Raw = Collection.make(Things.name, { database })
+          const inserts: ReadonlyArray<Refusal[0]> = [
+            Raw.insertOne(document, options),
+            Raw.insertMany([document], options),
+            Raw.bulkWrite([{ insertOne: { document } }], options)
+          ]
+          for (const insert of inserts) {
+            yield* Effect.asVoid(insert)
+            expect(Array.from(yield* Stream.runCollect(Raw.find()))).toEqual([document])
+            yield* Raw.deleteMany({})
+          }
+        }))))
+  }
 })

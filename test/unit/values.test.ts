@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Driver from "mongodb"
-import { storable, type Stored, weightOf } from "../../src/internal/data/values.js"
+import { isTooLarge, storable, type Stored, weightOf } from "../../src/internal/data/values.js"
 import { MongoError } from "../../src/MongoError.js"
 
 const stored = (document: object) => storable(document, "insertOne", "a.b")
@@ -203,20 +203,20 @@ describe("a text that has half of a character", () => {
 
 describe("an `_id` of null", () => {
   it("is refused where the driver would put another in its place", () => {
-    const found = storable({ _id: null, a: 1 }, "insertOne", "a.b", { isInserted: true })
+    const found = storable({ _id: null, a: 1 }, "insertOne", "a.b", { getsId: true })
     expect(found).toMatchObject({ reason: "EncodingFailed", hint: expect.stringContaining("`_id` is null") })
-    expect(storable(new Map([["_id", null]]), "insertOne", "a.b", { isInserted: true })).toBeInstanceOf(MongoError)
+    expect(storable(new Map([["_id", null]]), "insertOne", "a.b", { getsId: true })).toBeInstanceOf(MongoError)
   })
 
   it("is a value elsewhere", () => {
     expect(stored({ _id: null })).toMatchObject({ document: { _id: null } })
-    expect(storable({ a: { _id: null } }, "insertOne", "a.b", { isInserted: true })).not.toBeInstanceOf(MongoError)
+    expect(storable({ a: { _id: null } }, "insertOne", "a.b", { getsId: true })).not.toBeInstanceOf(MongoError)
     expect(asked({ _id: null })).toBeGreaterThan(0)
   })
 })
 
 describe("the filter of a write", () => {
-  const hintFor = (filters: ReadonlyArray<unknown>, parts: ReadonlyArray<unknown> = []) => {
+  const hintFor = (filters: ReadonlyArray<unknown>, parts: ReadonlyArray<object> = []) => {
     const found = weightOf({ filters, parts, values: filters }, "deleteMany", "a.b")
     return found instanceof MongoError && found.reason === "InvalidOptions" ? found.hint : undefined
   }
@@ -240,5 +240,14 @@ describe("the filter of a write", () => {
 
   it("is told by its place in a bulk", () => {
     expect(hintFor([{}, undefined], [{}, {}])).toContain("`1.filter` is none")
+  })
+})
+
+describe("the size of a document", () => {
+  it("is known of what is refused for another reason, too", () => {
+    const strange = { a: [undefined], text: "x".repeat(2 ** 24) }
+    expect(stored(strange)).toMatchObject({ hint: expect.stringContaining("`a.0` is undefined") })
+    expect(isTooLarge(strange)).toBe(true)
+    expect(isTooLarge({ a: [undefined] })).toBe(false)
   })
 })

@@ -8,13 +8,12 @@ import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
 import type { HandlingFailed } from "../../ChangeStreamErrors.js"
-import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed, OperationError, SessionMisconfigured, TransactionError } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
 import { batches } from "../data/cursor.js"
 import { operation } from "../data/operation.js"
 import type { Target } from "../data/request.js"
-import { storable } from "../data/values.js"
+import { isTooLarge } from "../data/values.js"
 import type { Inside } from "../transaction/start.js"
 import { newId } from "./checkpoint.js"
 import { ensureName } from "./consumeOptions.js"
@@ -149,10 +148,10 @@ export const setAside = <C>(
     })
     const whole = letter(document)
     // An event may be nearly as large as the server's largest document. Of one that does not fit it is kept what it was about.
-    const stored = storable(whole, "insertOne", of)
-    const fits = !(stored instanceof MongoError && stored.reason === "DocumentTooLarge")
     const { _id: token, clusterTime, documentKey, ns, operationType } = document
-    const given = fits ? whole : letter({ _id: token, operationType, clusterTime, ns, documentKey, isTooLarge: true })
+    const given = isTooLarge(whole)
+      ? letter({ _id: token, operationType, clusterTime, ns, documentKey, isTooLarge: true })
+      : whole
     yield* operation(
       target,
       writing("insertOne"),

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { problemOfNamespace } from "../values/names.js"
+import { misnamedBy } from "./refused.js"
 import { storable, type Stored } from "./values.js"
 
 /** What a write of a bulk may have, beside the document that it stores. */
@@ -15,7 +16,7 @@ interface Model {
 }
 
 /** What of a write no schema has seen: in it nothing may be undefined. */
-export const partOf = (model: object): unknown => {
+export const partOf = (model: object): object => {
   const { arrayFilters = [], filter = {}, update = {} }: Model = model
   return { filter, update, arrayFilters }
 }
@@ -31,14 +32,11 @@ export const updateOf = (model: object): ReadonlyArray<unknown> => "update" in m
 
 /** A write to any collection of a client, whose new document the driver adds an `_id` to. */
 export const copied = <M extends ClientModel>(model: M): Effect.Effect<Stored<M>, MongoError> => {
-  const problem = problemOfNamespace(model.namespace)
-  if (problem !== undefined) {
-    const hint = `${problem} Nothing was sent.`
-    return Effect.fail(new MongoError({ reason: "InvalidOptions", operation: "bulkWrite", labels: [], hint }))
-  }
+  const misnamed = misnamedBy(problemOfNamespace(model.namespace), "bulkWrite")
+  if (misnamed !== undefined) return Effect.fail(misnamed)
   const [name, given] = "document" in model ? ["document", model.document] : ["replacement", model.replacement]
   if (given === undefined) return Effect.succeed({ document: model, bytes: 0 })
-  const stored = storable(given, "bulkWrite", model.namespace, { isInserted: name === "document" })
+  const stored = storable(given, "bulkWrite", model.namespace, { getsId: name === "document" })
   return stored instanceof MongoError
     ? Effect.fail(stored)
     : Effect.succeed({ document: { ...model, [name]: stored.document }, bytes: stored.bytes })

@@ -9,7 +9,7 @@ import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import * as Bson from "../driver/bson.js"
 import { collectionOf, operation, type OperationError, withNamespace } from "./operation.js"
-import { optionOf, withoutOwn } from "./options.js"
+import { leavesId, takesFunctions, withoutOwn } from "./options.js"
 import type { Request, Target } from "./request.js"
 import { storable, type Stored } from "./values.js"
 
@@ -65,7 +65,7 @@ interface Encoding {
   readonly name: string
   /** The operation's options. */
   readonly options: object | undefined
-  /** See {@link storable}. */
+  /** Whether it is inserted. Default `false`. */
   readonly isInserted?: boolean
 }
 
@@ -80,9 +80,9 @@ export const encode = <A, I extends Driver.Document, R, C, In>(
 ): Effect.Effect<Stored<I>, DecodeFailed | MongoError, R | C> =>
   withNamespace(target, (source, { driver }) =>
     Effect.flatMap(codec.encode(value, source), (document) => {
-      const takesFunctions = (optionOf(options, storesFunctions) ?? optionOf(driver.options, storesFunctions)) === true
-      const stored = storable(document, name, source, { takesFunctions, isInserted })
+      const stored = storable(document, name, source, {
+        takesFunctions: takesFunctions(options, driver),
+        getsId: isInserted === true && !leavesId(options, driver)
+      })
       return stored instanceof MongoError ? Effect.fail(stored) : Effect.succeed(stored)
     }))
-
-const storesFunctions = "serializeFunctions" satisfies keyof Driver.BSONSerializeOptions

@@ -27,7 +27,8 @@ import type { RunningFiber } from "../time/fiber.js"
 import * as Names from "../values/names.js"
 import * as Limits from "./limits.js"
 import * as Locking from "./locking.js"
-import { levelOf, optionOf, withoutOwn } from "./options.js"
+import { levelOf, optionOf, takesFunctions, withoutOwn } from "./options.js"
+import { misnamedBy } from "./refused.js"
 import type { Request, Target } from "./request.js"
 import * as Rules from "./rules.js"
 import { weightOf } from "./values.js"
@@ -113,12 +114,8 @@ export const misnaming = <C>(
   client: Client,
   { collection, database }: Target<C>,
   { collection: other, name: operation }: Pick<Request, "collection" | "name">
-): MongoError | undefined => {
-  const problem = Names.problemOf(client[inner].databaseName(database), collection, other)
-  return problem === undefined
-    ? undefined
-    : new MongoError({ reason: "InvalidOptions", operation, labels: [], hint: `${problem} Nothing was sent.` })
-}
+): MongoError | undefined =>
+  misnamedBy(Names.problemOf(client[inner].databaseName(database), collection, other), operation)
 
 type Refusal = ForeignSession | MongoError
 
@@ -178,7 +175,7 @@ const begin = <A>(
     { name: operation, database, collection: collection ?? request.collection },
     (observed) => {
       // Not for each batch of a cursor again.
-      const weight = operation === request.name ? weightOf(request, operation, namespace) : 0
+      const weight = operation === request.name ? weightIn(request, client, namespace) : 0
       if (weight instanceof MongoError) return Call.telling(Effect.fail(weight), observed)
       if (limit instanceof MongoError) return Call.telling(Effect.fail(limit), observed)
       const limited = deadline === undefined ? limit : { ...limit, deadline }
@@ -189,6 +186,12 @@ const begin = <A>(
     },
     Option.isSome(session) ? session.value[key].standing()?.span : undefined
   )
+}
+
+const weightIn = (request: Request, { driver }: Client, namespace: string): number | MongoError => {
+  const { encodedBy, name, options } = request
+  const doesTake = encodedBy !== "none" && takesFunctions(options, encodedBy === "operation" ? undefined : driver)
+  return weightOf(request, name, namespace, doesTake)
 }
 
 const inSession = <A>(

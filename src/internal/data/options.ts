@@ -74,6 +74,21 @@ export const over = <O extends object, P extends object>(options: O, others: P):
 export const optionOf = (options: object | undefined, name: string): unknown =>
   options === undefined ? undefined : Reflect.get(options, name)
 
+/** The option of a name, of an operation, else of its client. */
+const inherited = <N extends keyof Driver.MongoClientOptions>(
+  name: N,
+  options: object | undefined,
+  client: Driver.MongoClient | undefined
+): unknown => optionOf(options, name) ?? optionOf(client?.options, name)
+
+/** Whether functions are sent, as code. */
+export const takesFunctions = (options: object | undefined, client: Driver.MongoClient | undefined): boolean =>
+  inherited("serializeFunctions", options, client) === true
+
+/** Whether it is the server that adds an `_id` to what has none. */
+export const leavesId = (options: object | undefined, client: Driver.MongoClient): boolean =>
+  inherited("forceServerObjectId", options, client) === true
+
 /** The level of the read concern among options. */
 export const levelOf = (of: object | undefined): Driver.ReadConcernLevel | undefined => {
   const concern = optionOf(of, "readConcern")

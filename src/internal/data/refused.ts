@@ -52,6 +52,12 @@ export const guarded = <A>(
   }
 }
 
+/** The failure of an operation on what has such a problem with its name. Without the name, which may be a secret. */
+export const misnamedBy = (problem: string | undefined, operation: string): MongoError | undefined =>
+  problem === undefined
+    ? undefined
+    : new MongoError({ reason: "InvalidOptions", operation, labels: [], hint: `${problem} Nothing was sent.` })
+
 // In characters: a path of 200 levels is none to be read.
 const longestPath = 200
 

@@ -47,11 +47,15 @@ export interface Request {
   /** The `_id` of the one document that it inserts, as a filter would search for it. Default: not known. */
   readonly inserted?: unknown
   /** The same of many writes at once, which the driver may send by several commands. */
-  readonly parts?: ReadonlyArray<unknown> | undefined
+  readonly parts?: ReadonlyArray<object> | undefined
   /** Filters of writes among them, which must be objects. */
   readonly filters?: ReadonlyArray<unknown> | undefined
   /** Updates among them, which must have operators. */
   readonly updates?: ReadonlyArray<unknown> | undefined
+  /** The command that it runs, as the caller gave it. */
+  readonly command?: Driver.Document | undefined
+  /** Whose options the driver encodes it by: the client's where the operation has none, the operation's alone, or none. Default `client`. */
+  readonly encodedBy?: "client" | "operation" | "none" | undefined
   /** The pipeline of an aggregation, which has a read concern also if it writes. */
   readonly pipeline?: ReadonlyArray<object> | undefined
 }

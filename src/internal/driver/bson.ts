@@ -68,13 +68,14 @@ const nearestTo = (int64: bigint): ReadonlyArray<unknown> => {
   return [number, ...(BigInt(number) === int64 ? formsOfNumber(number) : [])]
 }
 
-// The driver reads the option `s` as the flag `g`. BSON has none of the other flags; its `u` is another one.
-const toBsonRegExp = Option.liftThrowable(({ dotAll, global, ignoreCase, multiline, source }: RegExp) =>
-  new Driver.BSONRegExp(
-    source,
-    `${ignoreCase ? "i" : ""}${multiline ? "m" : ""}${dotAll || global ? "s" : ""}`
-  )
-)
+/**
+ * A regular expression with the options that BSON has for its flags. The driver reads the option `s` as the flag `g`. BSON has
+ * none of the other flags; its `u` is another one. Throws where a pattern has a null byte.
+ */
+export const regExpOf = ({ dotAll, global, ignoreCase, multiline, source }: RegExp): Driver.BSONRegExp =>
+  new Driver.BSONRegExp(source, `${ignoreCase ? "i" : ""}${multiline ? "m" : ""}${dotAll || global ? "s" : ""}`)
+
+const toBsonRegExp = Option.liftThrowable(regExpOf)
 
 // What the server takes as a pattern need not be one of JavaScript's.
 const toRegExp = Option.liftThrowable((pattern: string, options: string) => new RegExp(pattern, options))

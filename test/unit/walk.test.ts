@@ -1,0 +1,108 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Driver from "mongodb"
+import { storable, type Stored, weightOf } from "../../src/internal/data/values.js"
+import { MongoError } from "../../src/MongoError.js"
+
+const stored = (document: unknown) => storable(document as Driver.Document, "insertOne", "a.b")
+const searched = (value: object) => weightOf({ values: [value] }, "find", "a.b")
+const updated = (update: object) => weightOf({ values: [update], updates: [update] }, "updateOne", "a.b")
+const commanded = (command: object, takesFunctions = false) => weightOf({ command }, "command", "a.b", takesFunctions)
+
+const refusal = (hint: string) => ({ reason: "EncodingFailed", hint: expect.stringContaining(hint) })
+
+const read = (options: string, reading: Driver.BSON.DeserializeOptions = {}) =>
+  Driver.BSON.deserialize(Driver.BSON.serialize({ t: new Driver.BSONRegExp("a.b", options) }), reading)
+
+describe("a regular expression", () => {
+  const all = ["", "i", "m", "s", "im", "is", "ms", "ims"]
+
+  it.each(all)("is written as it was read: %s", (options) => {
+    const raw = read(options)
+    const { document } = stored(raw) as Stored<Driver.Document>
+    const again = Driver.BSON.deserialize(Driver.BSON.serialize(document), { bsonRegExp: true })
+    expect(again).toEqual(read(options, { bsonRegExp: true }))
+    expect(updated({ $set: raw })).toBeGreaterThan(0)
+    expect(updated([{ $set: raw }])).toBeGreaterThan(0)
+  })
+
+  it("has its flag `s` in a document, and is refused with it where the encoder would drop it", () => {
+    const { document } = stored({ t: [/a.b/s] }) as Stored<Driver.Document>
+    expect(document).toEqual({ t: [new Driver.BSONRegExp("a.b", "s")] })
+    expect(updated({ $set: { t: /a.b/s } })).toMatchObject(refusal("`$set.t` is a RegExp"))
+    expect(commanded({ find: "a", filter: { t: /a.b/s } })).toMatchObject(refusal("`filter.t` is a RegExp"))
+    expect(searched({ t: /a.b/s })).toMatchObject(refusal("BSONRegExp"))
+  })
+
+  it("is refused with `g` where it is searched for", () => {
+    expect(searched({ t: /a.b/g })).toMatchObject(refusal("`t` is a RegExp"))
+    const part = { filter: { t: /a.b/g }, update: { $set: { t: /a.b/g } } }
+    expect(weightOf({ parts: [{}, part] }, "bulkWrite", "a.b")).toMatchObject(refusal("`1.filter.t` is a RegExp"))
+    expect(weightOf({ parts: [{ ...part, filter: {} }] }, "bulkWrite", "a.b")).toBeGreaterThan(0)
+  })
+
+  it.each(["u", "v", "y", "d"])("is refused with a flag that BSON does not have: %s", (flag) => {
+    const t = new RegExp("a", flag)
+    for (const found of [stored({ t }), searched({ t }), commanded({ t })]) {
+      expect(found).toMatchObject(refusal("`t` is a RegExp"))
+    }
+    expect(updated({ $set: { t } })).toMatchObject(refusal("`$set.t` is a RegExp"))
+  })
+
+  it("has a text like any other", () => {
+    const long = "x".repeat(100_000)
+    for (const t of [new RegExp(long), new RegExp(long, "s")]) {
+      expect((stored({ t }) as Stored<object>).bytes).toBeGreaterThan(long.length)
+    }
+    expect(searched({ t: new RegExp(long) })).toBeGreaterThan(long.length)
+    const pattern = "a\0"
+    const nulled = Object.assign(new Driver.BSONRegExp("a"), { pattern })
+    for (const t of [new RegExp(pattern), new RegExp(pattern, "g"), nulled]) {
+      expect(stored({ t })).toMatchObject(refusal("`t` is a pattern with a null byte"))
+      expect(updated({ $set: { t } })).toMatchObject(refusal("`$set.t` is a pattern with a null byte"))
+    }
+    expect(stored({ t: new RegExp("\ud83d") })).toMatchObject(refusal("`t` is a value whose text"))
+    expect(searched({ t: new RegExp("\ud83d") })).toMatchObject(refusal("`t` is a value whose text"))
+  })
+})
+
+describe("a command", () => {
+  it("has no function and no symbol at any depth", () => {
+    for (const strange of [() => 1, Symbol("secret")]) {
+      expect(commanded({ find: "a", filter: { b: [strange] } })).toMatchObject(refusal("`filter.b.0` is a"))
+    }
+    expect(commanded({ find: "a", filter: { b: () => 1 } }, true)).toBeGreaterThan(0)
+  })
+
+  it("is as it was given otherwise", () => {
+    const command = { find: "a", comment: undefined, filter: { b: [undefined], c: /a/g, d: { e: undefined } } }
+    expect(commanded(command)).toBeGreaterThan(0)
+    expect(Object.keys(command)).toEqual(["find", "comment", "filter"])
+  })
+})
+
+describe("functions", () => {
+  const call = () => 1
+
+  it("are taken in filters, updates and pipelines where code is asked for", () => {
+    const filter = { call }
+    const given = { values: [filter], parts: [{ filter, update: { $set: filter } }], pipeline: [{ $match: filter }] }
+    expect(weightOf(given, "find", "a.b", true)).toBeGreaterThan(0)
+    expect(weightOf(given, "find", "a.b")).toBeInstanceOf(MongoError)
+  })
+})
+
+describe("what a view and a validator say", () => {
+  it("is looked into", () => {
+    const of = (options: object) => weightOf({ options }, "createCollection", "a.b")
+    expect(of({ pipeline: [{ $match: { a: () => 1 } }] })).toMatchObject(refusal("`0.$match.a` is a function"))
+    expect(of({ pipeline: [{ $match: { a: undefined } }] })).toMatchObject(refusal("`0.$match.a` is undefined"))
+    expect(of({ validator: { a: { $gt: undefined } } })).toMatchObject(refusal("`a.$gt` is undefined"))
+    expect(of({ viewOn: "a", pipeline: [{ $match: {} }], validator: { a: 1 } })).toBeGreaterThan(0)
+  })
+})
+
+describe("what is no document at all", () => {
+  it.each([undefined, null, "x", 1, 1n, true, Symbol("a"), () => 1])("is refused with what to give: %s", (value) => {
+    expect(stored(value)).toMatchObject(refusal("give an object of fields"))
+  })
+})
