@@ -33,7 +33,7 @@ export const strangerIn = (value: object): string | undefined => {
   const { then }: { readonly then?: unknown } = value
   if (typeof then === "function") return of("a promise", "what it resolves to")
   const tag = tagOf(value)
-  const stranger = strangers.get(tag) ?? (tag.endsWith("Iterator") ? iterator : undefined)
+  const stranger = strangers().get(tag) ?? (tag.endsWith("Iterator") ? iterator : undefined)
   return stranger !== undefined && hasTagByItself(value, tag) ? stranger : undefined
 }
 
@@ -56,29 +56,33 @@ const list = "an array"
 const text = "its text"
 const iterator = of("an iterator", list)
 
-const strangers: ReadonlyMap<string, string> = new Map([
-  ["ArrayBuffer", of("an ArrayBuffer", bytes)],
-  ["SharedArrayBuffer", of("a SharedArrayBuffer", bytes)],
-  ["DataView", of("a DataView", bytes)],
-  ["Uint8ClampedArray", of("a Uint8ClampedArray", bytes)],
-  ...["Int8", "Int16", "Uint16", "Int32", "Uint32", "Float16", "Float32", "Float64", "BigInt64", "BigUint64"].map((
-    kind
-  ): [string, string] => [`${kind}Array`, of(`a typed array of ${kind}`, numbers)]),
-  ["Set", of("a Set", list)],
-  ["Iterator Helper", iterator],
-  ["Generator", of("a generator", list)],
-  ["AsyncGenerator", of("a generator", list)],
-  ["WeakMap", of("a WeakMap", "its values")],
-  ["WeakSet", of("a WeakSet", "its values")],
-  ["WeakRef", of("a WeakRef", "what it refers to")],
-  ["URL", of("a URL", text)],
-  ["URLSearchParams", of("a URLSearchParams", text)],
-  ["Blob", of("a Blob", bytes)],
-  ["File", of("a File", bytes)],
-  ["Error", error],
-  ["Number", of("a Number object", "the number itself")],
-  ["String", of("a String object", "the text itself")],
-  ["Boolean", of("a Boolean object", "`true` or `false` itself")],
-  ["BigInt", of("a BigInt object", "the bigint itself")],
-  ["Symbol", of("a Symbol object", text)]
-])
+let known: ReadonlyMap<string, string> | undefined
+
+// Made when it is needed, so that no bundle has it that does not.
+const strangers = (): ReadonlyMap<string, string> =>
+  known ??= new Map([
+    ["ArrayBuffer", of("an ArrayBuffer", bytes)],
+    ["SharedArrayBuffer", of("a SharedArrayBuffer", bytes)],
+    ["DataView", of("a DataView", bytes)],
+    ["Uint8ClampedArray", of("a Uint8ClampedArray", bytes)],
+    ...["Int8", "Int16", "Uint16", "Int32", "Uint32", "Float16", "Float32", "Float64", "BigInt64", "BigUint64"].map((
+      kind
+    ): [string, string] => [`${kind}Array`, of(`a typed array of ${kind}`, numbers)]),
+    ["Set", of("a Set", list)],
+    ["Iterator Helper", iterator],
+    ["Generator", of("a generator", list)],
+    ["AsyncGenerator", of("a generator", list)],
+    ["WeakMap", of("a WeakMap", "its values")],
+    ["WeakSet", of("a WeakSet", "its values")],
+    ["WeakRef", of("a WeakRef", "what it refers to")],
+    ["URL", of("a URL", text)],
+    ["URLSearchParams", of("a URLSearchParams", text)],
+    ["Blob", of("a Blob", bytes)],
+    ["File", of("a File", bytes)],
+    ["Error", error],
+    ["Number", of("a Number object", "the number itself")],
+    ["String", of("a String object", "the text itself")],
+    ["Boolean", of("a Boolean object", "`true` or `false` itself")],
+    ["BigInt", of("a BigInt object", "the bigint itself")],
+    ["Symbol", of("a Symbol object", text)]
+  ])

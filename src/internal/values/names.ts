@@ -27,9 +27,10 @@ const longestDatabase = 63
 // Since MongoDB 4.4.
 const longestNamespace = 255
 // Beside a database of one byte, and the point.
-const longestCollection = longestNamespace - 2
-const databaseRule = `1 to ${longestDatabase} bytes, without spaces, null bytes and any of / \\ . " $`
-const collectionRule = `1 to ${longestCollection} bytes, without a point at their beginning, without null bytes and $`
+const longestCollection = 253
+// Plain texts: what has to be computed stays in each bundle.
+const databaseRule = "1 to 63 bytes, without spaces, null bytes and any of / \\ . \" $"
+const collectionRule = "1 to 253 bytes, without a point at their beginning, without null bytes and $"
 
 const isDatabase = (name: unknown): name is string =>
   typeof name === "string" && (/^[^\0/\\. "$]+$/.test(name) || name === ofOutside) && name.isWellFormed() &&
@@ -50,10 +51,10 @@ const isCollection = (name: unknown): boolean =>
 
 /** The name of a database among options. */
 export const Database = Schema.String.pipe(Schema.filter((name) => isDatabase(name))).annotations({
-  description: `the name of a database: ${databaseRule}`
+  description: "the name of a database: " + databaseRule
 })
 
 /** The name of a collection among options. */
 export const Collection = Schema.String.pipe(Schema.filter((name) => isCollection(name))).annotations({
-  description: `the name of a collection: ${collectionRule}`
+  description: "the name of a collection: " + collectionRule
 })

@@ -161,7 +161,7 @@ const parse = (as: ConfigKey["as"], text: string): unknown => {
   const trimmed = text.trim()
   switch (as) {
     case "boolean":
-      return truths.get(trimmed.toLowerCase()) ?? trimmed
+      return truthOf(trimmed.toLowerCase()) ?? trimmed
     case "number":
       return /^-?\d+(\.\d+)?$/.test(trimmed) ? Number(trimmed) : trimmed
     case "text":
@@ -175,10 +175,8 @@ const parse = (as: ConfigKey["as"], text: string): unknown => {
 }
 
 // the words of Config.boolean, whose own error quotes the value
-const truths: ReadonlyMap<string, boolean> = new Map([
-  ...["true", "yes", "on", "1"].map((word) => [word, true] as const),
-  ...["false", "no", "off", "0"].map((word) => [word, false] as const)
-])
+const truthOf = (word: string): boolean | undefined =>
+  ["true", "yes", "on", "1"].includes(word) ? true : ["false", "no", "off", "0"].includes(word) ? false : undefined
 
 type Tree = { readonly [key: string]: unknown }
 
