@@ -151,8 +151,8 @@ interface UntypedOptions<Client> extends Options<Client> {
 }
 
 /**
- * Makes an outbox; nothing is sent. Its messages are typed by the schema, or documents as they are without one. A name has 1 to
- * 1,024 characters, and no slash.
+ * Makes an outbox; nothing is sent. Its messages are typed by the schema, or documents as they are without one, with a
+ * `BSONRegExp` for each regular expression. A name has 1 to 1,024 characters, and no slash.
  *
  * A message is a document that the transaction inserts. MongoDB's change streams tell the order in which transactions were
  * committed, and the relay follows it. So publishing takes as long as any other insert, however many publish at once.

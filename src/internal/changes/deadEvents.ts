@@ -11,6 +11,7 @@ import type { HandlingFailed } from "../../ChangeStreamErrors.js"
 import type { DecodeFailed, OperationError, SessionMisconfigured, TransactionError } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
 import { batches } from "../data/cursor.js"
+import { losslessly } from "../data/decode.js"
 import { operation } from "../data/operation.js"
 import type { Target } from "../data/request.js"
 import { isTooLarge } from "../data/values.js"
@@ -32,8 +33,8 @@ export interface DeadEvent {
   /** What {@link DeadEvents} call it by. */
   readonly id: string
   /**
-   * The event as it came: it may be that its documents do not fit the schema. Of one that is too large to be kept, only what it
-   * was about, and `isTooLarge`.
+   * The event as it came, with a `BSONRegExp` for each regular expression: it may be that its documents do not fit the schema.
+   * Of one that is too large to be kept, only what it was about, and `isTooLarge`.
    */
   readonly document: Driver.Document
   /** How often its handling has failed. */
@@ -160,4 +161,4 @@ export const setAside = <C>(
   })
 
 const lettersOf = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Stored> =>
-  db.collection(collection)
+  db.collection(collection, losslessly)

@@ -262,7 +262,10 @@ const split = <R>({ onInvalid = "fail", projection, schema, ...rest }: Decoding,
  * JavaScript lacks, and fail where JavaScript cannot parse it. Of a `BSONRegExp`, a schema gets the form that it takes.
  */
 export const exactly = (decoder: object): Pick<Driver.BSONSerializeOptions, "bsonRegExp"> =>
-  decoder === raw ? {} : { bsonRegExp: true }
+  decoder === raw ? {} : losslessly
+
+/** How the library's own collections are read: what of them is stored again, or given to a schema, stays what it is. */
+export const losslessly = { bsonRegExp: true } as const
 
 const outcome = (
   results: ReadonlyArray<Either.Either<unknown, DecodeFailed>>,

@@ -6,6 +6,7 @@ import type * as Driver from "mongodb"
 import type { MongoError, Reason } from "../../MongoError.js"
 import type { OperationError } from "../../SessionErrors.js"
 import { writing } from "../changes/own.js"
+import { losslessly } from "../data/decode.js"
 import { operation } from "../data/operation.js"
 import type { Target } from "../data/request.js"
 import { clientOf } from "../session/client.js"
@@ -112,4 +113,4 @@ export const isTaken = (error: OperationError): error is MongoError =>
   error._tag === "MongoError" && (error.reason === "WriteConflict" || error.reason === "DuplicateKey")
 
 const keysOf = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Record> =>
-  db.collection(collection)
+  db.collection(collection, losslessly)

@@ -16,6 +16,7 @@ import type {
 import * as Transaction from "../../../Transaction.js"
 import type { TransactionOptions } from "../../../TransactionOptions.js"
 import { batches } from "../../data/cursor.js"
+import { losslessly } from "../../data/decode.js"
 import { operation } from "../../data/operation.js"
 import type { Request } from "../../data/request.js"
 import { serverTime } from "../../driver/bson.js"
@@ -184,6 +185,6 @@ const together = <A, R, C, B, E>(
 const ofRelay: TransactionOptions = { readConcern: "local", writeConcern: { w: "majority" } }
 
 const lettersOf = <A, R, C>(db: Driver.Db, { deadLetters }: Stored<A, R, C>): Driver.Collection<StoredLetter> =>
-  db.collection(deadLetters.collection ?? "")
+  db.collection(deadLetters.collection ?? "", losslessly)
 
 const reading: Request = { name: "find", kind: "read", inTransaction: true }

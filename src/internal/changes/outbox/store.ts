@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { Codec } from "../../../Codec.js"
 import type { DecodeFailed, OperationError, SessionMisconfigured } from "../../../SessionErrors.js"
+import { losslessly } from "../../data/decode.js"
 import { operation } from "../../data/operation.js"
 import type { Request, Target } from "../../data/request.js"
 import { numberOf } from "../../values/numbers.js"
@@ -51,7 +52,7 @@ export interface Delivery<A> {
   readonly id: string
   /** Its number among all messages of the outbox, if that has a `sequence`. */
   readonly sequence: Option.Option<number>
-  /** What was published. */
+  /** What was published. Without a schema, each regular expression is a `BSONRegExp`. */
   readonly message: A
   /** When it was published, by the publisher's clock. */
   readonly publishedAt: Date
@@ -108,7 +109,7 @@ const reading = (name: string): Request => ({ name, kind: "read", inTransaction:
 
 /** The messages. */
 export const messagesOf = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Message> =>
-  db.collection(collection)
+  db.collection(collection, losslessly)
 
 /** The sequence and the relay's checkpoint. */
 export const stateOf = <C>(
