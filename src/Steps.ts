@@ -138,9 +138,9 @@ export interface Steps<Client = MongoClient> {
   /**
    * Takes up, one after the other, the unfinished workflows of this version that no process works on: those of processes that
    * died, and those that have failed with something that may go away. Gives how each of them has ended, and leaves out those that
-   * another process has taken up meanwhile, or has a step open of. Where one can't be taken up otherwise, it ends there: with how
-   * the others have ended, or with that failure if there are none. Repeat it by a Schedule. Inside a transaction it is refused with
-   * `InvalidInTransaction`.
+   * another process has taken up meanwhile, or has a step open of. Where one can't be taken up otherwise, as in an outage, it ends
+   * there: with how the others have ended, or with that failure if there are none. Repeat it by a Schedule. Inside a transaction it
+   * is refused with `InvalidInTransaction`.
    */
   readonly resume: <A, E, R>(
     body: Body<A, E, R, Client>
@@ -196,9 +196,8 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
         const decoded = Either.map(LeaseOptions.decode(leaseOf(name, id), { ...lease, collection }), atOnce)
         const held = yield* Scope.extend(Lease.acquired(target, leaseOf(name, id), decoded), scope).pipe(
           Effect.asSome,
-          // Another process has been faster.
-          Effect.catchTag("LeaseTaken", () => Effect.succeedNone),
-          Effect.catchIf(isOpenElsewhere, () => Effect.succeedNone)
+          // Another process has been faster, or has a step open.
+          Effect.catchTag("LeaseTaken", () => Effect.succeedNone)
         )
         if (Option.isNone(held)) return Option.none()
         const workflow = new Workflow(kind, id, held.value)
@@ -245,9 +244,5 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
 const atOnce = (decoded: LeaseOptions.Decoded): LeaseOptions.Decoded => ({
   ...decoded,
   poll: Schedule.stop,
-  patience: Duration.min(decoded.patience, Duration.seconds(2))
+  patience: Duration.min(decoded.timeout, Duration.seconds(2))
 })
-
-// A transaction with a step of it has its document.
-const isOpenElsewhere = (error: OperationError | SessionMisconfigured): boolean =>
-  error._tag === "MongoError" && (error.reason === "TimedOut" || error.reason === "WriteConflict")

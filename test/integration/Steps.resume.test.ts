@@ -1,6 +1,7 @@
 import { describe, expect, layer } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Steps from "../../src/Steps.js"
 import { live } from "../../src/testing/internal/live.js"
@@ -38,6 +39,45 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
     )
 
   describe("taking up unfinished workflows", () => {
+    it.effect("fails in an outage, for nobody knows then whether a step is open elsewhere", () =>
+      onKeys((place) =>
+        live(Effect.gen(function*() {
+          const { Numbering, body, ran } = yield* unfinished(place, "a", "b")
+          // All after the first command, by which the workflows are found.
+          const outage = place.failing({
+            failCommands: ["find", "findAndModify"],
+            mode: { skip: 1 },
+            blockFor: "10 seconds"
+          })
+          const failed = Effect.flip(Effect.scoped(Effect.zipRight(outage, Numbering.resume(body))))
+          expect(yield* failed).toMatchObject({ _tag: "MongoError", reason: "TimedOut", operation: "findOneAndUpdate" })
+          expect(ran).toEqual([])
+        }))
+      ))
+
+    it.effect("waits for a majority as long as any acquisition, for that is no step that is open", () =>
+      onKeys((place) =>
+        live(Effect.gen(function*() {
+          const { Numbering, body } = yield* unfinished(place, "a")
+          yield* place.monitor.clear
+          const resumed = yield* Effect.scoped(Effect.gen(function*() {
+            yield* place.failing({ failCommands: ["findAndModify"], blockFor: "3 seconds" })
+            const resuming = yield* Effect.fork(Numbering.resume(body))
+            yield* place.monitor.awaitStarted("findAndModify")
+            const [acquisition] = yield* place.monitor.named("findAndModify")
+            const holder = /"\$holder","([^"]+)"/.exec(JSON.stringify(acquisition?.command["update"]))?.[1]
+            expect(holder).toBeDefined()
+            // The primary has it at once. Only the answer is late.
+            yield* Effect.promise(() =>
+              place.client.driver.db(place.database).collection<{ _id: string }>("effect_mongo_session.steps")
+                .updateOne({ _id: "numbering/a" }, { $set: { holder, expiresAt: new Date(Date.now() + 60_000) } })
+            )
+            return yield* Fiber.join(resuming)
+          }))
+          expect(resumed).toMatchObject([{ id: "a", exit: { _tag: "Success", value: "a" } }])
+        }))
+      ))
+
     it.effect("leaves alone those that another process has ended meanwhile", () =>
       onKeys((place) =>
         live(Effect.gen(function*() {

@@ -47,8 +47,11 @@ export interface Decoded {
   readonly poll: Schedule.Schedule<unknown>
   /** How long one command may take. */
   readonly timeout: Duration.Duration
-  /** The same for one that acquires: so long it waits for a transaction that has written the lease. */
-  readonly patience: Duration.Duration
+  /**
+   * How long an acquisition waits for a transaction that has written the lease, which then counts as taken. None: as long as for
+   * anything else.
+   */
+  readonly patience?: Duration.Duration | undefined
 }
 
 const fields = Schema.Struct({
@@ -88,7 +91,6 @@ export const decode = <Client>(
       for: whole,
       renew: isSchedule(renew) ? renew : Schedule.spaced(renew ?? third),
       poll: poll ?? Schedule.jittered(Schedule.spaced(Duration.min(third, Duration.seconds(1)))),
-      timeout,
-      patience: timeout
+      timeout
     }
   })

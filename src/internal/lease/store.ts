@@ -1,6 +1,7 @@
 /**
  * How leases are read and written. What is written is written to a majority, so that no failover gives a lease to two.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import type { OperationError } from "../../SessionErrors.js"
@@ -24,10 +25,11 @@ export interface Acquisition<C> {
 
 /** Takes the lease if nobody holds it, or this very acquisition does. */
 export const acquire = <C>(
-  { holder, name, options, target }: Acquisition<C>
+  { holder, name, options, target }: Acquisition<C>,
+  timeout = options.timeout
 ): Effect.Effect<Decision, OperationError, C> =>
   operation(
-    { ...target, timeout: options.patience },
+    { ...target, timeout },
     writing("findOneAndUpdate"),
     (db, added) =>
       of(db, target).findOneAndUpdate({ _id: name }, take(holder, options.for), {
@@ -43,6 +45,23 @@ export const acquire = <C>(
     Effect.map((lease) => decide((lease ?? {}) as Found, holder)),
     alone
   )
+
+/**
+ * Whether this acquisition was the last one, as the primary has it: a majority may not have it yet. No transaction that is open
+ * keeps it waiting.
+ */
+export const isMine = <C>(
+  { holder, name, target }: Acquisition<C>,
+  timeout: Duration.Duration
+): Effect.Effect<boolean, OperationError, C> =>
+  alone(Effect.map(
+    operation(
+      { ...target, timeout, readConcern: "local", ...primary },
+      { name: "findOne", kind: "read", inTransaction: false },
+      (db, added) => of(db, target).findOne({ _id: name }, { ...added, ...primary, projection: { holder: 1 } })
+    ),
+    (found) => found?.holder === holder
+  ))
 
 /** Renews the lease; `false` where it is no longer held. */
 export const extend = <C>(
@@ -76,6 +95,8 @@ export const release = <C>(
     operation(limited(target, options), writing("updateOne"), (db, added) =>
       of(db, target).updateOne({ _id: name, holder }, released, { ...added, ...majority }))
   )
+
+const primary = { readPreference: "primary" } as const
 
 const majority = { writeConcern: { w: "majority" } } as const
 

@@ -15,6 +15,7 @@ import type { OperationError } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
 import { isLostOnTheWay } from "../changes/position.js"
 import * as Time from "../time/clock.js"
+import type { Decision } from "./record.js"
 import * as Store from "./store.js"
 
 /** One acquisition of a lease. */
@@ -70,7 +71,7 @@ export class Term<C> {
       // An attempt without an answer may still arrive.
       const mightHold = this.#mayHold
       this.#mayHold = true
-      const decision = yield* Store.acquire(this.#acquisition)
+      const decision = yield* this.#decision
       if (decision._tag === "Taken") {
         this.#mayHold = mightHold
         return yield* new LeaseTaken({ lease: this.#acquisition.name, remaining: decision.remaining })
@@ -78,6 +79,28 @@ export class Term<C> {
       this.#token = decision.token
       this.#since = now
     })
+  }
+
+  // A transaction that has the lease, an outage and a slow majority look alike, until the primary is asked.
+  get #decision(): Effect.Effect<Decision, OperationError | LeaseTaken, C> {
+    const acquisition = this.#acquisition
+    const { name, options: { patience } } = acquisition
+    if (patience === undefined) return Store.acquire(acquisition)
+    // The attempt may still arrive, so it is to be released.
+    const taken = new LeaseTaken({ lease: name, remaining: Duration.zero })
+    return Effect.catchTag(
+      Store.acquire(acquisition, patience),
+      "MongoError",
+      (error): Effect.Effect<Decision, OperationError | LeaseTaken, C> => {
+        if (error.reason === "WriteConflict") return Effect.fail(taken)
+        if (error.reason !== "TimedOut") return Effect.fail(error)
+        return Effect.flatMap(
+          Effect.mapError(Store.isMine(acquisition, patience), () => error),
+          (isMine): Effect.Effect<Decision, OperationError | LeaseTaken, C> =>
+            isMine ? Store.acquire(acquisition) : Effect.fail(taken)
+        )
+      }
+    )
   }
 
   /**
