@@ -12,7 +12,7 @@ import type { HandlingFailed } from "./ChangeStreamErrors.js"
 import { type AnySchema, ofOptional } from "./Codec.js"
 import * as Checkpoints from "./internal/changes/checkpoint.js"
 import * as Letters from "./internal/changes/outbox/deadLetters.js"
-import { ensureOutbox } from "./internal/changes/outbox/options.js"
+import { collectionsOf, ensureOutbox } from "./internal/changes/outbox/options.js"
 import { type Outgoing, Publishing } from "./internal/changes/outbox/publish.js"
 import * as Relaying from "./internal/changes/outbox/relay.js"
 import { type Delivery, pending, type Stored } from "./internal/changes/outbox/store.js"
@@ -152,7 +152,8 @@ interface UntypedOptions<Client> extends Options<Client> {
 
 /**
  * Makes an outbox; nothing is sent. Its messages are typed by the schema, or documents as they are without one, with a
- * `BSONRegExp` for each regular expression. A name has 1 to 1,024 characters, and no slash.
+ * `BSONRegExp` for each regular expression. A name has 1 to 1,024 characters, and no slash. Where no `collection` is named, it is
+ * a part of the collection's name, which has at most 255 bytes with that of the database.
  *
  * A message is a document that the transaction inserts. MongoDB's change streams tell the order in which transactions were
  * committed, and the relay follows it. So publishing takes as long as any other insert, however many publish at once.
@@ -189,13 +190,8 @@ export const make: {
   name: string,
   { client, schema, ...options }: Options<Client> & { readonly schema?: AnySchema | undefined } = {}
 ) => {
-  const {
-    collection = `effect_mongo_session.outbox.${name}`,
-    database,
-    deadLetterCollection = "effect_mongo_session.deadLetters",
-    sequence = false,
-    stateCollection = "effect_mongo_session.outboxes"
-  } = options
+  const { database, sequence = false } = options
+  const { collection, deadLetterCollection, stateCollection } = collectionsOf(name, options)
   return of({
     name,
     valid: ensureOutbox({ ...options, name }),

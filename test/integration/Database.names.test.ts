@@ -37,8 +37,7 @@ const operationsOn = (database: string, name: string): Readonly<Record<string, F
     renameTo: Collection.make("a", { database: "ab" }).rename(name),
     createCollection: Database.make(database).createCollection(name),
     bulkOfClient: MongoClient.bulkWrite([{ namespace: `${database}.${name}`, name: "insertOne", document: {} }]),
-    inTransaction: Transaction.run(Raw.insertOne({})),
-    publish: Transaction.run(Outbox.make("a", { database, collection: name }).publish({}))
+    inTransaction: Transaction.run(Raw.insertOne({}))
   }
 }
 
@@ -103,6 +102,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               lease: Effect.scoped(Lease.make("a", { database, collection }).acquire),
               once: Once.make("a", { database, collection }).run("key", Effect.void),
               steps: Steps.make("a", { version: 1, database, collection }).run("id", () => Effect.void),
+              outbox: Transaction.run(Outbox.make("a", { database, collection }).publish({})),
               consume: ChangeStream.consume(
                 Collection.make("a").watch(),
                 "a",
@@ -116,6 +116,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             yield* refusals({
               steps: Steps.make("a", { version: 1, onceCollection: name }).run("id", () => Effect.void)
             }, { _tag: "SessionMisconfigured", issues: [{ path: ["onceCollection"] }] })
+            for (const option of ["stateCollection", "deadLetterCollection"]) {
+              yield* refusals({
+                outbox: Transaction.run(Outbox.make("a", { [option]: name }).publish({}))
+              }, { _tag: "SessionMisconfigured", issues: [{ path: [option] }] })
+            }
           }
           expect(yield* sent(watched)).toEqual([])
         })

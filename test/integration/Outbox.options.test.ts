@@ -45,7 +45,20 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       ]],
       ["a collection that is not for the messages alone", "a", { collection: "b", stateCollection: "b" }, [
         "collection"
-      ]]
+      ]],
+      ["the collection of all outboxes for its messages", "a", { collection: "effect_mongo_session.outboxes" }, [
+        "collection"
+      ]],
+      ["the collection of its messages for its state", "a", { stateCollection: "effect_mongo_session.outbox.a" }, [
+        "collection"
+      ]],
+      ["names that no server takes", "a", { collection: ".a", stateCollection: "a$b", deadLetterCollection: "a\0b" }, [
+        "collection",
+        "deadLetterCollection",
+        "stateCollection"
+      ]],
+      ["a database that no server has", "a", { database: "a.b" }, ["database"]],
+      ["a name of which no collection's can be made", "a$b", {}, ["name"]]
     ]
     for (const [what, name, options, paths] of cases) {
       it.effect(what, () =>
