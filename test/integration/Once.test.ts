@@ -122,6 +122,39 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("waits no longer for another run where one look at its key is too late", () =>
+      onKeys(({ client, database, failing }) =>
+        live(
+          Effect.gen(function*() {
+            const { driver } = client
+            const Doing = Once.make("doing", { database, wait: "500 millis" })
+            yield* Doing.run("other", Effect.void)
+            yield* Effect.acquireRelease(
+              Effect.promise(async () => {
+                const session = driver.startSession()
+                session.startTransaction()
+                await driver.db(database).collection<{ _id: string }>("effect_mongo_session.once")
+                  .insertOne({ _id: Keys.marked("doing", "key")._id }, { session })
+                return session
+              }),
+              (session) => Effect.promise(() => session.endSession())
+            )
+            // All but the first, which finds the key taken.
+            yield* failing({
+              failCommands: ["findAndModify"],
+              mode: { skip: 1 },
+              errorCode: 50,
+              errorLabels: [Label.TransientTransactionError]
+            })
+            const [time, error] = yield* Effect.timed(
+              Effect.flip(Doing.run("key", Effect.void, { timeout: "10 seconds" }))
+            )
+            expect(error).toMatchObject({ _tag: "TransactionAborted", last: { reason: "TimedOut" } })
+            expect(Duration.toMillis(time)).toBeLessThan(5000)
+          }).pipe(Effect.scoped)
+        )
+      ))
+
     it.effect("waits for another run with the key and has its result, or fails when the wait is over", () =>
       onKeys(({ database, insert, stored }) =>
         live(Effect.gen(function*() {

@@ -27,7 +27,7 @@ import {
   TransactionEnded
 } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
-import { newId } from "../changes/checkpoint.js"
+import { hasReason, newId } from "../changes/checkpoint.js"
 import { withNamespace } from "../data/operation.js"
 import type { Target } from "../data/request.js"
 import { storable } from "../data/values.js"
@@ -158,7 +158,13 @@ class Run<A, F, R, C, E, R2, OR> {
       const attempt = yield* newId
       const found = yield* Effect.tapError(
         claim(target, this.#id, { state, value, attempt, fingerprint, timeToLive }),
-        (error) => isTaken(error) ? this.#isTaken : Effect.sync(() => void (this.#takenSince = undefined))
+        (error) =>
+          isTaken(error)
+            ? this.#isTaken
+            // Whether another run has the key was not told in time.
+            : hasReason("TimedOut")(error)
+            ? Effect.void
+            : Effect.sync(() => void (this.#takenSince = undefined))
       )
       this.#takenSince = undefined
       const decision = decide(found, fingerprint)
