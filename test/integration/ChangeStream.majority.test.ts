@@ -93,8 +93,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         Effect.gen(function*() {
           const { changes, handler } = yield* consuming(watched)
           for (const writeConcern of [1, 3, "twoRacks", { w: 1 }, { w: "majority", journal: false }]) {
+            // @ts-expect-error the compiler refuses them, too
+            const transaction: ChangeStream.ConsumeOptions["transaction"] = { writeConcern }
             expect(
-              yield* Effect.flip(ChangeStream.consume(changes, "consumer", handler, { transaction: { writeConcern } }))
+              yield* Effect.flip(ChangeStream.consume(changes, "consumer", handler, { transaction }))
             ).toMatchObject({ _tag: "SessionMisconfigured", issues: [{ path: ["transaction", "writeConcern"] }] })
           }
           expect(yield* sent(watched)).toEqual([])

@@ -107,6 +107,11 @@ const _copying = ChangeStream.consume(changes, "consumer", handler, { onLost: co
 expectTypeOf<Effect.Effect.Context<typeof _copying>>()
   .toEqualTypeOf<"Mailer" | "Warehouse" | Settings | MongoClient.MongoClient>()
 expectTypeOf<Extract<Effect.Effect.Error<typeof _copying>, string>>().toEqualTypeOf<"copy failed">()
+void ChangeStream.consume(changes, "consumer", handler, {
+  transaction: { writeConcern: { w: "majority", wtimeout: "1 second" } }
+})
+// @ts-expect-error a commit that a failover may roll back
+void ChangeStream.consume(changes, "consumer", handler, { transaction: { writeConcern: { w: 3 } } })
 const _dead = ChangeStream.deadLetters(changes, "consumer")
 expectTypeOf(_dead.drop("id")).toExtend<Effect.Effect<boolean, unknown, Settings | MongoClient.MongoClient>>()
 expectTypeOf(ChangeStream.checkpoints({ client: Analytics })).toEqualTypeOf<ChangeStream.Checkpoints<Analytics>>()

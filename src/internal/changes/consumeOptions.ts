@@ -58,10 +58,17 @@ export interface ConsumeOptions<E = never, R = never> extends PoisonOptions {
 /** The options of a consumer's transactions. */
 export interface ConsumeTransaction extends TransactionOptions.TransactionOptions {
   /**
-   * `"majority"`, alone or as `w`, whatever the client or the session prefers; a weaker one is refused. The stream goes on after
-   * a commit, and never comes back to one that a failover has rolled back.
+   * `"majority"`, alone or as `w`, whatever the client or the session prefers; any other is refused. The stream goes on after a
+   * commit, and never comes back to one that a failover has rolled back.
    */
-  readonly writeConcern?: TransactionOptions.TransactionOptions["writeConcern"]
+  readonly writeConcern?:
+    | "majority"
+    | {
+      readonly w?: "majority" | undefined
+      readonly journal?: true | undefined
+      readonly wtimeout?: Duration.DurationInput | undefined
+    }
+    | undefined
   /** See `Transaction.Options`. */
   readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
   /** See `Transaction.Options`. */
