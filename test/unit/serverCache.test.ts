@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import * as FileSystem from "node:fs"
+import * as OperatingSystem from "node:os"
 import * as Path from "node:path"
 import * as Cache from "../../src/testing/internal/cache.js"
 import * as Owner from "../../src/testing/internal/owner.js"
@@ -22,6 +23,14 @@ const dead = 4194303
 
 // of a container or machine with which this one shares the folder
 const elsewhere = (pid: number) => `${pid} another-machine pid:[4026531836]`
+
+it("a process is named by what stays the same while the machine runs, on Linux not by the name of the machine", () => {
+  const boot = "/proc/sys/kernel/random/boot_id"
+  const machine = FileSystem.existsSync(boot)
+    ? FileSystem.readFileSync(boot, "utf8").trim()
+    : OperatingSystem.hostname()
+  assert.strictEqual(Owner.nameOf(1).split(" ")[1], machine)
+})
 
 describe("the lock of the server cache", () => {
   it.scoped("is not taken from a process that lives", () =>

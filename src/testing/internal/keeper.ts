@@ -183,7 +183,7 @@ const removeLeftovers = (parent: string): void => {
       if (process.platform !== "win32") FileSystem.rmSync(controlOf(name), { force: true })
       FileSystem.rmSync(home, { recursive: true, force: true })
     } catch {
-      // somebody else's, being made, or being removed at this moment
+      // Somebody else's, being made, or being removed at this moment. Without a namespace nobody knows whose, however old it is.
     }
   }
 }

@@ -5,16 +5,21 @@ import * as FileSystem from "node:fs"
 import * as OperatingSystem from "node:os"
 
 /**
- * Where process numbers mean what they mean to this process: the machine and, on Linux, the namespace. Containers and
- * machines may share a folder, and each of them counts its processes itself.
+ * Where process numbers mean what they mean to this process: the machine since it was started and, on Linux, the namespace.
+ * Containers and machines may share a folder, and each of them counts its processes itself.
  */
-export const namespace = (): string => {
-  const machine = OperatingSystem.hostname()
+export const namespace = (): string => known ??= find()
+
+// Asked for once: a machine may get another name while this process lives.
+let known: string | undefined
+
+const find = (): string => {
   try {
-    return `${machine} ${FileSystem.readlinkSync("/proc/self/ns/pid")}`
+    const boot = FileSystem.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
+    return `${boot} ${FileSystem.readlinkSync("/proc/self/ns/pid")}`
   } catch {
     // the system has no namespaces
-    return machine
+    return OperatingSystem.hostname()
   }
 }
 
