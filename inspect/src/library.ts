@@ -43,7 +43,7 @@ export const read = (database: string): Effect.Effect<Part<Counted>, GatherError
       undefined
     )
     return {
-      value: { ...found.value, database: shown, deadLetters: letters.value },
+      value: { ...shownOf(found.value), database: shown, deadLetters: letters.value },
       missing: [...names.missing, ...found.missing, ...letters.missing, ...moreIn(shown, found.value)]
     }
   })
@@ -129,7 +129,14 @@ const deadLetters = (database: string, names: ReadonlySet<string>) =>
 
 const recordsIn = (found: Iterable<unknown>): ReadonlyArray<Unknown> => records(Array.from(found))
 
-// What is more than that is not read, and said. Of keys the newest are told, and how many there are.
+const shownOf = (contents: Contents): Contents => ({
+  ...contents,
+  relays: contents.relays.slice(0, most),
+  checkpoints: contents.checkpoints.slice(0, most),
+  leases: contents.leases.slice(0, most)
+})
+
+// What is more than that is not shown, and said. Of keys the newest are told, and how many there are.
 const moreIn = (database: string, { checkpoints, leases, relays }: Contents): ReadonlyArray<Missing> =>
   Object.entries({ relays, consumers: checkpoints, leases }).filter(([, all]) => all.length > most).map(([name]) => ({
     what: `some ${name} of ${database}`,

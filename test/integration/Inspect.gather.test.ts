@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { gather } from "../../inspect/src/gather.js"
+import { read } from "../../inspect/src/library.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Outbox from "../../src/Outbox.js"
 import * as Transaction from "../../src/Transaction.js"
@@ -24,6 +25,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           db.collection("effect_mongo_session.leases").insertMany(many(1001, (n) => ({ name: `lease ${n}` })))
         ])
       )
+      const { value } = yield* as(read(database))
+      expect(value.leases).toHaveLength(1000)
       const { missing, outboxes } = yield* as(gather({ databases: [database] }, undefined))
       expect(outboxes).toMatchObject([{ name: "mails", deadLetters: 10_050 }])
       expect(missing).toEqual([{ what: `some leases of ${database}`, why: "there are more than 1,000" }])
