@@ -173,6 +173,9 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           for (const name of ["a", "a.b", "a.", "a b/c", "é", "😀", longest]) {
             expect(yield* isTaken(own, name), name).toBe(true)
           }
+          // It has users, and so it is one for commands.
+          expect(yield* isTaken("$external", "a")).toBe(false)
+          yield* Effect.promise(() => driver.db("$external").command({ usersInfo: 1 }))
           for (const name of [own, `${own}-é`, `${own}_${"x".repeat(62 - own.length)}`]) {
             expect(yield* isTaken(name, "a"), name).toBe(true)
             yield* Effect.promise(() => driver.db(name).dropDatabase())

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
+import { isDatabase } from "../../inspect/src/database.js"
 import { problemOf, problemOfNamespace } from "../../src/internal/values/names.js"
 
 const databases = [
@@ -47,6 +48,13 @@ describe("names", () => {
     expect(problemOf("a", "x".repeat(253))).toBeUndefined()
     expect(problemOf("a", "x".repeat(254))).toContain("253 bytes")
     expect(problemOfNamespace(`${database}.${"x".repeat(195)}`)).toContain("255 bytes")
+  })
+
+  it("of databases are the same for the window, but for one that has users and can have no collection", () => {
+    for (const name of [...databases, "a", "A-b_1", "é".repeat(31), "x".repeat(63), "😀"]) {
+      expect(isDatabase(name), name).toBe(problemOf(name) === undefined)
+    }
+    expect(isDatabase("$external")).toBe(false)
   })
 
   it("of a namespace are those of its two parts", () => {
