@@ -16,9 +16,9 @@ import { collectionsOf, ensureOutbox } from "./internal/changes/outbox/options.j
 import { type Outgoing, Publishing } from "./internal/changes/outbox/publish.js"
 import * as Relaying from "./internal/changes/outbox/relay.js"
 import { type Delivery, pending, type Stored } from "./internal/changes/outbox/store.js"
-import { amended } from "./internal/changes/position.js"
 import { misnaming } from "./internal/data/operation.js"
 import { storable } from "./internal/data/values.js"
+import { amended } from "./internal/driver/errors.js"
 import { clientIn, type ClientOption, type MongoClient } from "./internal/session/client.js"
 import { sessionIn } from "./internal/session/service.js"
 import { clockOf } from "./internal/time/clock.js"
@@ -72,8 +72,9 @@ export interface Outbox<A, R = never, Client = MongoClient> {
    * `TransactionAborted` when its `timeout` expires. A message of a joined part that has failed is not published.
    *
    * Fails with `DecodeFailed` when the message does not fit the schema, `MongoError` (`EncodingFailed`) when BSON has no such
-   * value, or (`DocumentTooLarge`) when it has more than 64 KiB less than 16 MiB, `ForeignSession` when the transaction belongs to another client, and `TransactionEnded` when it is over; and, as all
-   * else of an outbox does before anything is sent, with `SessionMisconfigured` when its name or options are wrong.
+   * value, or (`DocumentTooLarge`) when it has more than 16 MiB less 64 KiB, `ForeignSession` when the transaction belongs to
+   * another client, and `TransactionEnded` when it is over; and, as all else of an outbox does before anything is sent, with
+   * `SessionMisconfigured` when its name or options are wrong.
    */
   readonly publish: (
     message: A
@@ -212,8 +213,7 @@ const room = new Uint8Array(65_536)
 const withRoom = (error: MongoError): MongoError =>
   error.reason === "DocumentTooLarge" ? amended(error, { hint }) : error
 
-const hint =
-  "A message has at most 64 KiB less than a document, which has 16 MiB: with it is stored how its delivery has failed. " +
+const hint = "A message has at most 16 MiB less 64 KiB: with it is stored how its delivery has failed. " +
   "Nothing was sent."
 
 const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {

@@ -10,12 +10,11 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
-import { within } from "../internal/time/bounded.js"
+import { giveUpAfter } from "../internal/time/bounded.js"
 import { live } from "./internal/live.js"
 
 /**
@@ -175,18 +174,17 @@ const limit = Duration.seconds(10)
 
 // Bounded also where nothing can be interrupted, as it is when a scope opens or closes.
 const configure = (client: Client, command: Command): Effect.Effect<void, FailPointFailed> =>
-  Effect.gen(function*() {
-    const answer = yield* Deferred.make<unknown, FailPointFailed>()
-    const send = Effect.tryPromise({
+  giveUpAfter(
+    limit,
+    Effect.tryPromise({
       try: () => client.db("admin").command(command),
       catch: (cause) => {
         const code = codeOf(cause)
         return new FailPointFailed({ code, hint: hints.get(code) ?? "see the cause", cause })
       }
-    })
-    if (yield* within(limit, Effect.intoDeferred(send, answer))) return yield* Effect.asVoid(Deferred.await(answer))
-    return yield* new FailPointFailed({ hint: "there was no answer within 10 seconds", cause: undefined })
-  }).pipe(live)
+    }),
+    () => new FailPointFailed({ hint: "there was no answer within 10 seconds", cause: undefined })
+  ).pipe(Effect.asVoid, live)
 
 const codeOf = (cause: unknown): number | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "number" ? cause.code : undefined

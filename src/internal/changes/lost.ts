@@ -7,10 +7,11 @@ import * as Stream from "effect/Stream"
 import type { MongoError } from "../../MongoError.js"
 import * as Session from "../../Session.js"
 import type { ConsumerReplaced, OperationError } from "../../SessionErrors.js"
+import { amended } from "../driver/errors.js"
 import * as Log from "../telemetry/log.js"
 import { type Checkpoint, storeAlone, toStored } from "./checkpoint.js"
 import type { Held } from "./place.js"
-import { amended, isHistoryLost, type Position } from "./position.js"
+import { isHistoryLost, type Position } from "./position.js"
 
 /** What a consumer does then: fail, go on with what happens from now on, or with a copy that the effect makes before. */
 export type OnLost<E = never, R = never> = "fail" | "now" | Effect.Effect<unknown, E, R>

@@ -7,6 +7,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
 import { Label, MongoError } from "../../MongoError.js"
 import type { ResumeToken } from "../../ResumeToken.js"
+import { amended } from "../driver/errors.js"
 
 /** A place in a stream, as the options that make the driver begin there; without any, the stream begins now. */
 export interface Position {
@@ -84,11 +85,6 @@ export const ofStream = <E>(error: E): E | MongoError => {
   if (error.code === cappedPositionLost) return amended(error, { reason: "ChangeStreamLost" })
   return error.code === fatal ? amended(error, { hint: keepsId }) : error
 }
-
-/** The same error, with some of its fields changed. */
-export const amended = (error: MongoError, fields: Partial<Pick<MongoError, "reason" | "hint">>): MongoError =>
-  // The cause of an error is no field that is copied by itself.
-  new MongoError({ ...error, cause: error.cause, ...fields })
 
 const cappedPositionLost = 136
 

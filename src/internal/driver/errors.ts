@@ -24,6 +24,14 @@ export const toCause = (
   error: unknown
 ): Cause.Cause<MongoError> => isDriverFailure(error) ? Cause.fail(toMongoError(options, error)) : Cause.die(error)
 
+/** The same error, with some of its fields changed. */
+export const amended = (
+  error: MongoError,
+  fields: Partial<Pick<MongoError, "reason" | "hint" | "conflict">>
+): MongoError =>
+  // The cause of an error is no field that is copied by itself.
+  new MongoError({ ...error, cause: error.cause, ...fields })
+
 /**
  * Whether an error comes from the driver or its BSON library. It checks the fields that all of their errors have. Classes
  * would miss those of another copy of the driver, and names those without `Mongo`, such as `PoolClearedOnNetworkError`.

@@ -11,6 +11,7 @@ import { MongoError } from "../../MongoError.js"
 import { TransactionDoomed, TransactionEnded } from "../../SessionErrors.js"
 import type { TransactionOutcome } from "../../Telemetry.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
+import { amended } from "../driver/errors.js"
 import type * as Lane from "../session/lane.js"
 import type { Name, Turn } from "../session/turn.js"
 import { Watch } from "../telemetry/transactions.js"
@@ -238,7 +239,7 @@ export class Attempt {
     const conflict = this.run.contender?.loses(failure, name)
     if (conflict === undefined) return failure
     this.#watch?.lost(conflict)
-    return new MongoError({ ...failure, cause: failure.cause, conflict })
+    return amended(failure, { conflict })
   }
 
   /** Has everything rolled back in the end. */
