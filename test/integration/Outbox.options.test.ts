@@ -58,7 +58,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         "stateCollection"
       ]],
       ["a database that no server has", "a", { database: "a.b" }, ["database"]],
-      ["a name of which no collection's can be made", "a$b", {}, ["name"]]
+      ["a name of which no collection's can be made", "a$b", {}, ["name"]],
+      ["a name that makes the collection's too long", "a".repeat(220), { database: "b".repeat(8) }, ["name"]],
+      ["a collection whose name is too long", "a", { collection: "ä".repeat(125), database: "b".repeat(8) }, [
+        "collection"
+      ]]
     ]
     for (const [what, name, options, paths] of cases) {
       it.effect(what, () =>
