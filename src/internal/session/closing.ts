@@ -111,7 +111,6 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
     let isAnswered = true
     if (endsOnServer === "kill") {
       isAnswered = false
-      // Before the driver aborts a transaction: that would wait for an operation that is still going on there.
       // A connection that is dead without a word must not take all the time: the next try takes another one.
       const late = () => timedOut({ operation: "killSessions" })
       const again = Effect.zipRight(giveUpAfter(grace, send("killSessions"), late), send("endSessions"))
@@ -119,6 +118,7 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
         Effect.tap(() => Effect.sync(() => isAnswered = true)),
         Effect.onError(() => insist(client, lsid, again, ({ code }) => code === undefined))
       )
+      // Before the driver aborts a transaction: that would wait for an operation that is still going on there.
       yield* step("killSessions", kill, Duration.min(client.closeTimeout, patienceOf(of)))
     }
     if (isOurs) client[inner].pool.note(session, of.lastUsed())

@@ -233,7 +233,7 @@ const begin = <A>(
   )
 }
 
-// Where what is told of it throws, a tracer say, the operation must end all the same.
+// A tracer may throw when it is told how an operation has ended. The operation must end all the same.
 const seen = <A>(
   turn: Turn,
   name: Name,

@@ -72,7 +72,7 @@ export class Workflow<C> {
     return Effect.zipRight(this.#begin, this.#toItsEnd(body))
   }
 
-  /** {@link run}, but not if it has come to its end before: then it gives nothing. */
+  /** Like {@link run}. Gives nothing if the workflow has ended before. */
   resume<A, E, R>(body: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E | StepsError, C | R> {
     return Effect.flatMap(
       this.#begin,

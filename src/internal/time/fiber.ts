@@ -5,12 +5,17 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as FiberRefsPatch from "effect/FiberRefsPatch"
 import type * as Tracer from "effect/Tracer"
 
 /** The fiber that runs an operation. */
 export type RunningFiber = Fiber.RuntimeFiber<unknown, unknown>
+
+/** Whether somebody has interrupted a fiber, also where nothing can be interrupted. */
+export const isInterrupted = (fiber: RunningFiber): boolean =>
+  !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
 
 /** Makes an effect interruptible again inside of a region that is not. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

@@ -27,7 +27,7 @@ import * as Log from "../telemetry/log.js"
 import { Warnings } from "../telemetry/warnings.js"
 import { grace } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
-import { match, type Restore, type RunningFiber } from "../time/fiber.js"
+import { isInterrupted, match, type Restore, type RunningFiber } from "../time/fiber.js"
 import type { ServerView } from "../values/conflicts.js"
 import { abort } from "./abort.js"
 import { Attempt, Run } from "./attempt.js"
@@ -351,7 +351,7 @@ class Attempts<A, E, R, VR, OR> {
   }
 
   get #isInterrupted(): boolean {
-    return !Cause.isEmpty(this.#fiber.getFiberRef(FiberRef.interruptedCause))
+    return isInterrupted(this.#fiber)
   }
 
   readonly #isInner = ({ id }: FiberId.Runtime): boolean =>

@@ -9,7 +9,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
@@ -27,7 +26,7 @@ import * as Spans from "../telemetry/spans.js"
 import { Warnings } from "../telemetry/warnings.js"
 import { within } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
-import { type Restore, type RunningFiber, traced } from "../time/fiber.js"
+import { isInterrupted, type Restore, type RunningFiber, traced } from "../time/fiber.js"
 import { abort as abortOf, sendAbort } from "./abort.js"
 import { Attempt, type Hook, Run } from "./attempt.js"
 import { contender } from "./contention.js"
@@ -211,8 +210,6 @@ const shared = (fiber: RunningFiber, limit: Duration.Duration | undefined) => {
       : deadline && Duration.millis(Math.max(0, deadline.left()))
 }
 
-const isInterrupted = (fiber: RunningFiber): boolean => !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
-
 /** {@link abort}, unless the transaction is a run's, which has a time limit of its own. */
 export const abortWithin = (
   gate: Gate,
@@ -285,7 +282,7 @@ const endOf = (
 ): Exclude<Ended, "no"> | undefined => {
   if (Exit.isSuccess(exit)) return "committed"
   const errors = [...Cause.failures(exit.cause)]
-  // What failed is what is told of it: a tracer, say.
+  // The commit itself has not failed, but what is told of it has: a tracer may throw.
   if (errors.length === 0) return "unknown"
   return errors.some(({ reason }) => reason === "TransactionMisuse")
     ? undefined
