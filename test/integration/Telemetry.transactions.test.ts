@@ -157,29 +157,25 @@ describe("a transaction that is open for half of a minute, and whose server does
 })
 
 describe("a tracer that throws", () => {
+  const no = () => {
+    throw new Error("no")
+  }
+  const changing = (tracer: Tracer.Tracer, change: (span: Tracer.Span) => Tracer.Span) =>
+    Tracer.make({ ...tracer, span: (...args) => change(tracer.span(...args)) })
   const { errorType, txnNumber } = Telemetry.attributes
   for (const when of [txnNumber, errorType, "end"]) {
     it.scoped(`as it is told of a commit is a defect, and leaves all around as it was: ${when}`, () =>
       inSession((session) =>
         Effect.gen(function*() {
           const { tracer } = recorder()
-          const throwing = Tracer.make({
-            ...tracer,
-            span: (name, ...rest) => {
-              const span = tracer.span(name, ...rest)
-              return name.startsWith("commitTransaction")
-                ? {
-                  ...span,
-                  attribute: (key) => {
-                    if (key === when) throw new Error("no")
-                  },
-                  end: () => {
-                    if (when === "end") throw new Error("no")
-                  }
-                }
-                : span
-            }
-          })
+          const throwing = changing(tracer, (span) =>
+            span.name.startsWith("commitTransaction")
+              ? {
+                ...span,
+                attribute: (key) => key === when ? no() : undefined,
+                end: () => when === "end" ? no() : undefined
+              }
+              : span)
           const around = yield* Effect.gen(function*() {
             const outside = yield* Effect.currentSpan
             const exit = yield* Effect.exit(Transaction.run(insert(session)))
@@ -195,20 +191,17 @@ describe("a tracer that throws", () => {
     inSession((session) =>
       Effect.gen(function*() {
         const { tracer } = recorder()
-        const throwing = Tracer.make({
-          ...tracer,
-          span: (name, ...rest) => {
-            const end = () => {
-              throw new Error("no")
-            }
-            const span = tracer.span(name, ...rest)
-            return name.startsWith("commitTransaction") ? { ...span, end } : span
-          }
-        })
+        const throwing = changing(tracer, (span) =>
+          span.name.startsWith("commitTransaction") ? { ...span, end: no } : span)
         const ran: Array<string> = []
         yield* Transaction.start()
         yield* Transaction.run(
-          Effect.zipRight(Transaction.onRollback(Effect.sync(() => ran.push("onRollback"))), insert(session))
+          Effect.zipRight(
+            Transaction.onRollback(Effect.sync(() =>
+              ran.push("onRollback")
+            )),
+            insert(session)
+          )
         )
         const exit = yield* Effect.exit(Effect.withTracer(Effect.withSpan(Transaction.commit, "around"), throwing))
         expect(Exit.isFailure(exit) && Cause.isDie(exit.cause)).toBe(true)
@@ -221,15 +214,7 @@ describe("a tracer that throws", () => {
     inSession((session) =>
       Effect.gen(function*() {
         const { tracer } = recorder()
-        const throwing = Tracer.make({
-          ...tracer,
-          span: (name, ...rest) => ({
-            ...tracer.span(name, ...rest),
-            event: () => {
-              throw new Error("no")
-            }
-          })
-        })
+        const throwing = changing(tracer, (span) => ({ ...span, event: no }))
         const exit = yield* Transaction.run(insert(session)).pipe(
           Effect.withSpan("around"),
           Effect.withTracer(throwing),

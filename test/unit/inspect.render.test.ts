@@ -5,6 +5,7 @@ import type { Snapshot, Transaction } from "../../inspect/src/model.js"
 import { age, render } from "../../inspect/src/render.js"
 import { hasColour, live, plain } from "../../inspect/src/screen.js"
 import { fit, table, width } from "../../inspect/src/table.js"
+import { nothing } from "../support/inspect/snapshots.js"
 
 const transaction = (n: number, more: Partial<Transaction> = {}): Transaction => ({
   session: `${String(n).padStart(8, "0")}-88ab-4c95-885a-99e28f0ef3ba`,
@@ -19,23 +20,6 @@ const transaction = (n: number, more: Partial<Transaction> = {}): Transaction =>
   locks: ["IX shop.orders", "IX shop.stock"],
   ...more
 })
-
-const nothing: Snapshot = {
-  at: "2026-11-27T12:00:10.000Z",
-  hosts: ["localhost:27017"],
-  deployment: "replica set rs0",
-  version: "6.0.5",
-  transactions: [],
-  waiting: [],
-  sessionCount: 0,
-  sessions: [],
-  outboxes: [],
-  consumers: [],
-  leases: [],
-  onceCount: 0,
-  once: [],
-  missing: []
-}
 
 const busy: Snapshot = {
   ...nothing,

@@ -13,22 +13,7 @@ import { width } from "../../inspect/src/table.js"
 import { asJson, asPicture } from "../../inspect/src/views.js"
 import { watch } from "../../inspect/src/watch.js"
 import { MongoError } from "../../src/MongoError.js"
-
-const snapshot: Snapshot = {
-  at: "2026-11-27T12:00:10.000Z",
-  hosts: ["localhost:27017"],
-  deployment: "replica set rs0",
-  transactions: [],
-  waiting: [],
-  sessionCount: 0,
-  sessions: [],
-  outboxes: [],
-  consumers: [],
-  leases: [],
-  onceCount: 0,
-  once: [],
-  missing: []
-}
+import { nothing } from "../support/inspect/snapshots.js"
 
 const second = Duration.seconds(1)
 
@@ -51,7 +36,7 @@ describe("watching", () => {
   it.effect("looks as often as asked while somebody reads", () =>
     Effect.gen(function*() {
       const { output, written } = reader(Infinity)
-      const fiber = yield* Effect.fork(watch(() => Effect.succeed(snapshot), asJson(output), second))
+      const fiber = yield* Effect.fork(watch(() => Effect.succeed(nothing), asJson(output), second))
       yield* TestClock.adjust("10 seconds")
       expect(written).toHaveLength(11)
       yield* Fiber.interrupt(fiber)
@@ -61,7 +46,7 @@ describe("watching", () => {
     Effect.gen(function*() {
       const { output, written } = reader(3)
       const looks = yield* Ref.make(0)
-      const look = () => Effect.as(Ref.update(looks, (count) => count + 1), snapshot)
+      const look = () => Effect.as(Ref.update(looks, (count) => count + 1), nothing)
       const fiber = yield* Effect.fork(watch(look, asJson(output), second))
       yield* TestClock.adjust("1 hour")
       expect(written).toHaveLength(4)
@@ -75,7 +60,7 @@ describe("watching", () => {
       Effect.gen(function*() {
         for (const view of [asJson, (output: Output) => asPicture(plain(output, false))]) {
           const { output, written } = reader(1, failing(code))
-          const fiber = yield* Effect.fork(watch(() => Effect.succeed(snapshot), view(output), second))
+          const fiber = yield* Effect.fork(watch(() => Effect.succeed(nothing), view(output), second))
           yield* TestClock.adjust("1 minute")
           expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({ _tag: "Unwritable", isUnread: true })
           expect(written).toHaveLength(2)
@@ -95,17 +80,17 @@ describe("watching", () => {
       const broken = new MongoError({ reason: "NetworkError", operation: "command", labels: [] })
       const { output, written } = reader(Infinity)
       const answers = yield* Ref.make<ReadonlyArray<Effect.Effect<Snapshot, MongoError>>>([
-        Effect.succeed(snapshot),
+        Effect.succeed(nothing),
         Effect.fail(broken)
       ])
       const look = () =>
-        Effect.flatten(Ref.modify(answers, ([next = Effect.succeed(snapshot), ...others]) => [next, others]))
+        Effect.flatten(Ref.modify(answers, ([next = Effect.succeed(nothing), ...others]) => [next, others]))
       const fiber = yield* Effect.fork(watch(look, asJson(output), second))
       yield* TestClock.adjust("2 seconds")
       expect(written.map((line) => JSON.parse(line))).toEqual([
-        snapshot,
+        nothing,
         { at: "1970-01-01T00:00:01.000Z", error: broken.message },
-        snapshot
+        nothing
       ])
       yield* Fiber.interrupt(fiber)
       expect(yield* Effect.flip(watch(() => Effect.fail(broken), asJson(output), second))).toBe(broken)
@@ -118,7 +103,7 @@ describe("watching", () => {
       const { output, written } = reader(Infinity)
       const view = asPicture(yield* live({ ...output, isTTY: true, columns: 40, rows: 10 }, false))
       const fiber = yield* Effect.fork(
-        watch((before) => before ? Effect.fail(broken) : Effect.succeed(snapshot), view, second)
+        watch((before) => before ? Effect.fail(broken) : Effect.succeed(nothing), view, second)
       )
       yield* TestClock.adjust("1 second")
       const lines = (written.at(-1) ?? "").slice("\u001b[H".length).split("\u001b[K").slice(0, -1)
@@ -129,7 +114,7 @@ describe("watching", () => {
         expect(line).not.toMatch(/[\p{Cc}\p{Cf}]/u)
         expect(width(line)).toBeLessThanOrEqual(40)
       }
-      const failure = asJson(output).unanswered({ at: snapshot.at, error: lineOf(broken) }, snapshot)
+      const failure = asJson(output).unanswered({ at: nothing.at, error: lineOf(broken) }, nothing)
       yield* failure
       expect(JSON.parse(written.at(-1) ?? "").error).not.toMatch(/[\p{Cc}\p{Cf}]/u)
       yield* Fiber.interrupt(fiber)
