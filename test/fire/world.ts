@@ -50,4 +50,10 @@ export const on =
 
 /** Repeats a step until the round is over. */
 export const untilOver = <R>({ isOver }: Pick<World, "isOver">, step: Effect.Effect<void, never, R>) =>
-  Effect.suspend(() => isOver() ? Effect.void : step).pipe(Effect.repeat({ until: isOver }))
+  Effect.suspend(() => isOver() ? Effect.void : Effect.zipLeft(step, afterIO)).pipe(Effect.repeat({ until: isOver }))
+
+// Steps that fail at once, over and over, would leave no moment in which a reply is read that others wait for.
+const afterIO = Effect.async<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
