@@ -6,6 +6,7 @@ import * as fc from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import type { ClientSession } from "mongodb"
+import { vi } from "vitest"
 import { bounded, during, late, maxTimeMS } from "../../src/internal/driver/deadline.js"
 import * as Time from "../../src/internal/time/clock.js"
 import { MongoError } from "../../src/MongoError.js"
@@ -155,32 +156,48 @@ describe("a deadline", () => {
 
     const ended = (read: Promise<never>) => Effect.flip(Effect.tryPromise({ try: () => read, catch: String }))
 
+    // A read with 30 ms, and the order in which who waits for it and the driver see its end. None if it began too late.
+    const order = given("30 millis", (context, deadline) => {
+      const seen: Array<string> = []
+      const note = (what: string) => Effect.sync(() => void seen.push(what))
+      return Effect.gen(function*() {
+        const isOver = yield* Deferred.make<void>()
+        let isInTime = false
+        const read = Effect.suspend(() => {
+          isInTime = deadline.left() > 0
+          return ended(context.timeoutForSocketRead)
+        }).pipe(
+          Effect.zipRight(note("the driver")),
+          Effect.ensuring(Deferred.succeed(isOver, undefined)),
+          Effect.uninterruptible
+        )
+        yield* Effect.zipRight(Effect.exit(bounded(deadline, name, read)), note("who waits"))
+        yield* Deferred.await(isOver)
+        return isInTime ? seen : []
+      })
+    })
+
     it.live("ends a read only after who waits for it has given up, and so closes what it has opened", () =>
       Effect.gen(function*() {
-        const order = given("30 millis", (context, deadline) => {
-          const seen: Array<string> = []
-          const note = (what: string) => Effect.sync(() => void seen.push(what))
-          return Effect.gen(function*() {
-            const isOver = yield* Deferred.make<void>()
-            let isInTime = false
-            const read = Effect.suspend(() => {
-              isInTime = deadline.left() > 0
-              return ended(context.timeoutForSocketRead)
-            }).pipe(
-              Effect.zipRight(note("the driver")),
-              Effect.ensuring(Deferred.succeed(isOver, undefined)),
-              Effect.uninterruptible
-            )
-            yield* Effect.zipRight(Effect.exit(bounded(deadline, name, read)), note("who waits"))
-            yield* Deferred.await(isOver)
-            return isInTime ? seen : []
-          })
-        })
         const all = yield* Effect.replicateEffect(order, 60, { concurrency: 4 })
         // On a busy machine, a read may begin when its time is over.
         const begun = all.filter(({ length }) => length > 0)
         expect(begun.length).toBeGreaterThan(0)
         for (const seen of begun) expect(seen).toEqual(["who waits", "the driver"])
+      }))
+
+    it.live("ends it in that order also where the timer of who waits is late", () =>
+      Effect.gen(function*() {
+        const { setTimeout } = globalThis
+        const late = vi.spyOn(globalThis, "setTimeout").mockImplementationOnce((then, millis) =>
+          setTimeout(then, millis! + 200)
+        )
+        const [time, seen] = yield* Effect.timed(order)
+        expect(late).toHaveBeenCalled()
+        late.mockRestore()
+        // That timer was not waited for.
+        expect(Duration.toMillis(time)).toBeLessThan(200)
+        expect(seen).toEqual(["who waits", "the driver"])
       }))
   })
 })

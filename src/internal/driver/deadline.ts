@@ -67,7 +67,7 @@ export const bounded = <A, E, R>(
       Effect.flatMap(Effect.forkDaemon(Effect.interruptible(effect)), (running) => {
         const waiting = Effect.withFiberRuntime<A, E | MongoError>((fiber) =>
           Effect.async((resume) => {
-            const stop = after(fiber, Duration.millis(Math.max(0, deadline.left())), () => {
+            const stop = atEnd(fiber, deadline, () => {
               resume(Effect.fail(timedOut(name)))
               running.unsafeInterruptAsFork(fiber.id())
             })
@@ -82,6 +82,26 @@ export const bounded = <A, E, R>(
       })
     )
   )
+
+// Who waits until a deadline, for as long as they wait.
+const waiters = new WeakMap<Deadline, Set<() => void>>()
+
+// Gives up at the deadline. The returned function ends the wait.
+const atEnd = (fiber: RunningFiber, deadline: Deadline, giveUp: () => void): () => void => {
+  const all = waiters.get(deadline) ?? new Set()
+  waiters.set(deadline, all)
+  const end = () => {
+    stop()
+    all.delete(over)
+  }
+  const over = () => {
+    end()
+    giveUp()
+  }
+  const stop = after(fiber, Duration.millis(Math.max(0, deadline.left())), over)
+  all.add(over)
+  return end
+}
 
 /** A time limit in the form that the driver waits for. */
 interface Expiry extends Promise<never> {
@@ -140,16 +160,16 @@ const make = (
     csotEnabled: () => false,
     clearServerSelectionTimeout: true,
     get serverSelectionTimeout() {
-      return expiry(fiber, least(deadline, serverSelectionTimeoutMS))
+      return expiry(fiber, deadline, serverSelectionTimeoutMS)
     },
     get connectionCheckoutTimeout() {
-      return expiry(fiber, least(deadline, waitQueueTimeoutMS))
+      return expiry(fiber, deadline, waitQueueTimeoutMS)
     },
     get timeoutForSocketRead() {
-      return expiry(fiber, least(deadline, 0))
+      return expiry(fiber, deadline)
     },
     get timeoutForSocketWrite() {
-      return expiry(fiber, least(deadline, 0))
+      return expiry(fiber, deadline)
     },
     maxTimeMS: null,
     addMaxTimeMSToCommand: (command, { omitMaxTimeMS = omitsMaxTime }) => {
@@ -182,7 +202,8 @@ const withoutEmptyConcern = (command: Driver.Document): void => {
 // Of the driver's own limits, 0 is none.
 const least = ({ left }: Deadline, limit: number): number => Math.max(0, limit > 0 ? Math.min(left(), limit) : left())
 
-const expiry = (fiber: RunningFiber, millis: number): Expiry => {
+const expiry = (fiber: RunningFiber, deadline: Deadline, limit = 0): Expiry => {
+  const millis = least(deadline, limit)
   const duration = Math.ceil(millis)
   // The driver knows it by its name.
   const error = Object.assign(new Error(`Expired after ${duration}ms`), { name: "TimeoutError", duration })
@@ -192,11 +213,14 @@ const expiry = (fiber: RunningFiber, millis: number): Expiry => {
     if (isExpired) {
       reject(error)
     } else {
-      // Who waits with the same deadline gives up first, and then closes what the server may have opened meanwhile.
       clear = after(fiber, Duration.millis(millis), () => {
         isExpired = true
-        reject(error)
-      }, "last")
+        // Who waits with the same deadline gives up first, and then closes what the server may have opened meanwhile. Two
+        // timers of one moment fire in any order, so that theirs may be late; and their fibers need a moment.
+        if (deadline.left() <= 0) waiters.get(deadline)?.forEach((giveUp) => giveUp())
+        // eslint-disable-next-line no-restricted-globals
+        setImmediate(reject, error)
+      })
     }
   })
   // Nobody may be waiting for it any more.

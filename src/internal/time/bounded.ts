@@ -88,24 +88,20 @@ export const patiently = <A, E, R>(
  *
  * With the real clock it is a timer, not a fiber that sleeps: each commit needs one, it hardly ever fires, and a fiber
  * costs more than all else that this library does for a commit.
- *
- * Timers that are due at the same moment fire in any order. One that is `last` fires when the others have fired.
  */
 export const after = (
   fiber: RunningFiber,
   time: Duration.Duration,
-  then: () => void,
-  order: "any" | "last" = "any"
+  then: () => void
 ): () => void => {
   const clock = clockOf(fiber)
   if (clock !== realClock) {
     const sleeping = Effect.runFork(Effect.map(clock.sleep(time), then))
     return () => sleeping.unsafeInterruptAsFork(FiberId.none)
   }
-  const whole = order === "last" ? Duration.sum(time, tick) : time
-  const millis = Duration.toMillis(whole)
+  const millis = Duration.toMillis(time)
   if (millis > longest) return constVoid
-  const { left } = start(fiber, whole)
+  const { left } = start(fiber, time)
   const arm = (millis: number): ReturnType<typeof setTimeout> =>
     // eslint-disable-next-line no-restricted-globals
     setTimeout(() => {
@@ -117,9 +113,6 @@ export const after = (
   let timer = arm(millis)
   return () => clearTimeout(timer)
 }
-
-// Longer than a timer may be late that has fired early and was set again.
-const tick = Duration.millis(5)
 
 const realClock = Context.get(DefaultServices.liveServices, Clock.Clock)
 
