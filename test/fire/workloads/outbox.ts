@@ -17,7 +17,7 @@ import { clientOf, type Make, on, untilOver } from "../world.js"
 /** Makes the workload, with so many fibers, the last two of which relay and consume. */
 export const make = (fibers: number): Make => (world) =>
   Effect.gen(function*() {
-    const { calm, database, dice, isOver, tally } = world
+    const { calm, database, dice, tally } = world
     const db = calm.db(database)
     for (const name of ["orders", "handled"]) yield* Effect.promise(() => db.createCollection(name))
     const Orders = Collection.make("orders", { database })
@@ -28,6 +28,8 @@ export const make = (fibers: number): Make => (world) =>
     let next = 0
     const countOf = (name: string) => Effect.promise(() => db.collection(name).countDocuments())
 
+    // What is still in flight when the round is over is to be delivered and handled, too.
+    let publishers = fibers - 2
     const publishing = (fiber: number) => {
       const choice = dice(4, fiber)
       const once = Effect.suspend(() => {
@@ -40,6 +42,9 @@ export const make = (fibers: number): Make => (world) =>
         })
       })
       return on(clientOf(world, fiber))(untilOver(world, Effect.zipRight(Effect.sleep(choice.between(5, 60)), once)))
+        .pipe(
+          Effect.ensuring(Effect.sync(() => void publishers--))
+        )
     }
     // Until all has been delivered, however often it has failed.
     const started = <E, R>(what: string, run: Effect.Effect<unknown, E, R>, isDone: Effect.Effect<boolean>) =>
@@ -51,7 +56,8 @@ export const make = (fibers: number): Make => (world) =>
         ),
         Effect.repeat(Effect.delay(isDone, "200 millis"), { until: (isDone) => isDone })
       )
-    const done = (count: Effect.Effect<boolean>) => Effect.suspend(() => isOver() ? count : Effect.succeed(false))
+    const done = (count: Effect.Effect<boolean>) =>
+      Effect.suspend(() => publishers === 0 ? count : Effect.succeed(false))
     const relaying = started(
       "relay",
       Stream.runDrain(Letters.relay(({ id }) => Effect.sync(() => void delivered.push(id)), { batch: 10 })),
@@ -60,11 +66,13 @@ export const make = (fibers: number): Make => (world) =>
     const consuming = started(
       "consumer",
       ChangeStream.watch({ database, collection: "orders" }, raw).pipe(
-        ChangeStream.consume("consumer", (event) =>
-          Handled.insertOne({ of: "documentKey" in event ? event.documentKey["_id"] : undefined }), { batch: 10 })
+        ChangeStream.consume(
+          "consumer",
+          (event) => Handled.insertOne({ of: "documentKey" in event ? event.documentKey["_id"] : undefined }),
+          { batch: 10 }
+        )
       ),
-      done(Effect.zipWith(countOf("orders"), countOf("handled"), (orders, handled) =>
-        handled >= orders))
+      done(Effect.zipWith(countOf("orders"), countOf("handled"), (orders, handled) => handled >= orders))
     )
     // What is written before it notes where it begins is not its business.
     const consumerFiber = on(clientOf(world, 1))(consuming)
@@ -72,8 +80,7 @@ export const make = (fibers: number): Make => (world) =>
     const begun = Effect.promise(() =>
       places.countDocuments({ $or: [{ token: { $exists: true } }, { time: { $exists: true } }] })
     )
-    const noted = until(begun, (count) =>
-      count > 0, "60 seconds")
+    const noted = until(begun, (count) => count > 0, "60 seconds")
     return {
       name: "outbox and consumer",
       fibers: [

@@ -16,7 +16,7 @@ interface Note {
 /** Makes the workload, with so many sessions, each of them for three fibers. */
 export const make = (sessions: number): Make => (world) =>
   Effect.gen(function*() {
-    const { calm, database, dice, isOver, tally } = world
+    const { calm, database, dice, tally } = world
     yield* Effect.promise(() => calm.db(database).createCollection("notes"))
     const Notes = Collection.make("notes", { database })
     const told = new Map<number, Telling.Told["outcome"]>()
@@ -46,7 +46,7 @@ export const make = (sessions: number): Make => (world) =>
         discard: true
       })
       const scoped = Effect.map(Effect.exit(Session.scoped(all)), (exit) => void Telling.nameOf(world, "session", exit))
-      return on(clientOf(world, number))(Effect.repeat(scoped, { until: isOver }))
+      return on(clientOf(world, number))(untilOver(world, scoped))
     }
     return {
       name: "shared session",
