@@ -160,6 +160,8 @@ export class OpenSession implements Gate, Member, Ending {
   ready(operation: string, fiber: RunningFiber): Effect.Effect<void, SessionEnded | SessionLapsed> {
     const refusal = this.refusal(operation)
     if (refusal !== undefined) return Effect.fail(refusal)
+    // Of a transaction in it, the server knows nothing any more. To abort it is the way to go on.
+    if (operation === "abortTransaction") return Effect.void
     const lapse = this.#usage.lapseAt(Time.nowOf(fiber))
     return lapse === undefined ? Effect.void : lapsed(this, operation, lapse)
   }

@@ -42,6 +42,7 @@ export const perform = <A, E>(
   const deadline = deadlineOf(gate, fiber, place, name)
   // What has a deadline may be over for its caller before it has settled.
   const here = deadline === undefined ? watcher : undefined
+  let hasBegun = false
   const operation = Effect.uninterruptibleMask((restore): Effect.Effect<A, E | UseError> =>
     match(enter(gate, place, name.operation, restore, fiber), {
       onFailure: (cause) => {
@@ -68,8 +69,10 @@ export const perform = <A, E>(
                   ? traced(over(Exit.fail(evaluate.left)))
                   : settling(
                     restore,
-                    (done) =>
-                      begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, name, fiber), done),
+                    (done) => {
+                      hasBegun = true
+                      return begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, name, fiber), done)
+                    },
                     over
                   )
               } catch (defect) {
@@ -80,12 +83,18 @@ export const perform = <A, E>(
         const wait = place.turn?.before(name)
         return wait === undefined ? whenReady() : Effect.matchCauseEffect(restore(wait), {
           onFailure: (cause) => over(Exit.failCause(cause)),
-          onSuccess: whenReady
+          // Its transaction may have ended meanwhile.
+          onSuccess: () =>
+            place.turn?.isOver === true
+              ? over(Exit.fail(new TransactionEnded({ operation: name.operation })))
+              : whenReady()
         })
       }
     })
   )
-  return deadline === undefined ? operation : telling(inTime(deadline, name, place.turn, operation), watcher)
+  return deadline === undefined
+    ? operation
+    : telling(inTime(deadline, name, place.turn, operation, () => hasBegun), watcher)
 }
 
 /** Runs an effect in its turn, as {@link perform} runs an operation. */
@@ -100,7 +109,8 @@ export const inTurn = <A, E, R>(
       return Effect.flatMap(enter(gate, place, operation, restore, fiber), (held) =>
         gate.ready(operation, fiber).pipe(
           Effect.zipRight(restore(Effect.suspend(() => effect(fiber, place.turn)))),
-          Effect.ensuring(giveBack(gate, held))
+          // Not before the effect is over: what is in flight by then decides.
+          Effect.ensuring(Effect.suspend(() => giveBack(gate, held)))
         ))
     })
   )
@@ -196,16 +206,17 @@ const limited = <A>(
     : (session, controller) =>
       during(session, deadline, fiber, () => evaluate(session, controller), limit?.omitsMaxTime)
 
-// What it was doing when its time was over is not known, and so neither is what its transaction has done.
+// What one that had begun was doing when its time was over is not known, and so neither is what its transaction has done.
 const inTime = <A, E>(
   deadline: Time.Deadline,
   name: Name,
   turn: Turn | undefined,
-  operation: Effect.Effect<A, E | UseError>
+  operation: Effect.Effect<A, E | UseError>,
+  hasBegun: () => boolean
 ): Effect.Effect<A, E | UseError> =>
   Effect.tapError(bounded(deadline, name, operation), (error) =>
     Effect.sync(() => {
-      if (error instanceof MongoError && error.reason === "TimedOut") turn?.expire(error)
+      if (error instanceof MongoError && error.reason === "TimedOut") turn?.expire(error, hasBegun())
     }))
 
 /** Begins an operation whose turn it is. One that is given up half-way leaves its transaction in an unknown state. */

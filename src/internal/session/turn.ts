@@ -97,8 +97,8 @@ export abstract class Turn implements Service, Waiting {
   abstract observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError>
   /** An operation was given up half-way: what it did is not known. */
   abstract giveUp(name: Name): void
-  /** An operation was not over in time: what it did is not known. */
-  abstract expire(error: MongoError): void
+  /** An operation was not over in time. What it did is not known if it had begun. */
+  abstract expire(error: MongoError, hasBegun: boolean): void
 }
 
 /** A turn that no fiber waits for: it lasts until somebody ends it, or its session ends. */

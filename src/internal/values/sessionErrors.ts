@@ -180,7 +180,7 @@ export class SessionLapsed extends Data.TaggedError("SessionLapsed")<{
       `${Duration.format(this.timeout)} allowed`
   }
   get hint(): string {
-    return "Leave `keepAlive` on, use the session more often, or set `onLapse: \"renew\"` to go on with a new one."
+    return "Leave `keepAlive` on, use the session more often, or set `onLapse: \"renew\"` to go on with a new one. A transaction that was started in it must be aborted first."
   }
   override toJSON(): object {
     return render(this, { operation: this.operation, idle: this.idle, timeout: this.timeout })

@@ -1,0 +1,192 @@
+/**
+ * A transaction has its session's turn: nothing else is sent in it while one of its commands is in flight, and nothing more
+ * when it is over.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import * as Collection from "../../src/Collection.js"
+import * as MongoClient from "../../src/MongoClient.js"
+import * as Once from "../../src/Once.js"
+import * as Session from "../../src/Session.js"
+import * as Transaction from "../../src/Transaction.js"
+import { connected } from "../support/server/connected.js"
+
+const Things = Collection.make("things")
+const insert = Things.insertOne({})
+const update = Things.updateOne({ _id: 1 }, { $set: { n: 1 } })
+
+const conflict = {
+  ...{ ok: 0, code: 112, codeName: "WriteConflict", errmsg: "write conflict" },
+  errorLabels: ["TransientTransactionError"]
+}
+
+const clientWith = (options: Partial<MongoClient.Options>) =>
+  Effect.map(connected({}, options), (connected) => ({
+    ...connected,
+    on: Effect.provideService(MongoClient.MongoClient, connected.client)
+  }))
+
+const client = clientWith({})
+
+const namesOf = (server: Effect.Effect.Success<typeof client>["server"]) =>
+  Effect.map(server.commands, (commands) => commands.map(({ name }) => name))
+
+describe("a session", () => {
+  for (
+    const [name, command, end] of [
+      ["commit", "commitTransaction", Transaction.commit],
+      ["commitWith", "commitTransaction", Transaction.commitWith({ timeout: "1 minute" })],
+      ["abort", "abortTransaction", Transaction.abort]
+    ] as const
+  ) {
+    it.scopedLive(`is busy during ${name}, and an operation beside it waits`, () =>
+      Effect.gen(function*() {
+        const { on, server } = yield* client
+        const answer = yield* Deferred.make<{}>()
+        yield* server.on(command, () => Deferred.await(answer))
+        yield* Effect.gen(function*() {
+          const session = yield* Session.Session
+          yield* Transaction.start()
+          yield* insert
+          const ending = yield* Effect.fork(end)
+          yield* server.awaitCommand(command)
+          expect(yield* session.state).toBe("busy")
+          const beside = yield* Effect.fork(insert)
+          yield* Effect.yieldNow()
+          yield* Deferred.succeed(answer, {})
+          yield* Fiber.join(ending)
+          yield* Fiber.join(beside)
+        }).pipe(Session.scoped(), on)
+        expect(yield* server.overlaps).toEqual([])
+      }))
+  }
+
+  it.scopedLive("is busy while it is refreshed", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const answer = yield* Deferred.make<{}>()
+      yield* server.on("refreshSessions", () => Deferred.await(answer))
+      yield* Effect.gen(function*() {
+        const session = yield* Session.Session
+        const refreshing = yield* Effect.fork(session.refresh)
+        yield* server.awaitCommand("refreshSessions")
+        expect(yield* session.state).toBe("busy")
+        yield* Deferred.succeed(answer, {})
+        yield* Fiber.join(refreshing)
+        expect(yield* session.state).toBe("idle")
+      }).pipe(Session.scoped(), on)
+    }))
+
+  it.scopedLive("that closes waits for a commit by hand", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const answer = yield* Deferred.make<{}>()
+      yield* server.on("commitTransaction", () => Deferred.await(answer))
+      const scope = yield* Scope.make()
+      const session = yield* Scope.extend(Session.make(), scope).pipe(on)
+      yield* Session.provide(Effect.zipRight(Transaction.start(), insert), session).pipe(on)
+      const committing = yield* Effect.forkDaemon(on(Session.provide(Transaction.commit, session)))
+      yield* server.awaitCommand("commitTransaction")
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* Effect.yieldNow()
+      yield* Deferred.succeed(answer, {})
+      yield* Fiber.join(committing)
+      yield* Fiber.join(closing)
+      expect(yield* namesOf(server)).not.toContain("abortTransaction")
+      expect(yield* server.overlaps).toEqual([])
+    }))
+})
+
+describe("a transaction that is over", () => {
+  it.scopedLive("takes no write that has waited for others", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      let updates = 0
+      yield* server.on("update", () => Effect.succeed(updates++ === 0 ? conflict : { n: 1, nModified: 1 }))
+      yield* Effect.gen(function*() {
+        // Now it is known that there is a contention.
+        yield* Transaction.run(update)
+        const holds = yield* Deferred.make<void>()
+        const release = yield* Deferred.make<void>()
+        const holder = yield* Effect.fork(Transaction.run(
+          update.pipe(Effect.zipRight(Deferred.succeed(holds, undefined)), Effect.zipRight(Deferred.await(release)))
+        ))
+        yield* Deferred.await(holds)
+        const before = updates
+        const left = yield* Transaction.run(Effect.tap(Effect.fork(Effect.exit(update)), () =>
+          // Until it waits for the other one.
+          Effect.zipRight(Effect.yieldNow(), Effect.forkDaemon(Deferred.succeed(release, undefined)))))
+        yield* Fiber.join(holder)
+        expect(yield* Fiber.join(left)).toMatchObject({ cause: { error: { _tag: "TransactionEnded" } } })
+        expect(updates).toBe(before)
+      }).pipe(on)
+    }))
+
+  it.scopedLive("is not committed once more by hand", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const error = yield* Effect.gen(function*() {
+        yield* Transaction.start()
+        yield* insert
+        yield* Transaction.abort
+        yield* Transaction.run(insert)
+        return yield* Effect.flip(Transaction.commit)
+      }).pipe(Session.scoped(), on)
+      expect(error).toMatchObject({ _tag: "MongoError", reason: "TransactionMisuse", operation: "commitTransaction" })
+      const names = yield* namesOf(server)
+      expect(names.filter((name) => name === "commitTransaction")).toHaveLength(1)
+    }))
+
+  it.scopedLive("where a part of it was left behind half-way, is rolled back", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const sent = yield* Deferred.make<void>()
+      const part = Transaction.run(
+        insert.pipe(Effect.zipRight(Deferred.succeed(sent, undefined)), Effect.zipRight(Effect.never))
+      )
+      const body = Effect.zipRight(Effect.fork(part), Deferred.await(sent))
+      expect(yield* on(Effect.flip(Transaction.run(body)))).toMatchObject({
+        _tag: "TransactionDoomed",
+        first: { _tag: "TransactionEnded" }
+      })
+      expect(yield* namesOf(server)).toContain("abortTransaction")
+      // One that has not begun has left nothing behind.
+      const idle = Transaction.run(Effect.zipRight(Effect.fork(Transaction.run(Effect.never)), insert))
+      yield* on(idle)
+    }))
+
+  it.scopedLive("where a claim of a key was left behind half-way, leaves the key free", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const claimed = yield* Deferred.make<void>()
+      const Placing = Once.make("placing")
+      const placing = Placing.run("1", Effect.zipRight(Deferred.succeed(claimed, undefined), Effect.never))
+      const body = Effect.zipRight(Effect.fork(placing), Deferred.await(claimed))
+      expect(yield* on(Effect.flip(Transaction.run(body)))).toMatchObject({ _tag: "TransactionDoomed" })
+      expect(yield* namesOf(server)).not.toContain("commitTransaction")
+    }))
+})
+
+describe("a session that has lapsed with a transaction in it", () => {
+  it.scoped("goes on when the transaction was aborted", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* clientWith({ keepAlive: false })
+      yield* Effect.gen(function*() {
+        yield* Transaction.start({ warnings: false })
+        yield* insert
+        yield* TestClock.adjust(Duration.minutes(31))
+        expect(yield* Effect.flip(insert)).toMatchObject({ _tag: "SessionLapsed" })
+        expect(yield* Effect.flip(Transaction.commit)).toMatchObject({ _tag: "SessionLapsed" })
+        yield* Transaction.abort
+        yield* insert
+        yield* Transaction.run(insert)
+      }).pipe(Session.scoped({ onLapse: "renew" }), on)
+      expect(yield* namesOf(server)).toEqual(["insert", "abortTransaction", "insert", "insert", "commitTransaction"])
+    }))
+})
