@@ -83,7 +83,7 @@ export interface CommonOptions {
   readonly closeTimeout?: Duration.DurationInput | undefined
   /**
    * How long an interruption or a closing scope waits for an operation that is still in flight. After it, the operation's
-   * session refuses every further use. Default: 30 seconds.
+   * session refuses every further use. An abort without a `timeout` may take twice as long. Default: 30 seconds.
    */
   readonly settleTimeout?: Duration.DurationInput | undefined
   /**

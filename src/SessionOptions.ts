@@ -43,7 +43,10 @@ export interface SessionOptions {
   readonly onLapse?: "fail" | "renew" | undefined
   /** Where the server session goes on release: back to the driver's pool, or ended on the server. Default `"pool"`. */
   readonly release?: "pool" | "end" | undefined
-  /** How long an interruption or a closing scope waits for an operation to settle. Default: the client's. */
+  /**
+   * How long an interruption or a closing scope waits for an operation to settle, and half of what an abort without a
+   * `timeout` may take. Default: the client's.
+   */
   readonly settleTimeout?: Duration.DurationInput | undefined
   /**
    * How long an operation in the session may take in all, with the wait for its turn: a command and its repetitions by

@@ -66,7 +66,8 @@ export interface TransactionOptions {
   /** How long the server may take for one commit (its `maxTimeMS`). Default: no limit. */
   readonly maxCommitTime?: Duration.DurationInput | undefined
   /**
-   * How long the transaction may take in all: its operations, its commit, and its retries. Each of them has what is left
+   * How long the transaction may take in all, from when it has its session's turn: its operations, its commit, and its
+   * retries. Each of them has what is left
    * of it; those that come too late fail with `MongoError` (`TimedOut`), without being sent when nothing is left. The
    * abort has the same time once more. What the body does besides is not limited.
    *

@@ -168,13 +168,18 @@ export const commit = (session: Driver.ClientSession): Promise<void> =>
     : sendCommit(session)
 
 // Where the connection breaks while the commit is written, the driver takes the socket's error for one of its own, fails to
-// read its labels, and rejects with a TypeError. Whether the server has the commit is not known then.
-const sendCommit = (session: Driver.ClientSession): Promise<void> =>
-  session.commitTransaction().catch((error: unknown) => {
-    if (isDriverFailure(error)) throw error
+// read its labels, and rejects with a TypeError. Where the session is ended meanwhile, the driver notes an abort, and rejects
+// for that whatever the server has answered. In both cases it is not known whether the transaction was committed.
+const sendCommit = (session: Driver.ClientSession): Promise<void> => {
+  const isSent = !sendsNothing(session) && stateOf(session) !== "aborted"
+  return session.commitTransaction().catch((error: unknown) => {
+    const isEnded = isSent && stateOf(session) === "aborted"
+    if (isDriverFailure(error) && !isEnded) throw error
     markDirty(session)
-    throw new MongoNetworkError("the connection broke while the commit was written", { cause: error as Error })
+    const what = isEnded ? "the session was ended" : "the connection broke"
+    throw new MongoNetworkError(`${what} while the commit was in flight`, { cause: error as Error })
   })
+}
 
 /** Aborts the transaction of a driver session, with the write concern that it was started with. */
 export const abort = (session: Driver.ClientSession): Promise<void> =>

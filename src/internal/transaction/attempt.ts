@@ -38,6 +38,8 @@ export interface Hook {
 /** The whole of an attempt, or a part of it. */
 export interface Share extends Turn {
   readonly of: Attempt
+  /** How many operations were begun in it; any of them may have written. */
+  readonly operations: number
   /** Whether it, or what it is a part of, has failed. */
   readonly hasFailed: boolean
 }
@@ -115,6 +117,7 @@ export class Attempt {
   #past: ReadonlyArray<Past> = []
   #watch: Watch | undefined
   #warnings: Warnings
+  readonly #parts = new Set<Share>()
 
   constructor({ isSandbox, isSerializable = false, lane, number, options, outer, run, sessionLane }: Options) {
     this.number = number
@@ -281,6 +284,21 @@ export class Attempt {
   unwatch(outcome: TransactionOutcome | "retried"): void {
     this.#watch?.over(outcome)
     this.run.contender?.ends()
+  }
+
+  /** Notes that a part has joined. The returned function notes that it has ended. */
+  joins(part: Share): () => void {
+    this.#parts.add(part)
+    return () => void this.#parts.delete(part)
+  }
+
+  /** The body has succeeded. A part that it has left behind will not end what it has begun. */
+  succeeds(): void {
+    for (const { operations } of this.#parts) {
+      if (operations > 0) {
+        this.failures.leaveHalfDone(Cause.fail(new TransactionEnded({ operation: "Transaction.run" })))
+      }
+    }
   }
 
   /** The body has ended. */

@@ -85,7 +85,7 @@ class Attempts<A, E, R, VR, OR> {
     this.#body = body
     this.#plan = plan
     this.#restore = restore
-    this.#retries = new Retries(fiber, client.driver, plan.retry, plan.options.timeout)
+    this.#retries = new Retries(fiber, client.driver, plan.retry, plan.timeout ?? plan.options.timeout)
     this.#run = new Run(
       new Warnings(plan.options.warnings, client[MongoClient.inner].lifetime),
       plan.timeout,
@@ -161,6 +161,7 @@ class Attempts<A, E, R, VR, OR> {
     return Effect.matchCauseEffect(this.#restore(body), {
       onFailure: (cause) => this.#end(part, Exit.failCause(cause)),
       onSuccess: (value) => {
+        part.of.succeeds()
         if (part.of.hooks.length === 0) return this.#end(part, Exit.succeed(value))
         // A fiber that the body has left behind writes nothing more.
         part.close()
@@ -350,8 +351,9 @@ class Attempts<A, E, R, VR, OR> {
     })
   }
 
+  // A caller that cannot be interrupted, such as a finalizer, waits however often that was tried.
   get #isInterrupted(): boolean {
-    return isInterrupted(this.#fiber)
+    return this.#plan.isInterruptible && isInterrupted(this.#fiber)
   }
 
   readonly #isInner = ({ id }: FiberId.Runtime): boolean =>

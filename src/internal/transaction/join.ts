@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
 import { IncompatibleJoin } from "../../TransactionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
@@ -70,7 +71,12 @@ export const join = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) => {
     const part = new Part(within.of, within, timeout && Time.start(fiber, timeout), isSerializable)
-    return Effect.onError(body(part), (cause) => Effect.sync(() => part.fail(cause)))
+    const ends = within.of.joins(part)
+    return Effect.onExit(body(part), (exit) =>
+      Effect.sync(() => {
+        ends()
+        if (Exit.isFailure(exit)) part.fail(exit.cause)
+      }))
   })
 
 /**

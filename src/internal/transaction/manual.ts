@@ -12,7 +12,7 @@ import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
-import type { MongoError } from "../../MongoError.js"
+import { MongoError } from "../../MongoError.js"
 import { InvalidInTransaction, type ManualError, type TransactionDoomed } from "../../SessionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as DriverTransaction from "../driver/transaction.js"
@@ -38,8 +38,11 @@ import { isCommitUnknown, isEndOfTransaction, isTransient } from "./transient.js
 
 /** A transaction that a program has started by hand; it lasts until the program ends it, or its session ends. */
 class Manual extends Part implements Standing {
+  /** Its number in the session. */
+  readonly number: number
   readonly #gate: Gate
   readonly #client: Service
+  #commits = 0
 
   constructor(
     fiber: RunningFiber,
@@ -67,8 +70,18 @@ class Manual extends Part implements Standing {
         )
       })
     )
+    this.number = DriverTransaction.transactionNumberOf(gate.session())
     this.#gate = gate
     this.#client = client
+  }
+
+  /** Notes that a commit of it is in flight. */
+  committing<A, E>(commit: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.acquireUseRelease(
+      Effect.sync(() => void this.#commits++),
+      () => commit,
+      () => Effect.sync(() => void this.#commits--)
+    )
   }
 
   // A program that ends a transaction by hand sees the server's own answers, as the specification has it.
@@ -97,7 +110,8 @@ class Manual extends Part implements Standing {
     return Effect.suspend(() => {
       if (this.of.isOver) return Effect.void
       const run = (due: ReadonlyArray<Hook>) => Hooks.run(due, this.#gate.settleTimeout, identity)
-      return Effect.asVoid(within(this.#gate.settleTimeout, Effect.flatMap(finish(this.of, "aborted"), run)))
+      const ended = finish(this.of, this.#commits > 0 ? "unknown" : "aborted")
+      return Effect.asVoid(within(this.#gate.settleTimeout, Effect.flatMap(ended, run)))
     })
   }
 }
@@ -177,9 +191,18 @@ export const commit = (
       const sent = deadline !== undefined || own === undefined
         ? send(gate, "commitTransaction", limit, restore)
         : sendWithin(gate, "commitTransaction", own, restore)
-      return Effect.onExit(sent, (exit) => Effect.sync(() => noteOpen(gate, endOf(exit, of?.ended), exit)))
+      const noted = Effect.onExit(sent, (exit) => Effect.sync(() => noteOpen(gate, endOf(exit, of?.ended), exit)))
+      const last = lastOf(gate)
+      return last !== undefined && last.of === of ? last.committing(noted) : noted
     })
   })
+
+// The driver would send the commit of a run once more, which was over when it gave its result.
+const isOfRun = (gate: Gate): boolean => {
+  const session = gate.session()
+  return DriverTransaction.stateOf(session) === "committed" &&
+    lastOf(gate)?.number !== DriverTransaction.transactionNumberOf(session)
+}
 
 // The driver holds for ended what it has committed, whatever the server has answered.
 const noteOpen = (gate: Gate, ended: Ended | undefined, exit: Exit.Exit<void, MongoError>): void => {
@@ -249,6 +272,9 @@ const end = (
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function*() {
           const part = asPart(turn)
+          if (part === undefined && operation === "commitTransaction" && isOfRun(gate)) {
+            return yield* new MongoError({ reason: "TransactionMisuse", operation, labels: [] })
+          }
           const transaction = part?.of ?? lastOf(gate)?.of
           const exit = yield* Effect.exit(send(transaction, restore))
           const ended = operation === "commitTransaction"

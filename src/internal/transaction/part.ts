@@ -103,8 +103,11 @@ export class Part extends Turn {
     this.of.failures.giveUp(name)
   }
 
-  expire(error: MongoError): void {
-    this.of.failures.expire(error, this.deadline === this.of.run.deadline)
+  expire(error: MongoError, hasBegun: boolean): void {
+    const { deadline } = this.of.run
+    const isOfAll = deadline !== undefined && this.deadline === deadline
+    // What has sent nothing has changed nothing, but when the time of all is over, nothing more can be sent.
+    if (hasBegun || isOfAll) this.of.failures.expire(error, isOfAll)
   }
 
   /** Notes that it has failed. MongoDB has no savepoints: what it has written can't be undone by itself. */

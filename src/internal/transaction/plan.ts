@@ -31,6 +31,8 @@ export interface Plan<VR, OR> {
   readonly retry: Schedule.Schedule<unknown, MongoError>
   /** Whether who loses a conflict waits for those that write the same. */
   readonly doesQueue: boolean
+  /** Whether the caller can be interrupted: a finalizer cannot. */
+  readonly isInterruptible: boolean
   /** The span that it is started in. */
   readonly span: Tracer.AnySpan | undefined
   readonly verifyCommit: Effect.Effect<Exit.Exit<boolean, unknown>, never, VR> | undefined

@@ -81,7 +81,7 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
   andThen(ensureSupported(session), () => {
     const gate = session[key]
     const outer = innermostOf(fiber)
-    const plan = {
+    const planned = {
       options: resolve(options, session),
       timeout: least(timeoutOf(options, session), outer),
       retry,
@@ -99,46 +99,48 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
     // What it needs besides is in the context of its part.
     // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
     const body = { effect: effect as Effect.Effect<A, E, Inside<R>>, contextOf }
-    return Effect.uninterruptibleMask((restore) => {
-      let hooks: ReadonlyArray<Hook> = []
-      const inTurn = Spans.transaction(fiber, (fiber) =>
-        andThen(enter(gate, placeOf(fiber, gate.lane), "transaction", restore, fiber), (held) => {
-          if (Manual.active(gate) !== undefined) {
-            Lane.leave(held)
-            return Effect.succeedNone
+    return Effect.checkInterruptible((isInterruptible) =>
+      Effect.uninterruptibleMask((restore) => {
+        const plan = { ...planned, isInterruptible }
+        let hooks: ReadonlyArray<Hook> = []
+        const inTurn = Spans.transaction(fiber, (fiber) =>
+          andThen(enter(gate, placeOf(fiber, gate.lane), "transaction", restore, fiber), (held) => {
+            if (Manual.active(gate) !== undefined) {
+              Lane.leave(held)
+              return Effect.succeedNone
+            }
+            return Effect.matchCauseEffect(Attempts.run(gate, session.client, body, plan, restore), {
+              // Not the body's: those are in its exit.
+              onFailure: (defect) => andThen(giveBack(gate, held), () => Effect.failCause(defect)),
+              onSuccess: (done) =>
+                andThen(giveBack(gate, held), () => {
+                  hooks = done.hooks
+                  Log.ended(fiber, done.outcome)
+                  return traced(Exit.map(done.exit, Option.some))
+                })
+            })
+          }))
+        const after = (exit: Exit.Exit<A, Effect.Effect.Error<typeof inTurn>>) => {
+          if (hooks.length === 0) {
+            return exit
           }
-          return Effect.matchCauseEffect(Attempts.run(gate, session.client, body, plan, restore), {
-            // Not the body's: those are in its exit.
-            onFailure: (defect) =>
-              andThen(giveBack(gate, held), () => Effect.failCause(defect)),
-            onSuccess: (done) =>
-              andThen(giveBack(gate, held), () => {
-                hooks = done.hooks
-                Log.ended(fiber, done.outcome)
-                return traced(Exit.map(done.exit, Option.some))
-              })
-          })
-        }))
-      const after = (exit: Exit.Exit<A, Effect.Effect.Error<typeof inTurn>>) => {
-        if (hooks.length === 0) {
+          if (isSandbox || outer?.of.isSandbox !== true) {
+            return Effect.zipRight(whenDone(hooks, restore), exit)
+          }
+          // Of another client, whose transactions are no part of the sandbox around, but are rolled back as well.
+          for (const hook of hooks) {
+            outer.of.putOff(hook)
+          }
           return exit
         }
-        if (isSandbox || outer?.of.isSandbox !== true) {
-          return Effect.zipRight(whenDone(hooks, restore), exit)
-        }
-        // Of another client, whose transactions are no part of the sandbox around, but are rolled back as well.
-        for (const hook of hooks) {
-          outer.of.putOff(hook)
-        }
-        return exit
-      }
-      return Effect.matchCauseEffect(inTurn, {
-        onFailure: (cause) =>
-          after(Exit.failCause(cause)),
-        onSuccess: (done): Effect.Effect<A, Effect.Effect.Error<typeof inTurn> | E2, R2> =>
-          Option.isSome(done) ? after(Exit.succeed(done.value)) : restore(otherwise())
+        return Effect.matchCauseEffect(inTurn, {
+          onFailure: (cause) =>
+            after(Exit.failCause(cause)),
+          onSuccess: (done): Effect.Effect<A, Effect.Effect.Error<typeof inTurn> | E2, R2> =>
+            Option.isSome(done) ? after(Exit.succeed(done.value)) : restore(otherwise())
+        })
       })
-    })
+    )
   })
 
 /** Fails where there are no transactions. */
