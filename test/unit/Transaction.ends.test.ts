@@ -99,11 +99,11 @@ describe("a session that closes while a commit in it is in flight, and does not 
       Transaction.onRollback(Effect.sync(() => ran.push("onRollback")))
     )
 
+  const bodyOf = (ran: Array<string>) => Effect.zipRight(hooks(ran), insert)
+
   /** Closes the session of a transaction in the midst of its commit, which then turns out to have happened. */
-  const closing = (
-    run: (
-      body: Effect.Effect<unknown, unknown, MongoClient.MongoClient | Transaction.Transaction | Session.Session>
-    ) => Effect.Effect<unknown, unknown, MongoClient.MongoClient | Session.Session>
+  const closing = <A, E>(
+    run: (body: ReturnType<typeof bodyOf>) => Effect.Effect<A, E, MongoClient.MongoClient | Session.Session>
   ) =>
     Effect.gen(function*() {
       const { on, server } = yield* client
@@ -114,7 +114,7 @@ describe("a session that closes while a commit in it is in flight, and does not 
       const scope = yield* Scope.make()
       const session = yield* on(Scope.extend(Session.make({ settleTimeout: "50 millis" }), scope))
       const running = yield* Effect.forkDaemon(
-        on(Session.provide(Effect.exit(run(Effect.zipRight(hooks(ran), insert))), session))
+        on(Session.provide(Effect.exit(run(bodyOf(ran))), session))
       )
       yield* server.awaitCommand("commitTransaction")
       yield* Scope.close(scope, Exit.void)
