@@ -100,6 +100,27 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("for one of the parts fails that its handler runs at once, is set aside with that failure", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { changes, effects, handler, put, start } = yield* consuming(watched)
+          const parallel = (event: ChangeStream.Event<unknown>) =>
+            Effect.zipRight(
+              handler(event),
+              Effect.all([
+                idOf(event) === 2 ? Effect.fail("one part") : Effect.void,
+                idOf(event) === 2 ? Effect.never : Effect.void
+              ], { concurrency: 2 })
+            )
+          yield* start(ChangeStream.consume(changes, "consumer", parallel, { batch: 10, onPoison: "setAside" }))
+          yield* put(1, 2, 3)
+          expect(yield* untilEffects(effects, 2)).toEqual([1, 3])
+          const [letter] = yield* listed(ChangeStream.deadLetters(changes, "consumer"))
+          expect(letter).toMatchObject({ attempts: 1, document: { documentKey: { _id: 2 } } })
+          expect(letter?.error).toContain("one part")
+        })
+      ))
+
     it.effect("and is too large to be kept is set aside with what it was about", () =>
       onClient((watched) =>
         Effect.gen(function*() {

@@ -55,6 +55,18 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("for one of the parts fails that are delivered at once, stops its relay with that failure", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Numbers, ids } = yield* poisoned(watched)
+          const parallel = () => Effect.all([Effect.fail("one part"), Effect.never], { concurrency: 2 })
+          for (const attempts of [1, 2]) {
+            const failure = yield* Effect.flip(Stream.runDrain(Numbers.relay(parallel)))
+            expect(failure).toMatchObject({ _tag: "HandlingFailed", id: ids[0], attempts, error: "one part" })
+          }
+        })
+      ))
+
     it.effect("is tried again by a Schedule, which may look at the failure, and holds up those that follow", () =>
       onClient((watched) =>
         Effect.gen(function*() {

@@ -7,8 +7,8 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
-import { ConsumerReplaced, HandlingFailed } from "../../ChangeStreamErrors.js"
-import { MongoError } from "../../MongoError.js"
+import { ConsumerReplaced } from "../../ChangeStreamErrors.js"
+import type { MongoError } from "../../MongoError.js"
 import * as ResumeToken from "../../ResumeToken.js"
 import { DecodeFailed, type OperationError } from "../../SessionErrors.js"
 import { SessionId } from "../../SessionId.js"
@@ -20,7 +20,7 @@ import { clientOf } from "../session/client.js"
 import { alone } from "../transaction/start.js"
 import { numberOf } from "../values/numbers.js"
 import { marking, writing } from "./own.js"
-import { isLostOnTheWay, type Position } from "./position.js"
+import { isLostOnTheWay, mongoErrorIn, type Position } from "./position.js"
 
 /** Where the checkpoint of a consumer is kept, and as whom it was claimed. */
 export interface Checkpoint<C> {
@@ -173,8 +173,8 @@ export const wasReplaced = <C>(checkpoint: Checkpoint<C>, error: unknown): Effec
 }
 
 const wasKilled = (error: unknown): boolean => {
-  const found = error instanceof HandlingFailed ? error.cause : error
-  return found instanceof MongoError && (found.reason === "Interrupted" || found.reason === "CursorLost")
+  const reason = mongoErrorIn(error)?.reason
+  return reason === "Interrupted" || reason === "CursorLost"
 }
 
 // It is killed first and the checkpoint claimed then, one round trip later.

@@ -14,6 +14,7 @@ import * as Session from "../../Session.js"
 import { type ConsumeError, type DecodeFailed, TransactionDoomed } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
 import type { Target } from "../data/request.js"
+import { isInterruption } from "../time/fiber.js"
 import type { Inside } from "../transaction/start.js"
 import * as Checkpoints from "./checkpoint.js"
 import { concernOf, type ConsumeTransaction } from "./consumeOptions.js"
@@ -95,12 +96,15 @@ export const handling = <A, X, E2, R2>(
       return Effect.matchCauseEffect(together(last, body), {
         onSuccess: () => Effect.succeed(undefined),
         onFailure: (cause) =>
-          // What a transaction fails with by itself is no fault of an event.
-          failed !== undefined && !Cause.isInterrupted(cause) && Cause.squash(cause) === Cause.squash(failed.cause)
-            ? Effect.succeed(failed)
-            : isOfHandler(cause)
-            ? Effect.succeed({ event: events.length === 1 ? last : undefined, cause })
-            : Effect.failCause(cause as Cause.Cause<ConsumeError>)
+          Effect.withFiberRuntime((fiber) =>
+            // What a transaction fails with by itself is no fault of an event.
+            failed !== undefined && !isInterruption(fiber, cause) &&
+              Cause.squash(cause) === Cause.squash(failed.cause)
+              ? Effect.succeed(failed)
+              : isOfHandler(cause)
+              ? Effect.succeed({ event: events.length === 1 ? last : undefined, cause })
+              : Effect.failCause(cause as Cause.Cause<ConsumeError>)
+          )
       })
     })
 

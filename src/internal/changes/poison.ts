@@ -7,10 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { HandlingFailed } from "../../ChangeStreamErrors.js"
-import { MongoError } from "../../MongoError.js"
 import * as Log from "../telemetry/log.js"
+import { isInterruption } from "../time/fiber.js"
 import * as Backoff from "../transaction/backoff.js"
-import { isLostOnTheWay } from "./position.js"
+import { isLostOnTheWay, mongoErrorIn } from "./position.js"
 
 /** What becomes of what cannot be handled when it is not tried again. */
 export type OnPoison = "stop" | "skip" | "setAside"
@@ -25,7 +25,7 @@ export interface PoisonOptions {
   /**
    * What then: `stop` fails with `HandlingFailed`, and whoever is started next begins there; `skip` leaves it out, which is
    * logged; `setAside` puts it among the dead letters. Default `stop`. A failure of the way to the database always stops, for
-   * it is no fault of what was to be handled.
+   * it is no fault of what was to be handled: also one that is the `cause` of another error, at most eight deep.
    *
    * What throws (a defect) is handled like a failure by the latter two; with `stop` it stays a defect.
    */
@@ -56,26 +56,30 @@ export const handle = <A, R, F extends HandlingFailed, E2, R2>(
     const once: Effect.Effect<Option.Option<A>, F | E2, R | R2> = Effect.matchCauseEffect(effect, {
       onSuccess: Effect.succeedSome,
       onFailure: (cause) =>
-        Cause.isInterrupted(cause) || onPoison === "stop" && Cause.isDie(cause)
-          ? Effect.failCause(Cause.stripFailures(cause))
-          : Effect.flatMap(
-            count(cause),
-            Option.match({
-              onNone: () => Effect.succeedNone,
-              onSome: (failure) =>
-                Effect.flatMap(
-                  backoff.next(failure),
-                  Option.match({ onNone: () => end(failure), onSome: (delay) => Effect.delay(once, delay) })
-                )
-            })
-          )
+        Effect.withFiberRuntime((fiber) =>
+          isInterruption(fiber, cause) || onPoison === "stop" && Cause.isDie(cause)
+            ? Effect.failCause(Cause.stripFailures(cause))
+            : Effect.flatMap(
+              count(cause),
+              Option.match({
+                onNone: () => Effect.succeedNone,
+                onSome: (failure) =>
+                  Effect.flatMap(
+                    backoff.next(failure),
+                    Option.match({ onNone: () => end(failure), onSome: (delay) => Effect.delay(once, delay) })
+                  )
+              })
+            )
+        )
     })
     return once
   })
 
 // No fault of the message: the database cannot be reached, or somebody else has taken over and killed what was running.
-const isOfTheWay = (cause: unknown): boolean =>
-  isLostOnTheWay(cause) || cause instanceof MongoError && cause.reason === "Interrupted"
+const isOfTheWay = (cause: unknown): boolean => {
+  const origin = mongoErrorIn(cause)
+  return origin?.reason === "Interrupted" || isLostOnTheWay(origin)
+}
 
 // A resume token, which is the id of an event, may hold the _id of a document.
 const told = ({ attempts, id, kind, of }: HandlingFailed): Log.Poison => ({

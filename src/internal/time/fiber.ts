@@ -17,6 +17,13 @@ export type RunningFiber = Fiber.RuntimeFiber<unknown, unknown>
 export const isInterrupted = (fiber: RunningFiber): boolean =>
   !Cause.isEmpty(fiber.getFiberRef(FiberRef.interruptedCause))
 
+/**
+ * Whether something that a fiber has run ended by an interruption. Where parts run at once and one fails, the others are
+ * interrupted for it: that is a failure, unless somebody has interrupted the fiber as well.
+ */
+export const isInterruption = (fiber: RunningFiber, cause: Cause.Cause<unknown>): boolean =>
+  Cause.isInterrupted(cause) && (isInterrupted(fiber) || Cause.isInterruptedOnly(cause))
+
 /** Makes an effect interruptible again inside of a region that is not. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
