@@ -171,6 +171,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const letters = ChangeStream.deadLetters(strict, "consumer")
           const [letter] = yield* listed(letters)
           expect(yield* Effect.flip(letters.retry(letter!.id, handler))).toMatchObject({ _tag: "DecodeFailed" })
+          const skipping = ChangeStream.deadLetters(
+            ChangeStream.watch(target, Thing, [], { onInvalid: "skip" }),
+            "consumer"
+          )
+          expect(yield* Effect.flip(skipping.retry(letter!.id, handler))).toMatchObject({ _tag: "DecodeFailed" })
+          expect(yield* listed(skipping)).toHaveLength(1)
           const Mended = fromSchema(Schema.Struct({ _id: Schema.Number, n: Schema.Unknown }))
           const mended = ChangeStream.deadLetters(ChangeStream.watch(target, Mended), "consumer")
           expect(yield* mended.retry(letter!.id, handler)).toBe(true)

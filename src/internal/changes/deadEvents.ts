@@ -3,7 +3,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
@@ -56,7 +55,8 @@ export interface DeadEvents<A, R> {
   readonly list: Stream.Stream<DeadEvent, OperationError | SessionMisconfigured, R>
   /**
    * Handles one now, in a transaction in which it is dropped: so it takes effect once. Says whether there is one of this id.
-   * What came after it has been handled before.
+   * What came after it has been handled before. Where the event does not fit the schema of the stream, it fails with
+   * `DecodeFailed`, also with `onInvalid: "skip"`: what was set aside is dropped only when it was handled.
    */
   readonly retry: <X, E2, R2>(
     id: string,
@@ -119,8 +119,7 @@ export const of = <A, E, R>(
         Effect.gen(function*() {
           const found = yield* remove(id)
           if (found === null) return false
-          const event = yield* decode(found.event)
-          if (Option.isSome(event)) yield* handler(event.value)
+          yield* handler(yield* decode(found.event))
           return true
         }),
         { client: Held, readPreference: "primary" }

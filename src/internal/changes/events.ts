@@ -56,15 +56,15 @@ export const decoder = <A, R, M extends OnInvalid>(
 })
 
 /**
- * The value of an event; none if it is to be left out. Fails with `MongoError` (`ChangeStreamLost`) if it has no resume
- * token, for nothing can go on after it.
+ * The value of an event; what becomes of one that can't be decoded is up to whoever asks. Fails with `MongoError`
+ * (`ChangeStreamLost`) if it has no resume token, for nothing can go on after it.
  */
 export const decode = <A, R>(
   raw: Driver.Document,
   decoder: Decoder<A, R>
-): Effect.Effect<Option.Option<Event<A>>, DecodeFailed | MongoError, R> =>
-  Effect.suspend((): Effect.Effect<Option.Option<Event<A>>, DecodeFailed | MongoError, R> => {
-    const { onInvalid, source } = decoder
+): Effect.Effect<Event<A>, DecodeFailed | MongoError, R> =>
+  Effect.suspend((): Effect.Effect<Event<A>, DecodeFailed | MongoError, R> => {
+    const { source } = decoder
     if (!isDocument(raw["_id"])) {
       return Effect.fail(
         new MongoError({ reason: "ChangeStreamLost", operation: "watch", namespace: source, labels: [] })
@@ -72,10 +72,7 @@ export const decode = <A, R>(
     }
     const common = commonOf(raw, raw["_id"])
     const event = raw["splitEvent"] !== undefined ? undefined : known(raw, common, decoder)
-    if (event === undefined) {
-      return Effect.succeedSome(other(raw))
-    }
-    return onInvalid === "skip" ? Effect.option(event) : Effect.asSome(event)
+    return event ?? Effect.succeed(other(raw))
   })
 
 /** An event as it came. */

@@ -271,14 +271,15 @@ const decodeAll = <A, R>(batch: Chunk.Chunk<Driver.Document>, decoder: Decoder<A
     for (const document of batch) {
       const event = yield* Effect.either(decode(document, decoder))
       if (Either.isRight(event)) {
-        if (Option.isSome(event.right)) events.push(event.right.value)
-      } else if (tellsInvalid && event.left._tag === "DecodeFailed") {
-        const told = other(document)
-        events.push(told)
-        invalid.set(told, event.left)
-      } else {
-        return { events, invalid, failure: event.left }
+        events.push(event.right)
+        continue
       }
+      const failure = event.left
+      if (failure._tag === "DecodeFailed" && decoder.onInvalid === "skip") continue
+      if (failure._tag !== "DecodeFailed" || !tellsInvalid) return { events, invalid, failure }
+      const told = other(document)
+      events.push(told)
+      invalid.set(told, failure)
     }
     return { events, invalid, failure: undefined }
   })

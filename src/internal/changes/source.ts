@@ -5,7 +5,6 @@ import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Hash from "effect/Hash"
-import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
@@ -30,8 +29,8 @@ export interface Source<A, E, R> {
     leading: ReadonlyArray<Driver.Document>,
     within?: Within
   ) => Effect.Effect<Pull<A, E, R>, E, R | Scope.Scope>
-  /** What it makes of an event of the server's. */
-  readonly decode: (raw: Driver.Document) => Effect.Effect<Option.Option<Event<A>>, DecodeFailed | MongoError, R>
+  /** What it makes of an event of the server's; one that can't be decoded is not left out here. */
+  readonly decode: (raw: Driver.Document) => Effect.Effect<Event<A>, DecodeFailed | MongoError, R>
   /** What it is: another one has another text. */
   readonly text: () => string
 }
