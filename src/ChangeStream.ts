@@ -5,8 +5,8 @@
  * @since 0.1.0
  */
 import * as Chunk from "effect/Chunk"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
@@ -28,7 +28,7 @@ import { after as positionAfter, backoff as Backoff, type Position } from "./int
 import * as Positions from "./internal/changes/positions.js"
 import type { Checkpoints } from "./internal/changes/positions.js"
 import { type Source, textOf } from "./internal/changes/source.js"
-import type { Options } from "./internal/changes/watchOptions.js"
+import { decode as decodeOptions, type Options } from "./internal/changes/watchOptions.js"
 import { exactly } from "./internal/data/decode.js"
 import { withNamespace } from "./internal/data/operation.js"
 import { withoutOwn } from "./internal/data/options.js"
@@ -144,7 +144,7 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
   options: Options<M> = {}
 ): ChangeStream<Decoded<A, M>, WatchError, R | C> => {
   const {
-    maxAwaitTime,
+    maxAwaitTime: _,
     onInvalid,
     resume = backoff,
     resumeAfter,
@@ -156,6 +156,7 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
   } = options
   const own = target.collection !== undefined || showOwn === true ? [] : [withoutOwnNotes]
   const invalid = onInvalid ?? ("fail" as M)
+  const decoded = decodeOptions(options)
   return make({
     client: clientOf(target),
     decode: (raw) => withNamespace(target, (source) => decodeEvent(raw, decoder<A, R, M>(source, codec, invalid))),
@@ -166,8 +167,9 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
       startAfter: startAfter?.document,
       startAtOperationTime
     }),
+    refusal: Either.isLeft(decoded) ? decoded.left : undefined,
     pulled: (at, leading, within) =>
-      Watching.pulled({
+      Either.isLeft(decoded) ? Effect.fail(decoded.left) : Watching.pulled({
         target: timeout === undefined ? target : { ...target, timeout },
         within,
         options: withoutOwn<Driver.ChangeStreamOptions>({
@@ -175,7 +177,7 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
           ...exactly(codec),
           readPreference: target.readPreference
         }),
-        maxAwaitTime: maxAwaitTime === undefined ? undefined : Duration.decode(maxAwaitTime),
+        maxAwaitTime: decoded.right.maxAwaitTime,
         pipeline: [...leading, ...own, ...pipeline],
         // Its default is the default of the type parameter.
         decoder: (source) => decoder<A, R, M>(source, codec, invalid),

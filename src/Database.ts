@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
+import * as Schema from "@effect/schema/Schema"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Stream from "effect/Stream"
+import * as Either from "effect/Either"
+import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
@@ -16,10 +18,12 @@ import type { Aggregate } from "./internal/data/decode.js"
 import { type Added, concernOf, operation, type OperationError } from "./internal/data/operation.js"
 import { type Given, type LimitedCursor, over, withoutOwn } from "./internal/data/options.js"
 import { aggregate } from "./internal/data/reads.js"
+import { misconfiguredBy } from "./internal/data/refused.js"
 import type { Request, Target } from "./internal/data/request.js"
 import { isAllowedCommand } from "./internal/data/rules.js"
 import { command as runCommand } from "./internal/data/streams.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
+import { decoder, duration, serverLimit } from "./internal/values/options.js"
 
 /**
  * A database. Immutable. Its operations run as those of a collection do: in the ambient session, and in its transaction.
@@ -91,7 +95,10 @@ export interface Database<Client = MongoClient> {
 export interface RunCursorCommandOptions extends Given<Driver.RunCursorCommandOptions>, LimitedCursor {
   /** How many documents such a batch has at most. Default: the server's own. */
   readonly batchSize?: number | undefined
-  /** How long the server waits for a document of a cursor that waits for data. Default: its own, a second. */
+  /**
+   * How long the server waits for a document of a cursor that waits for data: a time from 1 millisecond to 2147483647, rounded
+   * up to whole ones; any other is `MongoError` (`InvalidOptions`). Default: its own, a second.
+   */
   readonly maxAwaitTime?: Duration.DurationInput | undefined
   /** A comment for the server's log. Default: none. */
   readonly comment?: unknown
@@ -151,8 +158,11 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
         commanding("command", command, given),
         (db, added) => db.command(copied(command, added), { ...withoutOwn<Driver.RunCommandOptions>(given), ...added })
       ),
-    runCursorCommand: (command, { batchSize, comment, maxAwaitTime, ...given } = {}) =>
-      batches(target, commanding("runCursorCommand", command, { ...given, maxAwaitTime }), (db, added) => {
+    runCursorCommand: (command, { batchSize, comment, maxAwaitTime: wait, ...given } = {}) => {
+      const decoded = misconfiguredBy(decodeAwaiting({ maxAwaitTime: wait }), "runCursorCommand")
+      if (Either.isLeft(decoded)) return Stream.fail(decoded.left)
+      const { maxAwaitTime } = decoded.right
+      return batches(target, commanding("runCursorCommand", command, { ...given, maxAwaitTime }), (db, added) => {
         const cursor = db.runCursorCommand(copied(command, added), {
           ...withoutOwn<Driver.RunCursorCommandOptions>(given),
           ...added
@@ -161,7 +171,8 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
         if (comment !== undefined) cursor.setComment(comment)
         if (maxAwaitTime !== undefined) cursor.setMaxTimeMS(Duration.toMillis(maxAwaitTime))
         return cursor
-      }),
+      })
+    },
     createCollection: (collection, given) =>
       Effect.asVoid(
         run(
@@ -193,6 +204,8 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
       run(whole("dropDatabase", "write", given), (db, driver: Driver.DropDatabaseOptions) => db.dropDatabase(driver))
   }
 }
+
+const decodeAwaiting = decoder(Schema.Struct({ maxAwaitTime: Schema.optional(duration(serverLimit)) }), () => [])
 
 // The concerns of a command are in the command, and its time limit is.
 const commanding = (name: string, command: Driver.Document, options: object | undefined): Request => ({

@@ -41,14 +41,12 @@ export const consume = <A, E, R, X, E2, R2, E3, R3>(
   handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
   options: ConsumeOptions<E3, R3>
 ): Effect.Effect<void, E | E3 | HandlingFailed<E2> | ConsumeError, R | Exclude<R3, Session.Session> | Inside<R2>> =>
-  Effect.flatMap(
-    source.client,
-    (client) =>
-      Effect.zipRight(
-        refusalOf([ensureName(name), ensureValid(options)].flatMap(issuesIn)) ?? Effect.void,
-        Stream.runForEach(handled(source, name, handler, options), identity)
-      ).pipe(Effect.provideService(Held, client))
-  )
+  Effect.flatMap(source.client, (client) => {
+    const refusal = refusalOf([ensureName(name), ensureValid(options)].flatMap(issuesIn)) ?? source.refusal
+    return refusal === undefined
+      ? Effect.provideService(Stream.runForEach(handled(source, name, handler, options), identity), Held, client)
+      : Effect.fail(refusal)
+  })
 
 // Each step of the stream as the effect that handles it.
 const handled = <A, E, R, X, E2, R2, E3, R3>(

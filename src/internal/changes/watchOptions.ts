@@ -1,16 +1,24 @@
 /**
- * The options of a change stream.
+ * The options of a change stream, and how they are decoded.
  */
+import * as Schema from "@effect/schema/Schema"
 import type * as Duration from "effect/Duration"
+import type * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import type { ResumeToken } from "../../ResumeToken.js"
+import { isDocument } from "../data/objects.js"
+import { misconfiguredBy } from "../data/refused.js"
+import { isTimestamp } from "../values/foreign.js"
+import { decoder, duration, serverLimit } from "../values/options.js"
 import type { OnInvalid } from "./events.js"
+import { ScheduleField } from "./outbox/options.js"
 
 /**
  * How to watch. Give at most one of `resumeAfter`, `startAfter` and `startAtOperationTime`; without any, the stream begins
- * when it is run.
+ * when it is run. A stream with wrong options fails with `MongoError` (`InvalidOptions`) before anything is sent.
  *
  * See MongoDB's manual, "$changeStream".
  *
@@ -28,7 +36,10 @@ export interface Options<M extends OnInvalid = OnInvalid> {
   readonly startAfter?: ResumeToken | undefined
   /** Begins with the events of this time. */
   readonly startAtOperationTime?: Driver.Timestamp | undefined
-  /** How long the server waits for an event before it answers that there is none. Default: its own, a second. */
+  /**
+   * How long the server waits for an event before it answers that there is none: a time from 1 millisecond to 2147483647,
+   * rounded up to whole ones. Default: its own, a second.
+   */
   readonly maxAwaitTime?: Duration.DurationInput | undefined
   /**
    * How long each answer of the server may take, with all that is sent to resume the stream: at least a millisecond and more
@@ -63,3 +74,32 @@ export interface Options<M extends OnInvalid = OnInvalid> {
    */
   readonly onInvalid?: M | undefined
 }
+
+/** The options of which the library itself makes something, or what is wrong with them. */
+export const decode = <M extends OnInvalid>(
+  { maxAwaitTime, onInvalid, resume, resumeAfter, startAfter, startAtOperationTime }: Options<M>
+): Either.Either<{ readonly maxAwaitTime?: Duration.Duration | undefined }, MongoError> =>
+  misconfiguredBy(
+    decodeOwn({ maxAwaitTime, onInvalid, resume, resumeAfter, startAfter, startAtOperationTime }),
+    "watch"
+  )
+
+const isToken = (value: unknown): value is ResumeToken =>
+  Predicate.hasProperty(value, "document") && isDocument(value.document)
+
+const Token = Schema.optional(Schema.declare(isToken, { description: "a ResumeToken" }))
+
+const decodeOwn = decoder(
+  Schema.Struct({
+    maxAwaitTime: Schema.optional(duration(serverLimit)),
+    onInvalid: Schema.optional(Schema.Literal("fail", "skip", "either")),
+    resume: ScheduleField,
+    resumeAfter: Token,
+    startAfter: Token,
+    startAtOperationTime: Schema.optional(Schema.declare(isTimestamp, { description: "a Timestamp" }))
+  }),
+  ({ resumeAfter, startAfter, startAtOperationTime }) =>
+    [resumeAfter, startAfter, startAtOperationTime].filter(Predicate.isNotUndefined).length > 1
+      ? [{ path: [], message: "at most one of resumeAfter, startAfter and startAtOperationTime says where to begin" }]
+      : []
+)

@@ -1,8 +1,10 @@
 /**
  * Why a value cannot be sent, and where in a document it is.
  */
+import * as Either from "effect/Either"
 import { MongoError } from "../../MongoError.js"
-import { nameless, nameOfKey } from "../values/issues.js"
+import type { SessionMisconfigured } from "../../SessionErrors.js"
+import { formatIssue, nameless, nameOfKey } from "../values/issues.js"
 
 /** Why a value cannot be sent, and where it is. Without the value, which is nobody's but the caller's. */
 export class Refused {
@@ -57,6 +59,19 @@ export const misnamedBy = (problem: string | undefined, operation: string): Mong
   problem === undefined
     ? undefined
     : new MongoError({ reason: "InvalidOptions", operation, labels: [], hint: `${problem} Nothing was sent.` })
+
+/** The options of an operation as they were decoded, or its failure with all that is wrong with them. */
+export const misconfiguredBy = <A>(
+  decoded: Either.Either<A, SessionMisconfigured>,
+  operation: string
+): Either.Either<A, MongoError> =>
+  Either.mapLeft(decoded, ({ issues }) =>
+    new MongoError({
+      reason: "InvalidOptions",
+      operation,
+      labels: [],
+      hint: `${issues.map(formatIssue).join("; ")}. Nothing was sent.`
+    }))
 
 // In characters: a path of 200 levels is none to be read.
 const longestPath = 200

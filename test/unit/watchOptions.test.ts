@@ -1,0 +1,111 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import { type Document, Long, Timestamp } from "mongodb"
+import * as ChangeStream from "../../src/ChangeStream.js"
+import * as Collection from "../../src/Collection.js"
+import * as Database from "../../src/Database.js"
+import * as MongoClient from "../../src/MongoClient.js"
+import { ResumeToken } from "../../src/ResumeToken.js"
+import { connected } from "../support/server/connected.js"
+
+const token = new ResumeToken({ _data: "81" })
+const time = new Timestamp({ t: 1, i: 1 })
+const Things = Collection.make("things", { database: "shop" })
+
+/** Options as a caller gives them whom no compiler has checked. */
+const untyped = (options: object): ChangeStream.Options<"fail"> => options
+
+const times: ReadonlyArray<readonly [string, unknown]> = [
+  ["no time", 0],
+  ["less than a millisecond", "500 micros"],
+  ["less than no time", -5],
+  ["no number", Number.NaN],
+  ["for ever", Duration.infinity],
+  ["longer than the server knows", "30 days"],
+  ["garbage", "soon"]
+]
+
+const refused = (named: string) => ({
+  _tag: "MongoError",
+  reason: "InvalidOptions",
+  hint: expect.stringContaining(named)
+})
+
+/** A program on a client that has sent nothing when it has ended. */
+const silently = <A, E>(program: Effect.Effect<A, E, MongoClient.MongoClient>) =>
+  Effect.gen(function*() {
+    const { client, server } = yield* connected({ handlers: {} })
+    const result = yield* Effect.provideService(program, MongoClient.MongoClient, client)
+    const names = (yield* server.commands).map(({ name }) => name)
+    expect(names.filter((name) => !["hello", "ismaster", "isMaster", "ping", "endSessions"].includes(name))).toEqual([])
+    return result
+  })
+
+describe("the options of a change stream", () => {
+  const wrong: ReadonlyArray<readonly [string, object, string]> = [
+    ...times.map(([name, maxAwaitTime]) => [`a wait of ${name}`, { maxAwaitTime }, "maxAwaitTime"] as const),
+    ["two tokens to begin after", { resumeAfter: token, startAfter: token }, "at most one of"],
+    ["a token and a time to begin at", { startAfter: token, startAtOperationTime: time }, "at most one of"],
+    ["a token of the driver", { resumeAfter: { _data: "81" } }, "resumeAfter: expected a ResumeToken"],
+    ["a token that is a text", { startAfter: token.toString() }, "startAfter: expected a ResumeToken"],
+    ["a time that is none", { startAtOperationTime: Long.fromNumber(1) }, "startAtOperationTime: expected a Timestamp"],
+    ["no Schedule", { resume: "often" }, "resume: expected a Schedule"],
+    ["another way with events that do not fit", { onInvalid: "drop" }, "onInvalid"],
+    ["everything at once", { maxAwaitTime: 0, resume: 1, onInvalid: 1 }, "; "]
+  ]
+
+  it.scopedLive.each(wrong)(
+    "are refused before anything is sent: %s",
+    ([, options, named]) =>
+      silently(Effect.gen(function*() {
+        const stream = Things.watch([], untyped(options))
+        expect(yield* Effect.flip(Stream.runDrain(stream))).toMatchObject({ ...refused(named), operation: "watch" })
+        expect(yield* Effect.flip(Stream.runDrain(ChangeStream.after(stream, token)))).toMatchObject(refused(named))
+        expect(yield* Effect.flip(Effect.scoped(ChangeStream.opened(stream)))).toMatchObject(refused(named))
+        expect(yield* Effect.flip(ChangeStream.consume(stream, "totals", () => Effect.void)))
+          .toMatchObject(refused(named))
+      }))
+  )
+})
+
+describe("how long a cursor of a command waits for data", () => {
+  it.scopedLive.each(times)(
+    "is refused before anything is sent: %s",
+    ([, maxAwaitTime]) =>
+      silently(Effect.gen(function*() {
+        const options: object = { tailable: true, awaitData: true, maxAwaitTime }
+        const rows = Database.make("shop").runCursorCommand({ find: "things" }, options)
+        expect(yield* Effect.flip(Stream.runDrain(rows)))
+          .toMatchObject({ ...refused("maxAwaitTime"), operation: "runCursorCommand" })
+      }))
+  )
+
+  it.scopedLive("is told to the server in whole milliseconds, as that of a change stream is", () =>
+    Effect.gen(function*() {
+      const cursor = (batch: Document) => ({ ok: 1, cursor: { id: Long.fromNumber(7), ns: "shop.things", ...batch } })
+      const { client, server } = yield* connected({
+        handlers: {
+          find: cursor({ firstBatch: [] }),
+          aggregate: cursor({ firstBatch: [], postBatchResumeToken: { _data: "81" } }),
+          getMore: cursor({ nextBatch: [] }),
+          killCursors: { ok: 1 }
+        }
+      })
+      const wait = { maxAwaitTime: "1500 micros" } as const
+      const rows = Database.make("shop").runCursorCommand({ find: "things", tailable: true, awaitData: true }, {
+        ...wait,
+        tailable: true,
+        awaitData: true
+      })
+      for (const run of [Stream.runDrain(rows), Stream.runDrain(Things.watch([], wait))]) {
+        const before = (yield* server.named("getMore")).length
+        const fiber = yield* Effect.fork(Effect.provideService(run, MongoClient.MongoClient, client))
+        const { command } = yield* server.awaitCommand("getMore", before + 1)
+        expect(command["maxTimeMS"]).toBe(2)
+        yield* Fiber.interrupt(fiber)
+      }
+    }))
+})
