@@ -19,12 +19,12 @@ import { type Failure, lineOf } from "./failures.js"
 import { gather } from "./gather.js"
 import { intervalOf } from "./interval.js"
 import { kill, knownOf } from "./kill.js"
-import type { Snapshot, Transaction } from "./model.js"
+import type { Snapshot } from "./model.js"
 import { ownName } from "./operations.js"
 import { Unwritable, write } from "./output.js"
 import { age } from "./render.js"
 import * as Screen from "./screen.js"
-import { choose, parse } from "./target.js"
+import { again, choose, parse, type Target } from "./target.js"
 import * as View from "./views.js"
 import { watch as watching } from "./watch.js"
 
@@ -150,7 +150,7 @@ const target = Args.text({ name: "session" }).pipe(
 
 const yes = Options.boolean("yes").pipe(Options.withAlias("y"), Options.withDescription("Does not ask."))
 
-const about = (session: string, transaction: Transaction | undefined): string =>
+const about = ({ session, transaction }: Target): string =>
   transaction === undefined
     ? `session ${session}, which has no transaction open`
     : `session ${session} with transaction ${transaction.number}, open for ${age(transaction.ageMs)}${
@@ -169,21 +169,18 @@ const killing = Command.make("kill", { uri, target, yes, json }, ({ json, target
     uri,
     Effect.gen(function*() {
       const chosen = yield* Effect.map(knownOf(named.start), (known) => choose(named, known))
-      const { session, transaction } = yield* Effect.mapError(chosen, (line) => failed(line))
+      const shown = yield* Effect.mapError(chosen, (line) => failed(line))
       if (!yes) {
         const isWanted = yield* Effect.catchTag(
-          Prompt.confirm({ message: `Kill ${about(session, transaction)}?` }),
+          Prompt.confirm({ message: `Kill ${about(shown)}?` }),
           "QuitException",
           () => failed("nothing was killed", 130)
         )
         if (!isWanted) return yield* failed("nothing was killed")
       }
       // Somebody may have taken a while to answer.
-      if (Either.isLeft(choose({ ...named, start: session }, yield* knownOf(session))) && named.number !== undefined) {
-        return yield* failed(
-          `transaction ${named.number} of session ${session} is not open any more: nothing was killed`
-        )
-      }
+      const meant = again(named, shown, yield* knownOf(shown.session), !yes)
+      const { session, transaction } = yield* Effect.mapError(meant, (line) => failed(line))
       const isKnown = yield* Effect.mapError(
         kill(session),
         (error) =>
@@ -196,7 +193,7 @@ const killing = Command.make("kill", { uri, target, yes, json }, ({ json, target
       }
       const told = json
         ? JSON.stringify({ killed: { session, ...(transaction !== undefined && { transaction: transaction.number }) } })
-        : `killed: ${about(session, transaction)}`
+        : `killed: ${about({ session, transaction })}`
       yield* write(process.stdout, `${told}\n`)
     })
   )

@@ -43,8 +43,30 @@ export const choose = ({ number, start }: Named, { sessions, transactions }: Kno
   const [session] = found
   if (session === undefined) return Either.left(`the server knows no session ${start}`)
   if (found.length > 1) return Either.left(`${found.length} sessions begin with ${start}: give more of the id`)
-  const transaction = transactions.find((one) => one.session === session)
+  const transaction = openIn(session, transactions)
   return number === undefined || transaction?.number === number
     ? Either.right({ session, transaction })
     : Either.left(`transaction ${number} of session ${session} is not open`)
 }
+
+/**
+ * The target as it is now, shortly before it is killed. A session of a pool goes on to other work: what was not named, nor shown
+ * to whoever was asked, is not killed.
+ */
+export const again = (
+  { number }: Named,
+  { session, transaction }: Target,
+  { transactions }: Known,
+  isAsked: boolean
+): Either.Either<Target, string> => {
+  const now = openIn(session, transactions)
+  if (number !== undefined && now?.number !== number) {
+    return Either.left(`transaction ${number} of session ${session} is not open any more: nothing was killed`)
+  }
+  return isAsked && now !== undefined && now.number !== transaction?.number
+    ? Either.left(`session ${session} has begun transaction ${now.number} since it was shown: nothing was killed`)
+    : Either.right({ session, transaction: now })
+}
+
+const openIn = (session: string, transactions: Known["transactions"]): Transaction | undefined =>
+  transactions.find((one) => one.session === session)

@@ -11,7 +11,7 @@ import { intervalOf } from "../../inspect/src/interval.js"
 import { resourcesOf } from "../../inspect/src/locks.js"
 import { activityOf, ownName, remembering } from "../../inspect/src/operations.js"
 import { snapshotOf } from "../../inspect/src/snapshot.js"
-import { choose, parse, rangeOf } from "../../inspect/src/target.js"
+import { again, choose, parse, rangeOf } from "../../inspect/src/target.js"
 import { textOf } from "../../inspect/src/values.js"
 import { ResumeToken } from "../../src/ResumeToken.js"
 
@@ -292,6 +292,30 @@ describe("a picture", () => {
     }
     const alike = { ...snapshot, sessions: [{ session: one }, { session: `1000ffff${two.slice(8)}` }] }
     expect(find("1000", alike)).toEqual(Either.left(expect.stringContaining("2 sessions")))
+  })
+
+  it("kills no other transaction than the one that was named or shown, and tells what it kills as it is then", () => {
+    const { sessions, transactions: [transaction] } = snapshotOf(read, undefined, 0)
+    const third = transaction!
+    const [older, fourth] = [{ ...third, ageMs: 60_000 }, { ...third, number: 4 }]
+    const known = (...transactions: ReadonlyArray<typeof third>) => ({ sessions, transactions })
+    const named = { start: "1000", number: undefined }
+    const [busy, idle] = [{ session: one, transaction: third }, { session: one, transaction: undefined }]
+    for (const isAsked of [true, false]) {
+      expect(again(named, busy, known(older), isAsked)).toEqual(Either.right({ session: one, transaction: older }))
+      expect(again(named, busy, known(), isAsked)).toEqual(Either.right(idle))
+      expect(again(named, idle, known(), isAsked)).toEqual(Either.right(idle))
+      for (const open of [[], [fourth]]) {
+        expect(again({ ...named, number: 3 }, busy, known(...open), isAsked))
+          .toEqual(Either.left(expect.stringContaining("transaction 3")))
+      }
+    }
+    for (const shown of [busy, idle]) {
+      expect(again(named, shown, known(fourth), true)).toEqual(Either.left(expect.stringContaining("transaction 4")))
+      // Whoever does not want to be asked means the session, whatever it does.
+      expect(again(named, shown, known(fourth), false))
+        .toEqual(Either.right({ session: one, transaction: fourth }))
+    }
   })
 
   it("asks the server for all ids that begin so", () => {
