@@ -265,6 +265,10 @@ export const opened = <A, E, R>(
  * is a part. So whatever the handler does in its session takes effect exactly once for each event, wherever the program or
  * the server may crash; what it does elsewhere, it may do several times. Ends when the stream ends (`invalidate`).
  *
+ * It runs in a session of its own, the handler's transactions included. In an ambient session it begins after what that one has
+ * seen, has its time limits and transaction options, and fails with `SessionEnded` when that one has ended; a transaction that
+ * somebody begins there by hand is not joined.
+ *
  * The note, the checkpoint, is a document with the consumer's name as its `_id`. A consumer that is started goes on after
  * the event that is noted there. One that is started for the first time begins where the stream begins, and notes that.
  * When the answer to a commit was lost, the checkpoint tells whether it happened. All is committed with the write concern
@@ -272,7 +276,7 @@ export const opened = <A, E, R>(
  *
  * Of several consumers of one name the one that was started last goes on: the others fail with `ConsumerReplaced` before
  * they commit anything more. So a consumer can be replaced at once, without any lease that would have to run out first. What
- * the last one has left open in a session of its own is killed (`killSessions`); where that is not allowed, a consumer that
+ * the last one has left open in its session is killed (`killSessions`); where that is not allowed, a consumer that
  * follows one that has crashed may have to wait until the server gives its transaction up, a minute at most.
  *
  * An event that cannot be handled, or whose documents do not fit the schema, fails it with `HandlingFailed`, which has the

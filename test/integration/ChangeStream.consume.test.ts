@@ -8,7 +8,6 @@ import { Timestamp } from "mongodb"
 import * as ChangeStream from "../../src/ChangeStream.js"
 import { fromSchema, raw } from "../../src/Codec.js"
 import * as Outbox from "../../src/Outbox.js"
-import * as Session from "../../src/Session.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
 import { idOf } from "../support/data/changes.js"
@@ -206,22 +205,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* start(consumer)
           expect(yield* untilEffects(effects, 10)).toEqual(numbers(10))
           expect(yield* watched.monitor.named("commitTransaction")).toHaveLength(3)
-        })
-      ))
-
-    it.effect("in the ambient session, which it leaves open", () =>
-      onClient((watched) =>
-        Effect.gen(function*() {
-          const { changes, effects, handler, put, start } = yield* consuming(watched)
-          const session = yield* Monitor.session(watched)
-          const fiber = yield* start(Session.provide(ChangeStream.consume(changes, "consumer", handler), session))
-          yield* put(1)
-          yield* untilEffects(effects, 1)
-          yield* Fiber.interrupt(fiber)
-          expect(yield* session.state).toBe("idle")
-          const commits = yield* watched.monitor.named("commitTransaction")
-          expect(commits.map(({ lsid }) => lsid)).toEqual([session.id.hex])
-          expect(yield* watched.monitor.overlaps).toEqual([])
         })
       ))
 

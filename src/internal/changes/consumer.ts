@@ -5,7 +5,6 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
@@ -30,7 +29,7 @@ import { type Step, steps } from "./follow.js"
 import { handling } from "./handling.js"
 import { surviving } from "./lost.js"
 import { withoutOwn } from "./own.js"
-import { Held, openApart } from "./place.js"
+import { Held, inherited, openApart, openness } from "./place.js"
 import { isPlace, type Position } from "./position.js"
 import type { Source } from "./source.js"
 
@@ -61,11 +60,16 @@ const handled = <A, E, R, X, E2, R2, E3, R3>(
     const ambient = yield* Session.current({ client: Held })
     const database = options.database ?? source.watched.database
     const target = { client: Held, database, collection }
-    // Nothing else is done in it. So while the stream waits, it keeps nothing waiting.
-    const own = yield* openApart(target, { name: "watch", kind: "read", inTransaction: false })
-    const session = Option.getOrElse(ambient, () => own)
+    // Nothing else is done in it. So while the stream waits, it keeps nothing waiting; and nobody else has a transaction
+    // there, with which it would be lost what is done for an event.
+    const session = yield* openApart(
+      target,
+      { name: "watch", kind: "read", inTransaction: false },
+      inherited(ambient)
+    )
+    const ensureOpen = openness(ambient, "consume")
     const { checkpoint, stored } = yield* Effect.provideService(
-      Checkpoints.claim(target, name, own.id),
+      Checkpoints.claim(target, name, session.id),
       Session.Session,
       session
     )
@@ -97,6 +101,7 @@ const handled = <A, E, R, X, E2, R2, E3, R3>(
 
     const handle = ({ events, from, invalid, position }: Step<A>) =>
       Effect.gen(function*() {
+        yield* ensureOpen
         // Whoever is started after a crash must not begin later than the one that crashed before its first event.
         if (!isPlaced) yield* store(from)
         for (let index = 0; index < events.length; index += batch) {
@@ -115,8 +120,7 @@ const handled = <A, E, R, X, E2, R2, E3, R3>(
     const context = yield* Effect.context<Held>()
     const mayResume = (error: MongoError) =>
       Effect.provide(Effect.negate(Checkpoints.wasReplaced(checkpoint, error)), context)
-    const followed = (at: Position) =>
-      steps(source.pulled(at, leading, { session: own, mayResume, tellsInvalid: true }))
+    const followed = (at: Position) => steps(source.pulled(at, leading, { session, mayResume, tellsInvalid: true }))
     return surviving(followed, place ?? source.at, { checkpoint, onLost, session }).pipe(
       Stream.catchAll((error) => Stream.fromEffect(Checkpoints.explained(checkpoint, error))),
       Stream.map((step) => Effect.catchAll(handle(step), (error) => Checkpoints.explained(checkpoint, error)))

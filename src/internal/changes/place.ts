@@ -47,10 +47,7 @@ export const placeApart = <C>(
   return Effect.gen(function*() {
     const placed = yield* placing
     const ambient = placed.session
-    const ensureOpen = Option.match(ambient, {
-      onNone: () => Effect.void,
-      onSome: (session) => Effect.suspend(() => session[key].refusal("getMore") ?? Effect.void)
-    })
+    const ensureOpen = openness(ambient, "getMore")
     if (Option.isSome(ambient)) yield* ensureOutside(ambient.value, request.name, placed.namespace)
     const opened = yield* Effect.option(acquire({
       client: target.client,
@@ -67,16 +64,38 @@ export const placeApart = <C>(
 // What a stream loses with its session, it resumes in another.
 const lasting = { onLapse: "renew" } as const
 
+/** Fails when the session has ended in which the program has begun something that runs apart. */
+export const openness = (
+  ambient: Option.Option<Session.Service>,
+  operation: string
+): Effect.Effect<void, SessionEnded> =>
+  Option.match(ambient, {
+    onNone: () => Effect.void,
+    onSome: (session) => Effect.suspend(() => session[key].refusal(operation) ?? Effect.void)
+  })
+
+/** What a session has from the one that is ambient, where what the program does runs in it. */
+export const inherited = (ambient: Option.Option<Session.Service>) =>
+  Option.match(ambient, {
+    onNone: () => ({}),
+    onSome: ({ [key]: { timeout }, options: { defaultTransactionOptions, settleTimeout } }) => ({
+      defaultTransactionOptions,
+      settleTimeout,
+      timeout
+    })
+  })
+
 /** Opens a session for what the library does by itself. It sees what the ambient session has seen. */
 export const openApart = <C>(
   target: Target<C>,
-  request: Request
+  request: Request,
+  options: Session.Options = {}
 ): Effect.Effect<Session.Service, OperationError | AcquireError, C | Scope.Scope> =>
   Effect.gen(function*() {
     const { namespace, session } = yield* place(target, request)
     if (Option.isSome(session)) yield* ensureOutside(session.value, request.name, namespace)
     // Its id is never lent to anybody else, so that whoever comes after a crash may kill what it has left.
-    const opened = yield* acquire({ client: target.client, release: "end", ...lasting })
+    const opened = yield* acquire({ ...options, client: target.client, release: "end", ...lasting })
     if (Option.isSome(session)) yield* follow(session.value, opened)
     return opened
   })
