@@ -7,7 +7,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
 import { Label, MongoError } from "../../MongoError.js"
 import type { ResumeToken } from "../../ResumeToken.js"
-import { amended, isDriverFailure, toMongoError } from "../driver/errors.js"
+import { amended, chainOf } from "../driver/errors.js"
 
 /** A place in a stream, as the options that make the driver begin there; without any, the stream begins now. */
 export interface Position {
@@ -69,15 +69,12 @@ export const isLostOnTheWay = (error: unknown): error is MongoError =>
  * The failure of an operation that another failure comes from by its `cause`: a transaction that was given up, a commit of which
  * nothing is known, or what a program has made of it.
  */
-export const mongoErrorIn = (failure: unknown, left = depth): MongoError | undefined => {
-  if (failure instanceof MongoError) return failure
-  if (isDriverFailure(failure)) return toMongoError({ operation: "watch" }, failure)
-  const cause = typeof failure === "object" && failure !== null && "cause" in failure ? failure.cause : undefined
-  return cause === undefined || left === 0 ? undefined : mongoErrorIn(cause, left - 1)
+export const mongoErrorIn = (failure: unknown): MongoError | undefined => {
+  for (const found of chainOf("watch", failure)) {
+    if (found instanceof MongoError) return found
+  }
+  return undefined
 }
-
-// Errors are seldom wrapped more than twice; one that is its own cause must come to an end.
-const depth = 8
 
 // MongoDB 4.4.
 const labellingWireVersion = 9

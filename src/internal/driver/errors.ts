@@ -40,6 +40,21 @@ export const isDriverFailure = (error: unknown): error is Error =>
   error instanceof Error && (isMongoError(error) || isBsonError(error))
 
 /**
+ * A failure and what it comes from by its `cause`, one after the other, however it is wrapped. What the driver has failed with is
+ * given as a failure of the operation.
+ */
+export function* chainOf(operation: string, failure: unknown): Generator<unknown, void> {
+  let found = failure
+  for (let left = longestChain; found !== undefined && left > 0; left--) {
+    yield !(found instanceof MongoError) && isDriverFailure(found) ? toMongoError({ operation }, found) : found
+    found = typeof found === "object" && found !== null && "cause" in found ? found.cause : undefined
+  }
+}
+
+// Errors are seldom wrapped more than twice; one that is its own cause must come to an end.
+const longestChain = 9
+
+/**
  * The network error that an error of a socket stands for; absent for everything else. The driver passes it on as it is, with
  * no label, where a connection breaks while a command is being written to it.
  */

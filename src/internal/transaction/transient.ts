@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import { Label, MongoError } from "../../MongoError.js"
 import { CommitUnknown, TransactionAborted } from "../../TransactionErrors.js"
-import { isDriverFailure, toMongoError } from "../driver/errors.js"
+import { chainOf } from "../driver/errors.js"
 
 /**
  * Whether the whole transaction may be run again after a failure. The driver puts no label on failures that come before
@@ -23,26 +23,19 @@ const lockTimeout = 24
 /** The first failure in a cause for which the whole transaction may be run again, however deep it is wrapped. */
 export const transientOf = (cause: Cause.Cause<unknown>): MongoError | undefined => {
   for (const failure of Cause.failures(cause)) {
-    const found = transientIn(failure, depth)
+    const found = transientIn(failure)
     if (found !== undefined) return found
   }
   return undefined
 }
 
-// Errors are seldom wrapped more than twice; one that is its own cause must come to an end.
-const depth = 8
-
-const transientIn = (failure: unknown, left: number): MongoError | undefined => {
-  // Another transaction's, which was run again for as long as it may be.
-  if (failure instanceof TransactionAborted || failure instanceof CommitUnknown) return undefined
-  const error = failure instanceof MongoError
-    ? failure
-    : isDriverFailure(failure)
-    ? toMongoError({ operation: "transaction" }, failure)
-    : undefined
-  if (error !== undefined && isTransient(error)) return error
-  const cause = typeof failure === "object" && failure !== null && "cause" in failure ? failure.cause : undefined
-  return cause === undefined || left === 0 ? undefined : transientIn(cause, left - 1)
+const transientIn = (failure: unknown): MongoError | undefined => {
+  for (const found of chainOf("transaction", failure)) {
+    // Another transaction's, which was run again for as long as it may be.
+    if (found instanceof TransactionAborted || found instanceof CommitUnknown) return undefined
+    if (found instanceof MongoError && isTransient(found)) return found
+  }
+  return undefined
 }
 
 /**
