@@ -183,7 +183,7 @@ interface Fixed<P extends Propagation> {
  *
  * Operations of the body run one at a time, from however many fibers; operations of others in the session wait until the
  * transaction is over. A fiber that is still running after the body has ended finds the transaction closed
- * (`TransactionEnded`); where it ran a part of the transaction that has begun to write, the transaction is rolled back
+ * (`TransactionEnded`); where it ran a part of the transaction that has begun an operation, the transaction is rolled back
  * (`TransactionDoomed`).
  *
  * Fails with `SessionMisconfigured`, `ForeignSession` or `TransactionEnded` before anything is sent. A run that starts a

@@ -83,6 +83,38 @@ describe("a session", () => {
       }).pipe(Session.scoped(), on)
     }))
 
+  it.scopedLive("is free again when a refresh has no answer in time", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      yield* server.on("refreshSessions", "hang")
+      const error = yield* Effect.gen(function*() {
+        const session = yield* Session.Session
+        const error = yield* Effect.flip(session.refresh)
+        yield* insert
+        return error
+      }).pipe(Session.scoped({ timeout: "50 millis" }), on)
+      expect(error).toMatchObject({ _tag: "MongoError", reason: "TimedOut", operation: "refreshSessions" })
+    }))
+
+  it.scopedLive("has a run wait for a commit by hand, and not join what ends", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const answer = yield* Deferred.make<{}>()
+      yield* server.on("commitTransaction", (_, { count }) => count === 0 ? Deferred.await(answer) : {})
+      yield* Effect.gen(function*() {
+        yield* Transaction.start()
+        yield* insert
+        const committing = yield* Effect.fork(Transaction.commit)
+        yield* server.awaitCommand("commitTransaction")
+        const running = yield* Effect.fork(Transaction.run(insert))
+        yield* Effect.yieldNow()
+        yield* Deferred.succeed(answer, {})
+        yield* Fiber.join(committing)
+        yield* Fiber.join(running)
+      }).pipe(Session.scoped(), on)
+      expect(yield* namesOf(server)).toEqual(["insert", "commitTransaction", "insert", "commitTransaction"])
+    }))
+
   it.scopedLive("that closes waits for a commit by hand", () =>
     Effect.gen(function*() {
       const { on, server } = yield* client
@@ -160,6 +192,68 @@ describe("a transaction that is over", () => {
       const idle = Transaction.run(Effect.zipRight(Effect.fork(Transaction.run(Effect.never)), insert))
       yield* on(idle)
     }))
+
+  it.scopedLive("and its parts left behind, are rolled back where it is committed by hand or a hook has left them", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const left = Effect.gen(function*() {
+        const sent = yield* Deferred.make<void>()
+        yield* Effect.fork(Transaction.run(
+          insert.pipe(Effect.zipRight(Deferred.succeed(sent, undefined)), Effect.zipRight(Effect.never))
+        ))
+        yield* Deferred.await(sent)
+      })
+      const byHand = Session.scoped(Effect.zipRight(Effect.zipRight(Transaction.start(), left), Transaction.commit))
+      const inBody = Transaction.run(Effect.zipRight(left, Transaction.commit))
+      const inHook = Transaction.run(Effect.zipLeft(Transaction.beforeCommit(left), insert))
+      for (const effect of [byHand, inBody, inHook]) {
+        expect(yield* on(Effect.flip(effect))).toMatchObject({ _tag: "TransactionDoomed" })
+      }
+      expect(yield* namesOf(server)).not.toContain("commitTransaction")
+      // One that has been rolled back by hand takes its parts along.
+      yield* on(Transaction.run(Effect.zipRight(left, Effect.zipRight(Transaction.abort, Transaction.start()))))
+    }))
+
+  it.scopedLive("runs no hook of a part that was left behind before it began as if that was committed", () =>
+    Effect.gen(function*() {
+      const { on } = yield* client
+      const ran: Array<string> = []
+      const registered = yield* Deferred.make<void>()
+      const part = Effect.all([
+        Transaction.onCommit(Effect.sync(() => ran.push("onCommit"))),
+        Transaction.onRollback(Effect.sync(() => ran.push("onRollback"))),
+        Deferred.succeed(registered, undefined),
+        Effect.never
+      ])
+      const body = Effect.zipRight(Effect.fork(Transaction.run(part)), Deferred.await(registered))
+      yield* on(Transaction.run(Effect.zipRight(body, insert)))
+      expect(ran).toEqual(["onRollback"])
+    }))
+
+  for (
+    const [name, end, hook] of [
+      ["commits", Transaction.commit, "onCommit"],
+      ["aborts", Transaction.abort, "onRollback"]
+    ] as const
+  ) {
+    it.scopedLive(`by hand has its hooks run once, when a part of it ${name}`, () =>
+      Effect.gen(function*() {
+        const { on } = yield* client
+        const ran: Array<string> = []
+        const part = Effect.all([
+          Transaction.onCommit(Effect.sync(() => ran.push("onCommit"))),
+          Transaction.onRollback(Effect.sync(() => ran.push("onRollback"))),
+          insert,
+          end
+        ])
+        yield* Effect.gen(function*() {
+          yield* Transaction.start()
+          yield* Transaction.run(part)
+          expect(ran).toEqual([hook])
+        }).pipe(Session.scoped(), on)
+        expect(ran).toEqual([hook])
+      }))
+  }
 
   it.scopedLive("where a claim of a key was left behind half-way, leaves the key free", () =>
     Effect.gen(function*() {

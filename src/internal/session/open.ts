@@ -12,12 +12,14 @@ import type { Member } from "../../SessionKeeper.js"
 import type * as SessionOptions from "../../SessionOptions.js"
 import * as Call from "../driver/call.js"
 import * as Command from "../driver/command.js"
+import { timedOut } from "../driver/deadline.js"
 import * as Pool from "../driver/pool.js"
 import * as DriverSession from "../driver/session.js"
 import * as Signal from "../driver/signal.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import * as Log from "../telemetry/log.js"
 import type * as Operations from "../telemetry/operations.js"
+import { giveUpAfter } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { inner } from "./client.js"
@@ -278,8 +280,10 @@ export class OpenSession implements Gate, Member, Ending {
   get refresh() {
     return inTurn(this, "refresh", (fiber) => {
       const sent = Time.nowOf(fiber)
+      const refreshing = this.client[inner].adminCommand({ refreshSessions: [this.lsid()] })
+      // Nobody gets the turn before its answer, which may never come.
       return Effect.map(
-        this.client[inner].adminCommand({ refreshSessions: [this.lsid()] }),
+        giveUpAfter(this.timeout ?? this.settleTimeout, refreshing, () => timedOut({ operation: "refreshSessions" })),
         () => this.touch(sent)
       )
     })

@@ -38,11 +38,16 @@ export interface Hook {
 /** The whole of an attempt, or a part of it. */
 export interface Share extends Turn {
   readonly of: Attempt
-  /** How many operations were begun in it; any of them may have written. */
-  readonly operations: number
+  /** What it is a part of; none where it is the whole. */
+  readonly within: Share | undefined
+  /** Notes that it has failed. */
+  readonly fail: (cause: Cause.Cause<unknown>) => void
   /** Whether it, or what it is a part of, has failed. */
   readonly hasFailed: boolean
 }
+
+const isAround = (part: Share, inner: Share | undefined): boolean =>
+  inner !== undefined && (inner === part || isAround(part, inner.within))
 
 /** How a transaction ended, and what was put off until then. */
 export interface Past {
@@ -292,12 +297,10 @@ export class Attempt {
     return () => void this.#parts.delete(part)
   }
 
-  /** The body has succeeded. A part that it has left behind will not end what it has begun. */
-  succeeds(): void {
-    for (const { operations } of this.#parts) {
-      if (operations > 0) {
-        this.failures.leaveHalfDone(Cause.fail(new TransactionEnded({ operation: "Transaction.run" })))
-      }
+  /** It is to be committed now. A part that has not ended, other than those around who commits, has failed. */
+  leavesParts(around?: Share): void {
+    for (const part of this.#parts) {
+      if (!isAround(part, around)) part.fail(Cause.fail(new TransactionEnded({ operation: "Transaction.run" })))
     }
   }
 
@@ -326,6 +329,7 @@ export class Attempt {
     this.#isRollbackOnly = false
     this.#isOpaque = false
     this.failures.clear()
+    this.#parts.clear()
     this.#hooks = []
     this.#passed = 0
   }

@@ -161,13 +161,17 @@ class Attempts<A, E, R, VR, OR> {
     return Effect.matchCauseEffect(this.#restore(body), {
       onFailure: (cause) => this.#end(part, Exit.failCause(cause)),
       onSuccess: (value) => {
-        part.of.succeeds()
+        part.of.leavesParts()
         if (part.of.hooks.length === 0) return this.#end(part, Exit.succeed(value))
         // A fiber that the body has left behind writes nothing more.
         part.close()
         return Effect.matchCauseEffect(this.#restore(Hooks.beforeCommit(part)), {
           onFailure: (cause) => this.#end(part, Exit.failCause(cause)),
-          onSuccess: () => this.#end(part, Exit.succeed(value))
+          onSuccess: () => {
+            // Those of a hook.
+            part.of.leavesParts()
+            return this.#end(part, Exit.succeed(value))
+          }
         })
       }
     })

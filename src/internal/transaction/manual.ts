@@ -43,6 +43,7 @@ class Manual extends Part implements Standing {
   readonly #gate: Gate
   readonly #client: Service
   #commits = 0
+  #aborts = 0
 
   constructor(
     fiber: RunningFiber,
@@ -75,13 +76,19 @@ class Manual extends Part implements Standing {
     this.#client = client
   }
 
-  /** Notes that a commit of it is in flight. */
-  committing<A, E>(commit: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return Effect.acquireUseRelease(
-      Effect.sync(() => void this.#commits++),
-      () => commit,
-      () => Effect.sync(() => void this.#commits--)
-    )
+  /** Whether a command that ends it is in flight. */
+  get isEnding(): boolean {
+    return this.#commits + this.#aborts > 0
+  }
+
+  /** Sends a command that ends it. */
+  sends<A, E>(operation: Command, send: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    const note = (by: 1 | -1) =>
+      Effect.sync(() => {
+        if (operation === "commitTransaction") this.#commits += by
+        else this.#aborts += by
+      })
+    return Effect.acquireUseRelease(note(1), () => send, () => note(-1))
   }
 
   // A program that ends a transaction by hand sees the server's own answers, as the specification has it.
@@ -110,7 +117,8 @@ class Manual extends Part implements Standing {
     return Effect.suspend(() => {
       if (this.of.isOver) return Effect.void
       const run = (due: ReadonlyArray<Hook>) => Hooks.run(due, this.#gate.settleTimeout, identity)
-      const ended = finish(this.of, this.#commits > 0 ? "unknown" : "aborted")
+      const { ended: known } = this.of
+      const ended = finish(this.of, known !== "no" ? known : this.#commits > 0 ? "unknown" : "aborted")
       return Effect.asVoid(within(this.#gate.settleTimeout, Effect.flatMap(ended, run)))
     })
   }
@@ -122,10 +130,10 @@ const lastOf = (gate: Gate): Manual | undefined => {
   return standing instanceof Manual ? standing : undefined
 }
 
-/** The transaction of a session that is under manual control, if it is open. */
+/** The transaction of a session that is under manual control, if it is open and nobody is ending it. */
 export const active = (gate: Gate): Part | undefined => {
   const last = lastOf(gate)
-  return last !== undefined && !last.of.isOver && gate.session().inTransaction() ? last : undefined
+  return last !== undefined && !last.of.isOver && !last.isEnding && gate.session().inTransaction() ? last : undefined
 }
 
 /** Fails inside a transaction, whoever controls it, of what must not be there. */
@@ -177,7 +185,10 @@ export const commit = (
       return yield* new InvalidInTransaction({ operation: "Transaction.commit", option: "Transaction.commit" })
     }
     const transaction = part ?? active(gate)
-    if (transaction !== undefined) yield* Hooks.beforeCommitByHand(transaction)
+    if (transaction !== undefined) {
+      yield* Hooks.beforeCommitByHand(transaction)
+      transaction.of.leavesParts(part)
+    }
     const objection = transaction && Hooks.objection(transaction)
     if (objection !== undefined) {
       yield* abort(gate, client, timeout)
@@ -191,9 +202,7 @@ export const commit = (
       const sent = deadline !== undefined || own === undefined
         ? send(gate, "commitTransaction", limit, restore)
         : sendWithin(gate, "commitTransaction", own, restore)
-      const noted = Effect.onExit(sent, (exit) => Effect.sync(() => noteOpen(gate, endOf(exit, of?.ended), exit)))
-      const last = lastOf(gate)
-      return last !== undefined && last.of === of ? last.committing(noted) : noted
+      return Effect.onExit(sent, (exit) => Effect.sync(() => noteOpen(gate, endOf(exit, of?.ended), exit)))
     })
   })
 
@@ -275,8 +284,11 @@ const end = (
           if (part === undefined && operation === "commitTransaction" && isOfRun(gate)) {
             return yield* new MongoError({ reason: "TransactionMisuse", operation, labels: [] })
           }
-          const transaction = part?.of ?? lastOf(gate)?.of
-          const exit = yield* Effect.exit(send(transaction, restore))
+          const last = lastOf(gate)
+          const transaction = part?.of ?? last?.of
+          const isByHand = last !== undefined && last.of === transaction
+          const sent = send(transaction, restore)
+          const exit = yield* Effect.exit(isByHand ? last.sends(operation, sent) : sent)
           const ended = operation === "commitTransaction"
             ? endOf(exit, transaction?.ended)
             : Exit.isSuccess(exit)
@@ -284,8 +296,9 @@ const end = (
             : undefined
           // What was committed stays so, whatever the answer to a repeated commit is.
           if (ended !== undefined && transaction !== undefined && transaction.ended !== "committed") {
-            if (part === undefined) {
-              due = yield* finish(transaction, ended)
+            if (part === undefined || isByHand) {
+              // A part of it goes on, and what it does takes effect at once.
+              due = yield* finish(transaction, ended, part === undefined)
             } else {
               transaction.end(ended)
               transaction.unwatch(Log.outcomeOf[ended])
@@ -320,12 +333,16 @@ const endOf = (
 }
 
 // What was put off is run once; who commits again finds nothing of it, unless it was not known how the first commit ended.
-const finish = (transaction: Attempt, ended: Exclude<Ended, "no">): Effect.Effect<ReadonlyArray<Hook>> =>
+const finish = (
+  transaction: Attempt,
+  ended: Exclude<Ended, "no">,
+  isOver = true
+): Effect.Effect<ReadonlyArray<Hook>> =>
   Effect.withFiberRuntime((fiber) => {
     const isNews = transaction.ended !== ended
     const due = Hooks.due(transaction, ended)
     if (isNews) Log.ended(fiber, Log.outcomeOf[ended], transaction.span)
-    transaction.close()
+    if (isOver) transaction.close()
     transaction.end(ended)
     transaction.unwatch(Log.outcomeOf[ended])
     if (ended !== "unknown") transaction.dropHooks()
