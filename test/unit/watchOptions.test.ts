@@ -47,6 +47,8 @@ const silently = <A, E>(program: Effect.Effect<A, E, MongoClient.MongoClient>) =
 describe("the options of a change stream", () => {
   const wrong: ReadonlyArray<readonly [string, object, string]> = [
     ...times.map(([name, maxAwaitTime]) => [`a wait of ${name}`, { maxAwaitTime }, "maxAwaitTime"] as const),
+    ["a time limit of less than a millisecond", { timeout: "500 micros" }, "timeout"],
+    ["a time limit that is garbage", { timeout: "soon" }, "timeout"],
     ["two tokens to begin after", { resumeAfter: token, startAfter: token }, "at most one of"],
     ["a token and a time to begin at", { startAfter: token, startAtOperationTime: time }, "at most one of"],
     ["a token of the driver", { resumeAfter: { _data: "81" } }, "resumeAfter: expected a ResumeToken"],

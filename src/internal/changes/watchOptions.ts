@@ -9,6 +9,7 @@ import type * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import type { ResumeToken } from "../../ResumeToken.js"
+import { isLimit } from "../data/limits.js"
 import { isDocument } from "../data/objects.js"
 import { misconfiguredBy } from "../data/refused.js"
 import { isTimestamp } from "../values/foreign.js"
@@ -77,10 +78,10 @@ export interface Options<M extends OnInvalid = OnInvalid> {
 
 /** The options of which the library itself makes something, or what is wrong with them. */
 export const decode = <M extends OnInvalid>(
-  { maxAwaitTime, onInvalid, resume, resumeAfter, startAfter, startAtOperationTime }: Options<M>
+  { maxAwaitTime, onInvalid, resume, resumeAfter, startAfter, startAtOperationTime, timeout }: Options<M>
 ): Either.Either<{ readonly maxAwaitTime?: Duration.Duration | undefined }, MongoError> =>
   misconfiguredBy(
-    decodeOwn({ maxAwaitTime, onInvalid, resume, resumeAfter, startAfter, startAtOperationTime }),
+    decodeOwn({ maxAwaitTime, onInvalid, resume, resumeAfter, startAfter, startAtOperationTime, timeout }),
     "watch"
   )
 
@@ -96,7 +97,10 @@ const decodeOwn = decoder(
     resume: ScheduleField,
     resumeAfter: Token,
     startAfter: Token,
-    startAtOperationTime: Schema.optional(Schema.declare(isTimestamp, { description: "a Timestamp" }))
+    startAtOperationTime: Schema.optional(Schema.declare(isTimestamp, { description: "a Timestamp" })),
+    timeout: Schema.optional(
+      Schema.declare(isLimit, { description: "a time of at least 1 millisecond, or Duration.infinity" })
+    )
   }),
   ({ resumeAfter, startAfter, startAtOperationTime }) =>
     [resumeAfter, startAfter, startAtOperationTime].filter(Predicate.isNotUndefined).length > 1

@@ -92,6 +92,9 @@ const patience = "The time that the server waits for data, `maxAwaitTime`, is to
 
 const decode = (time: unknown): Option.Option<Duration.Duration> => Duration.decodeUnknown(time)
 
+/** Whether a value is a time limit. */
+export const isLimit = (value: unknown): value is Duration.DurationInput => Option.exists(decode(value), isTime)
+
 const isTime = (time: Duration.Duration): boolean => Duration.toMillis(time) >= 1
 
 const refused = ({ namespace, operation }: Asked, hint: string): MongoError =>
