@@ -61,6 +61,11 @@ export interface Placed {
     name?: string,
     deadline?: Time.Deadline
   ) => Effect.Effect<A, OperationError>
+  /**
+   * Closes what the operation has opened, in its turn. Nothing that the operation asks for can forbid it: the session may be
+   * in a transaction by now.
+   */
+  readonly close: (evaluate: () => PromiseLike<void>, name: string) => Effect.Effect<void, OperationError>
   /** The deadline of one operation, from now on; none where there is no limit. */
   readonly deadline: (fiber: RunningFiber) => Time.Deadline | undefined
   /** The deadline of all batches together, from now on; none where each has its own, or there is none. */
@@ -78,11 +83,13 @@ export const place = <C = MongoClient>(
     const { client, db, limit, namespace, session } = found
     const run: Placed["run"] = (evaluate, name = request.name, deadline) =>
       Effect.withFiberRuntime((fiber) => begin(fiber, found, name, evaluate, deadline))
+    const close: Placed["close"] = (evaluate, name) =>
+      Effect.withFiberRuntime((fiber) => begin(fiber, { ...found, isClosing: true }, name, evaluate))
     const deadline: Placed["deadline"] = (fiber) =>
       limit instanceof MongoError || limit.timeout === undefined ? undefined : Time.start(fiber, limit.timeout)
     const lifetime: Placed["lifetime"] = (fiber) =>
       limit instanceof MongoError || !limit.isOfLifetime ? undefined : deadline(fiber)
-    return Effect.succeed({ client, session, namespace, db, run, deadline, lifetime })
+    return Effect.succeed({ client, session, namespace, db, run, close, deadline, lifetime })
   })
 
 /** Runs an operation that is one promise of the driver. */
@@ -107,6 +114,8 @@ interface Found extends Pick<Placed, "client" | "session" | "namespace" | "db"> 
   readonly limit: Limits.Limit | MongoError
   /** What the server is told of where in the program the operation is. */
   readonly comment: Comment | undefined
+  /** Whether what it has opened is being closed. Default `false`. */
+  readonly isClosing?: boolean
 }
 
 /** What is wrong with the names of what an operation works on, if anything. */
@@ -217,7 +226,7 @@ const inSession = <A>(
   const name = { operation, namespace, limit, filter, bytes, isOpaque, writtenIn }
   return perform(fiber, gate, name, (driverSession) => {
     const isInTransaction = driverSession.inTransaction()
-    const problem = Rules.violation(Rules.askedBy(request), {
+    const problem = found.isClosing === true ? undefined : Rules.violation(Rules.askedBy(request), {
       session: isInTransaction ? "transaction" : "plain",
       writeConcerns: request.kind === "write" ? writeConcerns(target, client) : [],
       readPreference: target.readPreference ?? readPreferenceOf(driverSession),

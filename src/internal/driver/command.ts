@@ -2,7 +2,7 @@
  * Commands that the library itself sends to the database `admin`.
  */
 import type * as Driver from "mongodb"
-import { endImplicit, openImplicit } from "./privates.js"
+import { endImplicit, openAs } from "./privates.js"
 
 // This library reads replies in this form, whatever the client's options. `ignoreUndefined` leaves the `lsid` out.
 const replyOptions = {
@@ -29,10 +29,7 @@ export const adminCommand = async (
   signal: AbortSignal,
   of?: { readonly lsid: Driver.ServerSessionId; readonly txnNumber: number }
 ): Promise<Driver.Document> => {
-  const session = openImplicit(client)
-  Object.defineProperty(session, "serverSession", {
-    value: { id: of?.lsid, lastUse: 0, txnNumber: of?.txnNumber ?? 0, isDirty: true }
-  })
+  const session = openAs(client, of?.lsid, of?.txnNumber)
   try {
     return await client.db("admin").command(command, { ...replyOptions, session, signal })
   } finally {

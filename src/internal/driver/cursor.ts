@@ -3,7 +3,7 @@
  */
 import type * as Driver from "mongodb"
 import * as Lent from "./lent.js"
-import { ofClient, ofCursor } from "./privates.js"
+import { endImplicit, ofClient, ofCursor, openAs } from "./privates.js"
 import type { Controller } from "./signal.js"
 
 /** A cursor of the driver. */
@@ -27,11 +27,33 @@ export const abort = (controller: Controller, cursors: ReadonlyArray<Pick<Cursor
   }
 }
 
+/**
+ * Closes a cursor by a command of its session, but never of a transaction there. The server takes no `killCursors` as the
+ * first command of a transaction, and none in one that it has aborted; cursors go on after either.
+ */
+export const close = async (cursor: Cursor): Promise<void> => {
+  const own = ofCursor(cursor)
+  const given = own.session
+  const session = Lent.own(given)
+  if (session?.inTransaction() !== true) return Lent.once(given, () => cursor.close())
+  const apart = own.session = openAs(own.client, session.id)
+  try {
+    await cursor.close()
+  } finally {
+    own.session = given
+    endImplicit(apart)
+  }
+}
+
+/** Forgets a cursor whose server cannot be asked to close it. */
+export const forget = (cursor: Cursor): Promise<void> => {
+  ofCursor(cursor).isKilled = true
+  return cursor.close()
+}
+
 /** Closes cursors, one after the other: each may be a command of the same session. */
 export const closeAll = async (cursors: ReadonlyArray<Cursor>): Promise<void> => {
-  for (const cursor of cursors) {
-    await Lent.once(ofCursor(cursor).session, () => cursor.close())
-  }
+  for (const cursor of cursors) await close(cursor)
 }
 
 /** Whether cursors that were opened in a session are open still. */

@@ -67,7 +67,10 @@ export interface ServerSession {
 /** What the typings of the driver's cursor leave out. */
 export interface Cursor {
   readonly client: Driver.MongoClient
-  readonly session: Driver.ClientSession | null
+  /** The session of its commands. */
+  session: Driver.ClientSession | null
+  /** Whether `killCursors` was sent, so that the driver sends none. */
+  isKilled: boolean
   readonly signal: AbortSignal | undefined
   readonly cursorOptions: {
     readonly tailable?: boolean
@@ -91,8 +94,6 @@ export interface ChangeCursor {
   getMore: (...args: ReadonlyArray<unknown>) => Promise<unknown>
   /** Opens it, by its first command alone. */
   cursorInit: () => Promise<void>
-  /** Whether `killCursors` was sent, so that the driver sends none. */
-  isKilled: boolean
 }
 
 /** A client with what its typings leave out. */
@@ -118,6 +119,17 @@ export const openImplicit = (client: Driver.MongoClient): Driver.ClientSession =
   const options: Driver.ClientSessionOptions & SessionOptions = { explicit: false }
   return client.startSession(options)
 }
+
+/**
+ * {@link openImplicit} that sends the id that is named instead, and the transaction number where it is given one: without an
+ * id, none.
+ */
+export const openAs = (
+  client: Driver.MongoClient,
+  id: Driver.ServerSessionId | undefined,
+  txnNumber = 0
+): Driver.ClientSession =>
+  Object.defineProperty(openImplicit(client), "serverSession", { value: { id, lastUse: 0, txnNumber, isDirty: true } })
 
 /** Ends a session that has no server session. `endSession` would take one from the pool, or give the pool a stand-in. */
 export const endImplicit = (session: Driver.ClientSession): void => {
@@ -172,6 +184,7 @@ const table: Table = {
   AbstractCursor: {
     client: isObject,
     session: isObject,
+    isKilled: (isKilled) => isKilled === false,
     signal: (signal) => signal instanceof AbortSignal,
     cursorOptions: (options) => isObject(options) && options["tailable"] === true && options["awaitData"] === true,
     deserializationOptions: isObject,
@@ -180,8 +193,7 @@ const table: Table = {
   ChangeStream: { cursor: isObject },
   ChangeStreamCursor: {
     getMore: Predicate.isFunction,
-    cursorInit: Predicate.isFunction,
-    isKilled: (isKilled) => isKilled === false
+    cursorInit: Predicate.isFunction
   }
 }
 
