@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
-import { acquire } from "./internal/session/acquire.js"
+import { acquire, acquireAs, take, type Taken } from "./internal/session/acquire.js"
 import type { AdvanceOptions } from "./internal/session/advance.js"
 import * as MongoClient from "./internal/session/client.js"
 import { key } from "./internal/session/gate.js"
@@ -202,8 +202,10 @@ export const scoped: {
     options?: Options<Client>
   ): Effect.Effect<A, E | AcquireError, Client | InSession<R>> =>
     Effect.withFiberRuntime((fiber) => {
-      const opened = withOpened(options, (session) => provide(effect, session))
-      const leaves = leavesTransaction(fiber, MongoClient.clientIn(fiber, options))
+      const taken = take(options)
+      if (Either.isLeft(taken)) return taken.left
+      const opened = withOpened(taken.right, (session) => provide(effect, session))
+      const leaves = leavesTransaction(fiber, MongoClient.clientIn(fiber, taken.right))
       return leaves ? Effect.zipRight(Log.leftTransaction("Session.scoped"), opened) : opened
     })
 )
@@ -257,14 +259,13 @@ export const ensure: {
     options?: Options<Client>
   ): Effect.Effect<A, E | AcquireError | ForeignSession, Client | Exclude<R, Session>> =>
     Effect.withFiberRuntime((fiber) => {
-      const { client: _, ...rest } = options ?? {}
-      const decoded = SessionOptions.decode(rest)
-      if (Either.isLeft(decoded)) return decoded.left
-      const ambient = sessionIn(fiber, MongoClient.clientIn(fiber, options))
+      const taken = take(options)
+      if (Either.isLeft(taken)) return taken.left
+      const ambient = sessionIn(fiber, MongoClient.clientIn(fiber, taken.right))
       if (ambient === "foreign") return new ForeignSession({ operation: "Session.ensure" })
       return Option.isSome(ambient)
         ? Effect.provideService(effect, Session, ambient.value)
-        : withOpened(options, (session) => Effect.provideService(effect, Session, session))
+        : withOpened(taken.right, (session) => Effect.provideService(effect, Session, session))
     })
 )
 
@@ -435,10 +436,10 @@ export const config: (prefix?: string) => Config.Config<SessionOptions.SessionOp
 
 // Not by the layer, which is made for more than one.
 const withOpened = <A, E, R, Client>(
-  options: Options<Client> | undefined,
+  taken: Taken<Client>,
   f: (session: Service) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | AcquireError, Client | R> =>
-  Effect.scopedWith((scope) => Effect.flatMap(Scope.extend(acquire(options), scope), f))
+  Effect.scopedWith((scope) => Effect.flatMap(Scope.extend(acquireAs(taken), scope), f))
 
 // Whether an effect that is given another session is no longer in the transaction that it is in.
 const leavesTransaction = (fiber: RunningFiber, client: MongoClient.Service): boolean => {

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as ConsumeOptions from "../../src/internal/changes/consumeOptions.js"
 import * as RelayOptions from "../../src/internal/changes/outbox/options.js"
@@ -12,8 +14,10 @@ import { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import { SessionMisconfigured } from "../../src/SessionErrors.js"
 import * as SessionOptions from "../../src/SessionOptions.js"
+import * as Transaction from "../../src/Transaction.js"
 import * as TransactionOptions from "../../src/TransactionOptions.js"
 import { build, type Described, described, everyLeaf, holds } from "../support/hostile/hostile.js"
+import { connected } from "../support/server/connected.js"
 
 const transaction = [
   ...["readConcern", "writeConcern", "readPreference", "maxCommitTime", "timeout"],
@@ -102,6 +106,38 @@ describe("options of strangers", () => {
       expect(Exit.isSuccess(exit) || exit.cause._tag === "Fail").toBe(true)
     }
   })
+
+  it.scopedLive("of a session or a transaction that is opened are taken or refused before anything is sent", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* connected()
+      yield* Effect.scoped(Session.make()).pipe(Effect.provideService(MongoClient.MongoClient, client))
+      yield* server.clear
+      const openings = (given: never) => [
+        Effect.scoped(Session.make(given)),
+        Session.scoped(Effect.void, given),
+        Session.ensure(Effect.void, given),
+        Transaction.run(Effect.void, given),
+        Transaction.sandbox(Effect.void, given),
+        Effect.void.pipe(Transaction.run({ session: given })),
+        Session.scoped(Transaction.start(given))
+      ]
+      const lists: ReadonlyArray<Described> = [{ list: [] }, { given: 5 }]
+      const fields = everyLeaf.map((leaf): Described => ({ fields: [["timeout", leaf], ["onBusy", leaf]] }))
+      for (const described of [...everyLeaf, ...lists, ...fields]) {
+        const given = build(described)
+        for (const [index, opening] of openings(given as never).entries()) {
+          const exit = yield* Effect.exit(Effect.provideService(opening, MongoClient.MongoClient, client))
+          const refusal = Exit.isFailure(exit) && Cause.failureOption(exit.cause)
+          const isRefused = refusal !== false && Option.isSome(refusal) && refusal.value._tag === "SessionMisconfigured"
+          if (Exit.isFailure(exit) && !isRefused) {
+            throw new Error(`${index}: ${JSON.stringify(described)}`, { cause: Cause.squash(exit.cause) })
+          }
+          const isNoObject = typeof given !== "object" || given === null || "list" in described
+          if (given !== undefined && isNoObject) expect([index, isRefused]).toEqual([index, true])
+        }
+      }
+      expect(yield* server.commands).toEqual([])
+    }))
 
   it("of Config are read or refused as invalid data", () => {
     const names = [

@@ -7,11 +7,18 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { MongoError } from "../../MongoError.js"
-import { type AcquireError, CryptoUnavailable, SessionsUnsupported, UnacknowledgedWrite } from "../../SessionErrors.js"
+import {
+  type AcquireError,
+  CryptoUnavailable,
+  type SessionMisconfigured,
+  SessionsUnsupported,
+  UnacknowledgedWrite
+} from "../../SessionErrors.js"
 import * as SessionOptions from "../../SessionOptions.js"
 import { isTooOldServer } from "../driver/errors.js"
 import { type Deployment, unsupported } from "../driver/topology.js"
 import type { RunningFiber } from "../time/fiber.js"
+import { readable } from "../values/options.js"
 import * as MongoClient from "./client.js"
 import { OpenSession } from "./open.js"
 import { type Service, Usable } from "./service.js"
@@ -23,11 +30,29 @@ export interface Options<Client> extends SessionOptions.SessionOptions, MongoCli
 export const acquire = <Client = MongoClient.MongoClient>(
   options?: Options<Client>
 ): Effect.Effect<Service, AcquireError, Client | Scope.Scope> =>
-  Effect.withFiberRuntime((fiber): Effect.Effect<Service, AcquireError, Client | Scope.Scope> => {
-    const { client: _, ...rest } = options ?? {}
-    const decoded = SessionOptions.decode(rest)
-    if (Either.isLeft(decoded)) return decoded.left
-    return openOn(MongoClient.clientIn(fiber, options), decoded.right, fiber)
+  Effect.suspend(() => {
+    const taken = take(options)
+    return Either.isLeft(taken) ? taken.left : acquireAs(taken.right)
+  })
+
+/** {@link acquire} with options that were taken apart. */
+export const acquireAs = <Client>(
+  taken: Taken<Client>
+): Effect.Effect<Service, AcquireError, Client | Scope.Scope> =>
+  Effect.withFiberRuntime((fiber) => openOn(MongoClient.clientIn(fiber, taken), taken.decoded, fiber))
+
+/** The options of a new session, decoded, and its client. */
+export interface Taken<Client> extends MongoClient.ClientOption<Client> {
+  readonly decoded: SessionOptions.Decoded
+}
+
+/** Decodes the options of a new session. */
+export const take = <Client>(
+  options: Options<Client> | undefined
+): Either.Either<Taken<Client>, SessionMisconfigured> =>
+  Either.flatMap(readable(options, "an object of session options"), (given: Options<Client> = {}) => {
+    const { client, ...rest } = given
+    return Either.map(SessionOptions.decode(rest), (decoded) => ({ client, decoded }))
   })
 
 const openOn = (

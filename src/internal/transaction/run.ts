@@ -21,6 +21,7 @@ import * as MongoClient from "../session/client.js"
 import { type Gate, key } from "../session/gate.js"
 import { sessionIn } from "../session/service.js"
 import { andThen, type RunningFiber } from "../time/fiber.js"
+import { readable } from "../values/options.js"
 import type { Hook } from "./attempt.js"
 import * as Hooks from "./hooks.js"
 import * as Joining from "./join.js"
@@ -36,9 +37,11 @@ export const run = <A, E, R, Client, VR, OR>(
 ): Effect.Effect<A, E | TransactionError<Propagation>, Client | VR | OR | Inside<R>> =>
   // One step of the runtime up to the transaction itself: more steps would cost more than a short body.
   Effect.withFiberRuntime((fiber) => {
-    const decoded = decode(given)
+    const read = readable(given, described)
+    if (Either.isLeft(read)) return read.left
+    const { right: options = {} } = read
+    const decoded = decode(read.right)
     if (Either.isLeft(decoded)) return decoded.left
-    const options = given ?? {}
     const { propagation = "required" } = options
     const place = whereabouts(fiber, options)
     if (Either.isLeft(place)) return place.left
@@ -98,9 +101,12 @@ export interface Sandboxed<A> {
 /** See `Transaction.sandbox`. */
 export const sandbox = <A, E, R, Client, OR>(
   effect: Effect.Effect<A, E, R>,
-  options: SandboxOptions<Client, OR> = {}
+  given?: SandboxOptions<Client, OR>
 ): Effect.Effect<Sandboxed<A>, E | TransactionError<"requiresNew">, Client | OR | Inside<R>> =>
   Effect.withFiberRuntime((fiber) => {
+    const read = readable(given, described)
+    if (Either.isLeft(read)) return read.left
+    const { right: options = {} } = read
     const decoded = decodeSandbox(options)
     if (Either.isLeft(decoded)) return decoded.left
     const place = whereabouts(fiber, options)
@@ -135,6 +141,8 @@ export const sandbox = <A, E, R, Client, OR>(
     )
     return Effect.map(sandboxed, (value) => ({ value, hooks }))
   })
+
+const described = "an object of transaction options"
 
 /** The ambient session, and the part of a transaction in it that an effect finds itself in. */
 const whereabouts = <Client>(

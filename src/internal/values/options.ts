@@ -104,6 +104,24 @@ const limited = (issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
     ? issues
     : [...issues.slice(0, mostIssues), { path: [], message: `and ${issues.length - mostIssues} more issues` }]
 
+/**
+ * Options that can be taken apart before they are decoded: read once, as a getter, or a proxy, may throw, and copied. Fails
+ * where they are no object.
+ */
+export const readable = <A extends object>(
+  options: A | undefined,
+  description: string
+): Either.Either<A | undefined, SessionMisconfigured> => {
+  if (options === undefined) return Either.right(options)
+  try {
+    return Predicate.isRecord(options)
+      ? Either.right({ ...options })
+      : Either.left(new SessionMisconfigured({ issues: [{ path: [], message: `expected ${description}` }] }))
+  } catch {
+    return Either.left(new SessionMisconfigured({ issues: unreadable }))
+  }
+}
+
 /** Whether there are no options at all, which is the usual case. Decoding takes longer than most operations need. */
 export const isNone = (options: unknown): boolean => options === undefined || isEmpty(options)
 
