@@ -22,10 +22,9 @@ import type { Pattern, Role, User } from "./internal/commands/patterns.js"
 import * as Replies from "./internal/commands/replies.js"
 import type { CurrentTransaction, ListedSession, Lsid, StartedSession } from "./internal/commands/replies.js"
 import * as Send from "./internal/commands/send.js"
-import * as DriverSession from "./internal/driver/session.js"
 import * as MongoClient from "./internal/session/client.js"
 import type { MongoError } from "./MongoError.js"
-import { type DecodeFailed, SessionMisconfigured } from "./SessionErrors.js"
+import type { DecodeFailed, SessionMisconfigured } from "./SessionErrors.js"
 import type { SessionId } from "./SessionId.js"
 
 export type {
@@ -106,8 +105,8 @@ export const scoped: Effect.Effect<
  * does not tell that a session had been there.
  *
  * More than 10,000 ids go out in several commands, one after the other; where one fails, the rest are sent nevertheless,
- * and the first failure is told. An empty list sends nothing. The same holds for all commands of this module that take a
- * list.
+ * and the first failure is told. An empty list sends nothing. What is no id fails with `SessionMisconfigured` before
+ * anything is sent, with all issues. The same holds for all commands of this module that take a list.
  *
  * @example
  * ```ts
@@ -122,8 +121,8 @@ export const scoped: Effect.Effect<
 export const refreshSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
-  Send.sendList("refreshSessions", Array.from(ids, DriverSession.toLsid), options)
+): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Send.sendList("refreshSessions", ids, Patterns.ofId, options)
 
 /**
  * Tells the server that these sessions will not be used again. It closes what they have open at its next refresh of
@@ -146,8 +145,8 @@ export const refreshSessions = <Client = MongoClient.MongoClient>(
 export const endSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
-  Send.sendList("endSessions", Array.from(ids, DriverSession.toLsid), options)
+): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Send.sendList("endSessions", ids, Patterns.ofId, options)
 
 /**
  * Kills the running operations, the open cursors and the transactions of these sessions at once. The ids stay usable. All
@@ -169,8 +168,8 @@ export const endSessions = <Client = MongoClient.MongoClient>(
 export const killSessions = <Client = MongoClient.MongoClient>(
   ids: Iterable<SessionId>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
-  Send.sendList("killSessions", Array.from(ids, DriverSession.toLsid), options)
+): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Send.sendList("killSessions", ids, Patterns.ofId, options)
 
 /**
  * Kills what all sessions of these users have open. Needs the privilege `killAnySession`.
@@ -189,8 +188,8 @@ export const killSessions = <Client = MongoClient.MongoClient>(
 export const killAllSessions = <Client = MongoClient.MongoClient>(
   users: Iterable<User>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
-  Send.sendList("killAllSessions", Array.from(users, Patterns.toUser), options)
+): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Send.sendList("killAllSessions", users, Patterns.ofUser, options)
 
 /**
  * Kills what the sessions that match one of the patterns have open. Needs the privilege `killAnySession`.
@@ -218,13 +217,8 @@ export const killAllSessions = <Client = MongoClient.MongoClient>(
 export const killAllSessionsByPattern = <Client = MongoClient.MongoClient>(
   patterns: Iterable<Pattern>,
   options?: MongoClient.ClientOption<Client>
-): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.AsGiven<Client>> => {
-  const given = Array.from(patterns)
-  const issues = given.flatMap((pattern, index) => Patterns.issuesOf(pattern, String(index)))
-  return issues.length === 0
-    ? Send.sendList("killAllSessionsByPattern", given.map(Patterns.toDocument), options)
-    : Effect.fail(new SessionMisconfigured({ issues }))
-}
+): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+  Send.sendList("killAllSessionsByPattern", patterns, Patterns.ofPattern, options)
 
 /**
  * Kills what all sessions of the authenticated user have open, those of other programs included. Where access control is
@@ -273,8 +267,8 @@ export const killEverySession: Effect.Effect<void, MongoError | DecodeFailed, Mo
  * The stream is run anew each time, with a chunk for each batch of the server; its cursor is closed when the stream ends
  * or is not read any further. It takes no part in the ambient session. An empty list of users lists nothing.
  *
- * Fails with `MongoError`, its reason `Unauthorized` where a privilege is missing, and `DecodeFailed` for an entry that is
- * none. See the manual, "$listSessions (aggregation stage)".
+ * Fails with `SessionMisconfigured` for users that are none, with `MongoError`, its reason `Unauthorized` where a privilege is
+ * missing, and with `DecodeFailed` for an entry that is none. See the manual, "$listSessions (aggregation stage)".
  *
  * @example
  * ```ts
@@ -289,7 +283,7 @@ export const killEverySession: Effect.Effect<void, MongoError | DecodeFailed, Mo
  */
 export const listSessions = <Client = MongoClient.MongoClient>(
   options?: ListOptions<Client>
-): Stream.Stream<ListedSession, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+): Stream.Stream<ListedSession, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
   Lists.sessions("listSessions", { database: "config", collection: "system.sessions" }, options)
 
 /**
@@ -314,7 +308,7 @@ export const listSessions = <Client = MongoClient.MongoClient>(
  */
 export const listLocalSessions = <Client = MongoClient.MongoClient>(
   options?: ListOptions<Client>
-): Stream.Stream<ListedSession, MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
+): Stream.Stream<ListedSession, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.AsGiven<Client>> =>
   Lists.sessions("listLocalSessions", { database: "admin" }, options)
 
 /**

@@ -38,20 +38,32 @@ expectTypeOf(SessionCommands.killEverySession).toEqualTypeOf<Effect.Effect<void,
 // Lists: of the program's client, and of a further one, whose tag then stands in R
 
 expectTypeOf(SessionCommands.refreshSessions([id])).toEqualTypeOf<
-  Effect.Effect<void, Failure, MongoClient.MongoClient>
+  Effect.Effect<void, SessionMisconfigured | Failure, MongoClient.MongoClient>
 >()
 expectTypeOf(SessionCommands.refreshSessions(new Set([id]), {})).toEqualTypeOf<
-  Effect.Effect<void, Failure, MongoClient.MongoClient>
+  Effect.Effect<void, SessionMisconfigured | Failure, MongoClient.MongoClient>
 >()
-expectTypeOf(SessionCommands.refreshSessions([id], client)).toEqualTypeOf<Effect.Effect<void, Failure, Analytics>>()
-expectTypeOf(SessionCommands.endSessions([id])).toEqualTypeOf<Effect.Effect<void, Failure, MongoClient.MongoClient>>()
-expectTypeOf(SessionCommands.endSessions([id], client)).toEqualTypeOf<Effect.Effect<void, Failure, Analytics>>()
-expectTypeOf(SessionCommands.killSessions([id])).toEqualTypeOf<Effect.Effect<void, Failure, MongoClient.MongoClient>>()
-expectTypeOf(SessionCommands.killSessions([id], client)).toEqualTypeOf<Effect.Effect<void, Failure, Analytics>>()
+expectTypeOf(SessionCommands.refreshSessions([id], client)).toEqualTypeOf<
+  Effect.Effect<void, SessionMisconfigured | Failure, Analytics>
+>()
+expectTypeOf(SessionCommands.endSessions([id])).toEqualTypeOf<
+  Effect.Effect<void, SessionMisconfigured | Failure, MongoClient.MongoClient>
+>()
+expectTypeOf(SessionCommands.endSessions([id], client)).toEqualTypeOf<
+  Effect.Effect<void, SessionMisconfigured | Failure, Analytics>
+>()
+expectTypeOf(SessionCommands.killSessions([id])).toEqualTypeOf<
+  Effect.Effect<void, SessionMisconfigured | Failure, MongoClient.MongoClient>
+>()
+expectTypeOf(SessionCommands.killSessions([id], client)).toEqualTypeOf<
+  Effect.Effect<void, SessionMisconfigured | Failure, Analytics>
+>()
 expectTypeOf(SessionCommands.killAllSessions([user])).toEqualTypeOf<
-  Effect.Effect<void, Failure, MongoClient.MongoClient>
+  Effect.Effect<void, SessionMisconfigured | Failure, MongoClient.MongoClient>
 >()
-expectTypeOf(SessionCommands.killAllSessions([user], client)).toEqualTypeOf<Effect.Effect<void, Failure, Analytics>>()
+expectTypeOf(SessionCommands.killAllSessions([user], client)).toEqualTypeOf<
+  Effect.Effect<void, SessionMisconfigured | Failure, Analytics>
+>()
 expectTypeOf(SessionCommands.killAllSessionsByPattern([{ lsid }, { uid, users: [user] }])).toEqualTypeOf<
   Effect.Effect<void, SessionMisconfigured | Failure, MongoClient.MongoClient>
 >()
@@ -95,19 +107,19 @@ expectTypeOf(
 // Listings
 
 expectTypeOf(SessionCommands.listSessions()).toEqualTypeOf<
-  Stream.Stream<SessionCommands.ListedSession, Failure, MongoClient.MongoClient>
+  Stream.Stream<SessionCommands.ListedSession, SessionMisconfigured | Failure, MongoClient.MongoClient>
 >()
 expectTypeOf(SessionCommands.listSessions({ allUsers: true })).toEqualTypeOf<
-  Stream.Stream<SessionCommands.ListedSession, Failure, MongoClient.MongoClient>
+  Stream.Stream<SessionCommands.ListedSession, SessionMisconfigured | Failure, MongoClient.MongoClient>
 >()
 expectTypeOf(SessionCommands.listSessions({ users: [user], ...client })).toEqualTypeOf<
-  Stream.Stream<SessionCommands.ListedSession, Failure, Analytics>
+  Stream.Stream<SessionCommands.ListedSession, SessionMisconfigured | Failure, Analytics>
 >()
 expectTypeOf(SessionCommands.listLocalSessions()).toEqualTypeOf<
-  Stream.Stream<SessionCommands.ListedSession, Failure, MongoClient.MongoClient>
+  Stream.Stream<SessionCommands.ListedSession, SessionMisconfigured | Failure, MongoClient.MongoClient>
 >()
 expectTypeOf(SessionCommands.listLocalSessions(client)).toEqualTypeOf<
-  Stream.Stream<SessionCommands.ListedSession, Failure, Analytics>
+  Stream.Stream<SessionCommands.ListedSession, SessionMisconfigured | Failure, Analytics>
 >()
 expectTypeOf(SessionCommands.currentTransactions()).toEqualTypeOf<
   Stream.Stream<SessionCommands.CurrentTransaction, Failure, MongoClient.MongoClient>

@@ -13,7 +13,7 @@ import { Binary, Long, Timestamp, UUID } from "mongodb"
 import type * as MongoClient from "../../src/MongoClient.js"
 import type { MongoError } from "../../src/MongoError.js"
 import * as SessionCommands from "../../src/SessionCommands.js"
-import type { DecodeFailed } from "../../src/SessionErrors.js"
+import type { DecodeFailed, SessionMisconfigured } from "../../src/SessionErrors.js"
 import { batch, digest, idAt, nobody, secret, session, setUp, transaction } from "../support/data/sessionCommands.js"
 import { logged } from "../support/server/connected.js"
 import type * as Responder from "../support/server/responder.js"
@@ -112,7 +112,7 @@ describe("SessionCommands: listings", () => {
   const stages: ReadonlyArray<
     readonly [
       what: string,
-      stream: Stream.Stream<unknown, MongoError | DecodeFailed, MongoClient.MongoClient>,
+      stream: Stream.Stream<unknown, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.MongoClient>,
       expected: Document
     ]
   > = [

@@ -102,6 +102,69 @@ describe("SessionCommands: lists", () => {
       expect(kill?.command["killAllSessions"]).toEqual([{ user: "app", db: "shop" }])
       expect(list?.command["pipeline"]).toEqual([{ $listSessions: { users: [{ user: "app", db: "shop" }] } }])
     }))
+
+  const revoked = () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    return proxy
+  }
+  /** What only a caller without types can give, and the paths of what is wrong with it; none where that is the whole. */
+  const noLists: ReadonlyArray<readonly [what: string, list: () => unknown, paths: ReadonlyArray<string>]> = [
+    ["with a text and an object", () => [secret, {}], ["0", "1"]],
+    ["with nothing in it", () => [undefined, null], ["0", "1"]],
+    ["that is null", () => null, []],
+    ["that is a number", () => 5, []]
+  ]
+
+  const refusals = (list: () => unknown) => {
+    const given = list() as never
+    const users = { users: given }
+    return [
+      ...ofIds.map(([, command]) => [[], command(given)] as const),
+      [[], SessionCommands.killAllSessions(given)] as const,
+      [["users"], Stream.runDrain(SessionCommands.listSessions(users))] as const,
+      [["users"], Stream.runDrain(SessionCommands.listLocalSessions(users))] as const
+    ]
+  }
+
+  it.scoped.each(noLists)(
+    "a list %s is refused before anything is sent, with all issues",
+    ([, list, paths]) =>
+      Effect.gen(function*() {
+        const { responder, run } = yield* setUp()
+        for (const [below, refused] of refusals(list)) {
+          const error = yield* Effect.flip(run(refused))
+          const expected = paths.length === 0 ? [below] : paths.map((path) => [...below, path])
+          expect(error._tag === "SessionMisconfigured" && error.issues.map(({ path }) => path)).toEqual(expected)
+          expect(error.message).not.toContain(secret)
+        }
+        expect(yield* responder.commands).toEqual([])
+      })
+  )
+
+  it.scoped("a list that cannot be read is refused before anything is sent", () =>
+    Effect.gen(function*() {
+      const { responder, run } = yield* setUp()
+      for (const [, refused] of [...refusals(revoked), ...refusals(() => [revoked()])]) {
+        expect(yield* Effect.flip(run(refused))).toBeInstanceOf(SessionMisconfigured)
+      }
+      expect(yield* responder.commands).toEqual([])
+    }))
+
+  it.scoped("a hundred of many issues are told, and patterns that cannot be read are refused", () =>
+    Effect.gen(function*() {
+      const { responder, run } = yield* setUp()
+      const many = yield* Effect.flip(run(SessionCommands.killSessions(ids(25_001).map(({ uuid }) => uuid) as never)))
+      expect(many._tag === "SessionMisconfigured" && many.issues).toHaveLength(101)
+      const pattern = {
+        get lsid(): never {
+          throw new Error(secret)
+        }
+      }
+      const refused = yield* Effect.flip(run(SessionCommands.killAllSessionsByPattern([pattern])))
+      expect(refused).toBeInstanceOf(SessionMisconfigured)
+      expect(yield* responder.commands).toEqual([])
+    }))
 })
 
 describe("SessionCommands: all of them", () => {

@@ -91,12 +91,12 @@ describe("a reply of a hostile server", () => {
 
   it("whose texts are patterns of killed sessions is refused where it is none", () => {
     for (const leaf of everyLeafOfBson) {
-      Patterns.issuesOf(build(leaf), "0")
-      Patterns.issuesOf(build({ fields: [["lsid", leaf], ["uid", leaf], ["users", leaf]] }), "0")
+      Patterns.ofPattern.issuesOf(build(leaf), "0")
+      Patterns.ofPattern.issuesOf(build({ fields: [["lsid", leaf], ["uid", leaf], ["users", leaf]] }), "0")
     }
     holds(
       described(["lsid", "uid", "users", "roles", "id"], [], everyLeafOfBson),
-      (given) => void Patterns.issuesOf(build(given), "0")
+      (given) => void Patterns.ofPattern.issuesOf(build(given), "0")
     )
   })
 })

@@ -12,13 +12,14 @@ import * as Stream from "effect/Stream"
 import * as Take from "effect/Take"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
-import { DecodeFailed } from "../../SessionErrors.js"
+import { DecodeFailed, type SessionMisconfigured } from "../../SessionErrors.js"
 import { call } from "../driver/call.js"
 import { understood } from "../driver/understood.js"
 import type { AsGiven, ClientOption, MongoClient, Service } from "../session/client.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
-import { toUser, type User } from "./patterns.js"
+import { readable } from "../values/options.js"
+import { documentsOf, ofUser, type User } from "./patterns.js"
 import * as Replies from "./replies.js"
 import { clientOf } from "./send.js"
 
@@ -135,12 +136,21 @@ export const sessions = <Client>(
   name: "listSessions" | "listLocalSessions",
   place: { readonly database: string; readonly collection?: string },
   options: ListOptions<Client> | undefined
-): Stream.Stream<Replies.ListedSession, MongoError | DecodeFailed, AsGiven<Client>> => {
-  const users = options?.users && Array.from(options.users, toUser)
+): Stream.Stream<Replies.ListedSession, SessionMisconfigured | MongoError | DecodeFailed, AsGiven<Client>> => {
+  const read = Either.flatMap(
+    readable(options, "an object of options"),
+    (given: ListOptions<Client> = {}) =>
+      Either.map(
+        given.users === undefined ? Either.right(undefined) : documentsOf(given.users, ofUser, "users"),
+        (users) => ({ ...given, users })
+      )
+  )
+  if (Either.isLeft(read)) return Stream.fail(read.left)
+  const { allUsers, client, users } = read.right
   // The server would list one's own for an empty list of users.
   if (users?.length === 0) return Stream.empty
-  const whose = users === undefined ? options?.allUsers === true ? { allUsers: true } : {} : { users }
-  return Stream.unwrap(Effect.map(clientOf(options), (client) =>
+  const whose = users === undefined ? allUsers === true ? { allUsers } : {} : { users }
+  return Stream.unwrap(Effect.map(clientOf({ client }), (client) =>
     Stream.map(
       list(client, { name, ...place, pipeline: [{ [`$${name}`]: whose }], entry: Replies.listedSession }),
       Replies.toListedSession

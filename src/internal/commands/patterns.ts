@@ -1,11 +1,14 @@
 /**
- * Patterns of `killAllSessionsByPattern`, and the check for those that the server would misread.
+ * What lists of commands hold: ids, users, and patterns of `killAllSessionsByPattern`; and the checks for those that the
+ * server would misread.
  */
+import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type { Document } from "mongodb"
-import type { Issue } from "../../SessionErrors.js"
+import type { Issue, SessionMisconfigured } from "../../SessionErrors.js"
 import { SessionId } from "../../SessionId.js"
 import { toLsid } from "../driver/session.js"
+import { below, reading } from "../values/options.js"
 import type { Lsid } from "./replies.js"
 
 /**
@@ -47,13 +50,45 @@ export type Pattern =
   )
   & { readonly users?: ReadonlyArray<User> | undefined; readonly roles?: ReadonlyArray<Role> | undefined }
 
+/** What the items of a list are checked for, and how commands carry them. */
+export interface Form<A> {
+  readonly issuesOf: (item: unknown, at: string) => ReadonlyArray<Issue>
+  readonly toDocument: (item: A) => Document
+}
+
+/** The items of a list as commands carry them. It is read once: what is not a list in memory may be read once only. */
+export const documentsOf = <A>(
+  items: Iterable<A>,
+  { issuesOf, toDocument }: Form<A>,
+  at?: string
+): Either.Either<ReadonlyArray<Document>, SessionMisconfigured> =>
+  reading(() => {
+    const inside = (issues: ReadonlyArray<Issue>) => at === undefined ? issues : below(at, issues)
+    if (!Predicate.isIterable(items)) return Either.left(inside([{ path: [], message: "expected a list" }]))
+    const given = Array.from(items)
+    const issues = inside(given.flatMap((item, index) => issuesOf(item, String(index))))
+    return issues.length === 0 ? Either.right(given.map(toDocument)) : Either.left(issues)
+  })
+
+/** A session by its id. */
+export const ofId: Form<SessionId> = {
+  issuesOf: (id, at) => id instanceof SessionId ? [] : [{ path: [at], message: "expected a session id" }],
+  toDocument: toLsid
+}
+
+/** A user. */
+export const ofUser: Form<User> = {
+  issuesOf: (user, at) => isNamed(user, "user") ? [] : [{ path: [at], message: "expected { user, db }" }],
+  toDocument: ({ db, user }) => ({ user, db })
+}
+
 /**
  * What is wrong with a pattern. It also checks what types would exclude, for a slip kills other people's sessions.
  *
  * The server looks at `uid` if it is there, else at `lsid`; without either the pattern matches all sessions (its
  * `SessionKiller::Matcher`).
  */
-export const issuesOf = (pattern: unknown, at: string): ReadonlyArray<Issue> => {
+const issuesOf = (pattern: unknown, at: string): ReadonlyArray<Issue> => {
   if (!Predicate.isRecord(pattern)) return [{ path: [at], message: "expected a pattern" }]
   const { lsid, roles, uid, users } = pattern
   return [
@@ -73,24 +108,24 @@ export const issuesOf = (pattern: unknown, at: string): ReadonlyArray<Issue> => 
   ]
 }
 
-/** The pattern as commands carry it, without what else there may be: a listed session is a pattern too. */
-export const toDocument = ({ lsid, roles, uid, users }: Pattern): Document => ({
+// Without what else there may be: a listed session is a pattern too.
+const toDocument = ({ lsid, roles, uid, users }: Pattern): Document => ({
   ...(lsid === undefined ? {} : { lsid: { ...toLsid(lsid.id), uid: lsid.uid } }),
   ...(uid === undefined ? {} : { uid }),
-  ...(users === undefined ? {} : { users: users.map(toUser) }),
+  ...(users === undefined ? {} : { users: users.map(ofUser.toDocument) }),
   ...(roles === undefined ? {} : { roles: roles.map(({ db, role }) => ({ role, db })) })
 })
 
-/** A user as commands carry it. */
-export const toUser = ({ db, user }: User): User => ({ user, db })
+/** A pattern. */
+export const ofPattern: Form<Pattern> = { issuesOf, toDocument }
 
-const namesIssues = (given: unknown, name: "user" | "role", path: ReadonlyArray<string>): ReadonlyArray<Issue> => {
-  const isName = (one: unknown) =>
-    Predicate.isRecord(one) && typeof one[name] === "string" && typeof one["db"] === "string"
-  return given === undefined || (Array.isArray(given) && given.every(isName))
+const namesIssues = (given: unknown, name: "user" | "role", path: ReadonlyArray<string>): ReadonlyArray<Issue> =>
+  given === undefined || (Array.isArray(given) && given.every((one) => isNamed(one, name)))
     ? []
     : [{ path, message: `expected a list of { ${name}, db }` }]
-}
+
+const isNamed = (one: unknown, name: "user" | "role"): boolean =>
+  Predicate.isRecord(one) && typeof one[name] === "string" && typeof one["db"] === "string"
 
 const digestIssues = (uid: unknown, path: ReadonlyArray<string>): ReadonlyArray<Issue> =>
   uid instanceof Uint8Array && uid.length === 32 ? [] : [{ path, message: "expected a digest of 32 bytes" }]

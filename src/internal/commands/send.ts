@@ -3,14 +3,16 @@
  */
 import * as Schema from "@effect/schema/Schema"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
-import { DecodeFailed } from "../../SessionErrors.js"
+import { DecodeFailed, type SessionMisconfigured } from "../../SessionErrors.js"
 import type { SessionId } from "../../SessionId.js"
 import * as SessionKeeper from "../../SessionKeeper.js"
 import * as DriverSession from "../driver/session.js"
 import { type AsGiven, clientIn, type ClientOption, inner, type Service } from "../session/client.js"
 import { closingStep } from "../telemetry/closing.js"
+import { documentsOf, type Form } from "./patterns.js"
 import * as Replies from "./replies.js"
 
 /** The client that an option names, never one that is inferred from where a command is used. */
@@ -46,13 +48,18 @@ export const sendAll = (
     ([first]) => first
   )
 
-/** {@link sendAll} to the client that an option names. */
-export const sendList = <Client>(
+/** {@link sendAll} to the client that an option names, if nothing is wrong with the items. */
+export const sendList = <A, Client>(
   command: string,
-  items: ReadonlyArray<Driver.Document>,
+  items: Iterable<A>,
+  form: Form<A>,
   options: ClientOption<Client> | undefined
-): Effect.Effect<void, MongoError | DecodeFailed, AsGiven<Client>> =>
-  Effect.flatMap(clientOf(options), (client) => sendAll(client, command, items))
+): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, AsGiven<Client>> => {
+  const documents = documentsOf(items, form)
+  return Either.isLeft(documents)
+    ? documents.left
+    : Effect.flatMap(clientOf(options), (client) => sendAll(client, command, documents.right))
+}
 
 /** Starts a session on the server. */
 export const start = (client: Service): Effect.Effect<Replies.StartedSession, MongoError | DecodeFailed> =>

@@ -74,25 +74,30 @@ export const Name = Text.pipe(Schema.filter((name) => !name.includes("/"))).anno
 export type Rules = (input: { readonly [key: string]: unknown }) => ReadonlyArray<Issue>
 
 /**
- * A decoder that reports the issues of the fields and of the rules over them at once, a hundred at most. What cannot
- * be read is an issue as well: a getter, or a proxy, may throw.
+ * A decoder that reports the issues of the fields and of the rules over them at once. What cannot be read is an issue as
+ * well.
  */
 export const decoder = <A, I>(schema: Schema.Schema<A, I>, rules: Rules) => {
   const fields = Schema.decodeUnknownEither(schema, { errors: "all", onExcessProperty: "error" })
-  const decode = (input: unknown): Either.Either<A, ReadonlyArray<Issue>> => {
-    const decoded = fields(input)
-    const issues = [
-      ...Either.match(decoded, { onLeft: issuesOf, onRight: () => [] }),
-      ...(Predicate.isRecord(input) ? rules(input) : [])
-    ]
-    return Either.isRight(decoded) && issues.length === 0 ? Either.right(decoded.right) : Either.left(issues)
-  }
   return (input: unknown): Either.Either<A, SessionMisconfigured> =>
-    Either.mapLeft(
-      Either.flatMap(Either.try({ try: () => decode(input), catch: () => unreadable }), identity),
-      (issues) => new SessionMisconfigured({ issues: limited(issues) })
-    )
+    reading(() => {
+      const decoded = fields(input)
+      const issues = [
+        ...Either.match(decoded, { onLeft: issuesOf, onRight: () => [] }),
+        ...(Predicate.isRecord(input) ? rules(input) : [])
+      ]
+      return Either.isRight(decoded) && issues.length === 0 ? Either.right(decoded.right) : Either.left(issues)
+    })
 }
+
+/** Reads what is given: fails with its issues, a hundred at most, or because a getter or a proxy throws. */
+export const reading = <A>(
+  read: () => Either.Either<A, ReadonlyArray<Issue>>
+): Either.Either<A, SessionMisconfigured> =>
+  Either.mapLeft(
+    Either.flatMap(Either.try({ try: read, catch: () => unreadable }), identity),
+    (issues) => new SessionMisconfigured({ issues: limited(issues) })
+  )
 
 const unreadable: ReadonlyArray<Issue> = [{ path: [], message: "cannot be read: a getter or a proxy in it throws" }]
 
@@ -111,16 +116,12 @@ const limited = (issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
 export const readable = <A extends object>(
   options: A | undefined,
   description: string
-): Either.Either<A | undefined, SessionMisconfigured> => {
-  if (options === undefined) return Either.right(options)
-  try {
-    return Predicate.isRecord(options)
+): Either.Either<A | undefined, SessionMisconfigured> =>
+  options === undefined ? Either.right(options) : reading(() =>
+    Predicate.isRecord(options)
       ? Either.right({ ...options })
-      : Either.left(new SessionMisconfigured({ issues: [{ path: [], message: `expected ${description}` }] }))
-  } catch {
-    return Either.left(new SessionMisconfigured({ issues: unreadable }))
-  }
-}
+      : Either.left([{ path: [], message: `expected ${description}` }])
+  )
 
 /** Whether there are no options at all, which is the usual case. Decoding takes longer than most operations need. */
 export const isNone = (options: unknown): boolean => options === undefined || isEmpty(options)

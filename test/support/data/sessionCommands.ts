@@ -84,7 +84,10 @@ export const transaction = (index: number): Document => ({
 
 /** The commands that list. */
 export const listings: ReadonlyArray<
-  readonly [name: string, stream: Stream.Stream<unknown, MongoError | DecodeFailed, MongoClient.MongoClient>]
+  readonly [
+    name: string,
+    stream: Stream.Stream<unknown, SessionMisconfigured | MongoError | DecodeFailed, MongoClient.MongoClient>
+  ]
 > = [
   ["listSessions", SessionCommands.listSessions()],
   ["listLocalSessions", SessionCommands.listLocalSessions()],
