@@ -147,6 +147,24 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       })
     ))
 
+  it.effect("a command is called after the collection that it names, and what lists indexes as all drivers call it", () =>
+    traced(({ Things, database, spans }) =>
+      Effect.gen(function*() {
+        const shop = Database.make(database)
+        yield* Stream.runDrain(shop.runCursorCommand({ find: "things", batchSize: 2 }))
+        yield* shop.command({ count: "things" })
+        yield* shop.command({ ping: 1 })
+        yield* Things.listIndexNames()
+        expect(spans.map(({ attributes, name }) => [name, attributes["db.collection.name"]])).toEqual([
+          [`runCommand ${database}.things`, "things"],
+          [`getMore ${database}.things`, "things"],
+          [`runCommand ${database}.things`, "things"],
+          [`runCommand ${database}`, undefined],
+          [`listIndexes ${database}.things`, "things"]
+        ])
+      })
+    ))
+
   it.effect("none is open while a stream's consumer is busy, and each has the consumer's span for its parent", () =>
     traced(({ Things, database, spans }) =>
       Effect.gen(function*() {

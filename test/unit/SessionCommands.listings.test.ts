@@ -5,6 +5,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
+import * as MetricState from "effect/MetricState"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
@@ -17,6 +19,7 @@ import type { DecodeFailed, SessionMisconfigured } from "../../src/SessionErrors
 import { batch, digest, idAt, nobody, secret, session, setUp, transaction } from "../support/data/sessionCommands.js"
 import { logged } from "../support/server/connected.js"
 import type * as Responder from "../support/server/responder.js"
+import { recorder } from "../support/watch/spans.js"
 
 describe("SessionCommands: listings", () => {
   const numbers = (entries: Iterable<SessionCommands.ListedSession>) =>
@@ -184,6 +187,33 @@ describe("SessionCommands: listings", () => {
       expect(numbers(first)).toEqual([1, 2, 3, 4, 5, 6])
       expect(numbers(second)).toEqual([1, 2, 3, 4, 5, 6])
       expect(yield* responder.named("aggregate")).toHaveLength(2)
+    }))
+
+  it.scoped("each batch is timed, and has a span, as has the closing of the cursor", () =>
+    Effect.gen(function*() {
+      const { run } = yield* setUp(threeBatches)
+      const { spans, tracer } = recorder()
+      const counts = Effect.sync(() =>
+        ["aggregate", "getMore", "killCursors"].map((operation) =>
+          Metric.unsafeSnapshot().reduce((sum, { metricKey: { name, tags }, metricState }) => {
+            const isMeant = name === "db.client.operation.duration" && MetricState.isHistogramState(metricState) &&
+              tags.some(({ value }) => value === "system.sessions") && tags.some(({ value }) => value === operation)
+            return isMeant ? sum + metricState.count : sum
+          }, 0)
+        )
+      )
+      const before = yield* counts
+      yield* Effect.gen(function*() {
+        yield* Stream.runDrain(SessionCommands.listSessions())
+        yield* Stream.runDrain(Stream.take(SessionCommands.listSessions(), 1))
+      }).pipe(run, Effect.withTracer(tracer))
+      expect(spans.map(({ ended, kind, name }) => [name, kind, ended])).toEqual(
+        ["aggregate", "getMore", "getMore", "aggregate", "killCursors"]
+          .map((name) => [`${name} config.system.sessions`, "client", "success"])
+      )
+      expect(spans[0]?.attributes).toHaveProperty("server.address")
+      const after = yield* counts
+      expect(after.map((count, index) => count - (before[index] ?? 0))).toEqual([2, 2, 1])
     }))
 
   it.scoped.each([1, 3, 4])("the cursor is killed when only %i entries are read", (count) =>

@@ -14,10 +14,12 @@ import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { DecodeFailed, type SessionMisconfigured } from "../../SessionErrors.js"
 import { call } from "../driver/call.js"
+import * as DriverCursor from "../driver/cursor.js"
 import { understood } from "../driver/understood.js"
-import type { AsGiven, ClientOption, MongoClient, Service } from "../session/client.js"
+import { type AsGiven, type ClientOption, inner, type MongoClient, type Service } from "../session/client.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
+import * as Operations from "../telemetry/operations.js"
 import { readable } from "../values/options.js"
 import { documentsOf, ofUser, type User } from "./patterns.js"
 import * as Replies from "./replies.js"
@@ -73,8 +75,15 @@ export interface Listing<A, I> {
 const list = <A, I>(client: Service, listing: Listing<A, I>): Stream.Stream<A, MongoError | DecodeFailed> =>
   Stream.acquireRelease(
     Effect.sync(() => open(client.driver, listing)),
-    (cursor) =>
-      closingStep(`cursor of ${listing.name}`, client.closeTimeout, Effect.tryPromise(() => cursor.close()), errorName)
+    (cursor) => {
+      const close = (send: Send = (evaluate) => evaluate()) => Effect.tryPromise(() => send(() => cursor.close()))
+      return closingStep(
+        `cursor of ${listing.name}`,
+        client.closeTimeout,
+        Effect.suspend(() => isOpen(cursor) ? observed(client, listing, "killCursors", close) : close()),
+        errorName
+      )
+    }
   ).pipe(
     Stream.flatMap((cursor) => Stream.repeatEffectChunkOption(nextBatch(client, listing, cursor))),
     Stream.flattenTake
@@ -110,15 +119,41 @@ const nextBatch = <A, I>(
 ) => {
   const decode = Schema.decodeUnknownEither(entry)
   const namespace = collection === undefined ? database : `${database}.${collection}`
-  return call(
-    { operation: name, namespace, settleTimeout: client.settleTimeout, onUnsettled: Log.unsettled },
-    () => understood(async () => (await cursor.hasNext()) ? cursor.readBufferedDocuments() : undefined)
-  ).pipe(
-    Effect.mapError(Option.some),
-    Effect.filterOrFail((documents) => documents !== undefined, () => Option.none<MongoError>()),
-    Effect.map((documents) => takes(documents.map((document) => decode(document)), name))
+  const { settleTimeout } = client
+  return Effect.suspend(() =>
+    DriverCursor.isExhausted(cursor)
+      ? Effect.fail(Option.none())
+      : observed(client, { database, collection }, isOpen(cursor) ? "getMore" : name, (send) =>
+        call(
+          { operation: name, namespace, settleTimeout, onUnsettled: Log.unsettled },
+          () => understood(() => send(() => DriverCursor.nextBatch(cursor)))
+        )).pipe(
+          Effect.mapBoth({
+            onFailure: Option.some,
+            onSuccess: (documents) => takes(documents.map((document) => decode(document)), name)
+          })
+        )
   )
 }
+
+const isOpen = (cursor: Driver.AggregationCursor): boolean =>
+  cursor.id !== undefined && !DriverCursor.isExhausted(cursor)
+
+/** Sends what an operation is. */
+type Send = <A>(evaluate: () => PromiseLike<A>) => PromiseLike<A>
+
+// An operation with its span and its duration.
+const observed = <A, E>(
+  client: Service,
+  { collection, database }: Pick<Listing<unknown, unknown>, "collection" | "database">,
+  name: string,
+  run: (send: Send) => Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Operations.operation(client[inner].observer, { name, database, collection }, (observed) =>
+    run((evaluate) => {
+      observed.begins(undefined, () => client.driver.options.readPreference.mode === "primary")
+      return observed.sends(evaluate)
+    }))
 
 const takes = <A>(
   entries: ReadonlyArray<Either.Either<A, ParseError>>,

@@ -21,6 +21,7 @@ import { type Service as Session, sessionIn } from "../session/service.js"
 import { placeOf, type Timing } from "../session/turn.js"
 import type { Comment } from "../telemetry/comment.js"
 import * as Log from "../telemetry/log.js"
+import { collectionIn } from "../telemetry/names.js"
 import * as Operations from "../telemetry/operations.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
@@ -181,7 +182,11 @@ const begin = <A>(
   return Operations.begin(
     fiber,
     client[inner].observer,
-    { name: operation, database, collection: collection ?? request.collection },
+    {
+      name: operation,
+      database,
+      collection: collection ?? request.collection ?? (request.command && collectionIn(request.command, database))
+    },
     (observed) => {
       // Not for each batch of a cursor again.
       const weight = operation === request.name ? weightIn(request, client, namespace) : 0

@@ -21,7 +21,7 @@ import { toAddress, type TopologyWatch } from "../driver/topology.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { integerOf } from "../values/foreign.js"
 import * as Log from "./log.js"
-import { summaryOf } from "./names.js"
+import { collectionIn, summaryOf } from "./names.js"
 import { child, end, system } from "./spans.js"
 
 /** Which spans commands have, and what is in them. */
@@ -65,7 +65,7 @@ export class Commands {
     const operation = this.operations.getStore()
     if (operation === undefined || isHandshake(event)) return
     const { command, commandName, databaseName: database } = event
-    const target = { database, collection: collectionOf(commandName, database, command) }
+    const target = { database, collection: collectionIn(command, database, commandName) }
     const { fiber, span: parent } = operation
     const span = child(fiber, commandName, parent, "client")
     if (span === undefined) return
@@ -197,12 +197,6 @@ const sensitive: ReadonlySet<string> = new Set([
   "copydbsaslstart",
   "copydb"
 ])
-
-// Of the commands that have a name for their value, only those of users and roles mean no collection by it.
-const collectionOf = (name: string, database: string, command: Driver.Document): string | undefined => {
-  const collection: unknown = name === "getMore" ? command["collection"] : command[name]
-  return typeof collection === "string" && database !== "admin" && !/user|role/i.test(name) ? collection : undefined
-}
 
 // A command may bring one of its own, which need not be one.
 const lsidOf = ({ lsid }: Driver.Document): string | undefined => {

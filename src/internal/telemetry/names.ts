@@ -18,10 +18,23 @@ export const operationOf = (method: string): string => operations.get(method) ??
 export const summaryOf = (operation: string, { collection, database }: Omit<Name, "name">): string =>
   `${operation} ${collection === undefined ? database : `${database}.${collection}`}`
 
+/** The collection that a command works on, by its name: the first of its keys. Nothing of the command is run for it. */
+export const collectionIn = (
+  command: object,
+  database: string,
+  name = Object.keys(command)[0] ?? ""
+): string | undefined => {
+  const key = name === "getMore" ? "collection" : name
+  const collection: unknown = Reflect.getOwnPropertyDescriptor(command, key)?.value
+  // Of the commands that have a name for their value, only those of users and roles mean no collection by it.
+  return typeof collection === "string" && database !== "admin" && !/user|role/i.test(name) ? collection : undefined
+}
+
 const operations: ReadonlyMap<string, string> = new Map([
   ["command", "runCommand"],
   ["createIndex", "createIndexes"],
   ["createSearchIndex", "createSearchIndexes"],
+  ["currentTransactions", "aggregate"],
   ["deleteMany", "delete"],
   ["deleteOne", "delete"],
   ["drop", "dropCollection"],
@@ -35,6 +48,9 @@ const operations: ReadonlyMap<string, string> = new Map([
   ["findOneAndUpdate", "findAndModify"],
   ["insertMany", "insert"],
   ["insertOne", "insert"],
+  ["listIndexNames", "listIndexes"],
+  ["listLocalSessions", "aggregate"],
+  ["listSessions", "aggregate"],
   ["rename", "renameCollection"],
   ["replaceOne", "update"],
   ["runCursorCommand", "runCommand"],
