@@ -88,6 +88,17 @@ describe("options of strangers", () => {
     holds(described([...client, ...transaction], values), isTyped)
   })
 
+  it("of a client that are no object are told so", () => {
+    const messageOf = (exit: Exit.Exit<unknown, unknown>) =>
+      Exit.isFailure(exit) && exit.cause._tag === "Fail" && String(exit.cause.error)
+    for (const given of [undefined, null, 5, "mongodb://localhost", []]) {
+      const made = Effect.runSyncExit(Effect.scoped(MongoClient.make(given as never)))
+      expect(messageOf(made)).toContain("MongoClient (options: expected an object of client options)")
+      if (given === undefined) continue
+      expect(messageOf(ofClient(given))).toContain("MongoClient (options: expected an object of client options)")
+    }
+  })
+
   it("as a URL are refused, also where it was wiped or is no text", () => {
     const wiped = Redacted.make("mongodb://localhost")
     Redacted.unsafeWipe(wiped)

@@ -40,8 +40,8 @@ const schedule = Schema.declare((input: unknown): input is Schedule.Schedule<unk
 
 const common = {
   database: Schema.optional(Names.Database),
-  closeTimeout: Schema.optionalWith(duration(), { default: () => Duration.seconds(10) }),
-  settleTimeout: Schema.optionalWith(duration(), { default: () => Duration.seconds(30) }),
+  closeTimeout: Schema.optional(duration()),
+  settleTimeout: Schema.optional(duration()),
   timeout: Schema.optional(duration()),
   transactions: Schema.optional(Transactions.fields),
   telemetry: Schema.optional(
@@ -103,7 +103,16 @@ export const decode = (options: unknown, of: "url" | "driver"): Effect.Effect<Se
         cause
       }),
     onSuccess: (
-      { closeTimeout, conflicts, database, keepAlive = {}, settleTimeout, telemetry, timeout, transactions }
+      {
+        closeTimeout = Duration.seconds(10),
+        conflicts,
+        database,
+        keepAlive = {},
+        settleTimeout = Duration.seconds(30),
+        telemetry,
+        timeout,
+        transactions
+      }
     ) => ({
       database,
       keepAlive,
