@@ -8,6 +8,7 @@ import * as Database from "../../src/Database.js"
 import { ofClient } from "../../src/internal/driver/privates.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
+import type * as SessionErrors from "../../src/SessionErrors.js"
 import { messages } from "../../src/Telemetry.js"
 import * as Transaction from "../../src/Transaction.js"
 import { onClient, sent, things } from "../support/data/collections.js"
@@ -36,8 +37,9 @@ const two = { batchSize: 2 }
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
   describe("a cursor that is closed while its session is in a transaction that it was not opened in", () => {
-    const start = (stream: Stream.Stream<unknown, unknown, MongoClient.MongoClient>) =>
-      Stream.runForEach(Stream.take(stream, 1), () => Transaction.start())
+    const start = (
+      stream: Stream.Stream<unknown, SessionErrors.OperationError | SessionErrors.DecodeFailed, MongoClient.MongoClient>
+    ) => Stream.runForEach(Stream.take(stream, 1), () => Transaction.start())
 
     it.effect("is closed apart, so that the transaction begins with its first operation", () =>
       onClient((watched) =>

@@ -114,15 +114,15 @@ export const ofCursor = (cursor: Driver.AbstractCursor<unknown>): Cursor =>
 /** A change stream with what its typings leave out. */
 export const ofChangeStream = (stream: object): ChangeStream => stream as ChangeStream
 
-/** Opens a session that takes no server session from the pool. Whoever opens it ends it by {@link endImplicit}. */
-export const openImplicit = (client: Driver.MongoClient): Driver.ClientSession => {
+// A session that takes no server session from the pool. Whoever opens it ends it by `endImplicit`.
+const openImplicit = (client: Driver.MongoClient): Driver.ClientSession => {
   const options: Driver.ClientSessionOptions & SessionOptions = { explicit: false }
   return client.startSession(options)
 }
 
 /**
- * {@link openImplicit} that sends the id that is named instead, and the transaction number where it is given one: without an
- * id, none.
+ * Opens a session that takes no server session from the pool, and sends the id that is named, or none, and in a transaction the
+ * number. Whoever opens it ends it by {@link endImplicit}.
  */
 export const openAs = (
   client: Driver.MongoClient,
