@@ -81,6 +81,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               inArray: [Raw.insertOne({ tags: ["a", undefined] }), "tags.1"],
               bigint: [Raw.insertOne({ count: 2n ** 64n + 7n }), "count"],
               set: [Raw.insertOne({ tags: new Set(["a"]) }), "tags"],
+              saidNothing: [Raw.deleteMany({ age: { toBSON: () => undefined } }), "age"],
+              saidFunction: [Raw.deleteMany({ age: { toBSON: () => () => 1 } }), "age"],
+              saidBigint: [Raw.insertOne({ age: { toBSON: () => 2n ** 70n } }), "age"],
+              saidOfUpdate: [Raw.updateMany({}, { $set: { age: { toBSON: () => undefined } } }), "$set.age"],
               symbol: [Raw.deleteMany({ age: Symbol("age") }), "age"],
               view: [
                 Database.make(database).createCollection("seen", {

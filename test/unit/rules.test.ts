@@ -273,6 +273,10 @@ describe("pipelines and commands", () => {
     expect(doesWrite([{ $match: {} }, { $out: "there" }])).toBe(true)
     expect(doesWrite([{ $merge: "there" }])).toBe(true)
     expect(doesWrite([{ $match: { $out: 1 } }, { $currentOp: {} }])).toBe(false)
+    for (const stage of [{ toBSON: () => ({ $out: "there" }) }, new Map([["$out", "there"]])]) {
+      expect(doesWrite([stage])).toBe(true)
+      expect(forbiddenStageOf([stage])).toBe("$out")
+    }
   })
 
   it("a command is judged by its first field, which is its name", () => {

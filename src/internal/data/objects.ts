@@ -23,6 +23,10 @@ export const isDocument = (value: unknown): value is Driver.Document => {
   return isPlain(value) || !(value instanceof Date || value instanceof RegExp || isBytes(value) || isBranded(value))
 }
 
+/** The names of a document's fields. */
+export const namesOf = (document: object): ReadonlyArray<string> =>
+  document instanceof Map ? [...document.keys()].map(String) : Object.keys(document)
+
 /**
  * What an object of the language or its platform is, and what to give in its place, where the encoder takes it for a document of
  * its fields, of which most have none. None for objects of a program's own classes, unless they have a method `then`: those are

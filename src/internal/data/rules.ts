@@ -6,8 +6,10 @@
  */
 import { MongoError } from "../../MongoError.js"
 import { InvalidInTransaction, UnacknowledgedWrite } from "../../SessionErrors.js"
+import { namesOf } from "./objects.js"
 import { optionOf } from "./options.js"
 import type { Request } from "./request.js"
+import { saidBy } from "./walk.js"
 
 /** What an operation brings along. */
 export interface Asked {
@@ -118,11 +120,15 @@ export const isOnPrimary = (
 
 /** The first stage of a pipeline that a transaction does not allow. */
 export const forbiddenStageOf = (pipeline: ReadonlyArray<object>): string | undefined =>
-  pipeline.flatMap(Object.keys).find((stage) => forbiddenStages.has(stage))
+  stagesOf(pipeline).find((stage) => forbiddenStages.has(stage))
 
 /** Whether a pipeline writes its result into a collection. */
 export const doesWrite = (pipeline: ReadonlyArray<object>): boolean =>
-  pipeline.some((stage) => "$out" in stage || "$merge" in stage)
+  stagesOf(pipeline).some((stage) => stage === "$out" || stage === "$merge")
+
+// As they are sent, whatever says so.
+const stagesOf = (pipeline: ReadonlyArray<unknown>): ReadonlyArray<string> =>
+  pipeline.flatMap((stage) => namesOf(Object(saidBy(stage))))
 
 /** Whether a transaction allows a command, as far as that can be told from its name; the server knows the rest. */
 export const isAllowedCommand = (command: object): boolean => !forbiddenCommands.has(Object.keys(command)[0] ?? "")

@@ -1,13 +1,12 @@
 /**
  * What is given to the driver to be stored or to be searched for: found out before it is sent whether BSON can say it.
  */
-import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { sizeOf as bsonSize } from "../driver/bson.js"
-import { isDocument } from "./objects.js"
+import { isDocument, namesOf } from "./objects.js"
 import { guarded, Refused, TooLarge } from "./refused.js"
-import { fieldsOf, hasToBson, measured, type Place, Walk } from "./walk.js"
+import { fieldsOf, measured, type Place, saidBy, Walk } from "./walk.js"
 
 /** A document as it is stored, and about how many bytes of BSON it has. */
 export interface Stored<I> {
@@ -26,7 +25,7 @@ export interface Storing {
 /**
  * The document that is stored: a new one, for the driver adds an `_id` to what it is given. Fields that are undefined are
  * left out, at every depth: the driver stores them as null, which is another value. What says itself how it is stored, by
- * `toBSON`, goes as it is. Fails where a value has no BSON, and where the document is larger than the server takes.
+ * `toBSON`, is stored so, and asked once. Fails where a value has no BSON, and where the document is larger than the server takes.
  */
 export const storable = <I extends Driver.Document>(
   document: I,
@@ -35,7 +34,7 @@ export const storable = <I extends Driver.Document>(
   { getsId = false, takesFunctions = false }: Storing = {}
 ): Stored<I> | MongoError =>
   guarded(operation, namespace, () => {
-    const given: unknown = Predicate.isObject(document) && hasToBson(document) ? document.toBSON() : document
+    const given = saidBy(document)
     const own: unknown = given instanceof Map ? fieldsOf(given) : given
     if (own instanceof Refused) return own
     if (!isDocument(own)) return new Refused("a value or a list itself: give an object of fields")
@@ -82,9 +81,11 @@ export const weightOf = (
 ): number | MongoError => {
   const invalid = (hint: string) => new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint })
   return guarded<number | MongoError>(operation, namespace, () => {
-    const wrong = filters.findIndex((filter) => !isDocument(filter))
+    const wrong = filters.findIndex((filter) => !isFilter(filter))
     if (wrong >= 0) return invalid(parts.length === 0 ? conditions : `\`${wrong}.filter\` is none. ${conditions}`)
-    if (!updates.every(hasOperators)) return invalid(operators)
+    if (!updates.every((update) => hasOperators(saidBy(update)))) return invalid(operators)
+    // Without its `lsid`, which the driver adds beside its fields, it would be none of its session.
+    if (command !== saidBy(command)) return new Refused("a command with a `toBSON`: give what that gives")
     let bytes = 0
     const { arrayFilters, let: variables, partialFilterExpression, pipeline: view, validator } = options
     const asked = [pipeline, arrayFilters, variables, partialFilterExpression, view, validator]
@@ -102,6 +103,12 @@ export const weightOf = (
     }
     return bytes
   })
+}
+
+// What every document matches says so itself, and not by its `toBSON`.
+const isFilter = (filter: unknown): boolean => {
+  const said = saidBy(filter)
+  return isDocument(said) && (said === filter || namesOf(said).length > 0)
 }
 
 // To the driver, a filter that is missing is one that every document matches.

@@ -1,6 +1,7 @@
 /**
  * Walks through a value that is given to the driver: finds what the encoder would throw at, leave out or change.
  */
+import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { isOfBson, regExpOf, sizeOf as bsonSize } from "../driver/bson.js"
 import * as Values from "../driver/bsonValues.js"
@@ -59,13 +60,25 @@ export class Walk {
     return measured(value, this.#bytes)
   }
 
-  /** The value as it is sent: the same one, unless something in it was left out. */
+  /** The value as it is sent: the same one, unless something in it was left out, or says itself how it is stored. */
   walk(value: unknown, depth: number): unknown {
+    return hasToBson(value) ? this.#said(value, depth) : this.#as(value, depth)
+  }
+
+  // Only of a document the answer is sent. The encoder asks all else again.
+  #said(value: Saying, depth: number): unknown {
+    const said = saidBy(value)
+    if (said === undefined && this.#role !== "command" && this.#role !== "document") return new Refused("undefined")
+    const found = said instanceof Refused ? said : this.#as(said, depth)
+    return found instanceof Refused || this.#role === "document" ? found : value
+  }
+
+  #as(value: unknown, depth: number): unknown {
     if (typeof value !== "object") return this.#primitive(value)
     if (value === null) return value
     const isArray = Array.isArray(value)
     const isUsual = isArray || isPlain(value)
-    if (!isUsual || "_bsontype" in value || "toBSON" in value) {
+    if (!isUsual || "_bsontype" in value) {
       const found = this.#itself(value, depth)
       if (found !== undefined) return found
     }
@@ -106,7 +119,6 @@ export class Walk {
       return value
     }
     if (value instanceof RegExp) return this.#expression(value)
-    if (hasToBson(value)) return value
     const stranger = strangerIn(value)
     return stranger === undefined ? undefined : new Refused(stranger)
   }
@@ -170,6 +182,7 @@ export class Walk {
       if (!this.#isNested(item)) continue
       const found = this.walk(item, depth + 1)
       if (found instanceof Refused) return found.below(index)
+      if (found === undefined && item !== undefined) return new Refused("undefined").below(index)
       if (found !== item) (copy ??= [...value])[index] = found
     }
     return copy ?? value
@@ -192,7 +205,10 @@ export class Walk {
       if (!this.#isNested(field)) continue
       const found = this.walk(field, depth + 1)
       if (found instanceof Refused) return found.below(key)
-      if (found !== field) (copy ??= { ...value })[key] = found
+      if (found === field) continue
+      copy ??= { ...value }
+      if (found === undefined) delete copy[key]
+      else copy[key] = found
     }
     return copy ?? value
   }
@@ -244,6 +260,20 @@ const flagged: { readonly [R in Role]: string } = {
 const foreign = "no value of the driver's BSON, though it has a `_bsontype`: it is of another version of the package " +
   "`bson`, or was made from JSON"
 
-/** Whether a value says itself how it is stored. */
-export const hasToBson = (value: object): value is { readonly toBSON: () => unknown } =>
-  "toBSON" in value && typeof value.toBSON === "function"
+/** A value that says itself how it is stored. */
+interface Saying {
+  readonly toBSON: () => unknown
+}
+
+const hasToBson = (value: unknown): value is Saying =>
+  Predicate.isObject(value) && "toBSON" in value && typeof value.toBSON === "function"
+
+/**
+ * What a value says that it is stored as; of one that says nothing, itself. What has another `toBSON` in its turn is refused:
+ * some versions of the encoder ask it once more, and some do not.
+ */
+export const saidBy = (value: unknown): unknown => {
+  if (!hasToBson(value)) return value
+  const said = value.toBSON()
+  return said !== value && hasToBson(said) ? new Refused("a value whose `toBSON` gives one with a `toBSON`") : said
+}
