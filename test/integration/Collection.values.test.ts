@@ -60,7 +60,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               updateOne: [Raw.updateOne({}, set), "$set.a.b"],
               updateMany: [Raw.updateMany(absent, { $set: { a: 1 } }), "age"],
               pipeline: [Raw.updateOne({}, [set]), "0.$set.a.b"],
-              arrayFilters: [Raw.updateOne({}, { $set: { a: 1 } }, { arrayFilters: [absent] }), "0.age"],
+              arrayFilters: [Raw.updateOne({}, { $set: { a: 1 } }, { arrayFilters: [absent] }), "arrayFilters.0.age"],
               replaceOne: [Raw.replaceOne(absent, {}), "age"],
               deleteOne: [Raw.deleteOne(absent), "age"],
               deleteMany: [Raw.deleteMany(absent), "age"],
@@ -70,7 +70,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               bulkWrite: [Raw.bulkWrite([{ deleteMany: { filter: absent } }]), "0.filter.age"],
               partialFilterExpression: [
                 Raw.createIndex({ a: 1 }, { partialFilterExpression: absent }),
-                "age"
+                "partialFilterExpression.age"
               ],
               createIndexes: [
                 Raw.createIndexes([{ key: { a: 1 }, partialFilterExpression: absent }]),
@@ -91,11 +91,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
                   viewOn: "things",
                   pipeline: [{ $match: { age: () => 1 } }]
                 }),
-                "0.$match.age"
+                "pipeline.0.$match.age"
               ],
               validator: [
                 Database.make(database).createCollection("checked", { validator: { age: { $gt: undefined } } }),
-                "age.$gt"
+                "validator.age.$gt"
               ],
               command: [
                 Database.make(database).command({ delete: "things", deletes: [{ q: { age: () => 1 }, limit: 0 }] }),
@@ -107,6 +107,19 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
                 ),
                 "filter.age"
               ],
+              projection: [Stream.runDrain(Raw.find({}, { projection: { age: () => 1 } })), "projection.age"],
+              projectionOfOne: [Raw.findOne({}, { projection: { age: undefined } }), "projection.age"],
+              projectionOfWrite: [
+                Raw.findOneAndDelete({}, { projection: { age: Symbol("age") } }),
+                "projection.age"
+              ],
+              projectionOfPlan: [Raw.explainFind({}, { projection: { age: () => 1 } as object }), "projection.age"],
+              hint: [Raw.deleteMany({}, { hint: { age: () => 1 } }), "hint.age"],
+              hintOfBulk: [Raw.bulkWrite([{ deleteMany: { filter: {}, hint: { age: () => 1 } } }]), "0.hint.age"],
+              collation: [Raw.deleteMany({}, { collation: { locale: () => 1 } as never }), "collation.locale"],
+              index: [Raw.createIndex({ age: () => 1 } as never), "key.age"],
+              indexOfMany: [Raw.createIndexes([{ key: { age: () => 1 } as never }]), "0.key.age"],
+              searchIndex: [Raw.createSearchIndex({ definition: { age: () => 1 } }), "indexes.0.definition.age"],
               function: [Raw.deleteMany({ age: () => 1 }), "age"],
               functionOfUpdate: [Raw.updateMany({}, { $set: { a: () => 1 } }), "$set.a"],
               functionOfPipeline: [Stream.runDrain(Raw.aggregate([{ $match: { a: () => 1 } }])), "0.$match.a"],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Driver from "mongodb"
-import { storable, type Stored, weightOf } from "../../src/internal/data/values.js"
+import { documentsIn, storable, type Stored, weightOf } from "../../src/internal/data/values.js"
 import { MongoError } from "../../src/MongoError.js"
 
 const stored = (document: unknown) => storable(document as Driver.Document, "insertOne", "a.b")
@@ -94,10 +94,31 @@ describe("functions", () => {
 describe("what a view and a validator say", () => {
   it("is looked into", () => {
     const of = (options: object) => weightOf({ options }, "createCollection", "a.b")
-    expect(of({ pipeline: [{ $match: { a: () => 1 } }] })).toMatchObject(refusal("`0.$match.a` is a function"))
-    expect(of({ pipeline: [{ $match: { a: undefined } }] })).toMatchObject(refusal("`0.$match.a` is undefined"))
-    expect(of({ validator: { a: { $gt: undefined } } })).toMatchObject(refusal("`a.$gt` is undefined"))
+    expect(of({ pipeline: [{ $match: { a: () => 1 } }] })).toMatchObject(refusal("`pipeline.0.$match.a` is a function"))
+    expect(of({ pipeline: [{ $match: { a: undefined } }] })).toMatchObject(
+      refusal("`pipeline.0.$match.a` is undefined")
+    )
+    expect(of({ validator: { a: { $gt: undefined } } })).toMatchObject(refusal("`validator.a.$gt` is undefined"))
     expect(of({ viewOn: "a", pipeline: [{ $match: {} }], validator: { a: 1 } })).toBeGreaterThan(0)
+  })
+})
+
+describe("what else is sent of options", () => {
+  const names = ["projection", "hint", "collation", "sort", "min", "max", "let", "key", "weights", "wildcardProjection"]
+
+  it.each(names)("is looked into: %s", (name) => {
+    const ways = [
+      (of: object) => weightOf({ options: of }, "find", "a.b"),
+      (of: object) => weightOf({ parts: [{ filter: {}, ...documentsIn(of) }] }, "bulkWrite", "a.b"),
+      (of: object) => weightOf({ values: [undefined, [documentsIn(of)]] }, "createIndexes", "a.b")
+    ]
+    for (const way of ways) {
+      expect(way({ [name]: { a: () => 1 } })).toMatchObject(refusal(`${name}.a\` is a function`))
+      expect(way({ [name]: { a: undefined } })).toMatchObject(refusal(`${name}.a\` is undefined`))
+      expect(way({ [name]: { a: { toBSON: () => undefined } } })).toMatchObject(refusal(`${name}.a\` is undefined`))
+      expect(way({ [name]: { a: 1 }, other: () => 1 })).toBeGreaterThan(0)
+      expect(way({ [name]: undefined })).toBeGreaterThanOrEqual(0)
+    }
   })
 })
 

@@ -6,19 +6,18 @@ import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { problemOfNamespace } from "../values/names.js"
 import { misnamedBy } from "./refused.js"
-import { storable, type Stored } from "./values.js"
+import { documentsIn, storable, type Stored } from "./values.js"
 
 /** What a write of a bulk may have, beside the document that it stores. */
 interface Model {
   readonly filter?: unknown
   readonly update?: unknown
-  readonly arrayFilters?: unknown
 }
 
 /** What of a write no schema has seen: in it nothing may be undefined. */
 export const partOf = (model: object): object => {
-  const { arrayFilters = [], filter = {}, update = {} }: Model = model
-  return { filter, update, arrayFilters }
+  const { filter = {}, update = {} }: Model = model
+  return { filter, update, ...documentsIn(model) }
 }
 
 /** The filter of a write; of one that inserts, any. */

@@ -9,6 +9,7 @@ import { call, type Of } from "./collection.js"
 import { batches } from "./cursor.js"
 import { collectionOf, operation, type OperationError } from "./operation.js"
 import { type Given, type LimitedCursor, withoutOwn } from "./options.js"
+import { documentsIn } from "./values.js"
 
 /**
  * The operations on a collection's indexes. Those for search need MongoDB Atlas, or another deployment with the search
@@ -60,6 +61,9 @@ export interface Indexes<C> {
   ) => Stream.Stream<Driver.Document, OperationError, C>
 }
 
+// An index is for no document in particular.
+const sought = undefined
+
 /** The operations on a collection's indexes. */
 export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, In>): Indexes<C> => {
   const { target } = of
@@ -70,7 +74,10 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
     ({ name, kind: "read", inTransaction: false, options }) as const
   // The driver's own methods for them take no session.
   const search = (name: string, command: Driver.Document) =>
-    Effect.mapError(operation(target, change(name), (db, added) => db.command(command, added)), withHint)
+    Effect.mapError(
+      operation(target, { ...change(name), command }, (db, added) => db.command(command, added)),
+      withHint
+    )
   const createSearchIndexes: Indexes<C>["createSearchIndexes"] = (indexes) =>
     Effect.map(
       search("createSearchIndexes", { createSearchIndexes: collection, indexes }),
@@ -87,7 +94,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
     createIndex: (keys, options) =>
       call(
         of,
-        create("createIndex", options),
+        { ...create("createIndex", options), values: [sought, { key: keys }] },
         (driver, given: Driver.CreateIndexesOptions) => driver.createIndex(keys, given)
       ),
     createIndexes: (indexes, options) =>
@@ -95,7 +102,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         of,
         {
           ...create("createIndexes", options),
-          values: [indexes.map(({ partialFilterExpression = {} }) => ({ partialFilterExpression }))]
+          values: [sought, indexes.map(documentsIn)]
         },
         (driver, given: Driver.CreateIndexesOptions) => driver.createIndexes([...indexes], given)
       ),

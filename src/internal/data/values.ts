@@ -5,6 +5,7 @@ import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { sizeOf as bsonSize } from "../driver/bson.js"
 import { isDocument, namesOf } from "./objects.js"
+import { optionOf } from "./options.js"
 import { guarded, Refused, TooLarge } from "./refused.js"
 import { fieldsOf, measured, type Place, saidBy, Walk } from "./walk.js"
 
@@ -57,24 +58,41 @@ interface Given {
   readonly updates?: ReadonlyArray<unknown> | undefined
   readonly pipeline?: ReadonlyArray<object> | undefined
   readonly command?: Driver.Document | undefined
-  readonly options?: Options | undefined
+  readonly options?: object | undefined
 }
 
-/** Filters, pipelines and the like among options. */
-interface Options {
-  readonly arrayFilters?: unknown
-  readonly let?: unknown
-  readonly partialFilterExpression?: unknown
-  readonly pipeline?: unknown
-  readonly validator?: unknown
-}
+// What is sent of options, of a write of a bulk and of an index as it is given. The driver makes an empty one, or one of null,
+// of what it leaves out, and that is a projection of all fields, or a hint of none.
+const documents = [
+  "arrayFilters",
+  "collation",
+  "hint",
+  "key",
+  "let",
+  "max",
+  "min",
+  "partialFilterExpression",
+  "pipeline",
+  "projection",
+  "sort",
+  "validator",
+  "weights",
+  "wildcardProjection"
+]
+
+/** Filters, projections and the like among options: in them nothing may be undefined. */
+export const documentsIn = (options: object): object =>
+  Object.fromEntries(documents.flatMap((name) => {
+    const value = optionOf(options, name)
+    return value === undefined ? [] : [[name, value]]
+  }))
 
 /**
  * About how many bytes of BSON filters, updates and pipelines have; or what is wrong with them: in them nothing is left out,
  * for that would change what they say. Fields of a command may be undefined: they are sent as the client's options say.
  */
 export const weightOf = (
-  { command, filters = [], options = {}, parts = [], pipeline, updates = [], values = [] }: Given,
+  { command, filters = [], options, parts = [], pipeline, updates = [], values = [] }: Given,
   operation: string,
   namespace: string,
   takesFunctions = false
@@ -87,9 +105,7 @@ export const weightOf = (
     // Without its `lsid`, which the driver adds beside its fields, it would be none of its session.
     if (command !== saidBy(command)) return new Refused("a command with a `toBSON`: give what that gives")
     let bytes = 0
-    const { arrayFilters, let: variables, partialFilterExpression, pipeline: view, validator } = options
-    const asked = [pipeline, arrayFilters, variables, partialFilterExpression, view, validator]
-    for (const value of [...values, ...asked, command]) {
+    for (const value of [...values, pipeline, options && documentsIn(options), command]) {
       const role = value === command ? "command" : updates.includes(value) ? "update" : "filter"
       const own = weightIn(value, { role, takesFunctions })
       if (own instanceof Refused) return own
