@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import type * as MongoClient from "../../src/MongoClient.js"
-import { onClient, things } from "../support/data/collections.js"
+import { onClient, sent, things } from "../support/data/collections.js"
 import * as Schemas from "../support/data/schemas.js"
 import * as TestServer from "../support/server/testServer.js"
 import type * as Monitor from "../support/watch/monitor.js"
@@ -52,6 +52,30 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(seen).toEqual([0, 1])
           expect(yield* Effect.flip(Things.findOne({ _id: 2 }))).toMatchObject(failed)
           expect(yield* Effect.flip(Things.findOneAndDelete({ _id: 2 }))).toMatchObject(failed)
+        })
+      ))
+
+    it.effect("are never left out for a word that is none, which is refused before anything is sent", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Things, database } = yield* things(watched, 4)
+          const whole = Schema.Struct({ _id: Schema.Number })
+          for (const onInvalid of ["Fail", "ignore", "", null, 0, true]) {
+            const options = { onInvalid: onInvalid as "fail" }
+            const reads = [
+              Stream.runDrain(Things.find({}, options)),
+              Stream.runDrain(Things.aggregate([], { schema: whole, ...options }))
+            ]
+            for (const read of reads) {
+              expect(yield* Effect.flip(read)).toMatchObject({
+                _tag: "MongoError",
+                reason: "InvalidOptions",
+                namespace: `${database}.things`,
+                hint: expect.stringContaining("`onInvalid` is")
+              })
+            }
+          }
+          expect(yield* sent(watched)).toEqual([])
         })
       ))
 

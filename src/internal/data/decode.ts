@@ -16,7 +16,7 @@ import { traced } from "../time/fiber.js"
 import type { DocumentSchema } from "./collection.js"
 import { batches } from "./cursor.js"
 import { type Added, type OperationError, withNamespace } from "./operation.js"
-import { type Given, type LimitedCursor, withoutOwn } from "./options.js"
+import { type Given, type LimitedCursor, withoutOwn, wrong } from "./options.js"
 import type { IsLoose, Unsafe } from "./paths.js"
 import type { Request, Target } from "./request.js"
 
@@ -250,12 +250,13 @@ const split = <R>({ onInvalid = "fail", projection, schema, ...rest }: Decoding,
     : projection === undefined
     ? own
     : raw
-  return {
-    given: { ...rest, ...(fields !== undefined && { projection: fields }), ...exactly(decoder) },
-    onInvalid,
-    decoder
-  }
+  const given = { ...rest, ...(fields !== undefined && { projection: fields }), ...exactly(decoder) }
+  return { given: isOnInvalid(onInvalid) ? given : wrong(given, unknownOnInvalid), onInvalid, decoder }
 }
+
+const isOnInvalid = (given: unknown): boolean => given === "fail" || given === "skip" || given === "either"
+
+const unknownOnInvalid = "`onInvalid` is \"fail\", \"skip\" or \"either\"."
 
 /**
  * How the driver reads what a schema decodes. It would make a `RegExp` of each regular expression, without the options that

@@ -28,7 +28,7 @@ import type { RunningFiber } from "../time/fiber.js"
 import * as Names from "../values/names.js"
 import * as Limits from "./limits.js"
 import * as Locking from "./locking.js"
-import { levelOf, optionOf, takesFunctions, withoutOwn } from "./options.js"
+import { levelOf, optionOf, problemOf, takesFunctions, withoutOwn } from "./options.js"
 import { misnamedBy } from "./refused.js"
 import type { Request, Target } from "./request.js"
 import * as Rules from "./rules.js"
@@ -142,6 +142,10 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
   const database = databaseName(target.database)
   const plain = databaseOf(target.database)
   const namespace = qualified(database, target.collection)
+  const wrong = problemOf(request.options)
+  if (wrong !== undefined) {
+    return new MongoError({ reason: "InvalidOptions", operation: request.name, namespace, labels: [], hint: wrong })
+  }
   const limit = Limits.limitOf({
     operation: request.name,
     namespace,

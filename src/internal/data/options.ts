@@ -70,6 +70,18 @@ const own: ReadonlySet<string> = new Set<Own>([
 export const over = <O extends object, P extends object>(options: O, others: P): O & P =>
   ({ ...options, ...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)) }) as O & P
 
+const problem: unique symbol = Symbol("problem")
+
+/** Options with what is wrong with them, which is told when they are used. It stays with those that are made of them. */
+export const wrong = <O extends object>(options: O, hint: string): O => ({
+  ...options,
+  [problem]: `${hint} Nothing was sent.`
+})
+
+/** What is wrong with options, if that is known. */
+export const problemOf = (options: object | undefined): string | undefined =>
+  (options as { readonly [problem]?: string } | undefined)?.[problem]
+
 /** The option of a name, of options of any kind. */
 export const optionOf = (options: object | undefined, name: string): unknown =>
   options === undefined ? undefined : Reflect.get(options, name)
