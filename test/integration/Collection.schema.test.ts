@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import type * as MongoClient from "../../src/MongoClient.js"
+import * as Update from "../../src/Update.js"
 import { onClient, sent, things } from "../support/data/collections.js"
 import * as Schemas from "../support/data/schemas.js"
 import * as TestServer from "../support/server/testServer.js"
@@ -50,8 +51,37 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const failed = { _tag: "DecodeFailed", source: `${database}.things`, documentId: "2", path: ["n"] }
           expect(yield* Effect.flip(reading)).toMatchObject(failed)
           expect(seen).toEqual([0, 1])
-          expect(yield* Effect.flip(Things.findOne({ _id: 2 }))).toMatchObject(failed)
+          const read = yield* Effect.flip(Things.findOne({ _id: 2 }))
+          expect(read).toMatchObject(failed)
+          expect(read).not.toMatchObject({ isWritten: true })
           expect(yield* Effect.flip(Things.findOneAndDelete({ _id: 2 }))).toMatchObject(failed)
+        })
+      ))
+
+    it.effect("of a write that has taken effect are told as such", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Things, database } = yield* spoilt(watched)
+          const raw = Collection.make(Things.name, { database })
+          const filter = { _id: 2 }
+          const update = Update.unsafe({ $set: { m: 1 } })
+          const failed = {
+            _tag: "DecodeFailed",
+            source: `${database}.things`,
+            documentId: "2",
+            path: ["n"],
+            isWritten: true,
+            hint: expect.stringContaining("has taken effect")
+          }
+          expect(yield* Effect.flip(Things.findOneAndUpdate(filter, update))).toMatchObject(failed)
+          expect(yield* Effect.flip(Things.findOneAndUpdate(filter, update, { includeResultMetadata: true })))
+            .toMatchObject(failed)
+          expect(yield* raw.findOne(filter)).toMatchObject(Option.some({ m: 1 }))
+          expect(yield* Effect.flip(Things.findOneAndReplace(filter, { _id: 2, n: 5 }))).toMatchObject(failed)
+          expect(yield* Things.findOne(filter)).toEqual(Option.some({ _id: 2, n: 5 }))
+          yield* raw.updateOne(filter, { $set: { n: "no number" } })
+          expect(yield* Effect.flip(Things.findOneAndDelete(filter))).toMatchObject(failed)
+          expect(yield* raw.countDocuments(filter)).toBe(0)
         })
       ))
 

@@ -446,4 +446,17 @@ describe("the hint of what does not decode", () => {
     expect(refused.hint).toMatch(/value/)
     expect(refused.hint).not.toMatch(/stored/)
   })
+
+  it("says that a write has taken effect where it is what that has given", () => {
+    const failure = new Errors.DecodeFailed({
+      source: "shop.users",
+      path: ["age"],
+      issue: "is missing",
+      isWritten: true
+    })
+    expect(failure.hint).toMatch(/^The write has taken effect; only the document that it gave could not be decoded\./)
+    expect(failure.hint).toMatch(/stored data/)
+    expect(failure.toJSON()).toMatchObject({ isWritten: true })
+    expect(hintOf("shop.users")).not.toMatch(/taken effect/)
+  })
 })

@@ -5,12 +5,13 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { type Codec, fieldsOf, fromSchema, isSchema, raw } from "../../Codec.js"
 import type { Checked, Projected, Projection } from "../../Projection.js"
-import type { DecodeFailed } from "../../SessionErrors.js"
+import { DecodeFailed } from "../../SessionErrors.js"
 import type { Sort } from "../../Sort.js"
 import { traced } from "../time/fiber.js"
 import type { DocumentSchema } from "./collection.js"
@@ -204,7 +205,8 @@ export const one = <R, C, E>(
   target: Target<C>,
   options: Decoding,
   own: Decoder<R>,
-  read: (options: object) => Effect.Effect<Driver.Document | null, E, C>
+  read: (options: object) => Effect.Effect<Driver.Document | null, E, C>,
+  failed: (error: DecodeFailed) => DecodeFailed = identity
 ): Effect.Effect<Option.Option<unknown>, E | DecodeFailed, R | C> => {
   const { decoder, given } = split(options, own)
   return decoder === raw ?
@@ -212,7 +214,8 @@ export const one = <R, C, E>(
     Effect.flatMap(read(given), (document) =>
       document === null
         ? Effect.succeedNone
-        : withNamespace(target, (source) => Effect.asSome(decoder.decode(document, source))))
+        : withNamespace(target, (source) =>
+          Effect.mapBoth(decoder.decode(document, source), { onFailure: failed, onSuccess: Option.some })))
 }
 
 /** Changes one document, and decodes what the driver gives of it. */
@@ -222,15 +225,16 @@ export const modified = <R, C, E>(
   own: Decoder<R>,
   write: (options: object) => Effect.Effect<Driver.Document | null, E, C>
 ): Effect.Effect<unknown, E | DecodeFailed, R | C> => {
-  if (options.includeResultMetadata !== true) return one(target, options, own, write)
+  if (options.includeResultMetadata !== true) return one(target, options, own, write, written)
   // What one run is told is none of another's.
   return Effect.suspend(() => {
     let told: Driver.Document = {}
-    const value = one(target, options, own, (given) =>
+    const find = (given: object) =>
       Effect.map(write(given), (result) => {
         told = Object(result?.["lastErrorObject"])
         return Object(result)["value"] ?? null
-      }))
+      })
+    const value = one(target, options, own, find, written)
     return Effect.map(value, (value) => ({
       value,
       isFound: told["updatedExisting"] === true,
@@ -238,6 +242,10 @@ export const modified = <R, C, E>(
     }))
   })
 }
+
+// A write that has changed nothing gives nothing to be decoded.
+const written = ({ documentId, issue, path, source }: DecodeFailed): DecodeFailed =>
+  new DecodeFailed({ source, documentId, path, issue, isWritten: true })
 
 const split = <R>({ onInvalid = "fail", projection, schema, ...rest }: Decoding, own: Decoder<R>) => {
   const ofFields = isSchema(projection) ? projection : undefined

@@ -326,6 +326,11 @@ export class DecodeFailed extends Data.TaggedError("DecodeFailed")<{
   readonly issue: string
   /** Whether it is a value of the program, which was to be written. Default `false`: it came from elsewhere. */
   readonly isOwnValue?: boolean | undefined
+  /**
+   * Whether it is the document that a write has given, as `findOneAndUpdate` does. The write has taken effect: in a transaction,
+   * if that commits. Default `false`.
+   */
+  readonly isWritten?: boolean | undefined
 }> {
   /** The first issue of a failed decoding, or encoding, with `@effect/schema` or `effect/Schema`. */
   static fromParseError(
@@ -342,12 +347,17 @@ export class DecodeFailed extends Data.TaggedError("DecodeFailed")<{
     return `${this.source}${document}: ${formatIssue({ path: this.path, message: this.issue })}`
   }
   get hint(): string {
-    return this.isOwnValue === true
-      ? "Correct the value, or widen the schema so that it covers what the program writes. The value was not sent."
-      : hintOfSource(this.source)
+    if (this.isOwnValue === true) {
+      return "Correct the value, or widen the schema so that it covers what the program writes. The value was not sent."
+    }
+    const hint = hintOfSource(this.source)
+    return this.isWritten === true
+      ? "The write has taken effect; only the document that it gave could not be decoded. In a transaction it takes effect " +
+        `with the commit. ${hint}`
+      : hint
   }
   override toJSON(): object {
-    return render(this, { source: this.source, path: this.path, issue: this.issue })
+    return render(this, { source: this.source, path: this.path, issue: this.issue, isWritten: this.isWritten })
   }
 }
 
