@@ -15,6 +15,7 @@ import * as EffectAst from "effect/SchemaAST"
 import type * as Driver from "mongodb"
 import { type Adapt, adapting, namesOf } from "./internal/data/forms.js"
 import { integerOf } from "./internal/values/foreign.js"
+import { faultOf } from "./internal/values/reading.js"
 import { DecodeFailed } from "./SessionErrors.js"
 
 /**
@@ -208,7 +209,8 @@ const codec = <A, I, R, In, Issue>(
   }
 }
 
-// A recursive schema follows what is nested more deeply than the stack; that is the value's fault, and not the schema's.
+// A recursive schema follows what is nested more deeply than the stack, and any schema what throws when it is read; that is the
+// value's fault, and not the schema's.
 const deeply = <A>(
   parse: (value: unknown) => A,
   value: unknown,
@@ -218,21 +220,10 @@ const deeply = <A>(
   try {
     return parse(value)
   } catch (error) {
-    if (!isTooDeep(value)) throw error
-    return new DecodeFailed({ source, path: [], issue: "is nested too deeply", isOwnValue })
+    const issue = faultOf(value)
+    if (issue === undefined) throw error
+    return new DecodeFailed({ source, path: [], issue, isOwnValue })
   }
-}
-
-// More than the server takes.
-const deepest = 200
-
-const isTooDeep = (value: unknown): boolean => {
-  let level: ReadonlyArray<unknown> = [value]
-  for (let depth = 0; depth <= deepest; depth++) {
-    level = level.flatMap((one) => typeof one === "object" && one !== null ? Object.values(one) : [])
-    if (level.length > 100_000) return false
-  }
-  return level.length > 0
 }
 
 // An Either is an effect as well.
@@ -243,7 +234,16 @@ const isEither = <A, E, R>(parsed: Effect.Effect<A, E, R>): parsed is Either.Eit
 const isRight = <A, E>(either: Either.Either<A, E>): either is Either.Right<never, A> & Either.Either<A, never> =>
   Either.isRight(either)
 
+// What a program gives may throw when it is read.
 const idText = (value: unknown): string | undefined => {
+  try {
+    return textOfId(value)
+  } catch {
+    return undefined
+  }
+}
+
+const textOfId = (value: unknown): string | undefined => {
   if (typeof value !== "object" || value === null || !("_id" in value)) return undefined
   const id = value._id
   if (typeof id !== "object" || id === null) return id === undefined || id === null ? undefined : String(id)

@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import { Binary, BSON, Int32, Long, ObjectId, UUID } from "mongodb"
 import * as Codec from "../../src/Codec.js"
 import * as Schemas from "../support/data/schemas.js"
+import { build, described, everyLeaf, holds } from "../support/hostile/hostile.js"
 
 /** One schema in both packages: a number that is stored as text, in a document in a list. */
 const users = [
@@ -53,6 +54,58 @@ describe.each(users)("a codec of $name", ({ codec }) => {
       const error = yield* failure(codec.decode({ _id: 1, scores: [] }, "shop.users"))
       expect(error).toMatchObject({ documentId: "1", path: ["name"], issue: "is missing" })
     }))
+
+  const throws = () => {
+    throw new Error("secret")
+  }
+  class Getter {
+    readonly _id = 1
+    get name(): string {
+      return throws()
+    }
+    readonly scores = []
+  }
+  it.effect.each<[of: string, value: object]>([
+    ["a getter", {
+      _id: 1,
+      scores: [],
+      get name() {
+        return throws()
+      }
+    }],
+    ["a getter of its class", new Getter()],
+    ["a getter further down", {
+      _id: 1,
+      name: "a",
+      scores: [{
+        get n() {
+          return throws()
+        }
+      }]
+    }],
+    ["a proxy that has no fields", new Proxy({}, { get: throws })],
+    ["a proxy that says it has none", new Proxy({}, { has: throws, ownKeys: throws, getOwnPropertyDescriptor: throws })]
+  ])("a value that throws when it is read fails by type: %s", ([, value]) =>
+    Effect.gen(function*() {
+      const error = yield* failure(codec.encode(value as never, "shop.users"))
+      expect(error).toMatchObject({
+        _tag: "DecodeFailed",
+        isOwnValue: true,
+        issue: expect.stringContaining("a getter or a proxy")
+      })
+      expect(error.message).not.toContain("secret")
+    }))
+
+  it("any value goes in, or fails by type", () => {
+    const names = ["_id", "name", "scores", "n"]
+    const isTyped = (given: Parameters<typeof build>[0]): void => {
+      const exit = Effect.runSyncExit(codec.encode(build(given) as never, "shop.users"))
+      expect(Exit.isSuccess(exit) || exit.cause._tag === "Fail").toBe(true)
+    }
+    everyLeaf.forEach(isTyped)
+    for (const name of names) for (const leaf of everyLeaf) isTyped({ fields: [[name, leaf]] })
+    holds(described(names, ["a"]), isTyped)
+  })
 
   it.effect("a value that does not fit fails on its way in, too", () =>
     Effect.gen(function*() {

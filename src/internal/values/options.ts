@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { SessionMisconfigured } from "../../SessionErrors.js"
 import { type Issue, issuesOf } from "./issues.js"
+import { unreadable } from "./reading.js"
 
 /** The longest time, in milliseconds, that the server takes: its times are signed 32-bit numbers. */
 export const serverLimit = 2 ** 31 - 1
@@ -95,11 +96,9 @@ export const reading = <A>(
   read: () => Either.Either<A, ReadonlyArray<Issue>>
 ): Either.Either<A, SessionMisconfigured> =>
   Either.mapLeft(
-    Either.flatMap(Either.try({ try: read, catch: () => unreadable }), identity),
+    Either.flatMap(Either.try({ try: read, catch: () => [{ path: [], message: unreadable }] }), identity),
     (issues) => new SessionMisconfigured({ issues: limited(issues) })
   )
-
-const unreadable: ReadonlyArray<Issue> = [{ path: [], message: "cannot be read: a getter or a proxy in it throws" }]
 
 // An object of a stranger's may have any number of unknown keys.
 const mostIssues = 100
