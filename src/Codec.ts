@@ -15,7 +15,7 @@ import * as EffectAst from "effect/SchemaAST"
 import type * as Driver from "mongodb"
 import { type Adapt, adapting, namesOf } from "./internal/data/forms.js"
 import { integerOf } from "./internal/values/foreign.js"
-import { faultOf } from "./internal/values/reading.js"
+import { faultOf, tried } from "./internal/values/reading.js"
 import { DecodeFailed } from "./SessionErrors.js"
 
 /**
@@ -134,7 +134,7 @@ export const ofOptional = (schema: AnySchema | undefined): typeof raw =>
  * @internal
  */
 export const isSchema = <S extends AnySchema>(value: object | undefined): value is S =>
-  value !== undefined && (OldSchema.isSchema(value) || EffectSchema.isSchema(value))
+  tried(() => OldSchema.isSchema(value) || EffectSchema.isSchema(value)) === true
 
 /**
  * The projection of the fields that a schema reads; of one that reads fields of any name, none.
@@ -235,13 +235,7 @@ const isRight = <A, E>(either: Either.Either<A, E>): either is Either.Right<neve
   Either.isRight(either)
 
 // What a program gives may throw when it is read.
-const idText = (value: unknown): string | undefined => {
-  try {
-    return textOfId(value)
-  } catch {
-    return undefined
-  }
-}
+const idText = (value: unknown): string | undefined => tried(() => textOfId(value))
 
 const textOfId = (value: unknown): string | undefined => {
   if (typeof value !== "object" || value === null || !("_id" in value)) return undefined

@@ -12,8 +12,8 @@ import { type Codec, type Needs, ofOptional, type Written } from "./Codec.js"
 import * as ById from "./internal/data/byId.js"
 import { call, type DocumentSchema, make as makeOf } from "./internal/data/collection.js"
 import * as Indexes from "./internal/data/indexes.js"
-import { type Added, collectionOf, operation as run, type OperationError } from "./internal/data/operation.js"
-import { type Given, type Limited, over } from "./internal/data/options.js"
+import { type Added, collectionOf, operation as run, type OperationError, refuse } from "./internal/data/operation.js"
+import { type Given, type Limited, over, readable } from "./internal/data/options.js"
 import * as Reads from "./internal/data/reads.js"
 import type { Target } from "./internal/data/request.js"
 import * as Writes from "./internal/data/writes.js"
@@ -284,13 +284,16 @@ const of = <A, I extends Driver.Document, R, C, In>(
         whole("options", "read", options),
         (collection, given: Driver.OperationOptions) => collection.options(given)
       ),
-    use: (evaluate, { kind = "write", operation = "use", ...options } = {}) =>
+    use: (evaluate, given) => {
+      const { kind = "write", operation = "use", ...options }: UseOptions = readable(given) ?? {}
+      if (typeof operation !== "string") return refuse(target, "use", "`operation` is a text.")
       // One of its own: what is done with it may leave out the read concern, but not share it with other sessions.
-      run(
+      return run(
         target,
         { name: operation, kind: "read", isCode: true, mayWrite: kind === "write", writtenIn, options },
         (db, added) => evaluate(collectionOf(db, target, added), added)
-      ),
+      )
+    },
     withOptions,
     withReadConcern: (readConcern) => withOptions({ readConcern }),
     withWriteConcern: (writeConcern) => withOptions({ writeConcern }),

@@ -15,8 +15,9 @@ import type { Needs, Written } from "./Codec.js"
 import * as Collection from "./Collection.js"
 import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
+import { isDocument } from "./internal/data/objects.js"
 import { type Added, concernOf, operation, type OperationError } from "./internal/data/operation.js"
-import { type Given, type LimitedCursor, over, withoutOwn } from "./internal/data/options.js"
+import { type Given, type LimitedCursor, over, readable, withoutOwn, wrong } from "./internal/data/options.js"
 import { aggregate } from "./internal/data/reads.js"
 import { misconfiguredBy } from "./internal/data/refused.js"
 import type { Request, Target } from "./internal/data/request.js"
@@ -24,6 +25,7 @@ import { isAllowedCommand } from "./internal/data/rules.js"
 import { command as runCommand } from "./internal/data/streams.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 import { decoder, duration, serverLimit } from "./internal/values/options.js"
+import { tried } from "./internal/values/reading.js"
 
 /**
  * A database. Immutable. Its operations run as those of a collection do: in the ambient session, and in its transaction.
@@ -134,14 +136,16 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
   const run = <O extends object, X>(
     request: Request,
     evaluate: (db: Driver.Db, options: O) => PromiseLike<X>
-  ) =>
-    operation(target, request, (db, added) =>
+  ) => {
+    const options = readable(request.options)
+    return operation(target, { ...request, options }, (db, added) =>
       evaluate(db, {
         // In a transaction its own is in force.
         ...(request.kind === "write" && added.session?.inTransaction() !== true ? concernOf(target) : {}),
-        ...withoutOwn<O>(request.options),
+        ...withoutOwn<O>(options),
         ...added
       }))
+  }
   const whole = (operation: string, kind: "read" | "write", options: object | undefined): Request => ({
     name: operation,
     kind,
@@ -152,13 +156,16 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
     name,
     collection: (collection: string, own: Collection.Concerns = {}) =>
       Collection.make<Client>(collection, over(target, own)),
-    command: (command, given) =>
-      runCommand(
+    command: (command, options) => {
+      const given = readable(options)
+      return runCommand(
         target,
         commanding("command", command, given),
         (db, added) => db.command(copied(command, added), { ...withoutOwn<Driver.RunCommandOptions>(given), ...added })
-      ),
-    runCursorCommand: (command, { batchSize, comment, maxAwaitTime: wait, ...given } = {}) => {
+      )
+    },
+    runCursorCommand: (command, options) => {
+      const { batchSize, comment, maxAwaitTime: wait, ...given } = readable(options) ?? noOptions
       const decoded = misconfiguredBy(decodeAwaiting({ maxAwaitTime: wait }), "runCursorCommand")
       if (Either.isLeft(decoded)) return Stream.fail(decoded.left)
       const { maxAwaitTime } = decoded.right
@@ -173,8 +180,9 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
         return cursor
       })
     },
-    createCollection: (collection, given) =>
-      Effect.asVoid(
+    createCollection: (collection, options) => {
+      const given = readable(options)
+      return Effect.asVoid(
         run(
           {
             name: given?.viewOn === undefined ? "createCollection" : "createView",
@@ -186,9 +194,11 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
           },
           (db, driver: Driver.CreateCollectionOptions) => db.createCollection(collection, driver)
         )
-      ),
-    listCollections: (filter: Driver.Document = {}, given?: Given<Driver.ListCollectionsOptions> & LimitedCursor) =>
-      batches(
+      )
+    },
+    listCollections: (filter: Driver.Document = {}, options?: Given<Driver.ListCollectionsOptions> & LimitedCursor) => {
+      const given = readable(options)
+      return batches(
         target,
         { ...whole("listCollections", "read", given), values: [filter] },
         (db, added) =>
@@ -196,7 +206,8 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
             ...withoutOwn<Driver.ListCollectionsOptions>(given),
             ...added
           })
-      ),
+      )
+    },
     aggregate: aggregate(target),
     watch: (pipeline, given) => ChangeStream.watch(target, raw, pipeline, given),
     stats: (given) => run(whole("stats", "read", given), (db, driver: Driver.DbStatsOptions) => db.stats(driver)),
@@ -205,23 +216,27 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
   }
 }
 
+const noOptions: RunCursorCommandOptions = {}
+
 const decodeAwaiting = decoder(Schema.Struct({ maxAwaitTime: Schema.optional(duration(serverLimit)) }), () => [])
 
 // The concerns of a command are in the command, and its time limit is.
-const commanding = (name: string, command: Driver.Document, options: object | undefined): Request => ({
-  name,
-  kind: "read",
-  inTransaction: isAllowedCommand(command),
-  command,
-  encodedBy: "operation",
-  options: {
-    ...options,
-    readConcern: command["readConcern"],
-    writeConcern: command["writeConcern"],
-    maxTimeMS: command["maxTimeMS"]
-  },
-  pipeline: Array.isArray(command["pipeline"]) ? command["pipeline"] : undefined
-})
+const commanding = (name: string, command: Driver.Document, options: object | undefined): Request => {
+  const fields = tried((): Driver.Document | undefined => isDocument(command) ? { ...command } : undefined)
+  if (fields === undefined) {
+    return { name, kind: "read", options: wrong({ ...options }, "A command is an object, like `{ ping: 1 }`.") }
+  }
+  const { maxTimeMS, pipeline, readConcern, writeConcern } = fields
+  return {
+    name,
+    kind: "read",
+    inTransaction: isAllowedCommand(fields),
+    command,
+    encodedBy: "operation",
+    options: readable({ ...options, readConcern, writeConcern, maxTimeMS }),
+    pipeline: Array.isArray(pipeline) ? pipeline : undefined
+  }
+}
 
 // The driver writes the session's causal time into the read concern of a command; a snapshot session has its own.
 const copied = (command: Driver.Document, { maxTimeMS, readConcern }: Added): Driver.Document =>

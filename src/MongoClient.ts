@@ -16,8 +16,8 @@ import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
 import { raw } from "./Codec.js"
 import * as Bulk from "./internal/data/bulk.js"
-import { operation, place } from "./internal/data/operation.js"
-import { type Given, withoutOwn } from "./internal/data/options.js"
+import { operation, place, refuse } from "./internal/data/operation.js"
+import { type Given, readable, withoutOwn } from "./internal/data/options.js"
 import * as Privates from "./internal/driver/privates.js"
 import { writtenIn } from "./internal/driver/written.js"
 import { type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
@@ -416,10 +416,13 @@ type Untyped<M> = M extends unknown ?
  */
 export const bulkWrite = <Client = MongoClient>(
   models: ReadonlyArray<BulkWriteModel>,
-  { client, ...options }: BulkWriteOptions<Client> = {}
-): Effect.Effect<Driver.ClientBulkWriteResult, OperationError, Client> =>
-  Effect.flatMap(
-    Effect.forEach(models, Bulk.copied),
+  given?: BulkWriteOptions<Client>
+): Effect.Effect<Driver.ClientBulkWriteResult, OperationError, Client> => {
+  const { client, ...options }: BulkWriteOptions<Client> = readable(given) ?? {}
+  const writes = Bulk.writesIn(models, Bulk.isPlaced)
+  if (writes === undefined) return refuse({ client, database: "admin" }, "bulkWrite", Bulk.placed)
+  return Effect.flatMap(
+    Effect.forEach(writes, Bulk.copied),
     (copies) => {
       const given = copies.map(({ document }) => document)
       return Effect.flatMap(
@@ -447,6 +450,7 @@ export const bulkWrite = <Client = MongoClient>(
       )
     }
   )
+}
 
 /**
  * How to list databases.
@@ -478,13 +482,15 @@ export interface ListDatabasesOptions<Client = MongoClient>
  * @category combinators
  */
 export const listDatabases = <Client = MongoClient>(
-  { client, ...options }: ListDatabasesOptions<Client> = {}
-): Effect.Effect<Driver.ListDatabasesResult, OperationError, Client> =>
-  operation(
+  given?: ListDatabasesOptions<Client>
+): Effect.Effect<Driver.ListDatabasesResult, OperationError, Client> => {
+  const { client, ...options }: ListDatabasesOptions<Client> = readable(given) ?? {}
+  return operation(
     { client, database: "admin" },
     { name: "listDatabases", kind: "read", inTransaction: false, options },
     (db, added) => db.admin().listDatabases({ ...withoutOwn<Driver.ListDatabasesOptions>(options), ...added })
   )
+}
 
 /**
  * How to watch a deployment.

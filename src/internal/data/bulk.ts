@@ -2,9 +2,11 @@
  * What is looked at in the writes of a bulk before they are sent.
  */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { problemOfNamespace } from "../values/names.js"
+import { tried } from "../values/reading.js"
 import { misnamedBy } from "./refused.js"
 import { documentsIn, storable, type Stored } from "./values.js"
 
@@ -13,6 +15,41 @@ interface Model {
   readonly filter?: unknown
   readonly update?: unknown
 }
+
+/** The writes of a list as they were given, read once; none where they are no such writes. */
+export const writesIn = <W extends object>(
+  given: ReadonlyArray<W>,
+  isWrite: (write: W) => boolean
+): ReadonlyArray<W> | undefined =>
+  tried(() => {
+    const writes = given.map((write) => Object.fromEntries(Object.entries(write).map(copy)) as W)
+    return writes.every(isWrite) ? writes : undefined
+  })
+
+// Of what it does, the fields of the write are read as well.
+const copy = ([name, value]: [name: string, value: unknown]): [name: string, value: unknown] => [
+  name,
+  kinds.includes(name) && Predicate.isRecord(value) ? { ...value } : value
+]
+
+/** Whether it is one write by its name, with what it is to do. */
+export const isNamed = (write: object): boolean => {
+  const [[name, model] = ["", undefined], ...others] = Object.entries(write)
+  return others.length === 0 && kinds.includes(name) && Predicate.isRecord(model)
+}
+
+/** What such a list is. */
+export const named = "A bulk is a list of writes, each of one name, like `[{ deleteOne: { filter: { _id: 1 } } }]`."
+
+/** Whether it is a write to a collection that it names. */
+export const isPlaced = ({ name, namespace }: { readonly name?: unknown; readonly namespace?: unknown }): boolean =>
+  Predicate.isString(namespace) && Predicate.isString(name) && kinds.includes(name)
+
+/** What a list of those is. */
+export const placed =
+  "A bulk is a list of writes, like `[{ namespace: \"shop.orders\", name: \"deleteOne\", filter: { _id: 1 } }]`."
+
+const kinds = ["insertOne", "replaceOne", "updateOne", "updateMany", "deleteOne", "deleteMany"]
 
 /** What of a write no schema has seen: in it nothing may be undefined. */
 export const partOf = (model: object): object => {

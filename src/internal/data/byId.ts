@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
 import type * as Driver from "mongodb"
@@ -19,9 +20,10 @@ import { sessionIn } from "../session/service.js"
 import { turnOf } from "../session/turn.js"
 import { Around } from "../telemetry/outside.js"
 import { hasText, keyOf } from "../values/ids.js"
+import { tried } from "../values/reading.js"
 import { call, type Of } from "./collection.js"
 import { exactly } from "./decode.js"
-import { type OperationError, withNamespace } from "./operation.js"
+import { type OperationError, refuse, withNamespace } from "./operation.js"
 import { weightOf } from "./values.js"
 
 /** The id of a document, as it is stored. */
@@ -135,7 +137,12 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
     )
   return {
     findById,
-    findByIds: (ids) => Effect.forEach(Arr.fromIterable(ids), (id) => findById(id), { batching: true }),
+    findByIds: (ids) => {
+      const all = tried(() => Predicate.isIterable(ids) ? Arr.fromIterable(ids) : undefined)
+      return all === undefined
+        ? refuse(of.target, "findByIds", "The ids are a list of them.")
+        : Effect.forEach(all, (id) => findById(id), { batching: true })
+    },
     exists: (id) => Effect.map(ask("exists", id), Option.isSome)
   }
 }

@@ -9,7 +9,7 @@ import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import * as Bson from "../driver/bson.js"
 import { collectionOf, operation, type OperationError, withNamespace } from "./operation.js"
-import { leavesId, takesFunctions, withoutOwn } from "./options.js"
+import { leavesId, readable, takesFunctions, withoutOwn } from "./options.js"
 import type { Request, Target } from "./request.js"
 import { storable, type Stored } from "./values.js"
 
@@ -52,12 +52,14 @@ export const call = <A, I extends Driver.Document, R, C, In, O extends object, X
   { driver, target }: Of<A, I, R, C, In>,
   request: Request,
   evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>
-): Effect.Effect<X, OperationError, C> =>
-  operation(
+): Effect.Effect<X, OperationError, C> => {
+  const options = readable(request.options)
+  return operation(
     target,
-    request,
-    (db, added) => Bson.naming(driver(db), { ...withoutOwn<O>(request.options), ...added }, evaluate)
+    { ...request, options },
+    (db, added) => Bson.naming(driver(db), { ...withoutOwn<O>(options), ...added }, evaluate)
   )
+}
 
 /** What a value is encoded for. */
 interface Encoding {
@@ -76,10 +78,11 @@ interface Encoding {
 export const encode = <A, I extends Driver.Document, R, C, In>(
   { codec, target }: Of<A, I, R, C, In>,
   value: In,
-  { isInserted, name, options }: Encoding
+  { isInserted, name, options: given }: Encoding
 ): Effect.Effect<Stored<I>, DecodeFailed | MongoError, R | C> =>
   withNamespace(target, (source, { driver }) =>
     Effect.flatMap(codec.encode(value, source), (document) => {
+      const options = readable(given)
       const stored = storable(document, name, source, {
         takesFunctions: takesFunctions(options, driver),
         getsId: isInserted === true && !leavesId(options, driver)

@@ -17,7 +17,7 @@ import { traced } from "../time/fiber.js"
 import type { DocumentSchema } from "./collection.js"
 import { batches } from "./cursor.js"
 import { type Added, type OperationError, withNamespace } from "./operation.js"
-import { type Given, type LimitedCursor, withoutOwn, wrong } from "./options.js"
+import { type Given, type LimitedCursor, readable, withoutOwn, wrong } from "./options.js"
 import type { IsLoose, Unsafe } from "./paths.js"
 import type { Request, Target } from "./request.js"
 
@@ -177,7 +177,7 @@ type Decoder<R> = Pick<Codec<unknown, never, R>, "decode" | "decodeAll">
 export const stream = <R, C, O extends object>(
   target: Target<C>,
   request: Request,
-  options: Decoding,
+  options: Decoding | undefined,
   own: Decoder<R>,
   open: (db: Driver.Db, options: O & Added) => Driver.AbstractCursor<unknown>
 ): Stream.Stream<unknown, OperationError | DecodeFailed, R | C> => {
@@ -203,7 +203,7 @@ export const stream = <R, C, O extends object>(
 /** Reads one document, and decodes it if there is one. */
 export const one = <R, C, E>(
   target: Target<C>,
-  options: Decoding,
+  options: Decoding | undefined,
   own: Decoder<R>,
   read: (options: object) => Effect.Effect<Driver.Document | null, E, C>,
   failed: (error: DecodeFailed) => DecodeFailed = identity
@@ -221,11 +221,12 @@ export const one = <R, C, E>(
 /** Changes one document, and decodes what the driver gives of it. */
 export const modified = <R, C, E>(
   target: Target<C>,
-  options: Decoding & { readonly includeResultMetadata?: boolean | undefined },
+  given: Decoding & { readonly includeResultMetadata?: boolean | undefined } | undefined,
   own: Decoder<R>,
   write: (options: object) => Effect.Effect<Driver.Document | null, E, C>
 ): Effect.Effect<unknown, E | DecodeFailed, R | C> => {
-  if (options.includeResultMetadata !== true) return one(target, options, own, write, written)
+  const options = readable(given)
+  if (options?.includeResultMetadata !== true) return one(target, options, own, write, written)
   // What one run is told is none of another's.
   return Effect.suspend(() => {
     let told: Driver.Document = {}
@@ -247,9 +248,10 @@ export const modified = <R, C, E>(
 const written = ({ documentId, issue, path, source }: DecodeFailed): DecodeFailed =>
   new DecodeFailed({ source, documentId, path, issue, isWritten: true })
 
-const split = <R>({ onInvalid = "fail", projection, schema, ...rest }: Decoding, own: Decoder<R>) => {
+const split = <R>(options: Decoding | undefined, own: Decoder<R>) => {
+  const { onInvalid = "fail", projection, schema, ...rest }: Decoding = readable(options) ?? {}
   const ofFields = isSchema(projection) ? projection : undefined
-  const decoding = schema ?? ofFields
+  const decoding = isSchema(schema) ? schema : ofFields
   const fields = ofFields === undefined ? projection : fieldsOf(ofFields)
   // A projection leaves documents that the collection's schema does not fit.
   const decoder = decoding !== undefined
@@ -259,8 +261,15 @@ const split = <R>({ onInvalid = "fail", projection, schema, ...rest }: Decoding,
     ? own
     : raw
   const given = { ...rest, ...(fields !== undefined && { projection: fields }), ...exactly(decoder) }
-  return { given: isOnInvalid(onInvalid) ? given : wrong(given, unknownOnInvalid), onInvalid, decoder }
+  const hint = schema !== undefined && !isSchema(schema)
+    ? noSchema
+    : isOnInvalid(onInvalid)
+    ? undefined
+    : unknownOnInvalid
+  return { given: hint === undefined ? given : wrong(given, hint), onInvalid, decoder }
 }
+
+const noSchema = "`schema` is a schema of `effect/Schema` or `@effect/schema`."
 
 const isOnInvalid = (given: unknown): boolean => given === "fail" || given === "skip" || given === "either"
 

@@ -5,10 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
+import { tried } from "../values/reading.js"
 import { call, type Of } from "./collection.js"
 import { batches } from "./cursor.js"
-import { collectionOf, operation, type OperationError } from "./operation.js"
-import { type Given, type LimitedCursor, withoutOwn } from "./options.js"
+import { collectionOf, operation, type OperationError, refuse } from "./operation.js"
+import { type Given, type LimitedCursor, readable, withoutOwn } from "./options.js"
 import { documentsIn } from "./values.js"
 
 /**
@@ -83,13 +84,15 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       search("createSearchIndexes", { createSearchIndexes: collection, indexes }),
       ({ indexesCreated }): ReadonlyArray<string> => indexesCreated.map((index: Driver.Document) => index["name"])
     )
-  const indexes = (name: string, options: Parameters<Indexes<C>["listIndexes"]>[0]) =>
-    batches(
+  const indexes = (name: string, given: Parameters<Indexes<C>["listIndexes"]>[0]) => {
+    const options = readable(given)
+    return batches(
       target,
       list(name, options),
       (db, added) =>
         collectionOf(db, target, added).listIndexes({ ...withoutOwn<Driver.ListIndexesOptions>(options), ...added })
     )
+  }
   return {
     createIndex: (keys, options) =>
       call(
@@ -97,15 +100,14 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         { ...create("createIndex", options), values: [sought, { key: keys }] },
         (driver, given: Driver.CreateIndexesOptions) => driver.createIndex(keys, given)
       ),
-    createIndexes: (indexes, options) =>
-      call(
+    createIndexes: (indexes, options) => {
+      const found = tried(() => indexes.map(documentsIn))
+      return found === undefined ? refuse(target, "createIndexes", descriptions) : call(
         of,
-        {
-          ...create("createIndexes", options),
-          values: [sought, indexes.map(documentsIn)]
-        },
+        { ...create("createIndexes", options), values: [sought, found] },
         (driver, given: Driver.CreateIndexesOptions) => driver.createIndexes([...indexes], given)
-      ),
+      )
+    },
     dropIndex: (name, options) =>
       call(
         of,
@@ -133,8 +135,9 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
           () => Effect.void
         )
       ),
-    listSearchIndexes: (name, options) =>
-      Stream.mapError(
+    listSearchIndexes: (name, asked) => {
+      const options = readable(asked)
+      return Stream.mapError(
         batches(target, list("listSearchIndexes", options), (db, added) => {
           const given = { ...withoutOwn<Driver.ListSearchIndexesOptions>(options), ...added }
           const driver = collectionOf(db, target, added)
@@ -142,8 +145,11 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         }),
         withHint
       )
+    }
   }
 }
+
+const descriptions = "Indexes are a list of descriptions, like `[{ key: { name: 1 } }]`."
 
 // The server only says that it does not know the command or the stage.
 const withHint = (error: OperationError): OperationError => {

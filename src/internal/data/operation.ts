@@ -314,6 +314,17 @@ const isOnPrimary = ({ db, request, target }: Found): boolean =>
     target.readPreference ?? db.readPreference
   )
 
+/** Fails an operation whose arguments are none that it takes. */
+export const refuse = <C = MongoClient>(
+  target: Target<C>,
+  operation: string,
+  hint: string
+): Effect.Effect<never, MongoError, C> =>
+  withNamespace(target, (namespace) =>
+    Effect.fail(
+      new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint: `${hint} Nothing was sent.` })
+    ))
+
 /** Hands over what errors call the target of an operation, the database, or database and collection; and its client. */
 export const withNamespace = <A, E, R, C = MongoClient>(
   target: Target<C>,

@@ -2,7 +2,9 @@
  * The options of an operation: which of them are the driver's.
  */
 import type * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
+import { faultOf, tried, unreadable } from "../values/reading.js"
 
 /**
  * What a time limit is a limit of: of the life of a cursor with all its batches, or of each batch.
@@ -77,6 +79,22 @@ export const wrong = <O extends object>(options: O, hint: string): O => ({
   ...options,
   [problem]: `${hint} Nothing was sent.`
 })
+
+/** Options as they were given: a copy that can be read, or none, with what is wrong with them. */
+export const readable = <O extends object>(options: O | undefined): O | undefined => {
+  if (options === undefined) return undefined
+  const copy = tried(() => Predicate.isRecord(options) ? { ...options } : null)
+  if (copy === null) return wrong({} as O, "Options are an object of them. Where there are none, leave them out.")
+  if (copy === undefined) return wrong({} as O, `What is given as options ${unreadable}.`)
+  for (const name of read) {
+    const fault = faultOf(optionOf(copy, name))
+    if (fault !== undefined) return wrong({} as O, `\`${name}\` ${fault}.`)
+  }
+  return copy
+}
+
+// What is looked into by this library, and by the driver, before anything is encoded.
+const read = ["comment", "maxAwaitTime", "maxAwaitTimeMS", "readConcern", "readPreference", "timeout", "writeConcern"]
 
 /** What is wrong with options, if that is known. */
 export const problemOf = (options: object | undefined): string | undefined =>

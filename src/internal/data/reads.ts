@@ -2,6 +2,7 @@
  * The operations of a collection that read.
  */
 import type * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { raw } from "../../Codec.js"
 import type { Filter } from "../../Filter.js"
@@ -9,10 +10,10 @@ import type { At, Path, Unsafe as AnyPath } from "../../Path.js"
 import type { Projection } from "../../Projection.js"
 import { call, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
-import { collectionOf, concernOf, type OperationError, preferenceOf } from "./operation.js"
-import type { Given } from "./options.js"
+import { collectionOf, concernOf, type OperationError, preferenceOf, refuse } from "./operation.js"
+import { type Given, readable, wrong } from "./options.js"
 import type { Target } from "./request.js"
-import { doesWrite } from "./rules.js"
+import { doesWrite, problemOfPipeline } from "./rules.js"
 
 /**
  * The operations that read.
@@ -74,7 +75,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
   const read = (name: string, options: object | undefined, filter?: Filter<I>) =>
     ({ name, kind: "read", options, inTransaction: true, values: [filter] }) as const
   return {
-    find: ((filter?: Filter<I>, options: Decoding.Decoding = {}) =>
+    find: ((filter?: Filter<I>, options?: Decoding.Decoding) =>
       Decoding.stream(
         target,
         { ...read("find", undefined, filter), canLock: true },
@@ -82,7 +83,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         codec,
         (db, given: Driver.FindOptions) => of.driver(db).find(filterOf(filter), given)
       )) as Reads<A, I, R, C>["find"],
-    findOne: ((filter?: Filter<I>, options: Decoding.Decoding = {}) =>
+    findOne: ((filter?: Filter<I>, options?: Decoding.Decoding) =>
       Decoding.one(
         target,
         options,
@@ -95,18 +96,24 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
           )
       )) as Reads<A, I, R, C>["findOne"],
     aggregate: aggregate(target),
-    explainFind: (filter, { verbosity = "queryPlanner", ...options } = {}) =>
-      call(
+    explainFind: (filter, options) => {
+      const { given, verbosity } = explaining(options)
+      return call(
         of,
-        { ...read("explain", options, filter), inTransaction: false },
+        { ...read("explain", given, filter), inTransaction: false },
         (collection, given: Driver.FindOptions) => explained(collection.find(filterOf(filter), given), verbosity)
-      ),
-    explainAggregate: (pipeline, { verbosity = "queryPlanner", ...options } = {}) =>
-      call(
+      )
+    },
+    explainAggregate: (pipeline, options) => {
+      const problem = problemOfPipeline(pipeline)
+      if (problem !== undefined) return refuse(target, "explain", problem)
+      const { given, verbosity } = explaining(options)
+      return call(
         of,
-        { name: "explain", kind: "read", options, inTransaction: false, values: [pipeline] },
+        { name: "explain", kind: "read", options: given, inTransaction: false, values: [pipeline] },
         (collection, given: Driver.AggregateOptions) => explained(collection.aggregate([...pipeline], given), verbosity)
-      ),
+      )
+    },
     countDocuments: (filter, options) =>
       call(
         of,
@@ -128,6 +135,15 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
   }
 }
 
+const explaining = (options: (Explaining & object) | undefined) => {
+  const { verbosity = "queryPlanner", ...given } = readable(options) ?? {}
+  return { given: verbosities.includes(verbosity) ? given : wrong(given, unknownVerbosity), verbosity }
+}
+
+const verbosities = ["queryPlanner", "executionStats", "allPlansExecution"]
+
+const unknownVerbosity = "`verbosity` is \"queryPlanner\", \"executionStats\" or \"allPlansExecution\"."
+
 interface Explained {
   readonly explain: (verbosity: Driver.ExplainVerbosityLike) => Promise<Driver.Document>
   readonly close: () => Promise<void>
@@ -139,8 +155,9 @@ const explained = (cursor: Explained, verbosity: Driver.ExplainVerbosityLike): P
 
 /** An aggregation on whatever a target names: a collection, or a database. */
 export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<C> =>
-  ((pipeline: ReadonlyArray<Driver.Document>, options: Decoding.Decoding = {}) =>
-    Decoding.stream(
+  ((pipeline: ReadonlyArray<Driver.Document>, options?: Decoding.Decoding) => {
+    const problem = problemOfPipeline(pipeline)
+    return problem !== undefined ? Stream.fromEffect(refuse(target, "aggregate", problem)) : Decoding.stream(
       target,
       { name: "aggregate", kind: doesWrite(pipeline) ? "write" : "read", inTransaction: true, pipeline },
       options,
@@ -153,4 +170,5 @@ export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<C> =>
             ...given
           })
           : collectionOf(db, target, {}).aggregate([...pipeline], given)
-    )) as Decoding.Aggregate<C>
+    )
+  }) as Decoding.Aggregate<C>

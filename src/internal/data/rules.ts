@@ -6,7 +6,8 @@
  */
 import { MongoError } from "../../MongoError.js"
 import { InvalidInTransaction, UnacknowledgedWrite } from "../../SessionErrors.js"
-import { namesOf } from "./objects.js"
+import { tried } from "../values/reading.js"
+import { isDocument, namesOf } from "./objects.js"
 import { optionOf } from "./options.js"
 import type { Request } from "./request.js"
 import { saidBy } from "./walk.js"
@@ -117,6 +118,12 @@ export const isOnPrimary = (
 ): boolean =>
   kind === "write" && pipeline === undefined ||
   modeOf(own ?? (commands.has(name) ? undefined : around) ?? "primary") === "primary"
+
+/** What is wrong with a pipeline, if anything. */
+export const problemOfPipeline = (pipeline: unknown): string | undefined =>
+  tried(() => Array.isArray(pipeline) && pipeline.every((stage) => isDocument(saidBy(stage)))) === true
+    ? undefined
+    : "A pipeline is a list of stages, like `[{ $match: {} }]`."
 
 /** The first stage of a pipeline that a transaction does not allow. */
 export const forbiddenStageOf = (pipeline: ReadonlyArray<object>): string | undefined =>

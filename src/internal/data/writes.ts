@@ -8,10 +8,11 @@ import type { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import type { Update } from "../../Update.js"
 import { writtenIn, writtenOneIn } from "../driver/written.js"
+import { tried } from "../values/reading.js"
 import * as Bulk from "./bulk.js"
 import { call, encode, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
-import type { OperationError } from "./operation.js"
+import { type OperationError, refuse } from "./operation.js"
 import type { Given } from "./options.js"
 import type { Stored } from "./values.js"
 
@@ -170,7 +171,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
   ) =>
     Decoding.modified(
       target,
-      options ?? {},
+      options,
       codec,
       (given) =>
         call(
@@ -196,21 +197,26 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
           write("insertOne", options, (collection, given: Driver.InsertOneOptions) =>
             collection.insertOne(insertable(document), given), { bytes, inserted: idOf(document) })
       ),
-    insertMany: (values, options) =>
-      values.length === 0 ? Effect.succeed({ acknowledged: true, insertedCount: 0, insertedIds: {} }) : Effect.flatMap(
-        Effect.forEach(values, (value) => encode(of, value, { name: "insertMany", options, isInserted: true })),
-        (documents) =>
-          write(
-            "insertMany",
-            options,
-            (collection, given: Driver.BulkWriteOptions) =>
-              collection.insertMany(documents.map(({ document }) => insertable(document)), given),
-            {
-              bytes: Bulk.bytesOf(documents),
-              inserted: documents.length === 1 ? idOf(documents[0]?.document) : undefined
-            }
-          )
-      ),
+    insertMany: (given, options) => {
+      const values = tried(() => Array.isArray(given) ? given.slice() : undefined)
+      if (values === undefined) return refuse(target, "insertMany", "`insertMany` takes a list of documents.")
+      return values.length === 0
+        ? Effect.succeed({ acknowledged: true, insertedCount: 0, insertedIds: {} })
+        : Effect.flatMap(
+          Effect.forEach(values, (value) => encode(of, value, { name: "insertMany", options, isInserted: true })),
+          (documents) =>
+            write(
+              "insertMany",
+              options,
+              (collection, given: Driver.BulkWriteOptions) =>
+                collection.insertMany(documents.map(({ document }) => insertable(document)), given),
+              {
+                bytes: Bulk.bytesOf(documents),
+                inserted: documents.length === 1 ? idOf(documents[0]?.document) : undefined
+              }
+            )
+        )
+    },
     updateOne: (filter, update, options) =>
       write(
         "updateOne",
@@ -275,8 +281,10 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         (collection, given) => collection.findOneAndDelete(searched(filter), given),
         { filters: [filter] }
       )) as Writes<A, I, R, C, In>["findOneAndDelete"],
-    bulkWrite: (operations, options) =>
-      operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
+    bulkWrite: (given, options) => {
+      const operations = Bulk.writesIn(given, Bulk.isNamed)
+      if (operations === undefined) return refuse(target, "bulkWrite", Bulk.named)
+      return operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
         Effect.forEach(operations, (one) => encodeWrite(of, one, options)),
         (encoded) => {
           const models = operations.flatMap(Object.values)
@@ -297,6 +305,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
           )
         }
       )
+    }
   }
 }
 

@@ -5,6 +5,15 @@
 /** What is said of a value that throws when it is read. */
 export const unreadable = "cannot be read: a getter or a proxy in it throws"
 
+/** What is read of a value; nothing where that throws. */
+export const tried = <A>(read: () => A): A | undefined => {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
+}
+
 /** What keeps a value from being read, if anything: what throws in it, or that it is nested more deeply than the server takes. */
 export const faultOf = (value: unknown): string | undefined => {
   try {

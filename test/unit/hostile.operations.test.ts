@@ -1,0 +1,226 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Collection from "../../src/Collection.js"
+import * as Database from "../../src/Database.js"
+import * as MongoClient from "../../src/MongoClient.js"
+import { build, type Described } from "../support/hostile/hostile.js"
+import * as Responder from "../support/server/responder.js"
+
+// Of options of no type, the compiler does not know what the schema in them needs.
+type Run = () => Effect.Effect<unknown, unknown, unknown>
+type Operation = (options: never) => ReturnType<Run>
+
+const drain = Stream.runDrain
+const Raw = Collection.make("u", { database: "d" })
+const Typed = Collection.make("u", { database: "d", schema: Schema.Struct({ _id: Schema.Number, n: Schema.String }) })
+const db = Database.make("d")
+const value = { _id: 1, n: "1" }
+const set = { $set: { n: "2" } }
+const write = [{ insertOne: { document: value } }]
+const placed = { namespace: "d.u", name: "insertOne", document: {} } as const
+const code = (collection: { readonly collectionName: string }) => Promise.resolve(collection.collectionName)
+
+/** Every operation with its options. */
+const operations: Readonly<Record<string, Operation>> = {
+  find: (options) => drain(Raw.find({}, options)),
+  findTyped: (options) => drain(Typed.find({}, options)),
+  findOne: (options) => Raw.findOne({}, options),
+  aggregate: (options) => drain(Raw.aggregate([], options)),
+  explainFind: (options) => Raw.explainFind({}, options),
+  explainAggregate: (options) => Raw.explainAggregate([], options),
+  countDocuments: (options) => Raw.countDocuments({}, options),
+  estimatedDocumentCount: (options) => Raw.estimatedDocumentCount(options),
+  distinct: (options) => Raw.distinct("n", {}, options),
+  insertOne: (options) => Raw.insertOne({ a: 1 }, options),
+  insertTyped: (options) => Typed.insertOne(value, options),
+  insertMany: (options) => Typed.insertMany([value], options),
+  updateOne: (options) => Typed.updateOne({}, set, options),
+  updateMany: (options) => Typed.updateMany({}, set, options),
+  replaceOne: (options) => Typed.replaceOne({}, value, options),
+  deleteOne: (options) => Typed.deleteOne({}, options),
+  deleteMany: (options) => Typed.deleteMany({}, options),
+  findOneAndUpdate: (options) => Typed.findOneAndUpdate({}, set, options),
+  findOneAndReplace: (options) => Typed.findOneAndReplace({}, value, options),
+  findOneAndDelete: (options) => Raw.findOneAndDelete({}, options),
+  bulkWrite: (options) => Typed.bulkWrite(write, options),
+  createIndex: (options) => Raw.createIndex({ a: 1 }, options),
+  createIndexes: (options) => Raw.createIndexes([{ key: { a: 1 } }], options),
+  dropIndex: (options) => Raw.dropIndex("a_1", options),
+  dropIndexes: (options) => Raw.dropIndexes(options),
+  listIndexes: (options) => drain(Raw.listIndexes(options)),
+  listIndexNames: (options) => Raw.listIndexNames(options),
+  listSearchIndexes: (options) => drain(Raw.listSearchIndexes("a", options)),
+  rename: (options) => Raw.rename("v", options),
+  drop: (options) => Raw.drop(options),
+  isCapped: (options) => Raw.isCapped(options),
+  options: (options) => Raw.options(options),
+  use: (options) => Raw.use(code, options),
+  command: (options) => db.command({ ping: 1 }, options),
+  createCollection: (options) => db.createCollection("v", options),
+  listCollections: (options) => drain(db.listCollections({}, options)),
+  "Database.aggregate": (options) => drain(db.aggregate([], options)),
+  stats: (options) => db.stats(options),
+  dropDatabase: (options) => db.drop(options),
+  "MongoClient.bulkWrite": (options) => MongoClient.bulkWrite([placed], options),
+  listDatabases: (options) => MongoClient.listDatabases(options)
+}
+
+/** Every operation that takes a list or a command, which the compiler knows and a program in JavaScript does not. */
+const lists: Readonly<Record<string, Operation>> = {
+  aggregate: (list) => drain(Raw.aggregate(list)),
+  "Database.aggregate": (list) => drain(db.aggregate(list)),
+  explainAggregate: (list) => Raw.explainAggregate(list),
+  insertMany: (list) => Typed.insertMany(list),
+  bulkWrite: (list) => Typed.bulkWrite(list),
+  createIndexes: (list) => Raw.createIndexes(list),
+  findByIds: (list) => Raw.findByIds(list),
+  command: (command) => db.command(command),
+  "MongoClient.bulkWrite": (list) => MongoClient.bulkWrite(list)
+}
+
+const names = [
+  ...["schema", "projection", "onInvalid", "timeout", "timeoutMode", "sort", "hint", "collation", "let"],
+  ...[
+    "comment",
+    "readConcern",
+    "writeConcern",
+    "readPreference",
+    "serializeFunctions",
+    "verbosity",
+    "kind",
+    "operation"
+  ],
+  ...["arrayFilters", "partialFilterExpression", "validator", "pipeline"]
+]
+
+// The driver sends whatever the options of a new collection are; of these, the library looks into some.
+const looked = [
+  "timeout",
+  "collation",
+  "comment",
+  "readConcern",
+  "writeConcern",
+  "readPreference",
+  "validator",
+  "pipeline"
+]
+
+const leaves = (["null", "a getter that throws", "a proxy that throws", "a revoked proxy"] as const)
+  .map((leaf): Described => ({ leaf }))
+
+const onResponder = <A, E>(body: Effect.Effect<A, E, MongoClient.MongoClient>) =>
+  Effect.scoped(Effect.gen(function*() {
+    const { url } = yield* Responder.make({ record: false })
+    return yield* Effect.provide(body, MongoClient.layer({ url: Redacted.make(url), timeout: "200 millis" }))
+  }))
+
+/** An operation ends, or fails by type: it neither throws when it is made nor dies when it is run. */
+const isTyped = (name: string, run: Run) =>
+  Effect.flatMap(
+    Effect.sync(() => run() as Effect.Effect<unknown, unknown, MongoClient.MongoClient>),
+    (made) =>
+      Effect.map(Effect.exit(made), (exit) => {
+        if (Exit.isSuccess(exit)) return undefined
+        expect(Array.from(Cause.defects(exit.cause)), name).toEqual([])
+        return Option.getOrThrow(Cause.failureOption(exit.cause))
+      })
+  )
+
+describe("every operation", () => {
+  it.live("refuses what is given as options and is none", () =>
+    onResponder(Effect.gen(function*() {
+      const throwing = new Proxy({}, {
+        ownKeys: () => {
+          throw new Error("secret")
+        }
+      })
+      const getter = (option: string) =>
+        Object.defineProperty({}, option, {
+          enumerable: true,
+          get: () => {
+            throw new Error("secret")
+          }
+        })
+      const none = [null, 5, "x", true, [], () => 1, throwing, getter("timeout"), getter("sort"), getter("session")]
+      for (const [name, operation] of Object.entries(operations)) {
+        for (const options of none) {
+          const failure = yield* isTyped(name, () => operation(options as never))
+          expect(failure, name).toMatchObject({
+            reason: "InvalidOptions",
+            hint: expect.stringMatching(/[Oo]ptions .*Nothing was sent\.$/)
+          })
+        }
+        for (const concern of ["readConcern", "writeConcern", "readPreference", "comment", "timeout"]) {
+          const failure = yield* isTyped(name, () => operation({ [concern]: getter("level") } as never))
+          expect(failure, name).toMatchObject({ hint: expect.stringContaining(`\`${concern}\` cannot be read`) })
+        }
+      }
+    })))
+
+  it.live("ends or fails by type, whatever an option is", () =>
+    onResponder(Effect.gen(function*() {
+      for (const [name, operation] of Object.entries(operations)) {
+        for (const option of name === "createCollection" ? looked : names) {
+          for (const leaf of leaves) {
+            yield* isTyped(`${name} with ${option} ${JSON.stringify(leaf)}`, () =>
+              operation(build({ fields: [[option, leaf]] }) as never))
+          }
+        }
+      }
+    })), 120_000)
+
+  it.live("refuses a list or a command that is none", () =>
+    onResponder(Effect.gen(function*() {
+      for (const [name, operation] of Object.entries(lists)) {
+        for (const list of [null, undefined, 5, true]) {
+          const failure = yield* isTyped(name, () => operation(list as never))
+          expect(failure, name).toMatchObject({ reason: "InvalidOptions" })
+        }
+      }
+      const bulks = [[null], [{}], [{ updateOne: null }], [{ updateOn: {} }], [{ deleteOne: {}, updateOne: {} }], ["x"]]
+      for (const bulk of bulks) {
+        for (const run of [() => Typed.bulkWrite(bulk as never), () => MongoClient.bulkWrite(bulk as never)]) {
+          expect(yield* isTyped("bulkWrite", run)).toMatchObject({
+            reason: "InvalidOptions",
+            hint: expect.stringContaining("list of writes")
+          })
+        }
+      }
+    })))
+
+  it.live("ends or fails by type, whatever a list or a command is", () =>
+    onResponder(Effect.gen(function*() {
+      const fields = [
+        "insertOne",
+        "updateOne",
+        "document",
+        "filter",
+        "namespace",
+        "key",
+        "$match",
+        "$out",
+        "readConcern"
+      ]
+      const ofLeaf = (leaf: Described): ReadonlyArray<Described> => [
+        leaf,
+        { list: [leaf] },
+        ...fields.flatMap((field): ReadonlyArray<Described> => [
+          { fields: [[field, leaf]] },
+          { list: [{ fields: [[field, leaf]] }] },
+          { list: [{ fields: [["updateOne", { fields: [[field, leaf]] }]] }] },
+          { list: [{ fields: [["namespace", { given: "d.u" }], ["name", { given: "updateOne" }], [field, leaf]] }] }
+        ])
+      ]
+      for (const [name, operation] of Object.entries(lists)) {
+        for (const given of leaves.flatMap(ofLeaf)) {
+          yield* isTyped(`${name} of ${JSON.stringify(given)}`, () => operation(build(given) as never))
+        }
+      }
+    })), 120_000)
+})
