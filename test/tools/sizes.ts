@@ -6,14 +6,14 @@ import { build } from "esbuild"
 
 const parts = [
   { name: "one error", limit: 6.5, code: `export { SessionEnded } from "./SessionErrors.js"` },
-  { name: "sessions", limit: 66.5, code: `export { scoped, use } from "./Session.js"` },
+  { name: "sessions", limit: 67.5, code: `export { scoped, use } from "./Session.js"` },
   {
     name: "client, sessions, transactions",
-    limit: 147,
+    limit: 149,
     code:
       `export { layer } from "./MongoClient.js"; export { scoped } from "./Session.js"; export { run } from "./Transaction.js"`
   },
-  { name: "all", limit: 279, code: `export * from "./index.js"` }
+  { name: "all", limit: 289, code: `export * from "./index.js"` }
 ]
 
 for (const { code, limit, name } of parts) {

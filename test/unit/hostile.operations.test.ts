@@ -1,3 +1,5 @@
+// Of options of no type, the compiler does not know what the schema in them needs.
+// @effect-diagnostics anyUnknownInErrorContext:off unsafeEffectTypeAssertion:off
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -12,7 +14,6 @@ import * as MongoClient from "../../src/MongoClient.js"
 import { build, type Described } from "../support/hostile/hostile.js"
 import * as Responder from "../support/server/responder.js"
 
-// Of options of no type, the compiler does not know what the schema in them needs.
 type Run = () => Effect.Effect<unknown, unknown, unknown>
 type Operation = (options: never) => ReturnType<Run>
 
