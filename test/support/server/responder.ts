@@ -62,6 +62,8 @@ export interface Responder {
   readonly on: (name: string, handler: Handler | Reply) => Effect.Effect<void>
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
+  /** How many connections were ever opened. */
+  readonly accepted: Effect.Effect<number>
   /** Closes all connections, as a server does that goes down. */
   readonly disconnect: Effect.Effect<void>
 }
@@ -85,6 +87,7 @@ export const make = (options: Options = {}): Effect.Effect<Responder, never, Sco
       clear: Effect.sync(() => server.clear()),
       on: (name, handler) => Effect.sync(() => server.on(name, handler)),
       connections: Effect.sync(() => server.sockets.size),
+      accepted: Effect.sync(() => server.accepted),
       disconnect: Effect.sync(() => server.sockets.forEach((socket) => socket.destroy()))
     }
   })
@@ -134,7 +137,7 @@ class Server {
   private readonly net = Net.createServer({ noDelay: true }, (socket) => this.accept(socket))
   private tick = 0
   private time = Timestamp.fromBits(1, 1_700_000_000)
-  private lastConnection = 0
+  accepted = 0
   private port = 0
 
   constructor(options: Options) {
@@ -183,7 +186,7 @@ class Server {
   }
 
   private accept(socket: Net.Socket): void {
-    const connectionId = ++this.lastConnection
+    const connectionId = ++this.accepted
     const reader = new Wire.Reader()
     this.sockets.add(socket)
     socket.once("close", () => {
