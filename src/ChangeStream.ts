@@ -31,7 +31,7 @@ import { type Source, textOf } from "./internal/changes/source.js"
 import { decode as decodeOptions, type Options } from "./internal/changes/watchOptions.js"
 import { exactly } from "./internal/data/decode.js"
 import { withNamespace } from "./internal/data/operation.js"
-import { withoutOwn } from "./internal/data/options.js"
+import { readable, withoutOwn } from "./internal/data/options.js"
 import type { Target } from "./internal/data/request.js"
 import { clientOf, type ClientOption, type MongoClient } from "./internal/session/client.js"
 import type { Inside } from "./internal/transaction/start.js"
@@ -141,8 +141,9 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
   target: Target<C>,
   codec: Pick<Codec<A, unknown, R>, "decode">,
   pipeline: ReadonlyArray<Driver.Document> = [],
-  options: Options<M> = {}
+  options?: Options<M>
 ): ChangeStream<Decoded<A, M>, WatchError, R | C> => {
+  const given: Options<M> = readable(options) ?? {}
   const {
     maxAwaitTime: _,
     onInvalid,
@@ -153,10 +154,10 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
     startAtOperationTime,
     timeout,
     ...rest
-  } = options
+  } = given
   const own = target.collection !== undefined || showOwn === true ? [] : [withoutOwnNotes]
   const invalid = onInvalid ?? ("fail" as M)
-  const decoded = decodeOptions(options)
+  const decoded = decodeOptions(given, pipeline)
   return make({
     client: clientOf(target),
     decode: (raw) => withNamespace(target, (source) => decodeEvent(raw, decoder<A, R, M>(source, codec, invalid))),
@@ -266,8 +267,8 @@ export const opened = <A, E, R>(
  * the server may crash; what it does elsewhere, it may do several times. Ends when the stream ends (`invalidate`).
  *
  * It runs in a session of its own, the handler's transactions included. In an ambient session it begins after what that one has
- * seen, has its time limits and transaction options, and fails with `SessionEnded` when that one has ended; a transaction that
- * somebody begins there by hand is not joined.
+ * seen, if that is causally consistent, and has its time limits and transaction options. With the next event after that one has
+ * ended it fails with `SessionEnded`. A transaction that somebody begins there by hand is not joined.
  *
  * The note, the checkpoint, is a document with the consumer's name as its `_id`. A consumer that is started goes on after
  * the event that is noted there. One that is started for the first time begins where the stream begins, and notes that.

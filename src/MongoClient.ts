@@ -518,6 +518,8 @@ export interface WatchOptions<Client = MongoClient> extends ChangeStream.Options
  */
 export const watch = <Client = MongoClient>(
   pipeline?: ReadonlyArray<Driver.Document>,
-  { client, ...options }: WatchOptions<Client> = {}
-): ChangeStream.ChangeStream<Driver.Document, WatchError, Client> =>
-  ChangeStream.watch({ client }, raw, pipeline, options)
+  given?: WatchOptions<Client>
+): ChangeStream.ChangeStream<Driver.Document, WatchError, Client> => {
+  const { client, ...options }: WatchOptions<Client> = readable(given) ?? {}
+  return ChangeStream.watch({ client }, raw, pipeline, options)
+}

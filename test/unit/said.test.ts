@@ -98,6 +98,7 @@ describe("what says itself how it is stored", () => {
       expect(of(update)).toMatchObject({ reason: "InvalidOptions" })
     }
     expect(of(said({ $set: { a: 1 } }))).toBeGreaterThan(0)
+    expect(of(said(said({ $set: { a: 1 } })))).toMatchObject({ reason: "EncodingFailed" })
   })
 
   it("is no command, which gets more fields from the driver", () => {

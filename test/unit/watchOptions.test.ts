@@ -111,3 +111,29 @@ describe("how long a cursor of a command waits for data", () => {
       }
     }))
 })
+
+describe("what is no object of options, or no pipeline", () => {
+  const watching: Readonly<Record<string, (pipeline: never, options: never) => ReturnType<typeof Things.watch>>> = {
+    collection: (pipeline, options) => Things.watch(pipeline, options),
+    database: (pipeline, options) => Database.make("shop").watch(pipeline, options),
+    deployment: (pipeline, options) => MongoClient.watch(pipeline, options)
+  }
+  const throwing = {
+    get showOwn(): never {
+      throw new Error("secret")
+    }
+  }
+  for (const [of, watch] of Object.entries(watching)) {
+    it.scopedLive(`is refused before anything is sent: the changes of a ${of}`, () =>
+      silently(Effect.gen(function*() {
+        for (const options of [null, 5, [], throwing]) {
+          const error = yield* Effect.flip(Stream.runDrain(watch([] as never, options as never)))
+          expect(error).toMatchObject(refused("ptions"))
+        }
+        for (const pipeline of [{ $match: {} }, "abc", null, 5]) {
+          const error = yield* Effect.flip(Stream.runDrain(watch(pipeline as never, {} as never)))
+          expect(error).toMatchObject(refused("list of stages"))
+        }
+      })))
+  }
+})

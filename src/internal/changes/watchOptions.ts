@@ -3,14 +3,15 @@
  */
 import * as Schema from "@effect/schema/Schema"
 import type * as Duration from "effect/Duration"
-import type * as Either from "effect/Either"
+import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
-import type { MongoError } from "../../MongoError.js"
+import { MongoError } from "../../MongoError.js"
 import type { ResumeToken } from "../../ResumeToken.js"
 import { isLimit } from "../data/limits.js"
 import { isDocument } from "../data/objects.js"
+import { problemOf } from "../data/options.js"
 import { misconfiguredBy } from "../data/refused.js"
 import { isTimestamp } from "../values/foreign.js"
 import { decoder, duration, serverLimit } from "../values/options.js"
@@ -78,6 +79,17 @@ export interface Options<M extends OnInvalid = OnInvalid> {
 
 /** The options of which the library itself makes something, or what is wrong with them. */
 export const decode = <M extends OnInvalid>(
+  options: Options<M>,
+  pipeline: unknown
+): ReturnType<typeof decodeFields> => {
+  const hint = problemOf(options) ??
+    (Array.isArray(pipeline) ? undefined : "A pipeline is a list of stages. Nothing was sent.")
+  return hint === undefined
+    ? decodeFields(options)
+    : Either.left(new MongoError({ reason: "InvalidOptions", operation: "watch", labels: [], hint }))
+}
+
+const decodeFields = <M extends OnInvalid>(
   { maxAwaitTime, onInvalid, resume, resumeAfter, startAfter, startAtOperationTime, timeout }: Options<M>
 ): Either.Either<{ readonly maxAwaitTime?: Duration.Duration | undefined }, MongoError> =>
   misconfiguredBy(

@@ -4,7 +4,7 @@
 import type * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
-import { faultOf, tried, unreadable } from "../values/reading.js"
+import { faultOf, stored, tried, unreadable } from "../values/reading.js"
 
 /**
  * What a time limit is a limit of: of the life of a cursor with all its batches, or of each batch.
@@ -87,7 +87,8 @@ export const readable = <O extends object>(options: O | undefined): O | undefine
   if (copy === null) return wrong({} as O, "Options are an object of them. Where there are none, leave them out.")
   if (copy === undefined) return wrong({} as O, `What is given as options ${unreadable}.`)
   for (const name of read) {
-    const fault = faultOf(optionOf(copy, name))
+    const value = optionOf(copy, name)
+    const fault = value === undefined ? undefined : name === "comment" ? faultOf(value, stored) : faultOf(value)
     if (fault !== undefined) return wrong({} as O, `\`${name}\` ${fault}.`)
   }
   return copy

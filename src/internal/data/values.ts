@@ -101,7 +101,11 @@ export const weightOf = (
   return guarded<number | MongoError>(operation, namespace, () => {
     const wrong = filters.findIndex((filter) => !isFilter(filter))
     if (wrong >= 0) return invalid(parts.length === 0 ? conditions : `\`${wrong}.filter\` is none. ${conditions}`)
-    if (!updates.every((update) => hasOperators(saidBy(update)))) return invalid(operators)
+    for (const update of updates) {
+      const said = saidBy(update)
+      if (said instanceof Refused) return said
+      if (!hasOperators(said)) return invalid(operators)
+    }
     // Without its `lsid`, which the driver adds beside its fields, it would be none of its session.
     if (command !== saidBy(command)) return new Refused("a command with a `toBSON`: give what that gives")
     let bytes = 0

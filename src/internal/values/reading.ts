@@ -15,9 +15,9 @@ export const tried = <A>(read: () => A): A | undefined => {
 }
 
 /** What keeps a value from being read, if anything: what throws in it, or that it is nested more deeply than the server takes. */
-export const faultOf = (value: unknown): string | undefined => {
+export const faultOf = (value: unknown, reads = everything): string | undefined => {
   try {
-    return isTooDeep(value) ? "is nested too deeply" : undefined
+    return isTooDeep(value, reads) ? "is nested too deeply" : undefined
   } catch {
     return unreadable
   }
@@ -26,17 +26,26 @@ export const faultOf = (value: unknown): string | undefined => {
 // More than the server takes.
 const deepest = 200
 
-const isTooDeep = (value: unknown): boolean => {
+const isTooDeep = (value: unknown, reads: Reads): boolean => {
   let level: ReadonlyArray<unknown> = [value]
   for (let depth = 0; depth <= deepest; depth++) {
-    level = level.flatMap((one) => typeof one === "object" && one !== null ? read(one) : [])
-    if (level.length > 100_000) return false
+    level = level.flatMap((one) =>
+      typeof one === "object" && one !== null && !ArrayBuffer.isView(one) ? reads(one) : []
+    )
+    if (level.length === 0 || level.length > 100_000) return false
   }
-  return level.length > 0
+  return true
 }
 
+/** What is read of an object. */
+type Reads = (object: object) => ReadonlyArray<unknown>
+
+/** What the encoder reads of an object that is sent as it is: nothing of one that says by its `toBSON` what it is sent as. */
+export const stored: Reads = (object) =>
+  typeof Reflect.get(object, "toBSON") === "function" ? [] : Object.values(object)
+
 // Its fields, after what its classes have getters for, and what any object has: a proxy may have no field, and throw all the same.
-const read = (object: object): ReadonlyArray<unknown> => {
+const everything: Reads = (object) => {
   Reflect.get(object, "constructor")
   Reflect.has(object, "constructor")
   let prototype: object | null = Object.getPrototypeOf(object)
