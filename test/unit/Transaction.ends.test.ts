@@ -10,19 +10,15 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Collection from "../../src/Collection.js"
-import * as MongoClient from "../../src/MongoClient.js"
+import type * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected } from "../support/server/connected.js"
+import { clientWith, conflict } from "../support/server/connected.js"
 
 const Things = Collection.make("things")
 const insert = Things.insertOne({})
 const update = Things.updateOne({ _id: 1 }, { $set: { n: 1 } })
 
-const conflict = {
-  ...{ ok: 0, code: 112, codeName: "WriteConflict", errmsg: "write conflict" },
-  errorLabels: ["TransientTransactionError"]
-}
 const lost = {
   ...{ ok: 0, code: 91, codeName: "ShutdownInProgress", errmsg: "shutting down" },
   errorLabels: ["RetryableWriteError"]
@@ -30,10 +26,7 @@ const lost = {
 const committedAlready = { ok: 0, code: 256, codeName: "TransactionCommitted", errmsg: "committed already" }
 const updated = { n: 1, nModified: 1 }
 
-const client = Effect.map(connected(), (connected) => ({
-  ...connected,
-  on: Effect.provideService(MongoClient.MongoClient, connected.client)
-}))
+const client = clientWith()
 
 type Server = Effect.Effect.Success<typeof client>["server"]
 

@@ -11,28 +11,16 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Collection from "../../src/Collection.js"
-import * as MongoClient from "../../src/MongoClient.js"
 import * as Once from "../../src/Once.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { connected } from "../support/server/connected.js"
+import { clientWith, conflict } from "../support/server/connected.js"
 
 const Things = Collection.make("things")
 const insert = Things.insertOne({})
 const update = Things.updateOne({ _id: 1 }, { $set: { n: 1 } })
 
-const conflict = {
-  ...{ ok: 0, code: 112, codeName: "WriteConflict", errmsg: "write conflict" },
-  errorLabels: ["TransientTransactionError"]
-}
-
-const clientWith = (options: Partial<MongoClient.Options>) =>
-  Effect.map(connected({}, options), (connected) => ({
-    ...connected,
-    on: Effect.provideService(MongoClient.MongoClient, connected.client)
-  }))
-
-const client = clientWith({})
+const client = clientWith()
 
 const namesOf = (server: Effect.Effect.Success<typeof client>["server"]) =>
   Effect.map(server.commands, (commands) => commands.map(({ name }) => name))

@@ -31,6 +31,19 @@ export const connected = (
 ): Effect.Effect<Connected, MongoError, Scope.Scope> =>
   Effect.flatMap(Responder.make(server), (responder) => clientOf(responder, client))
 
+/** What a scripted server answers to a write that has lost a conflict. */
+export const conflict = {
+  ...{ ok: 0, code: 112, codeName: "WriteConflict", errmsg: "write conflict" },
+  errorLabels: ["TransientTransactionError"]
+}
+
+/** A scripted server, and what runs an effect on a client that is connected to it. */
+export const clientWith = (options: Partial<MongoClient.Options> = {}) =>
+  Effect.map(connected({}, options), (connected) => ({
+    ...connected,
+    on: Effect.provideService(MongoClient.MongoClient, connected.client)
+  }))
+
 /** Connects a client to a scripted server. */
 export const clientOf = (
   server: Responder.Responder,
