@@ -524,7 +524,8 @@ export const commit: Effect.Effect<
 
 /**
  * Aborts the transaction of the ambient session by hand. A failure of the server is ignored: what was lost is sent again, if
- * need be in the background. In the body of {@link run}, the run then returns the result of the body.
+ * need be in the background. In the body of {@link run}, the run then returns the result of the body; a part of it that is
+ * still running finds it closed (`TransactionEnded`).
  *
  * Fails with what using a session can fail with, and with `MongoError` (`TransactionMisuse`) when there is no transaction,
  * or it has ended. An interruption waits for what it sends, for at most 5 seconds: then it goes on in the

@@ -11,6 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Collection from "../../src/Collection.js"
+import type * as MongoClient from "../../src/MongoClient.js"
 import * as Once from "../../src/Once.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
@@ -21,6 +22,34 @@ const insert = Things.insertOne({})
 const update = Things.updateOne({ _id: 1 }, { $set: { n: 1 } })
 
 const client = clientWith()
+
+/** A part that waits when it has run an effect, and what has it go on with an insert, to the end. */
+const halfDone = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const half = yield* Deferred.make<void>()
+    const goOn = yield* Deferred.make<void>()
+    const part = yield* Effect.fork(Transaction.run(
+      effect.pipe(
+        Effect.zipRight(Deferred.succeed(half, undefined)),
+        Effect.zipRight(Deferred.await(goOn)),
+        Effect.zipRight(insert)
+      )
+    ))
+    yield* Deferred.await(half)
+    return Effect.zipRight(Deferred.succeed(goOn, undefined), Fiber.await(part))
+  })
+
+/** Ends a transaction while a part of it is half done, and tells how that ended. */
+const leaving = <A, E, R>(end: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(halfDone(insert), (goOn) => Effect.zipRight(end, goOn))
+
+/** Ends a transaction, and begins another in its place. */
+const anew = <A, E, R>(end: Effect.Effect<A, E, R>) =>
+  end.pipe(Effect.zipRight(Transaction.start()), Effect.zipRight(insert))
+
+/** Runs an effect in a transaction that was started by hand. */
+const byHand = <A, E>(effect: Effect.Effect<A, E, MongoClient.MongoClient | Session.Session>) =>
+  Session.scoped(Effect.zipRight(Transaction.start(), effect))
 
 const namesOf = (server: Effect.Effect.Success<typeof client>["server"]) =>
   Effect.map(server.commands, (commands) => commands.map(({ name }) => name))
@@ -101,6 +130,33 @@ describe("a session", () => {
         yield* Fiber.join(running)
       }).pipe(Session.scoped(), on)
       expect(yield* namesOf(server)).toEqual(["insert", "commitTransaction", "insert", "commitTransaction"])
+    }))
+
+  it.scopedLive("has a part not join what a body is ending, nor go on when that has ended", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const inserted = yield* Deferred.make<{}>()
+      const answer = yield* Deferred.make<{}>()
+      yield* server.on("insert", (_, { count }) => count === 0 ? Deferred.await(inserted) : {})
+      yield* server.on("commitTransaction", () => Deferred.await(answer))
+      const exits = yield* Transaction.run(Effect.gen(function*() {
+        const first = yield* Effect.fork(insert)
+        yield* server.awaitCommand("insert")
+        const committing = yield* Effect.fork(Transaction.commit)
+        yield* Effect.yieldNow()
+        // It waits for its turn behind the commit.
+        const waiting = yield* Effect.fork(Transaction.run(insert))
+        yield* Effect.yieldNow()
+        yield* Deferred.succeed(inserted, {})
+        yield* server.awaitCommand("commitTransaction")
+        const late = yield* Effect.exit(Transaction.run(Transaction.onCommit(Effect.void)))
+        yield* Deferred.succeed(answer, {})
+        yield* Fiber.join(first)
+        yield* Fiber.join(committing)
+        return [late, yield* Fiber.await(waiting)]
+      })).pipe(on)
+      expect(exits).toMatchObject(exits.map(() => ({ cause: { error: { _tag: "TransactionEnded" } } })))
+      expect(yield* namesOf(server)).toEqual(["insert", "commitTransaction"])
     }))
 
   it.scopedLive("that closes waits for a commit by hand", () =>
@@ -191,15 +247,82 @@ describe("a transaction that is over", () => {
         ))
         yield* Deferred.await(sent)
       })
-      const byHand = Session.scoped(Effect.zipRight(Effect.zipRight(Transaction.start(), left), Transaction.commit))
+      const ofHand = byHand(Effect.zipRight(left, Transaction.commit))
       const inBody = Transaction.run(Effect.zipRight(left, Transaction.commit))
       const inHook = Transaction.run(Effect.zipLeft(Transaction.beforeCommit(left), insert))
-      for (const effect of [byHand, inBody, inHook]) {
+      for (const effect of [ofHand, inBody, inHook]) {
         expect(yield* on(Effect.flip(effect))).toMatchObject({ _tag: "TransactionDoomed" })
       }
       expect(yield* namesOf(server)).not.toContain("commitTransaction")
       // One that has been rolled back by hand takes its parts along.
       yield* on(Transaction.run(Effect.zipRight(left, Effect.zipRight(Transaction.abort, Transaction.start()))))
+    }))
+
+  for (
+    const [where, transaction, inserts] of [
+      ["a body", Transaction.run(leaving(Transaction.abort)), 1],
+      ["a part", Transaction.run(leaving(Transaction.run(Transaction.abort))), 1],
+      ["a part of one that was started by hand", byHand(leaving(Transaction.run(Transaction.abort))), 1],
+      ["a body that starts another", Transaction.run(leaving(anew(Transaction.abort))), 2]
+    ] as const
+  ) {
+    it.scopedLive(`because ${where} has aborted it, takes nothing more of a part that was left behind`, () =>
+      Effect.gen(function*() {
+        const { on, server } = yield* client
+        const left = yield* on(transaction)
+        expect(left).toMatchObject({ _tag: "Failure", cause: { error: { _tag: "TransactionEnded" } } })
+        const names = yield* namesOf(server)
+        expect(names.filter((name) => name === "insert")).toHaveLength(inserts)
+        expect(names.filter((name) => name === "commitTransaction")).toHaveLength(inserts - 1)
+      }))
+  }
+
+  it.scopedLive("by hand of a part, has that part write nothing into the next one", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const left = yield* on(byHand(
+        Effect.flatMap(halfDone(Effect.zipRight(insert, Transaction.commit)), (goOn) =>
+          Effect.zipRight(Effect.zipRight(Transaction.start(), insert), Effect.zipLeft(goOn, Transaction.commit)))
+      ))
+      expect(left).toMatchObject({ _tag: "Failure", cause: { error: { _tag: "TransactionEnded" } } })
+      expect(yield* namesOf(server)).toEqual(["insert", "commitTransaction", "insert", "commitTransaction"])
+    }))
+
+  it.scopedLive("because an abort was sent, is over also where who sent it was interrupted before the answer", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const answer = yield* Deferred.make<{}>()
+      yield* server.on("abortTransaction", () => Deferred.await(answer))
+      const left = yield* Transaction.run(Effect.gen(function*() {
+        const goOn = yield* halfDone(insert)
+        const aborting = yield* Effect.fork(Transaction.abort)
+        yield* server.awaitCommand("abortTransaction")
+        yield* Fiber.interrupt(aborting)
+        yield* Deferred.succeed(answer, {})
+        return [yield* goOn, yield* Effect.exit(Transaction.run(insert))]
+      })).pipe(Session.scoped({ settleTimeout: "500 millis" }), on)
+      expect(left).toMatchObject(left.map(() => ({ cause: { error: { _tag: "TransactionEnded" } } })))
+      expect(yield* namesOf(server)).toEqual(["insert", "abortTransaction"])
+    }))
+
+  it.scopedLive("tells who commits it by hand that it was aborted, whatever was left behind", () =>
+    Effect.gen(function*() {
+      const { on } = yield* client
+      const error = yield* Transaction.run(
+        Effect.zipRight(halfDone(insert), Effect.zipRight(Transaction.abort, Effect.flip(Transaction.commit)))
+      ).pipe(on)
+      expect(error).toMatchObject({ _tag: "MongoError", reason: "TransactionMisuse", operation: "commitTransaction" })
+    }))
+
+  it.scopedLive("and has another in its place, is rolled back where the part that started that was left behind", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const again = Effect.zipRight(insert, anew(Transaction.commit))
+      expect(yield* on(Effect.flip(Transaction.run(Effect.asVoid(halfDone(again)))))).toMatchObject({
+        _tag: "TransactionDoomed",
+        first: { _tag: "TransactionEnded" }
+      })
+      expect(yield* namesOf(server)).toEqual(["insert", "commitTransaction", "insert", "abortTransaction"])
     }))
 
   it.scopedLive("runs no hook of a part that was left behind before it began as if that was committed", () =>

@@ -22,6 +22,7 @@ import type { ServerView } from "../values/conflicts.js"
 import type { Contender } from "./contention.js"
 import { Failures } from "./failures.js"
 import type { AttemptFacts, Ended } from "./outcome.js"
+import type { Command } from "./send.js"
 import { isConflict } from "./transient.js"
 
 /** When a hook is to run. */
@@ -114,6 +115,7 @@ export class Attempt {
   #options: TransactionOptions.Resolved
   #isOver = false
   #ended: Ended = "no"
+  #ending: Command | undefined
   #isRollbackOnly = false
   #isOpaque = false
   #hooks: Array<Hook> = []
@@ -154,6 +156,16 @@ export class Attempt {
   /** Whether the body has ended the transaction by hand, and how. */
   get ended(): Ended {
     return this.#ended
+  }
+
+  /** The command in flight that ends it by hand. */
+  get ending(): Command | undefined {
+    return this.#ending
+  }
+
+  /** Notes the command in flight that ends it by hand; none when that is over. */
+  endsBy(command: Command | undefined): void {
+    this.#ending = command
   }
 
   get hooks(): ReadonlyArray<Hook> {
@@ -297,10 +309,12 @@ export class Attempt {
     return () => void this.#parts.delete(part)
   }
 
-  /** It is to be committed now. A part that has not ended, other than those around who commits, has failed. */
+  /** It ends now. A part that has not ended, other than those around who ends it, has failed. */
   leavesParts(around?: Share): void {
     for (const part of this.#parts) {
-      if (!isAround(part, around)) part.fail(Cause.fail(new TransactionEnded({ operation: "Transaction.run" })))
+      if (isAround(part, around)) continue
+      this.#parts.delete(part)
+      part.fail(Cause.fail(new TransactionEnded({ operation: "Transaction.run" })))
     }
   }
 
@@ -329,7 +343,6 @@ export class Attempt {
     this.#isRollbackOnly = false
     this.#isOpaque = false
     this.failures.clear()
-    this.#parts.clear()
     this.#hooks = []
     this.#passed = 0
   }

@@ -146,9 +146,10 @@ export const beforeCommitByHand = (share: Share): Effect.Effect<void> =>
  * server's to judge.
  */
 export const objection = ({ of }: Share): TransactionDoomed | undefined => {
+  // What was sent before decides.
+  if (of.ended !== "no") return undefined
   const { doom, halfDone, transient } = of.failures
   if (halfDone !== undefined) return new TransactionDoomed({ first: Cause.squash(halfDone) })
-  if (of.ended !== "no") return undefined
   if (of.isRollbackOnly) return new TransactionDoomed({ first: undefined, isRollbackOnly: true })
   const isDue = of.nextHook !== undefined
   return isDue ? new TransactionDoomed({ first: doom === undefined ? transient : Cause.squash(doom) }) : undefined

@@ -42,8 +42,6 @@ class Manual extends Part implements Standing {
   readonly number: number
   readonly #gate: Gate
   readonly #client: Service
-  #commits = 0
-  #aborts = 0
 
   constructor(
     fiber: RunningFiber,
@@ -71,24 +69,9 @@ class Manual extends Part implements Standing {
         )
       })
     )
-    this.number = DriverTransaction.transactionNumberOf(gate.session())
     this.#gate = gate
     this.#client = client
-  }
-
-  /** Whether a command that ends it is in flight. */
-  get isEnding(): boolean {
-    return this.#commits + this.#aborts > 0
-  }
-
-  /** Sends a command that ends it. */
-  sends<A, E>(operation: Command, send: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    const note = (by: 1 | -1) =>
-      Effect.sync(() => {
-        if (operation === "commitTransaction") this.#commits += by
-        else this.#aborts += by
-      })
-    return Effect.acquireUseRelease(note(1), () => send, () => note(-1))
+    this.number = DriverTransaction.transactionNumberOf(gate.session())
   }
 
   // A program that ends a transaction by hand sees the server's own answers, as the specification has it.
@@ -117,8 +100,8 @@ class Manual extends Part implements Standing {
     return Effect.suspend(() => {
       if (this.of.isOver) return Effect.void
       const run = (due: ReadonlyArray<Hook>) => Hooks.run(due, this.#gate.settleTimeout, identity)
-      const { ended: known } = this.of
-      const ended = finish(this.of, known !== "no" ? known : this.#commits > 0 ? "unknown" : "aborted")
+      const { ended: known, ending } = this.of
+      const ended = finish(this.of, known !== "no" ? known : ending === "commitTransaction" ? "unknown" : "aborted")
       return Effect.asVoid(within(this.#gate.settleTimeout, Effect.flatMap(ended, run)))
     })
   }
@@ -133,7 +116,9 @@ const lastOf = (gate: Gate): Manual | undefined => {
 /** The transaction of a session that is under manual control, if it is open and nobody is ending it. */
 export const active = (gate: Gate): Part | undefined => {
   const last = lastOf(gate)
-  return last !== undefined && !last.of.isOver && !last.isEnding && gate.session().inTransaction() ? last : undefined
+  return last !== undefined && !last.of.isOver && last.of.ending === undefined && gate.session().inTransaction()
+    ? last
+    : undefined
 }
 
 /** Fails inside a transaction, whoever controls it, of what must not be there. */
@@ -159,9 +144,11 @@ export const start = (
     (fiber, turn) =>
       Effect.map(traced(DriverTransaction.start(gate.session(), options)), () => {
         const part = asPart(turn)
-        // Nothing tells when one is ended by the driver session itself.
         const before = part ?? lastOf(gate)
+        // Nothing tells when one is ended by the driver session itself.
         before?.of.unwatch("rolledBack")
+        // A part that has ended it itself is not to go on in this one.
+        before?.of.leavesParts(part)
         if (part === undefined) {
           const manual = new Manual(fiber, gate, client, options, timeout)
           gate.stand(manual)
@@ -287,15 +274,18 @@ const end = (
           const last = lastOf(gate)
           const transaction = part?.of ?? last?.of
           const isByHand = last !== undefined && last.of === transaction
-          const sent = send(transaction, restore)
-          const exit = yield* Effect.exit(isByHand ? last.sends(operation, sent) : sent)
+          transaction?.endsBy(operation)
+          const exit = yield* Effect.exit(send(transaction, restore))
+          transaction?.endsBy(undefined)
           const ended = operation === "commitTransaction"
             ? endOf(exit, transaction?.ended)
-            : Exit.isSuccess(exit)
+            : isAborted(gate, exit, transaction?.ended)
             ? "aborted"
             : undefined
           // What was committed stays so, whatever the answer to a repeated commit is.
           if (ended !== undefined && transaction !== undefined && transaction.ended !== "committed") {
+            // Also what has joined meanwhile: the rest of it would take effect at once.
+            transaction.leavesParts(part)
             if (part === undefined || isByHand) {
               // A part of it goes on, and what it does takes effect at once.
               due = yield* finish(transaction, ended, part === undefined)
@@ -312,6 +302,12 @@ const end = (
         Effect.zipRight(Hooks.run(due, gate.settleTimeout, restore), exit))
     )
   })
+
+// Who was interrupted has not waited for the answer: the driver sends no more in the transaction all the same.
+const isAborted = (gate: Gate, exit: Exit.Exit<void, MongoError>, before: Ended | undefined): boolean =>
+  Exit.isSuccess(exit) ||
+  before === "no" && (gate.isInFlight() || !gate.session().inTransaction()) &&
+    ![...Cause.failures(exit.cause)].some(({ reason }) => reason === "TransactionMisuse")
 
 // None where nothing has changed: the driver refused to commit in the session's state, or it is not known of an earlier commit
 // whether it happened, of which the refusal of another does not tell.

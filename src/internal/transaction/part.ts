@@ -110,8 +110,12 @@ export class Part extends Turn {
     if (hasBegun || isOfAll) this.of.failures.expire(error, isOfAll)
   }
 
-  /** Notes that it has failed. MongoDB has no savepoints: what it has written can't be undone by itself. */
+  /**
+   * Notes that it has failed. MongoDB has no savepoints: what it has written can't be undone by itself. One that was left behind
+   * has failed then; it may end in a transaction that was started since, in which it has written nothing.
+   */
   fail(cause: Cause.Cause<unknown>): void {
+    if (this.#hasFailed) return
     this.#hasFailed = true
     if (this.#operations > 0) this.of.failures.leaveHalfDone(cause)
   }
