@@ -13,16 +13,12 @@ import * as Collection from "../../src/Collection.js"
 import type * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { clientWith, conflict } from "../support/server/connected.js"
+import { clientWith, conflict, lostCommit } from "../support/server/connected.js"
 
 const Things = Collection.make("things")
 const insert = Things.insertOne({})
 const update = Things.updateOne({ _id: 1 }, { $set: { n: 1 } })
 
-const lost = {
-  ...{ ok: 0, code: 91, codeName: "ShutdownInProgress", errmsg: "shutting down" },
-  errorLabels: ["RetryableWriteError"]
-}
 const committedAlready = { ok: 0, code: 256, codeName: "TransactionCommitted", errmsg: "committed already" }
 const updated = { n: 1, nModified: 1 }
 
@@ -77,7 +73,7 @@ describe("a transaction of a caller that cannot be interrupted", () => {
       Effect.gen(function*() {
         const { on, server } = yield* client
         yield* server.on("update", updated)
-        yield* server.on("commitTransaction", (_, { count }) => count < 4 ? lost : {})
+        yield* server.on("commitTransaction", (_, { count }) => count < 4 ? lostCommit : {})
         expect(yield* on(caller(server))).toMatchObject({ _tag: "Success" })
         expect(yield* countOf(server, "commitTransaction")).toBe(5)
         expect(yield* countOf(server, "abortTransaction")).toBe(0)

@@ -15,7 +15,7 @@ import type * as MongoClient from "../../src/MongoClient.js"
 import * as Once from "../../src/Once.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
-import { clientWith, conflict } from "../support/server/connected.js"
+import { clientWith, conflict, lostCommit } from "../support/server/connected.js"
 
 const Things = Collection.make("things")
 const insert = Things.insertOne({})
@@ -217,6 +217,26 @@ describe("a transaction that is over", () => {
       expect(error).toMatchObject({ _tag: "MongoError", reason: "TransactionMisuse", operation: "commitTransaction" })
       const names = yield* namesOf(server)
       expect(names.filter((name) => name === "commitTransaction")).toHaveLength(1)
+    }))
+
+  it.scopedLive("may be committed once more when its result is unknown, also where a part has started it", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      // That of the part, then both tries of the driver.
+      yield* server.on("commitTransaction", (_, { count }) => count === 1 || count === 2 ? lostCommit : {})
+      const error = yield* Effect.gen(function*() {
+        yield* Transaction.start()
+        yield* Transaction.run(Effect.zipRight(insert, anew(Transaction.commit)))
+        const error = yield* Effect.flip(Transaction.commit)
+        yield* Transaction.commit
+        return error
+      }).pipe(Session.scoped(), on)
+      expect(error).toMatchObject({
+        _tag: "MongoError",
+        labels: expect.arrayContaining(["UnknownTransactionCommitResult"])
+      })
+      const commits = yield* server.named("commitTransaction")
+      expect(commits).toHaveLength(4)
     }))
 
   it.scopedLive("where a part of it was left behind half-way, is rolled back", () =>

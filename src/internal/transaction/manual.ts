@@ -38,10 +38,9 @@ import { isCommitUnknown, isEndOfTransaction, isTransient } from "./transient.js
 
 /** A transaction that a program has started by hand; it lasts until the program ends it, or its session ends. */
 class Manual extends Part implements Standing {
-  /** Its number in the session. */
-  readonly number: number
   readonly #gate: Gate
   readonly #client: Service
+  #number: number
 
   constructor(
     fiber: RunningFiber,
@@ -71,7 +70,17 @@ class Manual extends Part implements Standing {
     )
     this.#gate = gate
     this.#client = client
-    this.number = DriverTransaction.transactionNumberOf(gate.session())
+    this.#number = DriverTransaction.transactionNumberOf(gate.session())
+  }
+
+  /** Its number in the session. */
+  get number(): number {
+    return this.#number
+  }
+
+  /** Notes the number that the session has given it: each start has another. */
+  takesNumber(): void {
+    this.#number = DriverTransaction.transactionNumberOf(this.#gate.session())
   }
 
   // A program that ends a transaction by hand sees the server's own answers, as the specification has it.
@@ -144,7 +153,8 @@ export const start = (
     (fiber, turn) =>
       Effect.map(traced(DriverTransaction.start(gate.session(), options)), () => {
         const part = asPart(turn)
-        const before = part ?? lastOf(gate)
+        const last = lastOf(gate)
+        const before = part ?? last
         // Nothing tells when one is ended by the driver session itself.
         before?.of.unwatch("rolledBack")
         // A part that has ended it itself is not to go on in this one.
@@ -156,6 +166,7 @@ export const start = (
         } else {
           part.of.restart(options)
           part.of.watch(fiber)
+          if (last?.of === part.of) last.takesNumber()
         }
       })
   )

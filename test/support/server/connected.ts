@@ -37,6 +37,12 @@ export const conflict = {
   errorLabels: ["TransientTransactionError"]
 }
 
+/** What a scripted server answers to a commit that it shuts down in the midst of. */
+export const lostCommit = {
+  ...{ ok: 0, code: 91, codeName: "ShutdownInProgress", errmsg: "shutting down" },
+  errorLabels: ["RetryableWriteError"]
+}
+
 /** A scripted server, and what runs an effect on a client that is connected to it. */
 export const clientWith = (options: Partial<MongoClient.Options> = {}) =>
   Effect.map(connected({}, options), (connected) => ({
