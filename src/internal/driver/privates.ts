@@ -128,8 +128,12 @@ export const openAs = (
   client: Driver.MongoClient,
   id: Driver.ServerSessionId | undefined,
   txnNumber = 0
-): Driver.ClientSession =>
-  Object.defineProperty(openImplicit(client), "serverSession", { value: { id, lastUse: 0, txnNumber, isDirty: true } })
+): Driver.ClientSession => {
+  const session = openImplicit(client)
+  // A client that closes ends the sessions that it knows, and would give the pool a stand-in, which makes its `close` fail half-way.
+  session.emit("ended", session)
+  return Object.defineProperty(session, "serverSession", { value: { id, lastUse: 0, txnNumber, isDirty: true } })
+}
 
 /** Ends a session that has no server session. `endSession` would take one from the pool, or give the pool a stand-in. */
 export const endImplicit = (session: Driver.ClientSession): void => {
