@@ -113,6 +113,20 @@ describe("a session", () => {
       expect(error).toMatchObject({ _tag: "MongoError", reason: "TimedOut", operation: "refreshSessions" })
     }))
 
+  // In virtual time, so that no limit of the refresh ends it.
+  it.scoped("is free again as soon as a refresh is interrupted", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      yield* server.on("refreshSessions", "hang")
+      yield* Effect.gen(function*() {
+        const { refresh } = yield* Session.Session
+        const refreshing = yield* Effect.fork(refresh)
+        yield* server.awaitCommand("refreshSessions")
+        yield* Fiber.interrupt(refreshing)
+        yield* insert
+      }).pipe(Session.scoped(), on)
+    }))
+
   it.scopedLive("has a run wait for a commit by hand, and not join what ends", () =>
     Effect.gen(function*() {
       const { on, server } = yield* client

@@ -12,14 +12,13 @@ import type { Member } from "../../SessionKeeper.js"
 import type * as SessionOptions from "../../SessionOptions.js"
 import * as Call from "../driver/call.js"
 import * as Command from "../driver/command.js"
-import { timedOut } from "../driver/deadline.js"
+import { bounded } from "../driver/deadline.js"
 import * as Pool from "../driver/pool.js"
 import * as DriverSession from "../driver/session.js"
 import * as Signal from "../driver/signal.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import * as Log from "../telemetry/log.js"
 import type * as Operations from "../telemetry/operations.js"
-import { giveUpAfter } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { inner } from "./client.js"
@@ -282,8 +281,9 @@ export class OpenSession implements Gate, Member, Ending {
       const sent = Time.nowOf(fiber)
       const refreshing = this.client[inner].adminCommand({ refreshSessions: [this.lsid()] })
       // Nobody gets the turn before its answer, which may never come.
+      const deadline = Time.start(fiber, this.timeout ?? this.settleTimeout)
       return Effect.map(
-        giveUpAfter(this.timeout ?? this.settleTimeout, refreshing, () => timedOut({ operation: "refreshSessions" })),
+        bounded(deadline, { operation: "refreshSessions" }, refreshing),
         () => this.touch(sent)
       )
     })
