@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Chunk from "effect/Chunk"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dual } from "effect/Function"
@@ -30,7 +31,7 @@ import type { Checkpoints } from "./internal/changes/positions.js"
 import { type Source, textOf } from "./internal/changes/source.js"
 import { decode as decodeOptions, type Options } from "./internal/changes/watchOptions.js"
 import { exactly } from "./internal/data/decode.js"
-import { withNamespace } from "./internal/data/operation.js"
+import { refusalOf, withNamespace } from "./internal/data/operation.js"
 import { readable, withoutOwn } from "./internal/data/options.js"
 import type { Target } from "./internal/data/request.js"
 import { clientOf, type ClientOption, type MongoClient } from "./internal/session/client.js"
@@ -158,6 +159,16 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
   const own = target.collection !== undefined || showOwn === true ? [] : [withoutOwnNotes]
   const invalid = onInvalid ?? ("fail" as M)
   const decoded = decodeOptions(given, pipeline)
+  const limited = timeout === undefined ? target : { ...target, timeout }
+  const following = (leading: ReadonlyArray<Driver.Document>, maxAwaitTime: Duration.Duration | undefined) => ({
+    options: withoutOwn<Driver.ChangeStreamOptions>({
+      ...rest,
+      ...exactly(codec),
+      readPreference: target.readPreference
+    }),
+    maxAwaitTime,
+    pipeline: [...leading, ...own, ...pipeline]
+  })
   return make({
     client: clientOf(target),
     decode: (raw) => withNamespace(target, (source) => decodeEvent(raw, decoder<A, R, M>(source, codec, invalid))),
@@ -168,18 +179,15 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
       startAfter: startAfter?.document,
       startAtOperationTime
     }),
-    refusal: Either.isLeft(decoded) ? decoded.left : undefined,
+    refusal: (client) =>
+      Either.isLeft(decoded)
+        ? decoded.left
+        : refusalOf(client, limited, Watching.requestOf(following([], decoded.right.maxAwaitTime), true)),
     pulled: (at, leading, within) =>
       Either.isLeft(decoded) ? Effect.fail(decoded.left) : Watching.pulled({
-        target: timeout === undefined ? target : { ...target, timeout },
+        ...following(leading, decoded.right.maxAwaitTime),
+        target: limited,
         within,
-        options: withoutOwn<Driver.ChangeStreamOptions>({
-          ...rest,
-          ...exactly(codec),
-          readPreference: target.readPreference
-        }),
-        maxAwaitTime: decoded.right.maxAwaitTime,
-        pipeline: [...leading, ...own, ...pipeline],
         // Its default is the default of the type parameter.
         decoder: (source) => decoder<A, R, M>(source, codec, invalid),
         resume

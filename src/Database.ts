@@ -16,12 +16,12 @@ import * as Collection from "./Collection.js"
 import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
 import { isDocument } from "./internal/data/objects.js"
-import { type Added, concernOf, operation, type OperationError } from "./internal/data/operation.js"
+import { type Added, concernOf, operation, type OperationError, refuse } from "./internal/data/operation.js"
 import { type Given, type LimitedCursor, over, readable, withoutOwn, wrong } from "./internal/data/options.js"
 import { aggregate } from "./internal/data/reads.js"
 import { misconfiguredBy } from "./internal/data/refused.js"
 import type { Request, Target } from "./internal/data/request.js"
-import { isAllowedCommand } from "./internal/data/rules.js"
+import { isAllowedCommand, problemOfPipeline } from "./internal/data/rules.js"
 import { command as runCommand } from "./internal/data/streams.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 import { decoder, duration, serverLimit } from "./internal/values/options.js"
@@ -182,10 +182,13 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
     },
     createCollection: (collection, options) => {
       const given = readable(options)
+      const name = given?.viewOn === undefined ? "createCollection" : "createView"
+      const problem = given?.pipeline === undefined ? undefined : problemOfPipeline(given.pipeline)
+      if (problem !== undefined) return refuse(target, name, problem)
       return Effect.asVoid(
         run(
           {
-            name: given?.viewOn === undefined ? "createCollection" : "createView",
+            name,
             collection,
             kind: "write",
             inTransaction: true,

@@ -73,6 +73,47 @@ describe("the options of a change stream", () => {
   )
 })
 
+describe("what a stream may not ask for", () => {
+  const wrong: ReadonlyArray<readonly [string, ReadonlyArray<unknown>, object, object]> = [
+    ["a pipeline of what are no stages", [5], {}, refused("list of stages")],
+    [
+      "a wait of more than the time limit",
+      [],
+      { timeout: "1 second", maxAwaitTime: "2 seconds" },
+      refused("less than")
+    ],
+    ["a stage that BSON cannot say", [{ $match: { a: undefined } }], {}, { reason: "EncodingFailed" }],
+    ["a collation that BSON cannot say", [], { collation: { locale: undefined } }, { reason: "EncodingFailed" }]
+  ]
+
+  it.scopedLive.each(wrong)(
+    "is refused before anything is sent, also by a consumer, which has not claimed its checkpoint: %s",
+    ([, pipeline, options, error]) =>
+      silently(Effect.gen(function*() {
+        const stream = Things.watch(pipeline as never, untyped(options))
+        expect(yield* Effect.flip(Stream.runDrain(stream))).toMatchObject({ ...error, operation: "watch" })
+        expect(yield* Effect.flip(ChangeStream.consume(stream, "totals", () => Effect.void)))
+          .toMatchObject({ ...error, operation: "watch" })
+      }))
+  )
+
+  it.scopedLive("is refused by a consumer where the collection sets the time limit, or has no name", () =>
+    silently(Effect.gen(function*() {
+      const limited = Things.withOptions({ timeout: "1 second" }).watch([], { maxAwaitTime: "2 seconds" })
+      expect(yield* Effect.flip(ChangeStream.consume(limited, "totals", () => Effect.void)))
+        .toMatchObject({ ...refused("less than"), namespace: "shop.things" })
+      const nameless = Collection.make("").watch()
+      expect(yield* Effect.flip(ChangeStream.consume(nameless, "totals", () => Effect.void)))
+        .toMatchObject({ reason: "InvalidOptions", operation: "watch" })
+    })))
+
+  it.scopedLive("is refused of a view, too", () =>
+    silently(Effect.gen(function*() {
+      const made = Database.make("shop").createCollection("x", { viewOn: "things", pipeline: [5 as never] })
+      expect(yield* Effect.flip(made)).toMatchObject({ ...refused("list of stages"), operation: "createView" })
+    })))
+})
+
 describe("how long a cursor of a command waits for data", () => {
   it.scopedLive.each(times)(
     "is refused before anything is sent: %s",

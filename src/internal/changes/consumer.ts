@@ -41,7 +41,7 @@ export const consume = <A, E, R, X, E2, R2, E3, R3>(
   options: ConsumeOptions<E3, R3>
 ): Effect.Effect<void, E | E3 | HandlingFailed<E2> | ConsumeError, R | Exclude<R3, Session.Session> | Inside<R2>> =>
   Effect.flatMap(source.client, (client) => {
-    const refusal = refusalOf([ensureName(name), ensureValid(options)].flatMap(issuesIn)) ?? source.refusal
+    const refusal = refusalOf([ensureName(name), ensureValid(options)].flatMap(issuesIn)) ?? source.refusal(client)
     return refusal === undefined
       ? Effect.provideService(Stream.runForEach(handled(source, name, handler, options), identity), Held, client)
       : Effect.fail(refusal)

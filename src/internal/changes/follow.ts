@@ -77,6 +77,20 @@ interface Reading {
   isFirst: boolean
 }
 
+/** What a stream asks for, which is a cursor that waits for data. */
+export const requestOf = (
+  { maxAwaitTime, options, pipeline }: Pick<ChangeCursor.Watched, "options" | "maxAwaitTime" | "pipeline">,
+  isEndless: boolean
+): Request => ({
+  name: "watch",
+  kind: "read",
+  inTransaction: false,
+  isCursor: true,
+  isEndless,
+  options: { ...options, ...awaiting, maxAwaitTime },
+  pipeline
+})
+
 /**
  * A stream from a position on, step by step. One time limit covers a step, with all that is sent to resume. A step that has
  * exceeded it fails, and does not end the stream: the next step resumes it.
@@ -94,14 +108,7 @@ export const pulled = <A, R, C>(
     // The server has no change streams with another one, whatever the client or the collection prefers.
     const target: Target<C> = { ...followed.target, readConcern: "majority" }
     const { client: _, ...where } = target
-    const request: Request = {
-      name: "watch",
-      kind: "read",
-      inTransaction: false,
-      isEndless: followed.within !== undefined,
-      options: { ...options, ...awaiting, maxAwaitTime },
-      pipeline
-    }
+    const request = requestOf(followed, followed.within !== undefined)
     const scope = yield* Effect.scope
     const { client, deadline, ensureOpen, namespace, run, session } = yield* placeApart(
       target,

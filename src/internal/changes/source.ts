@@ -23,8 +23,8 @@ export interface Source<A, E, R> {
   readonly watched: Pick<Target, "database" | "collection">
   /** Where it begins. */
   readonly at: Position
-  /** What is wrong with its options, if anything. */
-  readonly refusal: MongoError | undefined
+  /** What is wrong with it on a client, if anything, where it waits for as long as it takes. */
+  readonly refusal: (client: Client) => MongoError | undefined
   /** Its steps from a position on, with some stages put before its own, in a session of its own or within the given one. */
   readonly pulled: (
     at: Position,

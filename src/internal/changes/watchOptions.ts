@@ -13,6 +13,7 @@ import { isLimit } from "../data/limits.js"
 import { isDocument } from "../data/objects.js"
 import { problemOf } from "../data/options.js"
 import { misconfiguredBy } from "../data/refused.js"
+import { problemOfPipeline } from "../data/rules.js"
 import { isTimestamp } from "../values/foreign.js"
 import { decoder, duration, serverLimit } from "../values/options.js"
 import type { OnInvalid } from "./events.js"
@@ -82,8 +83,8 @@ export const decode = <M extends OnInvalid>(
   options: Options<M>,
   pipeline: unknown
 ): ReturnType<typeof decodeFields> => {
-  const hint = problemOf(options) ??
-    (Array.isArray(pipeline) ? undefined : "A pipeline is a list of stages. Nothing was sent.")
+  const stages = problemOfPipeline(pipeline)
+  const hint = problemOf(options) ?? (stages && `${stages} Nothing was sent.`)
   return hint === undefined
     ? decodeFields(options)
     : Either.left(new MongoError({ reason: "InvalidOptions", operation: "watch", labels: [], hint }))

@@ -146,19 +146,7 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
   if (wrong !== undefined) {
     return new MongoError({ reason: "InvalidOptions", operation: request.name, namespace, labels: [], hint: wrong })
   }
-  const limit = Limits.limitOf({
-    operation: request.name,
-    namespace,
-    options: request.options,
-    around: target.timeout,
-    outermost: request.isEndless === true
-      ? undefined
-      : Option.isSome(session)
-      ? session.value[key].timeout
-      : client.timeout,
-    isCursor: request.isCursor === true,
-    doesWrite: request.kind === "write"
-  })
+  const limit = limitIn(request, target, namespace, Option.isSome(session) ? session.value[key] : client)
   const isLimited = !(limit instanceof MongoError) && limit.timeout !== undefined
   const db = isLimited ? databaseOf(target.database, true) : plain
   return {
@@ -173,6 +161,30 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
     // One that the caller has given stays.
     comment: optionOf(request.options, "comment") === undefined ? client[inner].observer.commentOf(fiber) : undefined
   }
+}
+
+const limitIn = <C>(
+  request: Request,
+  { timeout: around }: Target<C>,
+  namespace: string,
+  outside: Pick<Client, "timeout">
+): Limits.Limit | MongoError =>
+  Limits.limitOf({
+    operation: request.name,
+    namespace,
+    options: request.options,
+    around,
+    outermost: request.isEndless === true ? undefined : outside.timeout,
+    isCursor: request.isCursor === true,
+    doesWrite: request.kind === "write"
+  })
+
+/** What is wrong with what an operation works on and with what it is given, if anything, in whichever session it is run. */
+export const refusalOf = <C>(client: Client, target: Target<C>, request: Request): MongoError | undefined => {
+  const namespace = qualified(client[inner].databaseName(target.database), target.collection)
+  return misnaming(client, target, request) ??
+    [weightIn(request, client, namespace), limitIn(request, target, namespace, client)]
+      .find((found) => found instanceof MongoError)
 }
 
 const begin = <A>(
