@@ -12,6 +12,7 @@ import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import { build, type Described } from "../support/hostile/hostile.js"
+import { connected } from "../support/server/connected.js"
 import * as Responder from "../support/server/responder.js"
 
 type Run = () => Effect.Effect<unknown, unknown, unknown>
@@ -163,6 +164,25 @@ describe("every operation", () => {
         }
       }
     })))
+
+  it.live("goes to the client that it names, though another option cannot be read", () =>
+    Effect.gen(function*() {
+      class Other extends MongoClient.Tag("Other")<Other>() {}
+      const circular: { self?: unknown } = {}
+      circular.self = circular
+      const { client } = yield* connected()
+      const options = { client: Other, comment: circular, timeout: circular as never }
+      for (
+        const operation of [
+          MongoClient.listDatabases(options),
+          MongoClient.bulkWrite([placed], options),
+          drain(MongoClient.watch([], options))
+        ]
+      ) {
+        expect(yield* Effect.flip(Effect.provideService(operation, Other, client)))
+          .toMatchObject({ reason: "InvalidOptions", hint: expect.stringContaining("is nested too deeply") })
+      }
+    }).pipe(Effect.scoped))
 
   it.live("ends or fails by type, whatever an option is", () =>
     onResponder(Effect.gen(function*() {

@@ -80,18 +80,17 @@ export const wrong = <O extends object>(options: O, hint: string): O => ({
   [problem]: `${hint} Nothing was sent.`
 })
 
-/** Options as they were given: a copy that can be read, or none, with what is wrong with them. */
+/** Options as they were given: a copy of what can be read of them, with what is wrong with the rest. */
 export const readable = <O extends object>(options: O | undefined): O | undefined => {
   if (options === undefined) return undefined
   const copy = tried(() => Predicate.isRecord(options) ? { ...options } : null)
   if (copy === null) return wrong({} as O, "Options are an object of them. Where there are none, leave them out.")
   if (copy === undefined) return wrong({} as O, `What is given as options ${unreadable}.`)
-  for (const name of read) {
-    const value = optionOf(copy, name)
+  return read.reduce<O>((options, name) => {
+    const value = optionOf(options, name)
     const fault = value === undefined ? undefined : name === "comment" ? faultOf(value, stored) : faultOf(value)
-    if (fault !== undefined) return wrong({} as O, `\`${name}\` ${fault}.`)
-  }
-  return copy
+    return fault === undefined ? options : wrong({ ...options, [name]: undefined }, `\`${name}\` ${fault}.`)
+  }, copy)
 }
 
 // What is looked into by this library, and by the driver, before anything is encoded.
