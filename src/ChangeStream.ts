@@ -174,7 +174,8 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
     decode: (raw) => withNamespace(target, (source) => decodeEvent(raw, decoder<A, R, M>(source, codec, invalid))),
     text: () => textOf({ database: target.database, collection: target.collection, pipeline, ...rest }),
     watched: target,
-    at: withoutOwn<Position>({
+    // Where they are none, they may throw.
+    at: Either.isLeft(decoded) ? {} : withoutOwn<Position>({
       resumeAfter: resumeAfter?.document,
       startAfter: startAfter?.document,
       startAtOperationTime

@@ -169,16 +169,20 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
       const decoded = misconfiguredBy(decodeAwaiting({ maxAwaitTime: wait }), "runCursorCommand")
       if (Either.isLeft(decoded)) return Stream.fail(decoded.left)
       const { maxAwaitTime } = decoded.right
-      return batches(target, commanding("runCursorCommand", command, { ...given, maxAwaitTime }), (db, added) => {
-        const cursor = db.runCursorCommand(copied(command, added), {
-          ...withoutOwn<Driver.RunCursorCommandOptions>(given),
-          ...added
-        })
-        if (batchSize !== undefined) cursor.setBatchSize(batchSize)
-        if (comment !== undefined) cursor.setComment(comment)
-        if (maxAwaitTime !== undefined) cursor.setMaxTimeMS(Duration.toMillis(maxAwaitTime))
-        return cursor
-      })
+      return batches(
+        target,
+        commanding("runCursorCommand", command, { ...given, comment, maxAwaitTime }),
+        (db, added) => {
+          const cursor = db.runCursorCommand(copied(command, added), {
+            ...withoutOwn<Driver.RunCursorCommandOptions>(given),
+            ...added
+          })
+          if (batchSize !== undefined) cursor.setBatchSize(batchSize)
+          if (comment !== undefined) cursor.setComment(comment)
+          if (maxAwaitTime !== undefined) cursor.setMaxTimeMS(Duration.toMillis(maxAwaitTime))
+          return cursor
+        }
+      )
     },
     createCollection: (collection, options) => {
       const given = readable(options)

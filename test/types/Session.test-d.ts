@@ -207,7 +207,7 @@ expectTypeOf(session.advanceTo).toEqualTypeOf<
   (
     token: CausalToken,
     options?: { readonly maxAhead?: Duration.DurationInput | undefined }
-  ) => Effect.Effect<void, SessionEnded | CausalTokenRefused>
+  ) => Effect.Effect<void, SessionEnded | SessionMisconfigured | CausalTokenRefused>
 >()
 expectTypeOf(session.isDirty).toEqualTypeOf<Effect.Effect<boolean>>()
 expectTypeOf(session.serverAddress).toEqualTypeOf<Effect.Effect<Option.Option<string>>>()

@@ -184,6 +184,33 @@ describe("every operation", () => {
       }
     }).pipe(Effect.scoped))
 
+  it.live("refuses a comment, or what a collection is made of, that throws when it is encoded", () =>
+    onResponder(Effect.gen(function*() {
+      const throwing = {
+        toBSON: () => {
+          throw new Error("secret")
+        }
+      }
+      const all = {
+        ...operations,
+        runCursorCommand: (options: never) => drain(db.runCursorCommand({ ping: 1 }, options))
+      }
+      for (const [name, operation] of Object.entries(all)) {
+        for (const comment of [throwing, { a: throwing }]) {
+          expect(yield* isTyped(name, () => operation({ comment } as never)), name)
+            .toMatchObject({ reason: "EncodingFailed" })
+        }
+      }
+      for (const option of ["timeseries", "storageEngine", "clusteredIndex"]) {
+        for (const leaf of leaves) {
+          const options = build({ fields: [[option, { fields: [["a", leaf]] }]] }) as never
+          yield* isTyped(option, () => db.createCollection("v", options))
+        }
+        expect(yield* isTyped(option, () => db.createCollection("v", { [option]: throwing })))
+          .toMatchObject({ reason: "EncodingFailed" })
+      }
+    })))
+
   it.live("ends or fails by type, whatever an option is", () =>
     onResponder(Effect.gen(function*() {
       for (const [name, operation] of Object.entries(operations)) {

@@ -150,6 +150,31 @@ describe("options of strangers", () => {
       expect(yield* server.commands).toEqual([])
     }))
 
+  it.scopedLive("of a use, and of how far a token may lie ahead, are refused by type, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const { open, server } = yield* connected()
+      const session = yield* open()
+      const token = yield* session.causalToken
+      yield* server.clear
+      const wrong = (["null", "a proxy that throws", "a revoked proxy"] as const).map((leaf): Described => ({ leaf }))
+      const listed: ReadonlyArray<Described> = [{ list: [] }, { given: 5 }]
+      const fields = (name: string) => wrong.map((leaf): Described => ({ fields: [[name, leaf]] }))
+      const use = () => Promise.reject(new Error("called"))
+      for (const options of [...wrong, ...listed, ...fields("operation"), ...fields("namespace")]) {
+        const given = build(options) as never
+        for (const using of [session.use(use, given), Session.provide(Session.use(use, given), session)]) {
+          expect(yield* Effect.flip(using)).toMatchObject({ reason: "InvalidOptions", operation: "use" })
+        }
+      }
+      for (
+        const options of [...wrong, ...listed, ...fields("maxAhead"), { fields: [["maxAhead", { given: "soon" }]] }]
+      ) {
+        expect(yield* Effect.flip(session.advanceTo(token, build(options as Described) as never)))
+          .toMatchObject({ _tag: "SessionMisconfigured" })
+      }
+      expect(yield* server.commands).toEqual([])
+    }))
+
   it("of Config are read or refused as invalid data", () => {
     const names = [
       ...["CAUSAL_CONSISTENCY", "SNAPSHOT", "ON_BUSY", "RELEASE", "TIMEOUT", "SETTLE_TIMEOUT"],

@@ -114,6 +114,27 @@ describe("what a stream may not ask for", () => {
     })))
 })
 
+describe("a token that cannot be read", () => {
+  const throwing = new Proxy({}, {
+    get: () => {
+      throw new Error("secret")
+    },
+    has: () => true
+  })
+
+  it.scopedLive.each(["resumeAfter", "startAfter", "startAtOperationTime"])(
+    "is refused before anything is sent: %s",
+    (option) =>
+      silently(Effect.gen(function*() {
+        const stream = Things.watch([], untyped({ [option]: throwing }))
+        expect(yield* Effect.flip(Stream.runDrain(stream))).toMatchObject({
+          reason: "InvalidOptions",
+          operation: "watch"
+        })
+      }))
+  )
+})
+
 describe("how long a cursor of a command waits for data", () => {
   it.scopedLive.each(times)(
     "is refused before anything is sent: %s",

@@ -104,7 +104,10 @@ const follow = (ambient: Session.Service, opened: Session.Service): Effect.Effec
   ambient.options.causalConsistency
     ? Effect.flatMap(ambient.causalToken, (token) =>
       // It is no stranger's, and may lie ahead as far as the ambient session was taken.
-      Effect.catchTag(opened.advanceTo(token, { maxAhead: Infinity }), "CausalTokenRefused", Effect.die))
+      Effect.catchTags(opened.advanceTo(token, { maxAhead: Infinity }), {
+        CausalTokenRefused: Effect.die,
+        SessionMisconfigured: Effect.die
+      }))
     : Effect.void
 
 // In its turn, for what is in flight there comes before the stream. Nothing is sent.

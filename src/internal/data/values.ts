@@ -80,9 +80,22 @@ const documents = [
   "wildcardProjection"
 ]
 
+// What is sent of options as fields of a command are: the server, or its log, takes any document.
+const fields = [
+  "changeStreamPreAndPostImages",
+  "clusteredIndex",
+  "comment",
+  "encryptedFields",
+  "indexOptionDefaults",
+  "storageEngine",
+  "timeseries"
+]
+
 /** Filters, projections and the like among options: in them nothing may be undefined. */
-export const documentsIn = (options: object): object =>
-  Object.fromEntries(documents.flatMap((name) => {
+export const documentsIn = (options: object): object => picked(options, documents)
+
+const picked = (options: object, names: ReadonlyArray<string>): object =>
+  Object.fromEntries(names.flatMap((name) => {
     const value = optionOf(options, name)
     return value === undefined ? [] : [[name, value]]
   }))
@@ -109,8 +122,9 @@ export const weightOf = (
     // Without its `lsid`, which the driver adds beside its fields, it would be none of its session.
     if (command !== saidBy(command)) return new Refused("a command with a `toBSON`: give what that gives")
     let bytes = 0
-    for (const value of [...values, pipeline, options && documentsIn(options), command]) {
-      const role = value === command ? "command" : updates.includes(value) ? "update" : "filter"
+    const sent = options && picked(options, fields)
+    for (const value of [...values, pipeline, options && documentsIn(options), sent, command]) {
+      const role = value === command || value === sent ? "command" : updates.includes(value) ? "update" : "filter"
       const own = weightIn(value, { role, takesFunctions })
       if (own instanceof Refused) return own
       bytes += own

@@ -4,9 +4,12 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type { CausalToken } from "../../CausalToken.js"
-import { CausalTokenRefused, type SessionEnded } from "../../SessionErrors.js"
+import { CausalTokenRefused, type SessionEnded, type SessionMisconfigured } from "../../SessionErrors.js"
+import { reading } from "../values/options.js"
 
 /**
  * How a session takes a causal token.
@@ -26,7 +29,7 @@ export interface AdvanceOptions {
 export type Advance = (
   token: CausalToken,
   options?: AdvanceOptions
-) => Effect.Effect<void, SessionEnded | CausalTokenRefused>
+) => Effect.Effect<void, SessionEnded | SessionMisconfigured | CausalTokenRefused>
 
 /**
  * Refuses a token that lies too far ahead. By the clock alone: what the session has seen may itself be what an earlier token
@@ -34,13 +37,21 @@ export type Advance = (
  */
 export const refuseAhead = (
   token: CausalToken,
-  { maxAhead = defaultMaxAhead }: AdvanceOptions = {}
-): Effect.Effect<void, CausalTokenRefused> =>
-  Effect.suspend(() => {
+  options?: AdvanceOptions
+): Effect.Effect<void, SessionMisconfigured | CausalTokenRefused> =>
+  Effect.flatMap(maxAheadOf(options), (maxAhead) => {
     const ahead = Duration.millis(latestMillis(token) - system.unsafeCurrentTimeMillis())
-    return Duration.greaterThan(ahead, maxAhead)
-      ? new CausalTokenRefused({ ahead, maxAhead: Duration.decode(maxAhead) })
-      : Effect.void
+    return Duration.greaterThan(ahead, maxAhead) ? new CausalTokenRefused({ ahead, maxAhead }) : Effect.void
+  })
+
+const maxAheadOf = (options: AdvanceOptions = {}): Either.Either<Duration.Duration, SessionMisconfigured> =>
+  reading(() => {
+    if (!Predicate.isRecord(options)) return Either.left([{ path: [], message: "expected an object of options" }])
+    const { maxAhead = defaultMaxAhead } = options
+    return Either.fromOption(
+      Duration.decodeUnknown(maxAhead),
+      () => [{ path: ["maxAhead"], message: "expected a time, or Infinity" }]
+    )
   })
 
 // Servers tell the machine's time, also to a test in virtual time.

@@ -7,9 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "../../CausalToken.js"
-import type { MongoError } from "../../MongoError.js"
+import { MongoError } from "../../MongoError.js"
 import type { SessionBusy, SessionEnded, SessionLapsed, TransactionEnded, UseError } from "../../SessionErrors.js"
 import type { SessionId } from "../../SessionId.js"
 import type * as SessionOptions from "../../SessionOptions.js"
@@ -17,6 +18,7 @@ import * as DriverSession from "../driver/session.js"
 import { writtenIn } from "../driver/written.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
+import { tried } from "../values/reading.js"
 import { type Advance, refuseAhead } from "./advance.js"
 import type * as MongoClient from "./client.js"
 import { type Gate, key } from "./gate.js"
@@ -75,7 +77,8 @@ export interface Service extends Inspectable.Inspectable {
   readonly causalToken: Effect.Effect<CausalToken>
   /**
    * Makes the session see what the token's session has seen. Never goes back. Fails with `CausalTokenRefused`, before any IO,
-   * for a token that lies further than `maxAhead` (5 minutes) ahead of this machine's clock.
+   * for a token that lies further than `maxAhead` (5 minutes) ahead of this machine's clock, and with `SessionMisconfigured` for a
+   * `maxAhead` that is no time.
    */
   readonly advanceTo: Advance
   /** Whether the server session will not be used again, as after a network error. */
@@ -107,6 +110,23 @@ export const sessionIn = (
   return Option.isSome(session) && session.value.client.driver !== client.driver ? "foreign" : session
 }
 
+// What a use is called; nothing where its options say nothing of the kind.
+const named = (options: UseOptions = {}) =>
+  tried(() => {
+    const { namespace, operation = "use" } = options
+    const isNamed = Predicate.isRecord(options) && Predicate.isString(operation) &&
+      (namespace === undefined || Predicate.isString(namespace))
+    return isNamed ? { operation, namespace, isOpaque: true, writtenIn } : undefined
+  })
+
+const namedWrongly = (): MongoError =>
+  new MongoError({
+    reason: "InvalidOptions",
+    operation: "use",
+    labels: [],
+    hint: "The options of a use are an object, in which `operation` and `namespace` are texts. Nothing was sent."
+  })
+
 /** Makes the service of an open session. */
 export class Usable implements Service {
   readonly [key]: OpenSession
@@ -120,11 +140,18 @@ export class Usable implements Service {
     this.client = session.client
     this.options = session.options
     // Functions of its own, for programs may take them out of it.
-    this.use = (evaluate, { namespace, operation = "use" } = {}) => {
-      const name = { operation, namespace, isOpaque: true, writtenIn }
-      return Effect.withFiberRuntime((fiber) =>
-        perform(fiber, session, name, () => Either.right(lending(evaluate, this.client, session, operation, fiber)))
-      )
+    this.use = (evaluate, options) => {
+      const name = named(options)
+      return name === undefined ?
+        Effect.fail(namedWrongly()) :
+        Effect.withFiberRuntime((fiber) =>
+          perform(
+            fiber,
+            session,
+            name,
+            () => Either.right(lending(evaluate, this.client, session, name.operation, fiber))
+          )
+        )
     }
     this.advanceTo = (token, options) =>
       Effect.zipRight(
