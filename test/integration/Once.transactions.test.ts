@@ -50,6 +50,17 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("is in progress within itself without a result, too, and done for who comes after it", () =>
+      onKeys(({ database, insert, keys, stored }) =>
+        Effect.gen(function*() {
+          const run = <E, R>(effect: Effect.Effect<void, E, R>) => Once.make("doing", { database }).run("key", effect)
+          expect(yield* Effect.flip(run(run(insert(1))))).toMatchObject({ _tag: "InProgress" })
+          expect(yield* keys).toEqual([])
+          yield* Transaction.run(Effect.zipRight(run(insert(2)), run(insert(3))))
+          expect(yield* stored).toEqual([2])
+        })
+      ))
+
     it.effect("is not run when another has done it since the transaction has first read", () =>
       onKeys(({ client, database, insert, onOther, stored }) =>
         live(Effect.gen(function*() {

@@ -41,6 +41,12 @@ describe("what follows from what is found under a key", () => {
     expect(decide(record, fingerprint)).toEqual(decision)
   })
 
+  it("a run of the same transaction that has no result to wait for", () => {
+    expect(decide(found({}), undefined, new Set(["one"]))).toEqual({ _tag: "Running" })
+    expect(decide(found({}), undefined, new Set(["another"]))).toMatchObject({ _tag: "Answer" })
+    expect(decide(found({ fingerprint: "b" }), "a", new Set(["one"]))).toEqual({ _tag: "Reused" })
+  })
+
   it("the update that takes a key reads no value as an expression", () => {
     const update = JSON.stringify(
       take({ state: "failed", attempt: "one", value: "$secret", timeToLive: Duration.seconds(1) })

@@ -70,11 +70,18 @@ export type Decision =
   | { readonly _tag: "Running" }
   | { readonly _tag: "Reused" }
 
-/** What follows from what was there when the key was to be taken. Who has no fingerprint does not ask for one. */
-export const decide = (found: Record | null, fingerprint: string | undefined): Decision => {
+/**
+ * What follows from what was there when the key was to be taken. Who has no fingerprint does not ask for one. A run without a
+ * result stores that it has succeeded before it has: in its own transaction, `running` tells.
+ */
+export const decide = (
+  found: Record | null,
+  fingerprint: string | undefined,
+  running?: ReadonlySet<string>
+): Decision => {
   if (found === null) return { _tag: "Run" }
   if (fingerprint !== undefined && found.fingerprint !== fingerprint) return { _tag: "Reused" }
-  return found.state === "running"
+  return found.state === "running" || running?.has(found.attempt) === true
     ? { _tag: "Running" }
     : { _tag: "Answer", state: found.state, value: found.value, attempt: found.attempt }
 }

@@ -32,9 +32,10 @@ import { withNamespace } from "../data/operation.js"
 import type { Target } from "../data/request.js"
 import { storable } from "../data/values.js"
 import * as Backoff from "../transaction/backoff.js"
-import { innermostOf } from "../transaction/part.js"
+import { innermostOf, type Part } from "../transaction/part.js"
 import type { Inside } from "../transaction/start.js"
 import { refusalOf } from "../values/options.js"
+import { runningIn, whileRunning } from "./around.js"
 import { isOfLibrary } from "./declared.js"
 import { type Decoded, issuesOf, type RunOptions } from "./options.js"
 import { decide, idOf, type State } from "./record.js"
@@ -84,6 +85,8 @@ class Run<A, F, R, C, E, R2, OR> {
   readonly #guard: Effect.Effect<void, E, R2>
   // The attempt whose key is committed with the transaction.
   #attempt: string | undefined
+  // Where it runs in its transaction.
+  #part: Part | undefined
   // Since when another run has the key, as far as each attempt since then has found; not known where one has failed otherwise.
   #takenSince: bigint | undefined
   #declared: Declared<E> | undefined
@@ -127,7 +130,7 @@ class Run<A, F, R, C, E, R2, OR> {
     const once = Effect.flatMap(
       this.#take(state, value),
       (answer): Effect.Effect<Either.Either<A, E | F>, E | OnceError, R3> =>
-        answer === undefined ? body : Effect.succeed(answer)
+        answer === undefined ? this.#running(body) : Effect.succeed(answer)
     )
     const committed = Transaction.run(once, {
       ...given,
@@ -153,6 +156,7 @@ class Run<A, F, R, C, E, R2, OR> {
     const { timeToLive } = this.#decoded
     const { fingerprint } = this.#options
     return Effect.gen(this, function*() {
+      this.#part = yield* Effect.withFiberRuntime<Part | undefined>((fiber) => Effect.succeed(innermostOf(fiber)))
       this.#attempt = undefined
       this.#declared = undefined
       const attempt = yield* newId
@@ -167,7 +171,7 @@ class Run<A, F, R, C, E, R2, OR> {
             : Effect.sync(() => void (this.#takenSince = undefined))
       )
       this.#takenSince = undefined
-      const decision = decide(found, fingerprint)
+      const decision = decide(found, fingerprint, this.#part && runningIn(this.#part.of))
       switch (decision._tag) {
         case "Run":
           this.#attempt = attempt
@@ -192,6 +196,12 @@ class Run<A, F, R, C, E, R2, OR> {
     })
   }
 
+  #running<A2, E2, R3>(body: Effect.Effect<A2, E2, R3>): Effect.Effect<A2, E2, R3> {
+    const attempt = this.#attempt
+    const part = this.#part
+    return attempt === undefined || part === undefined ? body : whileRunning(part.of, attempt, body)
+  }
+
   // The effect, and how it ends stored with what it has written.
   get #body(): Effect.Effect<Either.Either<A, E>, E | OnceError, C | R | R2> {
     const { name, result } = this.#kind
@@ -210,17 +220,14 @@ class Run<A, F, R, C, E, R2, OR> {
     if (failure === undefined || isOfLibrary(error)) return Effect.fail(error)
     // One that does not fit the schema is none that was declared.
     const encoded = Effect.option(failure.encode(error as unknown as F, `failure of once ${name}`))
-    return Effect.flatMap(encoded, (found) => {
+    return Effect.flatMap(encoded, (found): Effect.Effect<Either.Either<A, E>, E | OnceError, C | R> => {
       if (found._tag === "None") return Effect.fail(error)
       if (this.#options.keepWrites === true) return Effect.as(this.#finish("failed", found.value), Either.left(error))
-      return Effect.withFiberRuntime((fiber) => {
-        // What is rolled back with the transaction around it can't be stored by itself.
-        const isJoined = innermostOf(fiber)?.within !== undefined
-        if (isJoined) return Effect.fail(error)
-        return Effect.flatMap(this.#storable(found.value), (value) => {
-          this.#declared = { error, value }
-          return Effect.fail(error)
-        })
+      // What is rolled back with the transaction around it can't be stored by itself.
+      if (this.#part?.within !== undefined) return Effect.fail(error)
+      return Effect.flatMap(this.#storable(found.value), (value) => {
+        this.#declared = { error, value }
+        return Effect.fail(error)
       })
     })
   }
