@@ -160,7 +160,7 @@ export class CommitUnknown extends Data.TaggedError("CommitUnknown")<{
 export class TransactionDoomed extends Data.TaggedError("TransactionDoomed")<{
   /** The failure that doomed the transaction. */
   readonly first: unknown
-  /** Whether there was none: a part has asked for a rollback, and then the transaction was committed by hand. */
+  /** Whether there was none: a part has asked for a rollback, and then the transaction was to be committed by hand or by `Once`. */
   readonly isRollbackOnly?: boolean | undefined
 }> {
   /** The failure that doomed the transaction, where loggers look for it. */
@@ -173,7 +173,8 @@ export class TransactionDoomed extends Data.TaggedError("TransactionDoomed")<{
   }
   get hint(): string {
     return this.isRollbackOnly === true
-      ? "Where a part asks for a rollback, abort the transaction, or leave it to `Transaction.run`."
+      ? "Where a part asks for a rollback, abort the transaction, or leave it to `Transaction.run`. The effect of a `Once` fails " +
+        "with an error of its own instead."
       : "Let the failure leave the transaction's body: a failed operation has ended the transaction on the " +
         "server, and the writes of a failed part cannot be undone alone."
   }

@@ -108,15 +108,72 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    it.effect("fails when its effect aborts the transaction by hand", () =>
-      onKeys(({ database, insert, keys, stored }) =>
+    for (const [kind, result] of [["with a result", Schema.Void], ["without one", undefined]] as const) {
+      const doing = (database: string) =>
+        result === undefined ? Once.make("doing", { database }) : Once.make("doing", { database, result })
+
+      it.effect(`fails when its effect aborts the transaction by hand (${kind})`, () =>
+        onKeys(({ database, insert, keys, stored }) =>
+          Effect.gen(function*() {
+            const run = doing(database).run("key", Effect.zipRight(insert(1), Transaction.abort))
+            const error = yield* logged(() => Effect.flip(run))
+            expect(error).toMatchObject({ _tag: "TransactionEnded", operation: "Once.run" })
+            expect(yield* keys).toEqual([])
+            expect(yield* stored).toEqual([])
+          })
+        ))
+
+      it.effect(`fails when its effect begins another one after that, and writes nothing (${kind})`, () =>
+        onKeys(({ database, insert, keys, stored }) =>
+          Effect.gen(function*() {
+            const effect = Effect.all([insert(1), Transaction.abort, Transaction.start(), insert(2)], { discard: true })
+            const error = yield* logged(() => Effect.flip(doing(database).run("key", effect)))
+            expect(error).toMatchObject({ _tag: "TransactionEnded", operation: "Once.run" })
+            expect(yield* keys).toEqual([])
+            expect(yield* stored).toEqual([])
+          })
+        ))
+
+      for (
+        const [when, asking] of [
+          ["", Transaction.rollbackOnly],
+          [" before the commit", Transaction.beforeCommit(Transaction.rollbackOnly)]
+        ] as const
+      ) {
+        it.effect(`fails when its effect asks for a rollback${when}, and may run again (${kind})`, () =>
+          onKeys(({ database, insert, keys, stored }) =>
+            Effect.gen(function*() {
+              const Doing = doing(database)
+              const error = yield* Effect.flip(Doing.run("key", Effect.zipRight(insert(1), asking)))
+              expect(error).toMatchObject({ _tag: "TransactionDoomed", isRollbackOnly: true })
+              expect(yield* keys).toEqual([])
+              yield* Doing.run("key", insert(2))
+              expect(yield* stored).toEqual([2])
+            })
+          ))
+      }
+
+      it.effect(`leaves a rollback to the transaction around it, with which the key is not stored (${kind})`, () =>
+        onKeys(({ database, insert, keys, stored }) =>
+          Effect.gen(function*() {
+            const run = doing(database).run("key", Effect.zipRight(insert(1), Transaction.rollbackOnly))
+            expect(yield* Transaction.run(Effect.as(run, "rolled back"))).toBe("rolled back")
+            expect((yield* Transaction.sandbox(Effect.as(run, "tried"))).value).toBe("tried")
+            expect(yield* keys).toEqual([])
+            expect(yield* stored).toEqual([])
+          })
+        ))
+    }
+
+    it.effect("has not failed as declared where nothing is stored, for its effect has asked for a rollback", () =>
+      onKeys(({ database, insert, keys }) =>
         Effect.gen(function*() {
-          const Doing = Once.make("doing", { database, result: Schema.Number })
-          const run = Doing.run("key", Effect.as(Effect.zipRight(insert(1), Transaction.abort), 1))
-          const error = yield* logged(() => Effect.flip(run))
-          expect(error).toMatchObject({ _tag: "TransactionEnded", operation: "Once.run" })
+          const effect = Effect.all([insert(1), Transaction.rollbackOnly, new OutOfStock({ item: "book" })])
+          const run = Once.make("doing", { database, failure: OutOfStock }).run("key", Effect.asVoid(effect), {
+            keepWrites: true
+          })
+          expect(yield* Effect.flip(run)).toMatchObject({ _tag: "TransactionDoomed", isRollbackOnly: true })
           expect(yield* keys).toEqual([])
-          expect(yield* stored).toEqual([])
         })
       ))
   })

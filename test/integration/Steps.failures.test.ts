@@ -64,6 +64,18 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         }))
       ))
 
+    it.effect("for its effect has asked for a rollback is not done", () =>
+      onKeys((place) =>
+        live(Effect.gen(function*() {
+          const { run } = failing(place)
+          const undone = run("a", (step) => step("one", Effect.zipRight(place.insert(1), Transaction.rollbackOnly)))
+          expect(yield* Effect.flip(undone)).toMatchObject({ _tag: "TransactionDoomed", isRollbackOnly: true })
+          expect(yield* place.keys).toEqual([])
+          yield* run("a", (step) => step("one", place.insert(2)))
+          expect(yield* place.stored).toEqual([2])
+        }))
+      ))
+
     it.effect("as nobody has declared may be run again in the same body, and one that is stored may not", () =>
       onKeys((place) =>
         live(Effect.gen(function*() {

@@ -24,6 +24,7 @@ import {
   type OnceError,
   type SessionMisconfigured,
   TransactionAborted,
+  type TransactionDoomed,
   TransactionEnded
 } from "../../SessionErrors.js"
 import * as Transaction from "../../Transaction.js"
@@ -35,7 +36,7 @@ import * as Backoff from "../transaction/backoff.js"
 import { innermostOf, type Part } from "../transaction/part.js"
 import type { Inside } from "../transaction/start.js"
 import { refusalOf } from "../values/options.js"
-import { runningIn, whileRunning } from "./around.js"
+import { runningIn, watch, whileRunning } from "./around.js"
 import { isOfLibrary } from "./declared.js"
 import { type Decoded, issuesOf, type RunOptions } from "./options.js"
 import { decide, idOf, type State } from "./record.js"
@@ -87,6 +88,7 @@ class Run<A, F, R, C, E, R2, OR> {
   #attempt: string | undefined
   // Where it runs in its transaction.
   #part: Part | undefined
+  #objection: ReturnType<typeof watch> | undefined
   // Since when another run has the key, as far as each attempt since then has found; not known where one has failed otherwise.
   #takenSince: bigint | undefined
   #declared: Declared<E> | undefined
@@ -143,7 +145,7 @@ class Run<A, F, R, C, E, R2, OR> {
     // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
     return Effect.flatMap(
       Effect.catchAll(committed, (error) => this.#explained(error)),
-      (answer) => answer
+      (answer) => Effect.zipRight(this.#isKept, answer)
     ) as Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R3>>
   }
 
@@ -157,6 +159,7 @@ class Run<A, F, R, C, E, R2, OR> {
     const { fingerprint } = this.#options
     return Effect.gen(this, function*() {
       this.#part = yield* Effect.withFiberRuntime<Part | undefined>((fiber) => Effect.succeed(innermostOf(fiber)))
+      this.#objection = this.#part && watch(this.#part)
       this.#attempt = undefined
       this.#declared = undefined
       const attempt = yield* newId
@@ -208,11 +211,18 @@ class Run<A, F, R, C, E, R2, OR> {
     return Effect.matchEffect(this.#effect, {
       onSuccess: (value) =>
         result === undefined
-          ? Effect.succeed(Either.right(value))
+          ? Effect.as(this.#isKept, Either.right(value))
           : Effect.flatMap(result.encode(value, `result of once ${name}`), (encoded) =>
             Effect.as(this.#finish("succeeded", encoded), Either.right(value))),
       onFailure: (error) => this.#failed(error)
     })
+  }
+
+  // Fails where the effect has seen to it that nothing is.
+  get #isKept(): Effect.Effect<void, TransactionEnded | TransactionDoomed> {
+    return Effect.suspend((): Effect.Effect<void, TransactionEnded | TransactionDoomed> =>
+      this.#objection?.() ?? Effect.void
+    )
   }
 
   #failed(error: E): Effect.Effect<Either.Either<A, E>, E | OnceError, C | R> {
