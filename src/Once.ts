@@ -85,8 +85,8 @@ interface UntypedOptions<F extends AnySchema, Client> extends Options.Options<Cl
  * Makes something that is done once for each key; nothing is sent. Without `result` the effect succeeds with nothing, which
  * saves a command.
  *
- * The first run of a client makes an index by which the server removes old keys. Where that is refused, the log says so and
- * keys stay. MongoDB 4.4 or later.
+ * The first run of a client makes an index by which the server removes old keys. Where that is refused, or takes more than 5
+ * seconds, the log says so and keys stay. MongoDB 4.4 or later.
  *
  * @example
  * ```ts

@@ -15,7 +15,6 @@ import type * as MongoServer from "../../src/testing/MongoServer.js"
 import * as Transaction from "../../src/Transaction.js"
 import { numbers } from "../support/data/collections.js"
 import { Keys, onKeys, OutOfStock } from "../support/once/keys.js"
-import { logged } from "../support/server/connected.js"
 import * as TestServer from "../support/server/testServer.js"
 
 class Other extends Data.TaggedError("Other")<{}> {}
@@ -249,45 +248,6 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             const error = yield* Effect.flip(Right.run("", insert(1), given))
             expect(names(error)).toEqual(["key", "fingerprint", "writeConcern"])
           }).pipe(sent, Effect.map((commands) => expect(commands).toEqual([])))
-        })
-      ))
-  })
-
-  describe("the keys", () => {
-    it.effect("expire by an index, by the server's clock", () =>
-      onKeys(({ database, indexes, keys }) =>
-        Effect.gen(function*() {
-          yield* Once.make("doing", { database, timeToLive: "1 hour" }).run("key", Effect.void)
-          yield* Once.make("doing", { database, timeToLive: Duration.infinity }).run("ever", Effect.void)
-          const [one, ever] = yield* keys
-          expect(one?.["expiresAt"] - one?.["at"]).toBe(3_600_000)
-          expect(ever).not.toHaveProperty("expiresAt")
-          expect(yield* indexes).toContainEqual(
-            expect.objectContaining({ key: { expiresAt: 1 }, expireAfterSeconds: 0 })
-          )
-        })
-      ))
-
-    it.effect("stay where the index is refused, which the log says once", () =>
-      onKeys(({ database, failing, insert, stored }) =>
-        logged((entries) =>
-          Effect.gen(function*() {
-            yield* failing({ failCommands: ["createIndexes"], mode: "alwaysOn", errorCode: 13 })
-            const Doing = Once.make("doing", { database, collection: "mine" })
-            yield* Doing.run("a", insert(1))
-            yield* Doing.run("b", insert(2))
-            expect(yield* stored).toEqual([1, 2])
-            expect(entries.map(({ annotations }) => annotations))
-              .toEqual([{ collection: "mine", problem: "Unauthorized" }])
-          })
-        )
-      ))
-
-    it.effect("are told apart from what a program has written", () =>
-      onKeys(({ database, keys }) =>
-        Effect.gen(function*() {
-          yield* Once.make("doing", { database }).run("key", Effect.void)
-          expect(yield* keys).toEqual([expect.objectContaining(Keys.marked("doing", "key"))])
         })
       ))
   })

@@ -1,7 +1,9 @@
 /**
  * How keys are read and written, and the index by which the server removes them.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import type * as Driver from "mongodb"
 import type { MongoError, Reason } from "../../MongoError.js"
 import type { OperationError } from "../../SessionErrors.js"
@@ -11,6 +13,7 @@ import { operation } from "../data/operation.js"
 import type { Target } from "../data/request.js"
 import { clientOf } from "../session/client.js"
 import * as Log from "../telemetry/log.js"
+import * as Time from "../time/clock.js"
 import { alone } from "../transaction/start.js"
 import { numberOf } from "../values/numbers.js"
 import { ended, type Record, type State, take, type Taking } from "./record.js"
@@ -62,6 +65,10 @@ export const attemptOf = <C>(target: Target<C>, _id: string): Effect.Effect<stri
 export class Expiry<C> {
   readonly #target: Target<C>
   readonly #settled = new WeakSet<object>()
+  // When it has taken too long last, in nanoseconds.
+  readonly #late = new WeakMap<object, bigint>()
+  // The attempts on their way, for which those that come meanwhile wait.
+  readonly #trying = new WeakMap<object, Deferred.Deferred<void>>()
 
   constructor(target: Target<C>) {
     this.#target = target
@@ -69,19 +76,45 @@ export class Expiry<C> {
 
   /** Makes the index. Where it can't be made, keys stay, and the log says so. */
   get ensure(): Effect.Effect<void, never, C> {
-    const { collection = "" } = this.#target
     return Effect.flatMap(
       clientOf(this.#target),
       (client) =>
-        this.#settled.has(client) ? Effect.void : alone(this.#create).pipe(
-          Effect.catchAll((error) =>
-            error._tag === "MongoError" && passing.has(error.reason)
-              ? Effect.fail(error)
-              : Log.keysStay(collection, reasonOf(error))
-          ),
-          Effect.match({ onFailure: () => {}, onSuccess: () => void this.#settled.add(client) })
+        Effect.uninterruptibleMask((restore) =>
+          Effect.withFiberRuntime<void, never, C>((fiber) => {
+            if (this.#settled.has(client)) return Effect.void
+            const late = this.#late.get(client)
+            if (late !== undefined && Time.secondsSince(late, fiber) < pause) return Effect.void
+            const known = this.#trying.get(client)
+            if (known !== undefined) return restore(Deferred.await(known))
+            const tried = Deferred.unsafeMake<void>(FiberId.none)
+            this.#trying.set(client, tried)
+            return Effect.ensuring(
+              restore(this.#try(client)),
+              Effect.suspend(() => {
+                this.#trying.delete(client)
+                return Deferred.succeed(tried, undefined)
+              })
+            )
+          })
         )
     )
+  }
+
+  #try(client: object): Effect.Effect<void, never, C> {
+    const { collection = "" } = this.#target
+    return Effect.matchEffect(alone(this.#create), {
+      onFailure: (error) => {
+        const reason = error._tag === "MongoError" ? error.reason : error._tag
+        if (passing.has(reason)) return Effect.void
+        return Effect.withFiberRuntime<void>((fiber) => {
+          // With so many keys that it takes longer, each run would wait for it in vain.
+          if (reason === "TimedOut") this.#late.set(client, Time.clockOf(fiber).unsafeCurrentTimeNanos())
+          else this.#settled.add(client)
+          return Log.keysStay(collection, reason)
+        })
+      },
+      onSuccess: () => Effect.sync(() => void this.#settled.add(client))
+    })
   }
 
   get #create(): Effect.Effect<unknown, OperationError, C> {
@@ -96,17 +129,17 @@ export class Expiry<C> {
 }
 
 // The run itself meets them, too, and the next one tries again.
-const passing: ReadonlySet<Reason> = new Set<Reason>([
+const passing: ReadonlySet<string> = new Set<Reason>([
   "NetworkError",
   "ServerSelectionFailed",
   "PoolFailure",
   "NotPrimary",
-  "TimedOut",
   "ConnectionClosed",
   "Interrupted"
 ])
 
-const reasonOf = (error: OperationError): string => error._tag === "MongoError" ? error.reason : error._tag
+// For how many seconds the index is not tried again after it has taken too long.
+const pause = 600
 
 /** Whether another run has written the key in a transaction that is open still, or has just been committed. */
 export const isTaken = (error: OperationError): error is MongoError =>
