@@ -61,6 +61,26 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("dooms nothing where it has written nothing, for what is stored under its key", () =>
+      onKeys(({ database, insert, keys, stored }) =>
+        Effect.gen(function*() {
+          const Doing = Once.make("doing", { database, result: Schema.Number })
+          const Texts = Once.make("doing", { database, result: Schema.String })
+          yield* Doing.run("key", Effect.succeed(1), { fingerprint: "first" })
+          const tagOf = <A, E extends { readonly _tag: string }, R>(run: Effect.Effect<A, E, R>) =>
+            Effect.map(Effect.flip(run), ({ _tag }) => _tag)
+          const all = Effect.all([
+            tagOf(Doing.run("key", Effect.as(insert(1), 1), { fingerprint: "second" })),
+            tagOf(Texts.run("key", Effect.as(insert(2), "two"))),
+            Doing.run("own", Effect.as(tagOf(Doing.run("own", Effect.as(insert(3), 3))), 3)),
+            insert(4)
+          ])
+          expect(yield* Transaction.run(all)).toEqual(["KeyReused", "DecodeFailed", 3, undefined])
+          expect(yield* stored).toEqual([4])
+          expect(yield* keys).toHaveLength(2)
+        })
+      ))
+
     it.effect("is not run when another has done it since the transaction has first read", () =>
       onKeys(({ client, database, insert, onOther, stored }) =>
         live(Effect.gen(function*() {

@@ -131,7 +131,7 @@ class Run<A, F, R, C, E, R2, OR> {
     const { fingerprint: _, keepWrites: __, retry = Transaction.queued, ...given } = this.#options
     const once = Effect.flatMap(
       this.#take(state, value),
-      (answer): Effect.Effect<Either.Either<A, E | F>, E | OnceError, R3> =>
+      (answer): Effect.Effect<Either.Either<A, E | F | OnceError>, E | OnceError, R3> =>
         answer === undefined ? this.#running(body) : Effect.succeed(answer)
     )
     const committed = Transaction.run(once, {
@@ -149,11 +149,12 @@ class Run<A, F, R, C, E, R2, OR> {
     ) as Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R3>>
   }
 
-  // The answer if there is one, or nothing if the key is taken for this run now.
+  // The answer if there is one, or nothing if the key is taken for this run now. What it fails with for what is stored is an answer,
+  // too: nothing was written, and a transaction around it may go on.
   #take(
     state: State,
     value: unknown
-  ): Effect.Effect<Either.Either<A, F> | undefined, OnceError, C | R> {
+  ): Effect.Effect<Either.Either<A, F | KeyReused | InProgress | DecodeFailed> | undefined, OnceError, C | R> {
     const { failure, name, result, target } = this.#kind
     const { timeToLive } = this.#decoded
     const { fingerprint } = this.#options
@@ -180,20 +181,18 @@ class Run<A, F, R, C, E, R2, OR> {
           this.#attempt = attempt
           return undefined
         case "Reused":
-          return yield* new KeyReused({ once: name })
+          return Either.left(new KeyReused({ once: name }))
         case "Running":
-          return yield* new InProgress({ once: name, waited: Duration.zero })
+          return Either.left(new InProgress({ once: name, waited: Duration.zero }))
         case "Answer": {
           this.#attempt = decision.attempt
           if (decision.state === "failed") {
-            return Either.left(yield* decoded(failure, decision.value, `failure of once ${name}`))
+            const value = yield* Effect.either(decoded(failure, decision.value, `failure of once ${name}`))
+            return Either.flatMap(value, Either.left)
           }
-          return Either.right(
-            result === undefined
-              // The type of what has no result is void.
-              ? undefined as A
-              : yield* decoded(result, decision.value, `result of once ${name}`)
-          )
+          // The type of what has no result is void.
+          if (result === undefined) return Either.right(undefined as A)
+          return yield* Effect.either(decoded(result, decision.value, `result of once ${name}`))
         }
       }
     })
