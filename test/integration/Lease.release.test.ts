@@ -10,6 +10,26 @@ import { onKeys } from "../support/once/keys.js"
 import * as TestServer from "../support/server/testServer.js"
 
 layer(TestServer.layer, { excludeTestServices: true })((it) => {
+  describe("the release of a lease", () => {
+    it.effect("keeps a scope that closes waiting for 5 seconds at most, however long the lease lasts", () =>
+      onKeys(({ database, monitor }) =>
+        live(Effect.gen(function*() {
+          const limitOf = (time: "1 hour" | "3 seconds") =>
+            Effect.gen(function*() {
+              yield* monitor.clear
+              yield* Effect.scoped(Lease.make(`lease of ${time}`, { database, for: time }).acquire)
+              return (yield* monitor.named("update")).map(({ command }) => Number(command["maxTimeMS"]))
+            })
+          const [long = NaN, ...none] = yield* limitOf("1 hour")
+          expect(none).toEqual([])
+          expect(long).toBeGreaterThan(4000)
+          expect(long).toBeLessThanOrEqual(5000)
+          const [short = NaN] = yield* limitOf("3 seconds")
+          expect(short).toBeLessThanOrEqual(1000)
+        }))
+      ))
+  })
+
   describe("a lease that was released", () => {
     it.effect("runs nothing any more", () =>
       onKeys(({ database }) =>

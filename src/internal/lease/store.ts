@@ -1,7 +1,7 @@
 /**
  * How leases are read and written. What is written is written to a majority, so that no failover gives a lease to two.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import type { OperationError } from "../../SessionErrors.js"
@@ -9,6 +9,7 @@ import { hasReason } from "../changes/checkpoint.js"
 import { writing } from "../changes/own.js"
 import { operation } from "../data/operation.js"
 import type { Target } from "../data/request.js"
+import { grace } from "../time/bounded.js"
 import { alone } from "../transaction/start.js"
 import { numberOf } from "../values/numbers.js"
 import type { Decoded } from "./options.js"
@@ -87,12 +88,12 @@ export const guard = <C>(
       numberOf(matchedCount) === 1
   )
 
-/** Lets the lease go, if this acquisition has it. */
+/** Lets the lease go, if this acquisition has it. A scope that closes waits for it, however long the lease lasts. */
 export const release = <C>(
   { holder, name, options, target }: Acquisition<C>
 ): Effect.Effect<unknown, OperationError, C> =>
   alone(
-    operation(limited(target, options), writing("updateOne"), (db, added) =>
+    operation({ ...target, timeout: Duration.min(options.timeout, grace) }, writing("updateOne"), (db, added) =>
       of(db, target).updateOne({ _id: name, holder }, released, { ...added, ...majority }))
   )
 
