@@ -178,14 +178,15 @@ export interface Steps<Client = MongoClient> {
  * @category constructors
  */
 export const make = <Client = MongoClient>(name: string, options: Options.Options<Client>): Steps<Client> => {
-  const { onceCollection = "effect_mongo_session.once", timeToLive: _, version: __, ...lease } = options
-  const { client, collection = "effect_mongo_session.steps", database } = lease
-  const results = { client, database, collection: onceCollection }
-  const expiry = new Expiry(results)
+  const { onceCollection: _, timeToLive: __, version: ___, ...lease } = options
+  const { client, collection = Options.defaultCollection, database } = lease
   const target = { client, database, collection }
   const kind = Either.map(
     Options.decode(name, options),
-    (options): Kind<Client> => ({ name, options, target, results, expiry })
+    (options): Kind<Client> => {
+      const results = { client, database, collection: options.results }
+      return { name, options, target, results, expiry: new Expiry(results) }
+    }
   )
   const bodyOf = <A, E, R>(workflow: Workflow<Client>, id: string, body: Body<A, E, R, Client>) =>
     // Its forms are for the compiler only.

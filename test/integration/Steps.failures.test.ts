@@ -222,6 +222,21 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         }))
       ))
 
+    it.effect("are none of workflows of the same name in another collection", () =>
+      onKeys((place) =>
+        live(Effect.gen(function*() {
+          const { database, insert, stored } = place
+          const mine = { database, version: 1, collection: "mine" }
+          yield* failing(place).run("a", (step) => step("one", insert(1)))
+          yield* Steps.make("failing", mine).run("a", (step) => step("one", insert(2)))
+          expect(yield* stored).toEqual([1, 2])
+          expect(yield* place.keys).toHaveLength(1)
+          const named = Steps.make("failing", { ...mine, collection: "theirs", onceCollection: "mine.once" })
+          yield* named.run("a", (step) => step("one", insert(3)))
+          expect(yield* stored).toEqual([1, 2])
+        }))
+      ))
+
     it.effect("are refused before anything is sent where they are too long with the names around them", () =>
       onKeys((place) =>
         live(Effect.gen(function*() {

@@ -24,7 +24,10 @@ export interface Options<Client = MongoClient> extends LeaseOptions.Options<Clie
   readonly version: number
   /** The collection of the workflows. Default `effect_mongo_session.steps`. */
   readonly collection?: string | undefined
-  /** The collection of the steps and their results, as `Once` has one. Default `effect_mongo_session.once`. */
+  /**
+   * The collection of the steps and their results, as `Once` has one. Workflows of one name share their steps in it. Default
+   * `effect_mongo_session.once`; with a `collection` of one's own, that name with `.once` behind it.
+   */
   readonly onceCollection?: string | undefined
   /**
    * How long the result of a step is kept at least; longer than any workflow takes. Default `Duration.infinity`: for ever.
@@ -32,9 +35,14 @@ export interface Options<Client = MongoClient> extends LeaseOptions.Options<Clie
   readonly timeToLive?: Duration.DurationInput | undefined
 }
 
+/** The collection of the workflows, where the program has chosen no other. */
+export const defaultCollection = "effect_mongo_session.steps"
+
 /** The options of workflows, decoded. */
 export interface Decoded {
   readonly version: number
+  /** The collection of the steps' results. */
+  readonly results: string
   readonly once: OnceOptions.Decoded
 }
 
@@ -51,7 +59,11 @@ export const decode = <Client>(
   const own = decodeOwn({ name, version, onceCollection })
   const once = OnceOptions.decode("steps", { timeToLive })
   const refused = refusalOf([own, once, LeaseOptions.decode("steps", lease)].flatMap(issuesIn))
-  return refused === undefined ? Either.map(once, (once) => ({ version, once })) : Either.left(refused)
+  if (refused !== undefined) return Either.left(refused)
+  const { collection = defaultCollection } = lease
+  // What has the same names in another collection is another workflow.
+  const ofOwn = collection === defaultCollection ? "effect_mongo_session.once" : `${collection}.once`
+  return Either.map(once, (once) => ({ version, results: onceCollection ?? ofOwn, once }))
 }
 
 /** Checks the id of a workflow. With the name of its kind it is the name of a lease. */
