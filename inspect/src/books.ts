@@ -118,20 +118,22 @@ export const leasesOf = ({ database, leases }: Books, now: number): ReadonlyArra
     })
   })
 
-/** The keys of a database by their name, that with the newest first. */
+/** The keys of a database by their name and kind, that with the newest first. */
 export const onceOf = ({ database, keys }: Books, now: number): ReadonlyArray<Once> => {
   const found = new Map<string, Once>()
   for (const { _id, at, state } of keys) {
     // The keys themselves belong to requests, and are nobody else's business.
-    // Those of steps begin with a slash.
-    const name = nameOf(_id).replace(/^\//, "").split("/")[0] ?? ""
-    const { failed, keys, newestMs } = found.get(name) ?? { keys: 0, failed: 0, newestMs: undefined }
+    // Those of steps begin with a slash, and have nothing to do with others of the name.
+    const [, slash, name = ""] = /^(\/?)([^/]*)/.exec(nameOf(_id)) ?? []
+    const group = `${slash}${name}`
+    const { failed, keys, newestMs } = found.get(group) ?? { keys: 0, failed: 0, newestMs: undefined }
     const age = ago(at, now)
     found.set(
-      name,
+      group,
       defined<Once>({
         database,
         name,
+        kind: slash === "/" ? "steps" : "once",
         keys: keys + 1,
         failed: failed + (state === "failed" ? 1 : 0),
         newestMs: age === undefined ? newestMs : Math.min(age, newestMs ?? age)

@@ -104,6 +104,8 @@ export interface Lease {
 export interface Once {
   readonly database: string
   readonly name: string
+  /** Whether they are the steps of workflows. */
+  readonly kind: "once" | "steps"
   /** Of the newest 1,000 keys of the database. */
   readonly keys: number
   readonly failed: number

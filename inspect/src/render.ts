@@ -319,8 +319,13 @@ const once = ({ once, onceCount }: Snapshot): Section => ({
     { title: "FAILED", align: "right" },
     { title: "NEWEST", align: "right" }
   ],
-  rows: once.map(({ database, failed, keys, name, newestMs }) => ({
-    cells: [`${database}: ${name}`, keys.toLocaleString("en"), String(failed), age(newestMs)],
+  rows: once.map(({ database, failed, keys, kind, name, newestMs }) => ({
+    cells: [
+      `${database}: ${name}${kind === "steps" ? " (steps)" : ""}`,
+      keys.toLocaleString("en"),
+      String(failed),
+      age(newestMs)
+    ],
     tone: "plain"
   }))
 })

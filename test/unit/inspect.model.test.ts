@@ -238,9 +238,18 @@ describe("the library's collections", () => {
       { database: "shop", name: "cleaner", holder: "host 1", token: 4, expiresInMs: 9000 },
       { database: "shop", name: "?" }
     ])
-    expect(onceOf(books, now)).toEqual([{ database: "shop", name: "placing", keys: 2, failed: 1, newestMs: 1000 }])
-    const steps = { ...books, keys: [{ _id: "effect_mongo_session//ordering/a/charge", at: new Date(now - 1000) }] }
-    expect(onceOf(steps, now)).toEqual([{ database: "shop", name: "ordering", keys: 1, failed: 0, newestMs: 1000 }])
+    const placing = { database: "shop", name: "placing", kind: "once", keys: 2, failed: 1, newestMs: 1000 }
+    expect(onceOf(books, now)).toEqual([placing])
+  })
+
+  it("the keys of steps are told apart from those of the same name", () => {
+    const keyOf = (_id: string) => ({ _id: `effect_mongo_session/${_id}`, at: new Date(now - 1000) })
+    const keys = ["/ordering/a/charge", "ordering/a", "/ordering/a/take"].map(keyOf)
+    const ordering = { database: "shop", name: "ordering", failed: 0, newestMs: 1000 }
+    expect(onceOf({ ...books, keys }, now)).toEqual([
+      { ...ordering, kind: "steps", keys: 2 },
+      { ...ordering, kind: "once", keys: 1 }
+    ])
   })
 })
 

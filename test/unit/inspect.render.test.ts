@@ -39,7 +39,7 @@ const busy: Snapshot = {
   consumers: [{ database: "shop", name: "invoices", lagMs: 90_000, state: "seen", deadLetters: 0 }],
   leases: [{ database: "shop", name: "cleaner", holder: "host", token: 4, expiresInMs: -1 }],
   onceCount: 1,
-  once: [{ database: "shop", name: "placing", keys: 1, failed: 0, newestMs: 0 }],
+  once: [{ database: "shop", name: "placing", kind: "once", keys: 1, failed: 0, newestMs: 0 }],
   missing: [{ what: "locks, and who waits for whom", why: "needs the privilege inprog" }]
 }
 
@@ -104,6 +104,13 @@ describe("the picture", () => {
     const toneOf = (start: string) => lines.find(({ text }) => text.startsWith(start))?.tone
     expect([toneOf("00000000"), toneOf("00000001"), toneOf("shop: mails"), toneOf("shop: invoices")])
       .toEqual(["warn", "bad", "warn", "plain"])
+  })
+
+  it("marks the keys of steps", () => {
+    const kinds = (["once", "steps"] as const).map((kind) => ({ ...busy.once[0]!, kind }))
+    const lines = textsOf({ ...busy, once: kinds }, 80)
+    expect(lines.filter((line) => line.startsWith("shop: placing")).map((line) => line.split(/ {2,}/)[0]))
+      .toEqual(["shop: placing", "shop: placing (steps)"])
   })
 
   it("writes times in few characters", () => {
