@@ -13,14 +13,16 @@ export interface Named {
 /** Reads what a user names: an id's beginning, and the number of a transaction behind a slash: `1ae86751/3`. */
 export const parse = (named: string): Either.Either<Named, string> => {
   const [, start = "", digits] = /^([0-9a-f][0-9a-f-]{3,35})(?:\/(\d{1,15}))?$/i.exec(named) ?? []
-  return start === ""
+  // Ids are pasted with and without hyphens.
+  const { length } = digitsOf(start)
+  return length < 4 || length > 32
     ? Either.left("name a session by the first 4 or more characters of its id, and a transaction as id/number")
     : Either.right({ start: start.toLowerCase(), number: digits === undefined ? undefined : Number(digits) })
 }
 
 /** The lowest and the highest id that begin so, in hexadecimal. */
 export const rangeOf = (start: string): readonly [low: string, high: string] => {
-  const digits = start.replaceAll("-", "").slice(0, 32)
+  const digits = digitsOf(start).slice(0, 32)
   return [digits.padEnd(32, "0"), digits.padEnd(32, "f")]
 }
 
@@ -39,7 +41,7 @@ export interface Target {
 /** The one session that is meant. Else what is wrong. */
 export const choose = ({ number, start }: Named, { sessions, transactions }: Known): Either.Either<Target, string> => {
   const known = [...new Set([...transactions, ...sessions].map(({ session }) => session))]
-  const found = known.filter((session) => session.startsWith(start))
+  const found = known.filter((session) => digitsOf(session).startsWith(digitsOf(start)))
   const [session] = found
   if (session === undefined) return Either.left(`the server knows no session ${start}`)
   if (found.length > 1) return Either.left(`${found.length} sessions begin with ${start}: give more of the id`)
@@ -67,6 +69,8 @@ export const again = (
     ? Either.left(`session ${session} has begun transaction ${now.number} since it was shown: nothing was killed`)
     : Either.right({ session, transaction: now })
 }
+
+const digitsOf = (id: string): string => id.replaceAll("-", "")
 
 const openIn = (session: string, transactions: Known["transactions"]): Transaction | undefined =>
   transactions.find((one) => one.session === session)

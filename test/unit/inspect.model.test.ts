@@ -292,11 +292,15 @@ describe("a picture", () => {
     const [transaction] = snapshot.transactions
     expect(find("1000", snapshot)).toEqual(Either.right({ session: one, transaction }))
     expect(find(`${one.toUpperCase()}/3`, snapshot)).toEqual(Either.right({ session: one, transaction }))
+    const digits = one.replaceAll("-", "")
+    for (const named of [digits, `${digits}/3`, digits.slice(0, 11), `${one.slice(0, 8)}-`]) {
+      expect(find(named, snapshot), named).toEqual(Either.right({ session: one, transaction }))
+    }
     expect(find("2000", snapshot)).toEqual(Either.right({ session: two, transaction: undefined }))
     expect(find("1000/4", snapshot)).toEqual(Either.left(expect.stringContaining("is not open")))
     expect(find("2000/3", snapshot)).toEqual(Either.left(expect.stringContaining("is not open")))
     expect(find("4000", snapshot)).toEqual(Either.left(expect.stringContaining("knows no session")))
-    for (const named of ["", "1", "100", "/3", "1000/", "1000/x", "zzzz", "....", `${one}0`]) {
+    for (const named of ["", "1", "100", "/3", "1000/", "1000/x", "zzzz", "....", "1---", `${one}0`, "1".repeat(33)]) {
       expect(find(named, snapshot)).toEqual(Either.left(expect.stringContaining("name a session")))
     }
     const alike = { ...snapshot, sessions: [{ session: one }, { session: `1000ffff${two.slice(8)}` }] }
