@@ -69,13 +69,15 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Doing.run("key", Effect.succeed(1), { fingerprint: "first" })
           const tagOf = <A, E extends { readonly _tag: string }, R>(run: Effect.Effect<A, E, R>) =>
             Effect.map(Effect.flip(run), ({ _tag }) => _tag)
-          const all = Effect.all([
-            tagOf(Doing.run("key", Effect.as(insert(1), 1), { fingerprint: "second" })),
-            tagOf(Texts.run("key", Effect.as(insert(2), "two"))),
-            Doing.run("own", Effect.as(tagOf(Doing.run("own", Effect.as(insert(3), 3))), 3)),
-            insert(4)
-          ])
-          expect(yield* Transaction.run(all)).toEqual(["KeyReused", "DecodeFailed", 3, undefined])
+          const body = Effect.gen(function*() {
+            const reused = yield* tagOf(Doing.run("key", Effect.as(insert(1), 1), { fingerprint: "second" }))
+            const undecodable = yield* tagOf(Texts.run("key", Effect.as(insert(2), "two")))
+            const within = tagOf(Doing.run("own", Effect.as(insert(3), 3)))
+            expect(yield* Doing.run("own", Effect.as(within, 3))).toBe(3)
+            yield* insert(4)
+            return [reused, undecodable]
+          })
+          expect(yield* Transaction.run(body)).toEqual(["KeyReused", "DecodeFailed"])
           expect(yield* stored).toEqual([4])
           expect(yield* keys).toHaveLength(2)
         })
@@ -128,10 +130,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
-    for (const [kind, result] of [["with a result", Schema.Void], ["without one", undefined]] as const) {
-      const doing = (database: string) =>
-        result === undefined ? Once.make("doing", { database }) : Once.make("doing", { database, result })
+    const kinds: Record<string, (database: string) => Once.Once<void>> = {
+      "with a result": (database) => Once.make("doing", { database, result: Schema.Void }),
+      "without one": (database) => Once.make("doing", { database })
+    }
 
+    for (const [kind, doing] of Object.entries(kinds)) {
       it.effect(`fails when its effect aborts the transaction by hand (${kind})`, () =>
         onKeys(({ database, insert, keys, stored }) =>
           Effect.gen(function*() {
