@@ -22,6 +22,24 @@ export interface ClientState {
   readonly activeCursors: Iterable<Driver.AbstractCursor<unknown>>
 }
 
+/** What the driver adds to a client when it connects, so that no check can find it earlier. */
+interface ConnectedClient {
+  readonly topology?: { readonly s: { readonly servers: ReadonlyMap<string, { readonly pool: Pool }> } }
+}
+
+/** The connections to a server. */
+interface Pool {
+  readonly checkedOut: Iterable<Connection>
+}
+
+/** A connection to a server. */
+export interface Connection {
+  readonly closed: boolean
+  /** Why it was closed. */
+  readonly error: Error | null
+  readonly socket: { readonly emit: (event: "error", error: Error) => boolean }
+}
+
 /** What the typings of `ClientSessionOptions` leave out. */
 export interface SessionOptions {
   /** With `false`, the session takes no server session from the pool until something asks for one. */
@@ -98,6 +116,12 @@ export interface ChangeCursor {
 
 /** A client with what its typings leave out. */
 export const ofClient = (client: Driver.MongoClient): Client => client as unknown as Client
+
+/** The connections that operations of a client have; none where it is not connected. */
+export const connectionsInUse = (client: Driver.MongoClient): ReadonlyArray<Connection> =>
+  [...(client as unknown as ConnectedClient).topology?.s.servers.values() ?? []].flatMap((
+    { pool }
+  ) => [...pool.checkedOut])
 
 /** A session with what its typings leave out. */
 export const ofSession = (session: Driver.ClientSession): Session & AnsweredSession =>

@@ -15,6 +15,7 @@ import * as SessionKeeper from "../../SessionKeeper.js"
 import * as Call from "../driver/call.js"
 import * as DriverClient from "../driver/client.js"
 import * as Command from "../driver/command.js"
+import { endForgotten } from "../driver/forgotten.js"
 import { make as makePool } from "../driver/pool.js"
 import { secureRandom } from "../driver/random.js"
 import { type Deployment, type TopologyWatch, watchTopology } from "../driver/topology.js"
@@ -76,6 +77,7 @@ const serve = (
       settings.telemetry.comments ? commenting(topology) : undefined
     )
     const broken = yield* DriverClient.countBroken(driver)
+    yield* endForgotten(driver)
     const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> => {
       const name = Object.keys(command)[0] ?? "command"
       return Operations.operation(observer, { name, database: "admin" }, (observed) =>
