@@ -8,9 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Collection from "../../src/Collection.js"
 import type * as MongoClient from "../../src/MongoClient.js"
+import * as Outbox from "../../src/Outbox.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { clientWith, conflict, lostCommit } from "../support/server/connected.js"
@@ -129,6 +131,34 @@ describe("a session that closes while a commit in it is in flight, and does not 
         cause: { error: { _tag: "MongoError", labels: ["UnknownTransactionCommitResult"] } }
       })
       expect(ran).toEqual([])
+    }))
+})
+
+describe("what is put off in a body that has ended its transaction by hand", () => {
+  const things = Outbox.make("sent", { schema: Schema.Struct({ n: Schema.Number }) })
+  const late = {
+    beforeCommit: Transaction.beforeCommit(insert),
+    onCommit: Transaction.onCommit(Effect.void),
+    onRollback: Transaction.onRollback(Effect.void),
+    publish: things.publish({ n: 1 })
+  }
+  for (const [ending, end] of [["commit", Transaction.commit], ["abort", Transaction.abort]] as const) {
+    it.scopedLive(`is refused after a ${ending}: it would never run`, () =>
+      Effect.gen(function*() {
+        const { on } = yield* client
+        for (const [operation, putOff] of Object.entries(late)) {
+          const run = Transaction.run(Effect.zipRight(insert, Effect.zipRight(end, Effect.flip(putOff))))
+          expect(yield* on(run)).toMatchObject({ _tag: "TransactionEnded", operation })
+        }
+      }))
+  }
+
+  it.scopedLive("is taken by the next one that is started", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* client
+      const again = Effect.zipRight(Transaction.start(), Effect.zipRight(insert, late.beforeCommit))
+      yield* on(Transaction.run(Effect.zipRight(insert, Effect.zipRight(Transaction.commit, again))))
+      expect(yield* countOf(server, "insert")).toBe(3)
     }))
 })
 

@@ -25,10 +25,22 @@ export const register = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<void, TransactionEnded, R> =>
   Effect.withFiberRuntime((fiber) => {
-    if (part.isOver) return Effect.fail(new TransactionEnded({ operation: moment }))
+    if (hasPassed(part, moment)) return Effect.fail(new TransactionEnded({ operation: moment }))
     putOff(fiber, part, moment, effect)
     return Effect.void
   })
+
+/**
+ * Whether a moment of a part has passed, so that what is put off to it would never run. As long as nobody knows how a commit by
+ * hand has ended, what belongs after it may still run.
+ */
+export const hasPassed = (part: Part, moment: Moment): boolean => {
+  const { ended, ending } = part.of
+  const isPast = moment === "beforeCommit"
+    ? ended !== "no" || ending !== undefined
+    : ended !== "no" && ended !== "unknown"
+  return part.isOver || isPast
+}
 
 /** {@link register} for a part that is known to be open, in a step of the fiber whose context is kept. */
 export const putOff = <A, E, R>(

@@ -8,7 +8,7 @@ import { operation } from "../../data/operation.js"
 import { serverTime } from "../../driver/bson.js"
 import type { RunningFiber } from "../../time/fiber.js"
 import type { Attempt } from "../../transaction/attempt.js"
-import { putOff } from "../../transaction/hooks.js"
+import { hasPassed, putOff } from "../../transaction/hooks.js"
 import { innermostOf, type Part } from "../../transaction/part.js"
 import { numberOf } from "../../values/numbers.js"
 import { mark, markedId, marking, writing } from "../own.js"
@@ -43,7 +43,7 @@ export class Publishing<A, R, C> {
     const part = innermostOf(fiber)
     // The type asks for a transaction.
     if (part === undefined) return Effect.dieMessage("there is no transaction to publish in")
-    if (part.isOver) return Effect.fail(new TransactionEnded({ operation: "publish" }))
+    if (hasPassed(part, "beforeCommit")) return Effect.fail(new TransactionEnded({ operation: "publish" }))
     const { messages, parts } = this.#batchOf(part.of)
     // One for each part, for what a part that has failed was to do before the commit is not done.
     if (!parts.has(part)) {
