@@ -17,7 +17,7 @@ import {
 } from "../../SessionErrors.js"
 import { place, type Placed } from "../data/operation.js"
 import type { Request, Target } from "../data/request.js"
-import { acquire } from "../session/acquire.js"
+import { acquire, acquirePossible } from "../session/acquire.js"
 import type { Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
 import { perform } from "../session/operation.js"
@@ -49,12 +49,12 @@ export const placeApart = <C>(
     const ambient = placed.session
     const ensureOpen = openness(ambient, "getMore")
     if (Option.isSome(ambient)) yield* ensureOutside(ambient.value, request.name, placed.namespace)
-    const opened = yield* Effect.option(acquire({
+    const opened = yield* acquirePossible({
       client: target.client,
       causalConsistency: Option.exists(ambient, ({ options }) => options.causalConsistency),
       timeout: Option.getOrUndefined(ambient)?.[key].timeout,
       ...lasting
-    }))
+    })
     if (Option.isNone(opened)) return { ...placed, ensureOpen }
     if (Option.isSome(ambient)) yield* follow(ambient.value, opened.value)
     return { ...yield* Effect.provideService(placing, Session.Session, opened.value), ensureOpen }

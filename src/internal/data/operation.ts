@@ -9,7 +9,9 @@ import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { ForeignSession, type OperationError } from "../../SessionErrors.js"
 import * as Call from "../driver/call.js"
+import { connected } from "../driver/client.js"
 import { bounded, maxTimeMS } from "../driver/deadline.js"
+import * as Privates from "../driver/privates.js"
 import type { Signalled } from "../driver/signal.js"
 import { readPreferenceOf } from "../driver/transaction.js"
 import { understood } from "../driver/understood.js"
@@ -297,9 +299,9 @@ const withoutSession = <A>(
       observed
     )
   }
-  const { settleTimeout } = client
+  const { driver, settleTimeout } = client
   const call = (limit: (() => number | undefined) | undefined, watcher?: Call.Watcher) =>
-    Call.call({ ...name, settleTimeout, client: client.driver, onUnsettled: Log.unsettled }, (signals) => {
+    Call.call({ ...name, settleTimeout, client: driver, onUnsettled: Log.unsettled }, (signals) => {
       observed.begins(undefined, () => isOnPrimary(found))
       const given = added(found, signals, level)
       if (limit !== undefined) {
@@ -310,14 +312,17 @@ const withoutSession = <A>(
       }
       return observed.sends(() => evaluate(given))
     }, watcher)
-  return timeout === undefined
-    ? call(undefined, observed)
-    : Effect.withFiberRuntime((fiber) => {
+  if (timeout !== undefined) {
+    return Effect.withFiberRuntime((fiber) => {
       const deadline = around ?? Time.start(fiber, timeout)
       const asked = optionOf(request.options, "maxTimeMS")
       const limited = call(() => omitsMaxTime ? undefined : maxTimeMS(deadline, asked))
-      return Call.telling(bounded(deadline, name, limited), observed)
+      return Call.telling(bounded(deadline, name, connected(driver, limited)), observed)
     })
+  }
+  return Privates.isToConnect(driver)
+    ? Call.telling(connected(driver, call(undefined)), observed)
+    : call(undefined, observed)
 }
 
 const isOnPrimary = ({ db, request, target }: Found): boolean =>

@@ -7,7 +7,7 @@ import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import * as Session from "../../Session.js"
 import type { OperationError } from "../../SessionErrors.js"
-import { acquire } from "../session/acquire.js"
+import { acquirePossible } from "../session/acquire.js"
 import { clientIn } from "../session/client.js"
 import { type Added, operation, place, type Placed } from "./operation.js"
 import { optionOf } from "./options.js"
@@ -27,7 +27,7 @@ export const placeStream = <Client>(
     const placing = place(target, request)
     const placed = yield* placing
     if (Option.isSome(placed.session) || request.kind === "write") return placed
-    const opened = yield* Effect.option(acquire({ client: target.client, causalConsistency: false }))
+    const opened = yield* acquirePossible({ client: target.client, causalConsistency: false })
     return Option.isSome(opened) ? yield* Effect.provideService(placing, Session.Session, opened.value) : placed
   })
 

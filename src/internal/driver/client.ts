@@ -83,6 +83,15 @@ export const connect = (
     return Effect.asVoid(Effect.forkDaemon(Effect.zipRight(Effect.promise(() => settled), late)))
   })
 
+/**
+ * An effect that is begun now on a client, which is connected before where it is not. The driver does so by itself, but once only,
+ * and gives the system's own errors then.
+ */
+export const connected = <A, E>(
+  client: Driver.MongoClient,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E | MongoError> => Privates.isToConnect(client) ? Effect.zipRight(connect(client), effect) : effect
+
 /** Counts the connections of a client that broke, until the scope closes. */
 export const countBroken = (client: Driver.MongoClient): Effect.Effect<() => number, never, Scope.Scope> => {
   let count = 0

@@ -20,11 +20,16 @@ export interface Client {
 export interface ClientState {
   /** The cursors that are open. */
   readonly activeCursors: Iterable<Driver.AbstractCursor<unknown>>
+  /** Whether it was closed, after which the driver does not connect it by itself. */
+  readonly hasBeenClosed: boolean
 }
 
 /** What the driver adds to a client when it connects, so that no check can find it earlier. */
 interface ConnectedClient {
-  readonly topology?: { readonly s: { readonly servers: ReadonlyMap<string, { readonly pool: Pool }> } }
+  readonly topology?: {
+    readonly s: { readonly servers: ReadonlyMap<string, { readonly pool: Pool }> }
+    readonly isConnected: () => boolean
+  }
 }
 
 /** The connections to a server. */
@@ -117,9 +122,15 @@ export interface ChangeCursor {
 /** A client with what its typings leave out. */
 export const ofClient = (client: Driver.MongoClient): Client => client as unknown as Client
 
+const topologyOf = (client: Driver.MongoClient) => (client as unknown as ConnectedClient).topology
+
+/** Whether a client is still to be connected, for the first time or after a failure. Not once it was closed. */
+export const isToConnect = (client: Driver.MongoClient): boolean =>
+  topologyOf(client)?.isConnected() !== true && !ofClient(client).s.hasBeenClosed
+
 /** The connections that operations of a client have; none where it is not connected. */
 export const connectionsInUse = (client: Driver.MongoClient): ReadonlyArray<Connection> =>
-  [...(client as unknown as ConnectedClient).topology?.s.servers.values() ?? []].flatMap((
+  [...topologyOf(client)?.s.servers.values() ?? []].flatMap((
     { pool }
   ) => [...pool.checkedOut])
 
@@ -193,7 +204,10 @@ const makesServerSessions = (constructor: unknown): boolean =>
 // What each field is in the samples.
 const table: Table = {
   MongoClient: { s: isObject },
-  "MongoClient.s": { activeCursors: (cursors) => isObject(cursors) && Predicate.isIterable(cursors) },
+  "MongoClient.s": {
+    activeCursors: (cursors) => isObject(cursors) && Predicate.isIterable(cursors),
+    hasBeenClosed: Predicate.isBoolean
+  },
   ClientSessionOptions: { explicit: (explicit) => explicit === false },
   ClientSession: {
     client: isObject,

@@ -35,6 +35,15 @@ export const acquire = <Client = MongoClient.MongoClient>(
     return Either.isLeft(taken) ? taken.left : acquireAs(taken.right)
   })
 
+/** {@link acquire} where a session is there, and none where there can be none. Fails where that is not known. */
+export const acquirePossible = <Client>(
+  options: Options<Client>
+): Effect.Effect<Option.Option<Service>, MongoError, Client | Scope.Scope> =>
+  Effect.catchAll(
+    Effect.asSome(acquire(options)),
+    (error) => error instanceof MongoError && error.reason !== "ConnectionClosed" ? error : Effect.succeedNone
+  )
+
 /** {@link acquire} with options that were taken apart. */
 export const acquireAs = <Client>(
   taken: Taken<Client>

@@ -81,15 +81,18 @@ const serve = (
     const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> => {
       const name = Object.keys(command)[0] ?? "command"
       return Operations.operation(observer, { name, database: "admin" }, (observed) =>
-        Call.call({
-          operation: name,
-          namespace: "admin",
-          settleTimeout: settings.settleTimeout,
-          onUnsettled: Log.unsettled
-        }, ({ signal }) => {
-          observed.begins(undefined, constTrue)
-          return understood(() => observed.sends(() => Command.adminCommand(driver, command, signal)))
-        }))
+        DriverClient.connected(
+          driver,
+          Call.call({
+            operation: name,
+            namespace: "admin",
+            settleTimeout: settings.settleTimeout,
+            onUnsettled: Log.unsettled
+          }, ({ signal }) => {
+            observed.begins(undefined, constTrue)
+            return understood(() => observed.sends(() => Command.adminCommand(driver, command, signal)))
+          })
+        ))
     }
     const sessionTimeout = Effect.sync(topology.sessionTimeout)
     const keeper = SessionKeeper.make(
