@@ -153,7 +153,8 @@ export interface Concerns {
   readonly readPreference?: Driver.ReadPreferenceLike | undefined
   /**
    * How long an operation may take in all: at least a millisecond, or `Duration.infinity` for no limit. Default: that of the
-   * database, else that of the session, else the client's. Change streams have only this one and their own.
+   * database, else that of the session, else the client's. Of a change stream it limits each answer; consumers and relays have
+   * no limit from session or client.
    */
   readonly timeout?: Duration.DurationInput | undefined
 }

@@ -92,9 +92,9 @@ export interface CommonOptions {
    * own, and so of their transactions. What takes longer fails with `MongoError` (`TimedOut`), and whether a write
    * happened is not known then.
    *
-   * A cursor has it for its whole life, or for each batch (`timeoutMode`). Change streams, connecting, keep-alive and closing
-   * are not
-   * limited. A write without a session cannot be called off: only the waiting for it ends, and the server's work.
+   * A cursor has it for its whole life, or for each batch (`timeoutMode`). Of a change stream it limits each answer; consumers
+   * and relays have no limit from here. Connecting, keep-alive and closing are not limited. A write without a session cannot
+   * be called off: only the waiting for it ends, and the server's work.
    * Default: no limit. See the specification "Client Side Operations Timeout".
    */
   readonly timeout?: Duration.DurationInput | undefined
