@@ -132,7 +132,9 @@ export const expected = (workflow: Workflow, interruptAt = Number.POSITIVE_INFIN
         return isInterrupted() ? { _tag: "Interrupted" } : endByHand(transaction, step.how)
       case "Hook":
         if (isInterrupted()) return { _tag: "Interrupted" }
-        transaction?.hooks.push({ moment: step.moment, does: step.does, id: path, place })
+        if (transaction === undefined) return ok
+        if (hasPassed(step.moment, transaction.ended)) return fail("TransactionEnded")
+        transaction.hooks.push({ moment: step.moment, does: step.does, id: path, place })
         return ok
       case "Late":
         if (isInterrupted()) return { _tag: "Interrupted" }
@@ -220,6 +222,10 @@ export const expected = (workflow: Workflow, interruptAt = Number.POSITIVE_INFIN
     : "Interrupted"
   return { result, written, hooks: ran, late, isVague: isVague(), moments: moments(), retries }
 }
+
+// Whether a hook would never run. After a commit of unknown result, what belongs after it may.
+const hasPassed = (moment: string, ended: Transaction["ended"]): boolean =>
+  ended !== "no" && (moment === "beforeCommit" || ended !== "unknown")
 
 /** In what a workflow's end differs from the model's. */
 export const differences = (expected: Expected, observed: Observed): ReadonlyArray<string> => {
