@@ -17,19 +17,20 @@ import * as Responder from "../support/server/responder.js"
 
 const things = Collection.make("things", { database: "test" })
 
-const operations: Readonly<Record<string, Effect.Effect<unknown, unknown, MongoClient.MongoClient>>> = {
-  findOne: things.findOne({}),
-  insertOne: things.insertOne({ a: 1 }),
-  find: Stream.runDrain(things.find()),
-  watch: Effect.scoped(ChangeStream.opened(things.watch([]))),
-  findById: things.findById(1),
-  command: Database.make("test").command({ ping: 1 }),
-  use: things.use((collection) => collection.estimatedDocumentCount()),
-  session: Session.scoped(things.findOne({})),
-  refreshSessions: SessionCommands.refreshSessions([SessionId.fromBytes(new Uint8Array(16))]),
-  bulkWrite: things.bulkWrite([{ insertOne: { document: { a: 1 } } }]),
-  transaction: Transaction.run(things.insertOne({ a: 1 }))
-}
+const operations: Readonly<Record<string, Effect.Effect<unknown, { readonly _tag: string }, MongoClient.MongoClient>>> =
+  {
+    findOne: things.findOne({}),
+    insertOne: things.insertOne({ a: 1 }),
+    find: Stream.runDrain(things.find()),
+    watch: Effect.scoped(ChangeStream.opened(things.watch([]))),
+    findById: things.findById(1),
+    command: Database.make("test").command({ ping: 1 }),
+    use: things.use((collection) => collection.estimatedDocumentCount()),
+    session: Session.scoped(things.findOne({})),
+    refreshSessions: SessionCommands.refreshSessions([SessionId.fromBytes(new Uint8Array(16))]),
+    bulkWrite: things.bulkWrite([{ insertOne: { document: { a: 1 } } }]),
+    transaction: Transaction.run(things.insertOne({ a: 1 }))
+  }
 
 const lazily = (url: string, options: Driver.MongoClientOptions = {}) =>
   Effect.acquireRelease(
@@ -40,7 +41,7 @@ const lazily = (url: string, options: Driver.MongoClientOptions = {}) =>
 const on = <A, E, R>(driver: Driver.MongoClient, effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(
     MongoClient.fromDriver(Effect.succeed(driver), { database: "test" }),
-    (client) => Effect.provideService(effect, MongoClient.MongoClient, client)
+    (client) => Effect.provideService(Effect.asVoid(effect), MongoClient.MongoClient, client)
   )
 
 describe("a client that is not connected yet", () => {
