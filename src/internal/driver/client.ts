@@ -10,7 +10,7 @@ import * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { traced } from "../time/fiber.js"
 import { isDriverFailure, toCause, toMongoError } from "./errors.js"
-import { listen } from "./listen.js"
+import { listening } from "./listen.js"
 import * as Privates from "./privates.js"
 
 /**
@@ -98,10 +98,7 @@ export const countBroken = (client: Driver.MongoClient): Effect.Effect<() => num
   const note = ({ reason }: Driver.ConnectionClosedEvent): void => {
     if (reason === "error") count++
   }
-  return Effect.as(
-    Effect.acquireRelease(Effect.sync(() => listen(client, { connectionClosed: note })), Effect.sync),
-    () => count
-  )
+  return Effect.as(listening(client, { connectionClosed: note }), () => count)
 }
 
 /** A write concern without its time limit; what is left of it may be nothing. */

@@ -5,20 +5,15 @@
  * that moment is written to a socket that is closed already, which is no error of the socket, and the driver waits for ever
  * until it has room again.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
-import { listen } from "./listen.js"
+import { listening } from "./listen.js"
 import { connectionsInUse } from "./privates.js"
 
 /** Watches a client until the scope closes. */
 export const endForgotten = (driver: Driver.MongoClient): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.asVoid(
-    Effect.acquireRelease(
-      Effect.sync(() => listen(driver, { serverHeartbeatFailed: () => later(driver) })),
-      Effect.sync
-    )
-  )
+  listening(driver, { serverHeartbeatFailed: () => later(driver) })
 
 // What the driver closes because of it is closed, and what it was about to write is written, when it has nothing more to do at once.
 // eslint-disable-next-line no-restricted-globals -- not a wait of a program

@@ -1,6 +1,8 @@
 /**
  * Listens to the events of a client of the driver.
  */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 
 type Listeners = { readonly [K in keyof Driver.MongoClientEvents]?: Driver.MongoClientEvents[K] }
@@ -13,3 +15,10 @@ export const listen = (driver: Driver.MongoClient, listeners: Listeners): () => 
     for (const [name, listener] of all) driver.off(name, listener)
   }
 }
+
+/** {@link listen} until the scope closes. */
+export const listening = (
+  driver: Driver.MongoClient,
+  listeners: Listeners
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(Effect.acquireRelease(Effect.sync(() => listen(driver, listeners)), Effect.sync))

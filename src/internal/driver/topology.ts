@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import { SessionsUnsupported } from "../../SessionErrors.js"
+import { listening } from "./listen.js"
 
 /** What matters about a deployment. */
 export interface Deployment {
@@ -156,10 +157,7 @@ export const watchTopology = (driver: Driver.MongoClient): Effect.Effect<Topolog
       setServers([...event.newDescription.servers.values()])
       known = Option.orElse(fromTopology(event.newDescription), () => known)
     }
-    yield* Effect.acquireRelease(
-      Effect.sync(() => driver.on("topologyDescriptionChanged", listener)),
-      () => Effect.sync(() => driver.off("topologyDescriptionChanged", listener))
-    )
+    yield* listening(driver, { topologyDescriptionChanged: listener })
     return {
       known: () => known,
       sessionTimeout: () => Option.isSome(known) ? known.value.sessionTimeout : Option.none(),
