@@ -163,6 +163,11 @@ export class Attempt {
     return this.#ending
   }
 
+  /** Whether it was ended by hand, or is being ended: nothing new belongs to it. */
+  get isEnded(): boolean {
+    return this.#ended !== "no" || this.#ending !== undefined
+  }
+
   /** Notes the command in flight that ends it by hand; none when that is over. */
   endsBy(command: Command | undefined): void {
     this.#ending = command

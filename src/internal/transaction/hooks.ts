@@ -34,13 +34,8 @@ export const register = <A, E, R>(
  * Whether a moment of a part has passed, so that what is put off to it would never run. As long as nobody knows how a commit by
  * hand has ended, what belongs after it may still run.
  */
-export const hasPassed = (part: Part, moment: Moment): boolean => {
-  const { ended, ending } = part.of
-  const isPast = moment === "beforeCommit"
-    ? ended !== "no" || ending !== undefined
-    : ended !== "no" && ended !== "unknown"
-  return part.isOver || isPast
-}
+export const hasPassed = ({ isOver, of }: Part, moment: Moment): boolean =>
+  isOver || (moment === "beforeCommit" ? of.isEnded : of.ended !== "no" && of.ended !== "unknown")
 
 /** {@link register} for a part that is known to be open, in a step of the fiber whose context is kept. */
 export const putOff = <A, E, R>(

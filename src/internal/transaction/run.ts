@@ -153,7 +153,7 @@ const whereabouts = <Client>(
   if (session === "foreign") return Either.left(new ForeignSession({ operation: "Session.current" }))
   const part = Option.isSome(session) ? partAmong(fiber, session.value[key]) : undefined
   if (Option.isNone(session) || part === undefined) return Either.right({ session, within: undefined })
-  return part.isOver || part.of.ended !== "no" || part.of.ending !== undefined
+  return part.isOver || part.of.isEnded
     ? Either.left(new TransactionEnded({ operation: "Transaction.run" }))
     : Either.right({ session, within: { part, session: session.value } })
 }
