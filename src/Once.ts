@@ -52,7 +52,8 @@ export interface Once<A, F = never, R = never, Client = MongoClient> {
    * Fails with `SessionMisconfigured` before anything is sent; with `KeyReused` when the key belongs to another `fingerprint`;
    * with `DecodeFailed` when a result does not fit its schema; with `MongoError` (`DocumentTooLarge`) when it has 16 MiB or
    * more; with `TransactionEnded` when the effect has aborted the transaction by hand; with `TransactionDoomed` when it has asked
-   * for `Transaction.rollbackOnly`; and with what a transaction and an operation can fail with. After `CommitUnknown` it may be run again with the same key.
+   * for `Transaction.rollbackOnly`; and with what a transaction and an operation can fail with. After `CommitUnknown` it may be
+   * run again with the same key.
    */
   readonly run: <E, R2, OR = never>(
     key: string,
@@ -120,7 +121,7 @@ export const make: {
     readonly failure?: AnySchema | undefined
   } = {}
 ) => {
-  const { client, collection = "effect_mongo_session.once", database } = options
+  const { client, collection = Options.defaultCollection, database } = options
   const target = { client, collection, database }
   return of({
     name,

@@ -12,6 +12,9 @@ import type { Issue } from "../values/issues.js"
 import * as Names from "../values/names.js"
 import { decoder, duration, issuesIn, Name, Text } from "../values/options.js"
 
+/** The collection of the keys, where the program has chosen no other. */
+export const defaultCollection = "effect_mongo_session.once"
+
 /**
  * Where keys are kept, and for how long.
  *

@@ -62,7 +62,7 @@ export const decode = <Client>(
   if (refused !== undefined) return Either.left(refused)
   const { collection = defaultCollection } = lease
   // What has the same names in another collection is another workflow.
-  const ofOwn = collection === defaultCollection ? "effect_mongo_session.once" : `${collection}.once`
+  const ofOwn = collection === defaultCollection ? OnceOptions.defaultCollection : `${collection}.once`
   return Either.map(once, (once) => ({ version, results: onceCollection ?? ofOwn, once }))
 }
 
