@@ -142,16 +142,11 @@ export class Usable implements Service {
     // Functions of its own, for programs may take them out of it.
     this.use = (evaluate, options) => {
       const name = named(options)
-      return name === undefined ?
-        Effect.fail(namedWrongly()) :
-        Effect.withFiberRuntime((fiber) =>
-          perform(
-            fiber,
-            session,
-            name,
-            () => Either.right(lending(evaluate, this.client, session, name.operation, fiber))
-          )
-        )
+      if (name === undefined) return Effect.fail(namedWrongly())
+      const { operation } = name
+      return Effect.withFiberRuntime((fiber) =>
+        perform(fiber, session, name, () => Either.right(lending(evaluate, this.client, session, operation, fiber)))
+      )
     }
     this.advanceTo = (token, options) =>
       Effect.zipRight(
