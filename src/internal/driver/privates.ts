@@ -130,9 +130,7 @@ export const isToConnect = (client: Driver.MongoClient): boolean =>
 
 /** The connections that operations of a client have; none where it is not connected. */
 export const connectionsInUse = (client: Driver.MongoClient): ReadonlyArray<Connection> =>
-  [...topologyOf(client)?.s.servers.values() ?? []].flatMap((
-    { pool }
-  ) => [...pool.checkedOut])
+  [...topologyOf(client)?.s.servers.values() ?? []].flatMap((server) => [...server.pool.checkedOut])
 
 /** A session with what its typings leave out. */
 export const ofSession = (session: Driver.ClientSession): Session & AnsweredSession =>
