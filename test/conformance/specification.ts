@@ -412,7 +412,10 @@ export const sections: ReadonlyArray<Section> = [
       library(
         "A commit whose result is not known is told from one that failed",
         "also without the label, which the driver leaves out where it finds no server",
-        unit("transient", "it is unknown whether it happened when the answer was lost, or nothing was sent this time")
+        unit(
+          "transient",
+          "it is unknown whether it happened when the answer was lost or not understood, or nothing was sent this time"
+        )
       ),
       driver(
         "A server that is overloaded is asked again, later and later",

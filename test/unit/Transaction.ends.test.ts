@@ -12,10 +12,12 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Collection from "../../src/Collection.js"
 import type * as MongoClient from "../../src/MongoClient.js"
+import type { MongoError } from "../../src/MongoError.js"
 import * as Outbox from "../../src/Outbox.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { clientWith, conflict, lostCommit } from "../support/server/connected.js"
+import type * as Responder from "../support/server/responder.js"
 
 const Things = Collection.make("things")
 const insert = Things.insertOne({})
@@ -27,6 +29,8 @@ const updated = { n: 1, nModified: 1 }
 const client = clientWith()
 
 type Server = Effect.Effect.Success<typeof client>["server"]
+
+const refused = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" }
 
 const countOf = (server: Server, name: string) => Effect.map(server.named(name), ({ length }) => length)
 
@@ -83,15 +87,15 @@ describe("a transaction of a caller that cannot be interrupted", () => {
   }
 })
 
+const hooks = (ran: Array<string>) =>
+  Effect.zipRight(
+    Transaction.onCommit(Effect.sync(() => ran.push("onCommit"))),
+    Transaction.onRollback(Effect.sync(() => ran.push("onRollback")))
+  )
+
+const bodyOf = (ran: Array<string>) => Effect.zipRight(hooks(ran), insert)
+
 describe("a session that closes while a commit in it is in flight, and does not wait for it", () => {
-  const hooks = (ran: Array<string>) =>
-    Effect.zipRight(
-      Transaction.onCommit(Effect.sync(() => ran.push("onCommit"))),
-      Transaction.onRollback(Effect.sync(() => ran.push("onRollback")))
-    )
-
-  const bodyOf = (ran: Array<string>) => Effect.zipRight(hooks(ran), insert)
-
   /** Closes the session of a transaction in the midst of its commit, which then turns out to have happened. */
   const closing = <A, E>(
     run: (body: ReturnType<typeof bodyOf>) => Effect.Effect<A, E, MongoClient.MongoClient | Session.Session>
@@ -132,6 +136,64 @@ describe("a session that closes while a commit in it is in flight, and does not 
       })
       expect(ran).toEqual([])
     }))
+})
+
+describe("a commit whose answer nobody gets or understands", () => {
+  const ways: Readonly<
+    Record<string, {
+      readonly reply: Responder.Reply
+      readonly after: (client: MongoClient.Service) => Effect.Effect<void>
+      readonly reason: MongoError["reason"]
+    }>
+  > = {
+    "as the driver's client is closed in its midst": {
+      reply: "hang",
+      after: ({ driver }) => Effect.promise(() => driver.close()),
+      reason: "ConnectionClosed"
+    },
+    "as it is neither yes nor no": {
+      reply: { ok: "x" },
+      after: () => Effect.void,
+      reason: "Other"
+    }
+  }
+
+  for (const [way, { after, reason, reply }] of Object.entries(ways)) {
+    /** Runs a transaction until nobody knows what became of its commit. */
+    const losing = <A, E>(run: (body: ReturnType<typeof bodyOf>) => Effect.Effect<A, E, MongoClient.MongoClient>) =>
+      Effect.gen(function*() {
+        const { client: service, on, server } = yield* client
+        yield* server.on("commitTransaction", reply)
+        yield* server.on("abortTransaction", refused)
+        const hooks: Array<string> = []
+        const running = yield* Effect.fork(on(run(bodyOf(hooks))))
+        yield* server.awaitCommand("commitTransaction")
+        yield* after(service)
+        return { result: yield* Fiber.join(running), hooks, commits: yield* countOf(server, "commitTransaction") }
+      })
+
+    it.scopedLive(`is of unknown result, ${way}; it is sent once, and no hook runs`, () =>
+      Effect.gen(function*() {
+        const { commits, hooks, result } = yield* losing((body) => Effect.flip(Transaction.run(body)))
+        expect(result).toMatchObject({ _tag: "CommitUnknown", last: { reason } })
+        expect([commits, hooks]).toEqual([1, []])
+      }))
+
+    it.scopedLive(`is known by the program's own look, ${way}`, () =>
+      Effect.gen(function*() {
+        const { hooks } = yield* losing((body) => Transaction.run(body, { verifyCommit: Effect.succeed(true) }))
+        expect(hooks).toEqual(["onCommit"])
+      }))
+
+    it.scopedLive(`is of unknown result by hand, too, ${way}`, () =>
+      Effect.gen(function*() {
+        const { hooks, result } = yield* losing((body) =>
+          Transaction.run(Effect.zipRight(body, Effect.flip(Transaction.commit)))
+        )
+        expect(result).toMatchObject({ reason, labels: ["UnknownTransactionCommitResult"] })
+        expect(hooks).toEqual([])
+      }))
+  }
 })
 
 describe("what is put off in a body that has ended its transaction by hand", () => {

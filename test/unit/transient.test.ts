@@ -60,6 +60,7 @@ const allReasons: ReadonlyArray<Reason> = [
   "TransactionMisuse",
   "SessionExpired",
   "EncodingFailed",
+  "UnexpectedReply",
   "Other"
 ]
 
@@ -225,9 +226,20 @@ describe("isOfServer", () => {
 })
 
 describe("after a failed commit", () => {
-  it("it is unknown whether it happened when the answer was lost, or nothing was sent this time", () => {
+  const again: ReadonlyArray<Reason> = ["NetworkError", "ServerSelectionFailed", "PoolFailure"]
+  const final: ReadonlyArray<Reason> = ["ConnectionClosed", "EncodingFailed", "UnexpectedReply", "Other"]
+
+  it("it is unknown whether it happened when the answer was lost or not understood, or nothing was sent this time", () => {
     const unknown = allReasons.filter((reason) => Transient.isCommitUnknown(mongoError(reason)))
-    expect(unknown).toEqual(["NetworkError", "ServerSelectionFailed", "PoolFailure"])
+    expect(new Set(unknown)).toEqual(new Set([...again, ...final]))
+  })
+
+  it("another commit would not be answered either when the client is closed, or the answer was not understood", () => {
+    expect(new Set(allReasons.filter((reason) => Transient.isUnanswerable(mongoError(reason))))).toEqual(new Set(final))
+  })
+
+  it("what the server refuses is answered, whatever it is called", () => {
+    expect(final.filter((reason) => Transient.isCommitUnknown(mongoError(reason, { code: 13 })))).toEqual([])
   })
 
   it("it is unknown whether it happened when the label says so, whatever the reason", () => {

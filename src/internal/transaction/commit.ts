@@ -21,7 +21,14 @@ import * as Backoff from "./backoff.js"
 import * as Outcome from "./outcome.js"
 import { behind, type Part } from "./part.js"
 import { send } from "./send.js"
-import { isCommitAnswered, isCommitUnknown, isEndOfTransaction, isTransient, isWritten } from "./transient.js"
+import {
+  isCommitAnswered,
+  isCommitUnknown,
+  isEndOfTransaction,
+  isTransient,
+  isUnanswerable,
+  isWritten
+} from "./transient.js"
 
 /** What becomes of a transaction that was committed. */
 export type Committed =
@@ -83,7 +90,7 @@ const failed = <VR, OR>(
       answer: "failed",
       unknown,
       transient: isTransient(error),
-      final: of.gate.isBroken() || isCommitAnswered(error) || isRefused || of.isInterrupted(),
+      final: of.gate.isBroken() || isCommitAnswered(error) || isUnanswerable(error) || isRefused || of.isInterrupted(),
       timeLeft,
       mayRetry: Option.isSome(delay)
     })

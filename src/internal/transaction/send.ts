@@ -15,7 +15,7 @@ import * as Operations from "../telemetry/operations.js"
 import { after, grace, within } from "../time/bounded.js"
 import { type Deadline, start } from "../time/clock.js"
 import type { Restore, RunningFiber } from "../time/fiber.js"
-import { isLostOnTheWay } from "./transient.js"
+import { isUnanswered } from "./transient.js"
 
 const commands = { commitTransaction: DriverTransaction.commit, abortTransaction: DriverTransaction.abort }
 
@@ -43,7 +43,7 @@ export const send = (
     // The whole cause: beside the failure there may be a defect.
     ? Effect.mapErrorCause(
       sent(gate, operation, limit, restore),
-      Cause.map((error) => isLostOnTheWay(error) ? unknown(error) : error)
+      Cause.map((error) => isUnanswered(error) ? unknown(error) : error)
     )
     : sent(gate, operation, limit, restore)
 

@@ -77,15 +77,31 @@ const ends: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
 
 /** Whether it is not known, after a failed commit, if it happened. */
 export const isCommitUnknown = (error: MongoError): boolean =>
-  error.hasLabel(Label.UnknownTransactionCommitResult) || isCommitAnswered(error) || isLostOnTheWay(error)
+  error.hasLabel(Label.UnknownTransactionCommitResult) || isCommitAnswered(error) || isUnanswered(error)
 
-/** Whether a command, or its answer, was lost on the way. Of a commit, the driver labels only some of these failures. */
-export const isLostOnTheWay = (error: MongoError): boolean => lostOnTheWay.has(error.reason)
+/**
+ * Whether a command, or its answer, was lost on the way, or its answer was not understood. Of a commit, the driver labels only
+ * some of these failures.
+ */
+export const isUnanswered = (error: MongoError): boolean => lostOnTheWay.has(error.reason) || isUnanswerable(error)
 
 const lostOnTheWay: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
   "NetworkError",
   "ServerSelectionFailed",
   "PoolFailure"
+])
+
+/**
+ * Whether a command was not answered, and would not be if it were sent again: its client is closed, or its answer cannot be
+ * understood.
+ */
+export const isUnanswerable = ({ code, reason }: MongoError): boolean => code === undefined && unanswerable.has(reason)
+
+const unanswerable: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
+  "ConnectionClosed",
+  "EncodingFailed",
+  "UnexpectedReply",
+  "Other"
 ])
 
 /**
