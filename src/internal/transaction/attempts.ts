@@ -25,7 +25,7 @@ import * as Lane from "../session/lane.js"
 import { drain } from "../session/operation.js"
 import * as Log from "../telemetry/log.js"
 import { Warnings } from "../telemetry/warnings.js"
-import { grace } from "../time/bounded.js"
+import { grace, patiently } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import { isInterrupted, match, type Restore, type RunningFiber } from "../time/fiber.js"
 import type { ServerView } from "../values/conflicts.js"
@@ -38,7 +38,7 @@ import { ask } from "./others.js"
 import * as Outcome from "./outcome.js"
 import { behind, Part } from "./part.js"
 import { type Body, type Finished, finished, type Plan, type Result, type RunError } from "./plan.js"
-import { Retries } from "./retries.js"
+import { type Pause, Retries } from "./retries.js"
 
 /**
  * Runs a body in attempts until one is committed or rolled back for good, for the one whose turn it is in the session, and
@@ -185,9 +185,13 @@ class Attempts<A, E, R, VR, OR> {
     const decide = () => {
       const transient = failures.transient ?? (Exit.isFailure(exit) ? failures.transientIn(exit.cause) : undefined)
       const body = Outcome.bodyExit(exit, isInterrupted, this.#isInner)
-      return transient === undefined
-        ? this.#decide(part, exit, body, transient, Option.none())
-        : Effect.flatMap(this.#retries.pause(transient), (delay) => this.#decide(part, exit, body, transient, delay))
+      // Where no other attempt may follow, the schedule is not asked.
+      return transient !== undefined && Outcome.ofAttempt(part.of.facts(body, true, true)) === "retry"
+        ? Effect.flatMap(
+          this.#pause(this.#retries.pause(transient)),
+          (delay) => this.#decide(part, exit, body, transient, delay)
+        )
+        : this.#decide(part, exit, body, transient, Option.none())
     }
     return Effect.catchAllCause(
       Effect.flatMap(
@@ -257,7 +261,7 @@ class Attempts<A, E, R, VR, OR> {
           part,
           deadline,
           timeLeft: () => this.#retries.timeLeft,
-          pause: (failure) => this.#retries.pauseAfterCommit(part.of, failure),
+          pause: (failure) => this.#pause(this.#retries.pauseAfterCommit(part.of, failure)),
           verifyCommit: this.#plan.verifyCommit,
           restore: this.#restore,
           isInterrupted: () => this.#isInterrupted,
@@ -281,6 +285,14 @@ class Attempts<A, E, R, VR, OR> {
         })
       }
     })
+  }
+
+  // The schedule is the caller's, and may have effects that never end. Without its answer there is no other attempt.
+  #pause(pause: Pause): Pause {
+    const { deadline } = this.#run
+    const { settleTimeout } = this.#gate
+    const atMost = deadline ? Duration.min(settleTimeout, Duration.millis(Math.max(0, deadline.left()))) : settleTimeout
+    return Effect.flatMap(patiently(pause, atMost, this.#restore), Option.getOrElse(() => Exit.succeed(Option.none())))
   }
 
   // The transaction must not stay open for whoever is next in the session.

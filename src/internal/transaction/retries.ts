@@ -13,7 +13,8 @@ import type { RunningFiber } from "../time/fiber.js"
 import type { Attempt } from "./attempt.js"
 import * as Backoff from "./backoff.js"
 
-type Pause = Effect.Effect<Option.Option<Duration.Duration>>
+/** How long to wait before another attempt; none where no other follows. */
+export type Pause = Effect.Effect<Option.Option<Duration.Duration>>
 
 /** The retries of one transaction. They are limited by a schedule and by a time, which begins with the first attempt. */
 export class Retries {
