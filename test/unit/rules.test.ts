@@ -205,7 +205,37 @@ const cases: ReadonlyArray<Case> = [
     title: "a read in a transaction on a collection that is read from secondaries",
     asked: read,
     place: { ...transaction, readPreference: { mode: "secondary" } },
+    expected: { ...invalid("readPreference"), source: "collection" }
+  },
+  {
+    title: "a read in a transaction that is to read from secondaries",
+    asked: read,
+    place: { ...transaction, transactionReadPreference: { mode: "secondary" } },
+    expected: { ...invalid("readPreference"), source: "transaction" }
+  },
+  {
+    title: "a read in a transaction that is to read from secondaries, on a collection that is read from the primary",
+    asked: read,
+    place: { ...transaction, readPreference: "primary", transactionReadPreference: "secondary" },
+    expected: { ...invalid("readPreference"), source: "transaction" }
+  },
+  {
+    title: "a primary read in a transaction that is to read from secondaries",
+    asked: { ...read, readPreference: "primary" },
+    place: { ...transaction, transactionReadPreference: "secondary" },
+    expected: { ...invalid("readPreference"), source: "transaction" }
+  },
+  {
+    title: "a secondary read in a transaction that is to read from secondaries",
+    asked: { ...read, readPreference: "nearest" },
+    place: { ...transaction, transactionReadPreference: "secondary" },
     expected: invalid("readPreference")
+  },
+  {
+    title: "a write in a transaction that is to read from secondaries",
+    asked: write,
+    place: { ...transaction, transactionReadPreference: "secondary" },
+    expected: undefined
   },
   {
     title: "a primary read in a transaction on a collection that is read from secondaries",

@@ -252,8 +252,8 @@ const inSession = <A>(
     const problem = found.isClosing === true ? undefined : Rules.violation(Rules.askedBy(request), {
       session: isInTransaction ? "transaction" : "plain",
       writeConcerns: request.kind === "write" ? writeConcerns(target, client) : [],
-      readPreference: target.readPreference ?? readPreferenceOf(driverSession),
-      readPreferenceOf: target.readPreference === undefined ? "transaction" : "collection",
+      readPreference: target.readPreference,
+      transactionReadPreference: readPreferenceOf(driverSession),
       causalLevel: options.causalConsistency ? level : undefined
     })
     const isLocking = locks && isInTransaction

@@ -34,9 +34,10 @@ export interface Place {
   readonly session: "plain" | "transaction"
   /** The write concerns that are set elsewhere, the nearest first, and where. */
   readonly writeConcerns: ReadonlyArray<{ readonly source: UnacknowledgedWrite["source"]; readonly concern: unknown }>
-  /** The read preference that is set elsewhere, and where. */
+  /** The read preference of the collection or database. */
   readonly readPreference?: unknown
-  readonly readPreferenceOf?: InvalidInTransaction["source"]
+  /** The read preference of the transaction. */
+  readonly transactionReadPreference?: unknown
   /** The read concern level that is in force in a causally consistent session, wherever it is set. */
   readonly causalLevel?: string | undefined
 }
@@ -60,19 +61,31 @@ export const violation = (
     }
   }
   if (place.session === "plain") return hasNoOrder(asked, place) ? withoutOrder(operation) : undefined
-  const readPreference = asked.readPreference ?? (asked.kind === "read" ? place.readPreference : undefined)
+  const source = otherThanPrimary(asked, place)
   const option = asked.readConcern !== undefined
     ? "readConcern"
     : asked.writeConcern !== undefined
     ? "writeConcern"
-    : readPreference !== undefined && modeOf(readPreference) !== "primary"
+    : source !== undefined
     ? "readPreference"
     : asked.timeout !== undefined
     ? "timeout"
     : asked.forbiddenStage
   if (option === undefined) return undefined
-  const isInherited = option === "readPreference" && asked.readPreference === undefined
-  return new InvalidInTransaction({ operation, option, ...(isInherited && { source: place.readPreferenceOf }) })
+  const isInherited = option === "readPreference" && source !== "operation"
+  return new InvalidInTransaction({ operation, option, ...(isInherited && { source }) })
+}
+
+// Where a read preference is set that a transaction does not allow. The transaction's own is in force, whatever is set nearer.
+const otherThanPrimary = (
+  { kind, readPreference: own }: Asked,
+  { readPreference: around, transactionReadPreference }: Place
+): "operation" | NonNullable<InvalidInTransaction["source"]> | undefined => {
+  const isOther = (preference: unknown) => preference !== undefined && modeOf(preference) !== "primary"
+  if (isOther(own)) return "operation"
+  if (kind === "write") return undefined
+  if (own === undefined && isOther(around)) return "collection"
+  return isOther(transactionReadPreference) ? "transaction" : undefined
 }
 
 // Of what runs in no transaction either, nothing has a read concern; and of a command only that which is written in it.
