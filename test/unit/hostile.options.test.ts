@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as CausalToken from "../../src/CausalToken.js"
 import * as ConsumeOptions from "../../src/internal/changes/consumeOptions.js"
 import * as RelayOptions from "../../src/internal/changes/outbox/options.js"
 import * as MongoClient from "../../src/MongoClient.js"
@@ -150,7 +151,7 @@ describe("options of strangers", () => {
       expect(yield* server.commands).toEqual([])
     }))
 
-  it.scopedLive("of a use, and of how far a token may lie ahead, are refused by type, and nothing is sent", () =>
+  it.scopedLive("of a use, and a token and how far it may lie ahead, are refused by type, and nothing is sent", () =>
     Effect.gen(function*() {
       const { open, server } = yield* connected()
       const session = yield* open()
@@ -171,6 +172,17 @@ describe("options of strangers", () => {
       ) {
         expect(yield* Effect.flip(session.advanceTo(token, build(options as Described) as never)))
           .toMatchObject({ _tag: "SessionMisconfigured" })
+      }
+      for (const maxAhead of [NaN, -5, -5n, "-5 seconds", [-1, 0], [0, NaN]]) {
+        expect(yield* Effect.flip(session.advanceTo(token, { maxAhead } as never)))
+          .toMatchObject({ _tag: "SessionMisconfigured", issues: [{ path: ["maxAhead"] }] })
+      }
+      yield* session.advanceTo(token, { maxAhead: 0 })
+      yield* session.advanceTo(token, { maxAhead: Infinity })
+      const nearly = Object.create(CausalToken.CausalToken.prototype)
+      const strange = [...everyLeaf.map(build), CausalToken.encode(token), nearly, { ...token }]
+      for (const one of [...strange, new Proxy(token, { get: () => 5 })]) {
+        expect(yield* Effect.flip(session.advanceTo(one as never))).toMatchObject({ _tag: "SessionMisconfigured" })
       }
       expect(yield* server.commands).toEqual([])
     }))

@@ -1,5 +1,5 @@
 /**
- * Checks causal tokens: how far ahead of the clock a token may lie.
+ * Checks causal tokens: that a token is one, and how far ahead of the clock it may lie.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import type { CausalToken } from "../../CausalToken.js"
+import { CausalToken } from "../../CausalToken.js"
 import { CausalTokenRefused, type SessionEnded, type SessionMisconfigured } from "../../SessionErrors.js"
 import { reading } from "../values/options.js"
 
@@ -32,27 +32,43 @@ export type Advance = (
 ) => Effect.Effect<void, SessionEnded | SessionMisconfigured | CausalTokenRefused>
 
 /**
- * Refuses a token that lies too far ahead. By the clock alone: what the session has seen may itself be what an earlier token
- * told it, and would let the next one go further.
+ * A token as it was read, once. Refuses what is none, and one that lies too far ahead. By the clock alone: what the session has
+ * seen may itself be what an earlier token told it, and would let the next one go further.
  */
-export const refuseAhead = (
-  token: CausalToken,
+export const checked = (
+  given: CausalToken,
   options?: AdvanceOptions
-): Effect.Effect<void, SessionMisconfigured | CausalTokenRefused> =>
-  Effect.flatMap(maxAheadOf(options), (maxAhead) => {
+): Effect.Effect<CausalToken, SessionMisconfigured | CausalTokenRefused> =>
+  Effect.flatMap(Either.all([tokenOf(given), maxAheadOf(options)]), ([token, maxAhead]) => {
     const ahead = Duration.millis(latestMillis(token) - system.unsafeCurrentTimeMillis())
-    return Duration.greaterThan(ahead, maxAhead) ? new CausalTokenRefused({ ahead, maxAhead }) : Effect.void
+    return Duration.greaterThan(ahead, maxAhead)
+      ? new CausalTokenRefused({ ahead, maxAhead })
+      : Effect.succeed(token)
   })
+
+// Whatever the types say.
+const tokenOf = (given: CausalToken): Either.Either<CausalToken, SessionMisconfigured> =>
+  reading(() =>
+    given instanceof CausalToken
+      ? Either.right(new CausalToken(given))
+      : Either.left([{ path: [], message: "expected a CausalToken; `CausalToken.decode` reads one from its text" }])
+  )
 
 const maxAheadOf = (options: AdvanceOptions = {}): Either.Either<Duration.Duration, SessionMisconfigured> =>
   reading(() => {
     if (!Predicate.isRecord(options)) return Either.left([{ path: [], message: "expected an object of options" }])
     const { maxAhead = defaultMaxAhead } = options
     return Either.fromOption(
-      Duration.decodeUnknown(maxAhead),
-      () => [{ path: ["maxAhead"], message: "expected a time, or Infinity" }]
+      Option.filter(Duration.decodeUnknown(maxAhead), () => ![maxAhead].flat().some(isBelowZero)),
+      () => [{ path: ["maxAhead"], message: "expected a time of at least 0, or Infinity" }]
     )
   })
+
+// What a duration makes 0 of, also of what is no number.
+const isBelowZero = (part: unknown): boolean =>
+  typeof part === "string"
+    ? part.startsWith("-")
+    : (typeof part === "number" || typeof part === "bigint") && !(part >= 0)
 
 // Servers tell the machine's time, also to a test in virtual time.
 const system = Clock.make()

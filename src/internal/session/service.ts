@@ -19,7 +19,7 @@ import { writtenIn } from "../driver/written.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { tried } from "../values/reading.js"
-import { type Advance, refuseAhead } from "./advance.js"
+import { type Advance, checked } from "./advance.js"
 import type * as MongoClient from "./client.js"
 import { type Gate, key } from "./gate.js"
 import { lending } from "./lending.js"
@@ -77,8 +77,8 @@ export interface Service extends Inspectable.Inspectable {
   readonly causalToken: Effect.Effect<CausalToken>
   /**
    * Makes the session see what the token's session has seen. Never goes back. Fails with `CausalTokenRefused`, before any IO,
-   * for a token that lies further than `maxAhead` (5 minutes) ahead of this machine's clock, and with `SessionMisconfigured` for a
-   * `maxAhead` that is no time.
+   * for a token that lies further than `maxAhead` (5 minutes) ahead of this machine's clock, and with `SessionMisconfigured` for what
+   * is no token, and a `maxAhead` that is no time.
    */
   readonly advanceTo: Advance
   /** Whether the server session will not be used again, as after a network error. */
@@ -149,9 +149,9 @@ export class Usable implements Service {
       )
     }
     this.advanceTo = (token, options) =>
-      Effect.zipRight(
-        Effect.suspend((): ReturnType<Advance> => session.refusal("advanceTo") ?? refuseAhead(token, options)),
-        Effect.sync(() => DriverSession.advance(session.session(), token))
+      Effect.suspend((): ReturnType<Advance> =>
+        session.refusal("advanceTo") ??
+          Effect.map(checked(token, options), (checked) => DriverSession.advance(session.session(), checked))
       )
   }
 
