@@ -45,6 +45,8 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               maxCommitTime: Duration.seconds(1),
               timeout: Duration.seconds(8)
             })
+            const own = Session.scoped(Transaction.run(optionsOf), { timeout: "7 seconds" })
+            expect(yield* own).toMatchObject({ timeout: Duration.seconds(7) })
           }),
         {
           timeout: "1 minute",

@@ -180,10 +180,10 @@ const none: TransactionOptions.Decoded = {
 /** How long a transaction may take, operations included, as far as anybody has set that. */
 export const timeoutOf = (
   { timeout }: TransactionOptions.Decoded,
-  { client, options, [key]: gate }: Session.Service
+  { client, options }: Session.Service
 ): Duration.Duration | undefined =>
-  timeout ?? options.defaultTransactionOptions?.timeout ?? client[MongoClient.inner].transactions?.timeout ??
-    gate.timeout
+  timeout ?? options.defaultTransactionOptions?.timeout ?? options.timeout ??
+    client[MongoClient.inner].transactions?.timeout ?? client.timeout
 
 // A transaction of its own inside of another one keeps to the time that the other one has left.
 const least = (own: Duration.Duration | undefined, outer: Part | undefined): Duration.Duration | undefined => {
