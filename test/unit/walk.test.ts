@@ -80,6 +80,25 @@ describe("a command", () => {
   })
 })
 
+describe("a Long without a sign", () => {
+  const long = (unsigned: bigint) => Driver.Long.fromBigInt(unsigned, true)
+
+  it.each([2n ** 63n, 2n ** 64n - 1n])("is refused where an int64 would be another number: %s", (number) => {
+    const v = long(number)
+    const why = "is a bigint of more than 64 bits"
+    expect(stored({ a: [{ v }] })).toMatchObject(refusal(`\`a.0.v\` ${why}`))
+    expect(searched({ v: { $gte: v } })).toMatchObject(refusal(`\`v.$gte\` ${why}`))
+    expect(updated({ $set: { v } })).toMatchObject(refusal(`\`$set.v\` ${why}`))
+    expect(commanded({ find: "a", filter: { v } })).toMatchObject(refusal(`\`filter.v\` ${why}`))
+  })
+
+  it("is an int64 where that has the same number", () => {
+    const v = long(2n ** 63n - 1n)
+    expect(stored({ v })).toMatchObject({ document: { v } })
+    expect(searched({ v })).toBeGreaterThan(0)
+  })
+})
+
 describe("functions", () => {
   const call = () => 1
 

@@ -38,6 +38,9 @@ const halfCharacter = "a surrogate without its other half"
 
 const isInt64 = (value: bigint): boolean => BigInt.asIntN(64, value) === value
 
+// An int64 has a sign. The encoder keeps the bits, which then mean another number.
+const tooWide = "a bigint of more than 64 bits"
+
 /** One walk through a value: finds what BSON does not have, leaves out what is undefined, and counts. */
 export class Walk {
   readonly #role: Role
@@ -100,7 +103,7 @@ export class Walk {
       case "string":
         return value.isWellFormed() ? value : new Refused(`a text with ${halfCharacter}`)
       case "bigint":
-        return isInt64(value) ? value : new Refused("a bigint of more than 64 bits")
+        return isInt64(value) ? value : new Refused(tooWide)
       case "function":
         return this.#takesFunctions ? value : new Refused("a function: give code as a `Code` of the driver")
       case "symbol":
@@ -129,6 +132,9 @@ export class Walk {
       case "Binary":
         this.#bytes += value.position
         return value
+      case "Long":
+        this.#bytes += 16
+        return Values.isSigned(value) ? value : new Refused(tooWide)
       case "BSONSymbol":
         return this.#withText(value, value.value)
       case "BSONRegExp":

@@ -23,6 +23,7 @@ export type Value =
   | Driver.BSONSymbol
   | Driver.Code
   | Driver.DBRef
+  | Driver.Long
   | Driver.ObjectId
 
 /** What a value is to the driver: one that it sends, one of another version of bson, which it refuses, or none of the type. */
@@ -52,8 +53,8 @@ const brands: Readonly<Record<keyof Types, ReadonlyArray<string>>> = {
   Timestamp: ["Timestamp"]
 }
 
-// One without a sign that needs its last bit would be read as a negative one.
-const isSigned = (long: Driver.Long): boolean => !long.unsigned || long.high >= 0
+/** Whether an int64 can say it: one without a sign that needs its last bit would be read as a negative one. */
+export const isSigned = (long: Driver.Long): boolean => !long.unsigned || long.high >= 0
 
 /** The bytes of a binary, in an array of their own. */
 export const bytesOf = (binary: Driver.Binary): Uint8Array =>
