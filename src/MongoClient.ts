@@ -425,6 +425,7 @@ export const bulkWrite = <Client = MongoClient>(
     Effect.forEach(writes, Bulk.copied),
     (copies) => {
       const given = copies.map(({ document }) => document)
+      const named = given.map((model): Bulk.Named => [model.name, model])
       return Effect.flatMap(
         place({ client, database: "admin" }, {
           name: "bulkWrite",
@@ -432,8 +433,8 @@ export const bulkWrite = <Client = MongoClient>(
           inTransaction: true,
           options,
           parts: given.map(Bulk.partOf),
-          filters: given.map(Bulk.filterOf),
-          updates: given.flatMap(Bulk.updateOf),
+          filters: named.map(Bulk.filterOf),
+          updates: named.flatMap(Bulk.updateOf),
           bytes: Bulk.bytesOf(copies),
           encodedBy: "none",
           writtenIn

@@ -242,6 +242,57 @@ describe("every operation", () => {
       }
     })))
 
+  it.live("refuses a write of a bulk without what its name asks for", () =>
+    onResponder(Effect.gen(function*() {
+      const filter = { _id: 1 }
+      const models: ReadonlyArray<readonly [name: string, model: object, refused: object]> = [
+        ...["updateOne", "updateMany"].flatMap((name) =>
+          [{}, { update: undefined }, { update: null }, { replacement: value }].map((model) =>
+            [name, { filter, ...model }, {
+              reason: "InvalidOptions",
+              hint: expect.stringContaining("operators")
+            }] as const
+          )
+        ),
+        ...["updateOne", "updateMany", "deleteOne", "deleteMany", "replaceOne"].map((name) =>
+          [
+            name,
+            { document: value, replacement: value, update: set },
+            { reason: "InvalidOptions", hint: expect.stringContaining("filter") }
+          ] as const
+        ),
+        ...["insertOne", "replaceOne"].map((name) =>
+          [name, { filter }, { hint: expect.stringContaining("Nothing was sent.") }] as const
+        )
+      ]
+      for (const [name, model, refused] of models) {
+        const placed = { namespace: "d.u", name, ...model }
+        const raw = yield* isTyped(name, () => Raw.bulkWrite([{ [name]: model }] as never))
+        expect(raw, name).toMatchObject({ operation: "bulkWrite", ...refused })
+        const ofClient = yield* isTyped(name, () => MongoClient.bulkWrite([placed] as never))
+        expect(ofClient, name).toMatchObject({ operation: "bulkWrite", ...refused })
+      }
+    })))
+
+  it.live("refuses indexes without keys, and to drop an index that is not named", () =>
+    onResponder(Effect.gen(function*() {
+      for (const key of [undefined, null, "a", ["a"], 1]) {
+        for (const indexes of [[{ key }], [{ key: { a: 1 } }, { key, name: "b" }]]) {
+          expect(yield* isTyped("createIndexes", () => Raw.createIndexes(indexes as never))).toMatchObject({
+            reason: "InvalidOptions",
+            hint: expect.stringContaining("key")
+          })
+        }
+      }
+      for (const name of ["*", "", undefined, null, 1, ["*"], { a: 1 }]) {
+        expect(yield* isTyped("dropIndex", () => Raw.dropIndex(name as never))).toMatchObject({
+          reason: "InvalidOptions",
+          operation: "dropIndex",
+          hint: expect.stringContaining("`dropIndexes`")
+        })
+      }
+    })))
+
   it.live("ends or fails by type, whatever a list or a command is", () =>
     onResponder(Effect.gen(function*() {
       const fields = [

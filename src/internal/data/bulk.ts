@@ -57,25 +57,32 @@ export const partOf = (model: object): object => {
   return { filter, update, ...documentsIn(model) }
 }
 
+/** A write of a bulk, by its name. */
+export type Named = readonly [name: string, model: object]
+
 /** The filter of a write; of one that inserts, any. */
-export const filterOf = (model: object): unknown => {
+export const filterOf = ([name, model]: Named): unknown => {
   const { filter }: Model = model
-  return "document" in model ? {} : filter
+  return name === "insertOne" ? {} : filter
 }
 
-/** The update of a write, if it has one. */
-export const updateOf = (model: object): ReadonlyArray<unknown> => "update" in model ? [model.update] : []
+/** The update of a write, if it is one that updates. */
+export const updateOf = ([name, model]: Named): ReadonlyArray<unknown> => {
+  const { update }: Model = model
+  return name === "updateOne" || name === "updateMany" ? [update] : []
+}
 
 /** A write to any collection of a client, whose new document the driver adds an `_id` to. */
 export const copied = <M extends ClientModel>(model: M): Effect.Effect<Stored<M>, MongoError> => {
   const misnamed = misnamedBy(problemOfNamespace(model.namespace), "bulkWrite")
   if (misnamed !== undefined) return Effect.fail(misnamed)
-  const [name, given] = "document" in model ? ["document", model.document] : ["replacement", model.replacement]
-  if (given === undefined) return Effect.succeed({ document: model, bytes: 0 })
-  const stored = storable(given, "bulkWrite", model.namespace, { getsId: name === "document" })
+  const isInsert = model.name === "insertOne"
+  if (!isInsert && model.name !== "replaceOne") return Effect.succeed({ document: model, bytes: 0 })
+  const field = isInsert ? "document" : "replacement"
+  const stored = storable(model[field] as Driver.Document, "bulkWrite", model.namespace, { getsId: isInsert })
   return stored instanceof MongoError
     ? Effect.fail(stored)
-    : Effect.succeed({ document: { ...model, [name]: stored.document }, bytes: stored.bytes })
+    : Effect.succeed({ document: { ...model, [field]: stored.document }, bytes: stored.bytes })
 }
 
 /** About how many bytes of BSON documents have in all. */
@@ -83,6 +90,7 @@ export const bytesOf = (all: ReadonlyArray<Stored<unknown>>): number => all.redu
 
 /** A write to any collection of a client. */
 interface ClientModel {
+  readonly name: string
   readonly namespace: string
   readonly document?: Driver.Document
   readonly replacement?: Driver.Document

@@ -2,12 +2,14 @@
  * The operations on a collection as a whole, and on its indexes.
  */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { tried } from "../values/reading.js"
 import { call, type Of } from "./collection.js"
 import { batches } from "./cursor.js"
+import { isDocument } from "./objects.js"
 import { collectionOf, operation, type OperationError, refuse } from "./operation.js"
 import { type Given, type LimitedCursor, readable, withoutOwn } from "./options.js"
 import { documentsIn } from "./values.js"
@@ -30,7 +32,7 @@ export interface Indexes<C> {
     indexes: ReadonlyArray<Driver.IndexDescription>,
     options?: Given<Driver.CreateIndexesOptions>
   ) => Effect.Effect<ReadonlyArray<string>, OperationError, C>
-  /** Drops an index by its name. Not allowed in a transaction. */
+  /** Drops one index by its name, not `*`. Not allowed in a transaction. */
   readonly dropIndex: (
     name: string,
     options?: Given<Driver.DropIndexesOptions>
@@ -101,7 +103,10 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         (driver, given: Driver.CreateIndexesOptions) => driver.createIndex(keys, given)
       ),
     createIndexes: (indexes, options) => {
-      const found = tried(() => indexes.map(documentsIn))
+      const found = tried(() => {
+        const all = indexes.map(documentsIn)
+        return all.every(hasKey) ? all : undefined
+      })
       return found === undefined ? refuse(target, "createIndexes", descriptions) : call(
         of,
         { ...create("createIndexes", options), values: [sought, found] },
@@ -109,7 +114,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       )
     },
     dropIndex: (name, options) =>
-      call(
+      !isOne(name) ? refuse(target, "dropIndex", dropped) : call(
         of,
         change("dropIndex", options),
         (driver, given: Driver.DropIndexesOptions) => driver.dropIndex(name, given)
@@ -148,6 +153,14 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
     }
   }
 }
+
+// The driver throws at any other one.
+const hasKey = (description: { readonly key?: unknown }): boolean => isDocument(description.key)
+
+// To the server, `*` is all indexes.
+const isOne = (name: unknown): boolean => Predicate.isString(name) && name !== "" && name !== "*"
+
+const dropped = "An index is dropped by its name. All of them are dropped by `dropIndexes`."
 
 const descriptions = "Indexes are a list of descriptions, like `[{ key: { name: 1 } }]`."
 

@@ -287,14 +287,14 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       return operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
         Effect.forEach(operations, (one) => encodeWrite(of, one, options)),
         (encoded) => {
-          const models = operations.flatMap(Object.values)
+          const models: ReadonlyArray<Bulk.Named> = operations.flatMap(Object.entries)
           return call(
             of,
             {
               name: "bulkWrite",
               kind: "write",
               options,
-              parts: models.map(Bulk.partOf),
+              parts: models.map(([, model]) => Bulk.partOf(model)),
               filters: models.map(Bulk.filterOf),
               updates: models.flatMap(Bulk.updateOf),
               bytes: Bulk.bytesOf(encoded),
