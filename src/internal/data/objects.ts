@@ -12,7 +12,16 @@ export const isPlain = (value: object): boolean => {
 
 /** Whether an object is bytes, of any realm. Typed arrays of other numbers are none. */
 export const isBytes = (value: object): value is Uint8Array =>
-  value instanceof Uint8Array || tagOf(value) === "Uint8Array"
+  value instanceof Uint8Array || ArrayBuffer.isView(value) && tagOf(value) === "Uint8Array"
+
+/** Whether an object is a Date, of any realm. */
+export const isDate = (value: object): value is Date => value instanceof Date || tagOf(value) === "Date"
+
+/** Whether an object is a RegExp, of any realm. */
+export const isRegExp = (value: object): value is RegExp => value instanceof RegExp || tagOf(value) === "RegExp"
+
+/** Whether an object is a Map, of any realm: a document of its entries. */
+export const isMap = (value: object): value is Map<unknown, unknown> => value instanceof Map || tagOf(value) === "Map"
 
 /** Whether the encoder takes an object for one of its own values, whatever made it. */
 export const isBranded = (value: object): boolean => "_bsontype" in value && !Predicate.isNullable(value._bsontype)
@@ -20,12 +29,12 @@ export const isBranded = (value: object): boolean => "_bsontype" in value && !Pr
 /** Whether a value is no list, and nothing that BSON has a type of its own for. */
 export const isDocument = (value: unknown): value is Driver.Document => {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false
-  return isPlain(value) || !(value instanceof Date || value instanceof RegExp || isBytes(value) || isBranded(value))
+  return isPlain(value) || !(isBranded(value) || isDate(value) || isRegExp(value) || isBytes(value))
 }
 
 /** The names of a document's fields. */
 export const namesOf = (document: object): ReadonlyArray<string> =>
-  document instanceof Map ? [...document.keys()].map(String) : Object.keys(document)
+  isMap(document) ? [...document.keys()].map(String) : Object.keys(document)
 
 /**
  * What an object of the language or its platform is, and what to give in its place, where the encoder takes it for a document of

@@ -1,10 +1,11 @@
 /**
  * What is given to the driver to be stored or to be searched for: found out before it is sent whether BSON can say it.
  */
+import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { sizeOf as bsonSize } from "../driver/bson.js"
-import { isDocument, namesOf } from "./objects.js"
+import { isDocument, isMap, namesOf } from "./objects.js"
 import { optionOf } from "./options.js"
 import { guarded, Refused, TooLarge } from "./refused.js"
 import { fieldsOf, measured, type Place, saidBy, Walk } from "./walk.js"
@@ -36,7 +37,7 @@ export const storable = <I extends Driver.Document>(
 ): Stored<I> | MongoError =>
   guarded(operation, namespace, () => {
     const given = saidBy(document)
-    const own: unknown = given instanceof Map ? fieldsOf(given) : given
+    const own: unknown = Predicate.isObject(given) && isMap(given) ? fieldsOf(given) : given
     if (own instanceof Refused) return own
     if (!isDocument(own)) return new Refused("a value or a list itself: give an object of fields")
     const walked = new Walk({ role: "document", takesFunctions })

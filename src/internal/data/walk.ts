@@ -5,7 +5,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { isOfBson, regExpOf, sizeOf as bsonSize } from "../driver/bson.js"
 import * as Values from "../driver/bsonValues.js"
-import { isBranded, isBytes, isPlain, strangerIn } from "./objects.js"
+import { isBranded, isBytes, isDate, isMap, isPlain, isRegExp, strangerIn } from "./objects.js"
 import { Refused, TooLarge } from "./refused.js"
 
 /**
@@ -88,7 +88,7 @@ export class Walk {
     if (depth > deepest) return new Refused(`nested in more than ${deepest} levels, or circular`)
     if (this.#bytes > mostBytes) return new TooLarge(this.#bytes)
     if (isArray) return this.#array(value, depth)
-    if (!isUsual && value instanceof Map) {
+    if (!isUsual && isMap(value)) {
       const fields = fieldsOf(value)
       if (fields instanceof Refused) return fields
       const found = this.#fields(fields, depth)
@@ -115,13 +115,13 @@ export class Walk {
 
   /** What is no list and no document to the encoder; none of what is. */
   #itself(value: object, depth: number): object | undefined {
-    if (value instanceof Date) return Number.isNaN(value.getTime()) ? new Refused("an invalid date") : value
     if (isBranded(value)) return isOfBson(value) ? this.#ofBson(value as Values.Value, depth) : new Refused(foreign)
+    if (isDate(value)) return Number.isNaN(value.getTime()) ? new Refused("an invalid date") : value
     if (isBytes(value)) {
       this.#bytes += value.byteLength
       return value
     }
-    if (value instanceof RegExp) return this.#expression(value)
+    if (isRegExp(value)) return this.#expression(value)
     const stranger = strangerIn(value)
     return stranger === undefined ? undefined : new Refused(stranger)
   }
