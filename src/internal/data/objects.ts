@@ -37,9 +37,9 @@ export const namesOf = (document: object): ReadonlyArray<string> =>
   isMap(document) ? [...document.keys()].map(String) : Object.keys(document)
 
 /**
- * What an object of the language or its platform is, and what to give in its place, where the encoder takes it for a document of
- * its fields, of which most have none. None for objects of a program's own classes, unless they have a method `then`: those are
- * promises to the language.
+ * What an object of the language, its platform or Effect is, and what to give in its place, where the encoder takes it for a
+ * document of its fields, of which most have none. None for objects of a program's own classes, unless they have a method
+ * `then`: those are promises to the language.
  */
 export const strangerIn = (value: object): string | undefined => {
   if (value instanceof Error) return error
@@ -47,13 +47,65 @@ export const strangerIn = (value: object): string | undefined => {
   if (typeof then === "function") return of("a promise", "what it resolves to")
   const tag = tagOf(value)
   const stranger = strangers().get(tag) ?? (tag.endsWith("Iterator") ? iterator : undefined)
-  return stranger !== undefined && hasTagByItself(value, tag) ? stranger : undefined
+  if (stranger !== undefined) return hasTagByItself(value, tag) ? stranger : undefined
+  return strangerOfEffect(value) ?? strangerOfPlatform(value, tag)
 }
+
+// Told by what Effect marks its own values with. What it only helps a program to make, such as a `Data.Class`, is a document.
+const strangerOfEffect = (value: object): string | undefined => {
+  const names = marksOf(value)
+  if (names.length === 0) return undefined
+  const name = names.find((one) => one in schemas)
+  return name === undefined
+    ? of("a value of Effect that stands for no data", "what it gives, or holds, as a document")
+    : of(`Effect's \`${name}\``, `what a schema encodes it as, like \`Schema.${schemas[name]}\``)
+}
+
+const marksOf = (value: object): ReadonlyArray<string> => {
+  const names: Array<string> = []
+  for (let at: object | null = value; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const symbol of Object.getOwnPropertySymbols(at)) {
+      const [, name] = mark.exec(Symbol.keyFor(symbol) ?? "") ?? []
+      if (name !== undefined) names.push(name)
+    }
+  }
+  return names
+}
+
+// Other than those that objects of a program's own classes have.
+const mark = /^effect\/(?!(?:Equal|Hash|PrimaryKey|Request)$)([A-Z]\w*)$/
+
+// Schemas that encode values of Effect as something that can be stored. They have the same names in both packages.
+const schemas: Readonly<Record<string, string>> = {
+  Option: "OptionFromNullOr",
+  Either: "Either",
+  Cause: "Cause",
+  Duration: "DurationFromMillis",
+  BigDecimal: "BigDecimal",
+  DateTime: "DateTimeUtc",
+  HashMap: "HashMap",
+  HashSet: "HashSet",
+  SortedSet: "SortedSet",
+  List: "List",
+  Chunk: "Chunk",
+  Redacted: "Redacted"
+}
+
+// It has no fields: what it holds would be lost.
+const strangerOfPlatform = (value: object, tag: string): string | undefined =>
+  tag !== "Object" && !isMap(value) && Object.keys(value).length === 0 && isOfClass(value, tag)
+    ? of(`an object of the platform's class \`${tag}\``, "what you need of it, as a document")
+    : undefined
 
 // A class of a program may take any tag. Then its objects have fields, or nothing to be stored.
 const hasTagByItself = (value: object, tag: string): boolean => {
   if (!(Symbol.toStringTag in value) || ArrayBuffer.isView(value) || Object.keys(value).length === 0) return true
-  const own: unknown = Reflect.get(globalThis, tag)
+  return isOfClass(value, tag)
+}
+
+// The tag of a class may have a namespace, like `Intl.Locale`.
+const isOfClass = (value: object, tag: string): boolean => {
+  const own = tag.split(".").reduce<unknown>((of, name) => Reflect.get(Object(of), name), globalThis)
   return typeof own === "function" && value instanceof own
 }
 
