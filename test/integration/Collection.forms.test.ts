@@ -25,6 +25,13 @@ const kinds: Readonly<Record<string, Kind>> = {
   nothing: [(S) => S.Null, FastCheck.constant(null)],
   date: [(S) => S.DateFromSelf, FastCheck.date({ noInvalidDate: true })],
   bytes: [(S) => S.Uint8ArrayFromSelf, bytes],
+  buffer: [(S) => S.instanceOf(Buffer), bytes.map((value) => Buffer.from(value))],
+  reference: [
+    (S) => S.Struct({ $ref: S.String, $id: S.BigIntFromSelf, $db: S.optional(S.String) }),
+    FastCheck.record({ $ref: FastCheck.constant("a"), $id: int64, $db: FastCheck.constant("b") }, {
+      requiredKeys: ["$ref", "$id"]
+    })
+  ],
   long: [(S) => S.instanceOf(Driver.Long), int64.map((n) => Driver.Long.fromBigInt(n))],
   int: [(S) => S.instanceOf(Driver.Int32), FastCheck.integer().map((n) => new Driver.Int32(n))],
   double: [(S) => S.instanceOf(Driver.Double), FastCheck.double({ noNaN: true }).map((n) => new Driver.Double(n))],

@@ -111,3 +111,23 @@ describe("the forms of a regular expression", () => {
     expect(formsOf(new RegExp(`a${String.fromCharCode(0)}b`))).toEqual([])
   })
 })
+
+describe("the forms of bytes", () => {
+  it("are a Uint8Array of its own, and a Buffer", () => {
+    const [bytes, buffer] = formsOf(new Driver.Binary(new Uint8Array([1, 2])))
+    expect(bytes).toEqual(new Uint8Array([1, 2]))
+    expect(Buffer.isBuffer(bytes)).toBe(false)
+    expect(buffer).toEqual(Buffer.from([1, 2]))
+  })
+})
+
+describe("the forms of a reference", () => {
+  it("are the document that was stored", () => {
+    const oid = new Driver.ObjectId()
+    for (const stored of [{ $ref: "a", $id: oid }, { $ref: "a", $id: oid, $db: "b", more: 1 }]) {
+      const found = read(stored, {})
+      expect(found).toBeInstanceOf(Driver.DBRef)
+      expect(formsOf(found)).toEqual([stored])
+    }
+  })
+})

@@ -53,7 +53,10 @@ export const adapting = (ast: Ast, is: Is): Adapt => {
         const others = part.indexSignatures.map(({ type }) => of(type))
         return fields.size + others.length === 0
           ? leaf(part)
-          : (value) => Predicate.isObject(value) && isPlain(value) ? struct(value, fields, others) : value
+          : (value) => {
+            const own = isFields(value) ? value : formsOf(value).find(isFields)
+            return own === undefined ? value : struct(own, fields, others)
+          }
       }
       case "TupleType": {
         const elements = part.elements.map(({ type }) => of(type))
@@ -108,6 +111,8 @@ export const namesOf = (ast: Ast): ReadonlySet<string> | undefined => {
       return undefined
   }
 }
+
+const isFields = (value: unknown): value is object => Predicate.isObject(value) && isPlain(value)
 
 const struct = (value: object, fields: ReadonlyMap<PropertyKey, Adapt>, others: ReadonlyArray<Adapt>): object =>
   Object.fromEntries(

@@ -36,7 +36,15 @@ export const formsOf = (value: unknown): ReadonlyArray<unknown> => {
     case "Binary": {
       const binary = value as Driver.Binary
       const bytes = Uint8Array.from(binary.buffer.subarray(0, binary.position))
-      return [bytes, ...(binary.sub_type === Driver.Binary.SUBTYPE_UUID ? [new Driver.UUID(bytes)] : [])]
+      return [
+        bytes,
+        Buffer.from(bytes.buffer),
+        ...(binary.sub_type === Driver.Binary.SUBTYPE_UUID ? [new Driver.UUID(bytes)] : [])
+      ]
+    }
+    case "DBRef": {
+      const { collection: $ref, db: $db, fields, oid: $id } = value as Driver.DBRef
+      return [{ $ref, $id, ...($db === undefined ? {} : { $db }), ...fields }]
     }
     case "BSONRegExp": {
       const { options, pattern } = value as Driver.BSONRegExp
