@@ -99,6 +99,22 @@ describe("a Long without a sign", () => {
   })
 })
 
+describe("what the encoder would change in a value of BSON", () => {
+  it("is refused: half a character in the database of a DBRef, and a subtype of more than a byte", () => {
+    const a = new Driver.DBRef("b", new Driver.ObjectId(), "c\ud83d")
+    expect(stored({ a })).toMatchObject(refusal("`a.db` is a value whose text"))
+    expect(searched({ a })).toMatchObject(refusal("`a.db` is a value whose text"))
+    for (const subtype of [300, -1, 1.5]) {
+      // Older versions of the driver take it from the constructor.
+      const a = Object.assign(new Driver.Binary(new Uint8Array(2)), { sub_type: subtype })
+      expect(stored({ a })).toMatchObject(refusal("`a` is a Binary whose subtype"))
+    }
+    for (const subtype of [0, 4, 128, 255]) {
+      expect(searched({ a: new Driver.Binary(new Uint8Array(16), subtype) })).toBeGreaterThan(0)
+    }
+  })
+})
+
 describe("functions", () => {
   const call = () => 1
 

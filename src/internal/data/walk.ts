@@ -131,7 +131,10 @@ export class Walk {
     switch (value._bsontype) {
       case "Binary":
         this.#bytes += value.position
-        return value
+        // The encoder keeps its last eight bits.
+        return value.sub_type === (value.sub_type & 0xff)
+          ? value
+          : new Refused("a Binary whose subtype is none of 0 to 255")
       case "Long":
         this.#bytes += 16
         return Values.isSigned(value) ? value : new Refused(tooWide)
@@ -149,6 +152,8 @@ export class Walk {
       case "DBRef": {
         const name = this.#withText(value, value.collection)
         if (name instanceof Refused) return name.below("collection")
+        const database = this.#withText(value, value.db ?? "")
+        if (database instanceof Refused) return database.below("db")
         const id = this.walk(value.oid, depth + 1)
         if (id instanceof Refused) return id.below("oid")
         // What is undefined in them is left out by the driver itself.
