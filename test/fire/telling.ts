@@ -5,7 +5,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { MongoError } from "../../src/MongoError.js"
 import * as Transaction from "../../src/Transaction.js"
+import { CommitUnknown, TransactionAborted } from "../../src/TransactionErrors.js"
 import type { Outcome } from "./checker/violation.js"
 import type * as Dice from "./dice.js"
 import type { World } from "./world.js"
@@ -48,6 +50,8 @@ export const nameOf = (
 /** What a caller was told of a transaction. */
 export interface Told {
   readonly outcome: Outcome
+  /** The failure that told it, with code and labels where it is the database's. */
+  readonly why: string
   readonly start: number
   readonly end: number
 }
@@ -110,10 +114,19 @@ export const transaction = <R>(world: World, wanted: Wanted<R>) =>
             `${what} ${outcome}: ${hooks.commit} of onCommit, ${hooks.rollback} of onRollback ran`
           )
         }
-        note({ outcome, start, end: performance.now() })
+        note({ outcome, why: whyOf(name, exit), start, end: performance.now() })
       })
     })
   )
+
+// What there is to know of a wrong answer.
+const whyOf = (name: string, exit: Exit.Exit<unknown, unknown>): string => {
+  const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  const origin = error instanceof TransactionAborted || error instanceof CommitUnknown ? error.cause : error
+  return origin instanceof MongoError
+    ? [name, origin.operation, origin.reason, origin.code, ...origin.labels].join(" ")
+    : name
+}
 
 // The hook of a rollback is registered by a body that has begun, and only by such a one.
 const allowed = { committed: [1, 0], aborted: [0, 1], unknown: [0, 0] } as const

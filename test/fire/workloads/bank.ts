@@ -17,7 +17,7 @@ export const make = (fibers: number): Make => (world) =>
   Effect.gen(function*() {
     const { calm, database, dice, tally, violated } = world
     const calmBank = yield* Bank.open(calm, database, accounts)
-    const told = new Map<number, Telling.Told["outcome"]>()
+    const told = new Map<number, Telling.Told>()
     let next = 0
 
     const transferring = (fiber: number) => {
@@ -45,7 +45,7 @@ export const make = (fibers: number): Make => (world) =>
           ...Telling.whims(choice),
           verifyCommit: isVerified ? verifyCommit : undefined,
           body: Bank.transfer(bank, { _id, from, to, amount: choice.between(1, 20) }),
-          note: ({ outcome }) => void told.set(_id, outcome)
+          note: (one) => void told.set(_id, one)
         })
       })
       return on(client)(untilOver(world, once))
@@ -74,13 +74,13 @@ export const make = (fibers: number): Make => (world) =>
         const violations: Array<Violation> = []
         if (sum !== money) violations.push({ anomaly: "money", detail: `${sum} in the end` })
         if (wrong.length > 0) violations.push({ anomaly: "books", detail: `accounts ${wrong.join(", ")}` })
-        for (const [_id, outcome] of told) {
+        for (const [_id, { outcome, why }] of told) {
           const isThere = applied.has(_id)
           if (outcome === "unknown") tally.add(`bank: unknown, found ${isThere ? "" : "not "}committed`)
           else if (isThere !== (outcome === "committed")) {
             violations.push({
               anomaly: "outcome",
-              detail: `transfer ${_id}: told ${outcome}, ${isThere ? "" : "not "}there`
+              detail: `transfer ${_id}: told ${outcome} (${why}), ${isThere ? "" : "not "}there`
             })
           }
         }

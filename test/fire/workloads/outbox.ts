@@ -23,7 +23,7 @@ export const make = (fibers: number): Make => (world) =>
     const Orders = Collection.make("orders", { database })
     const Handled = Collection.make("handled", { database })
     const Letters = Outbox.make("letters", { database })
-    const told = new Map<number, Telling.Told["outcome"]>()
+    const told = new Map<number, Telling.Told>()
     const delivered: Array<string> = []
     let next = 0
     const countOf = (name: string) => Effect.promise(() => db.collection(name).countDocuments())
@@ -38,7 +38,7 @@ export const make = (fibers: number): Make => (world) =>
           what: "outbox",
           ...Telling.whims(choice),
           body: Effect.zipRight(Letters.publish({ n: _id }), Orders.insertOne({ _id })),
-          note: ({ outcome }) => void told.set(_id, outcome)
+          note: (one) => void told.set(_id, one)
         })
       })
       return on(clientOf(world, fiber))(untilOver(world, Effect.zipRight(Effect.sleep(choice.between(5, 60)), once)))
@@ -100,9 +100,11 @@ export const make = (fibers: number): Make => (world) =>
         const orders = yield* Effect.promise(() => db.collection<{ _id: number }>("orders").find().toArray())
         const there = new Set(orders.map(({ _id }) => _id))
         if (there.size !== order.length) violated("torn apart", `${there.size} orders, ${order.length} letters`)
-        for (const [_id, outcome] of told) {
+        for (const [_id, { outcome, why }] of told) {
           if (outcome === "unknown") tally.add(`outbox: unknown, found ${there.has(_id) ? "" : "not "}committed`)
-          else if (there.has(_id) !== (outcome === "committed")) violated("outcome", `order ${_id}: told ${outcome}`)
+          else if (there.has(_id) !== (outcome === "committed")) {
+            violated("outcome", `order ${_id}: told ${outcome} (${why})`)
+          }
         }
         const handled = yield* Effect.promise(() => db.collection("handled").find().sort({ $natural: 1 }).toArray())
         const works = handled.map(({ of }) => Number(of))

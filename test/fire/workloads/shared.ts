@@ -19,7 +19,7 @@ export const make = (sessions: number): Make => (world) =>
     const { calm, database, dice, tally } = world
     yield* Effect.promise(() => calm.db(database).createCollection("notes"))
     const Notes = Collection.make("notes", { database })
-    const told = new Map<number, Telling.Told["outcome"]>()
+    const told = new Map<number, Pick<Telling.Told, "outcome" | "why">>()
     let next = 0
     const using = (number: number) => {
       const choice = dice(3, number)
@@ -30,7 +30,7 @@ export const make = (sessions: number): Make => (world) =>
           ...Telling.whims(choice),
           rollback: choice.chance(0.3) ? "failure" : undefined,
           body: Effect.forEach(ids, (_id) => Notes.insertOne({ _id }), { discard: true }),
-          note: ({ outcome }) => ids.forEach((_id) => told.set(_id, outcome))
+          note: (one) => ids.forEach((_id) => told.set(_id, one))
         })
       })
       const beside = Effect.suspend(() => {
@@ -38,7 +38,7 @@ export const make = (sessions: number): Make => (world) =>
         return Effect.map(Effect.exit(Notes.insertOne({ _id })), (exit) => {
           const name = Telling.nameOf(world, "shared session, operation", exit)
           tally.add(`shared session, operation: ${name}`)
-          told.set(_id, name === "success" ? "committed" : "unknown")
+          told.set(_id, { outcome: name === "success" ? "committed" : "unknown", why: name })
         })
       })
       const all = Effect.all([untilOver(world, inTransaction), untilOver(world, beside), untilOver(world, beside)], {
@@ -55,9 +55,10 @@ export const make = (sessions: number): Make => (world) =>
         Effect.promise(() => calm.db(database).collection<Note>("notes").find().toArray()),
         (notes) => {
           const there = new Set(notes.map(({ _id }) => _id))
-          return [...told].flatMap(([_id, outcome]): ReadonlyArray<Violation> => {
+          return [...told].flatMap(([_id, { outcome, why }]): ReadonlyArray<Violation> => {
             if (outcome === "unknown" || there.has(_id) === (outcome === "committed")) return []
-            return [{ anomaly: "outcome", detail: `${_id}: told ${outcome}, ${there.has(_id) ? "" : "not "}there` }]
+            const is = there.has(_id) ? "there" : "not there"
+            return [{ anomaly: "outcome", detail: `${_id}: told ${outcome} (${why}), ${is}` }]
           })
         }
       )
