@@ -196,6 +196,57 @@ describe("a commit whose answer nobody gets or understands", () => {
   }
 })
 
+describe("a commit whose first try is lost, and whose second the driver is refused", () => {
+  const noSuch = { ok: 0, code: 251, codeName: "NoSuchTransaction", errmsg: "no such transaction" }
+  const firsts: Readonly<Record<string, Responder.Reply>> = {
+    "with its connection": "close",
+    "with the primary, which steps down": lostCommit
+  }
+  const seconds: Readonly<Record<string, Responder.Reply>> = {
+    "as no majority confirms that nobody knows of it": noSuch,
+    "as its user may not commit any more": refused
+  }
+  for (const [how, first] of Object.entries(firsts)) {
+    for (const [why, second] of Object.entries(seconds)) {
+      const losing = <A, E>(
+        run: (body: ReturnType<typeof bodyOf>) => Effect.Effect<A, E, MongoClient.MongoClient>,
+        third: Responder.Reply
+      ) =>
+        Effect.gen(function*() {
+          const { on, server } = yield* client
+          yield* server.on("commitTransaction", (_, { count }) => [first, second][count] ?? third)
+          yield* server.on("abortTransaction", refused)
+          const hooks: Array<string> = []
+          const result = yield* on(run(bodyOf(hooks)))
+          return { hooks, result }
+        })
+
+      it.scopedLive(`is not told as refused, ${how}, ${why}`, () =>
+        Effect.gen(function*() {
+          const { hooks, result } = yield* losing((body) => Effect.flip(Transaction.run(body)), second)
+          expect(result).toMatchObject({ _tag: "CommitUnknown" })
+          expect(hooks).toEqual([])
+        }))
+
+      it.scopedLive(`is sent again, ${how}, ${why}`, () =>
+        Effect.gen(function*() {
+          const { hooks } = yield* losing(Transaction.run, { ok: 1 })
+          expect(hooks).toEqual(["onCommit"])
+        }))
+
+      it.scopedLive(`is of unknown result by hand, too, ${how}, ${why}`, () =>
+        Effect.gen(function*() {
+          const { hooks, result } = yield* losing(
+            (body) => Transaction.run(Effect.zipRight(body, Effect.flip(Transaction.commit))),
+            second
+          )
+          expect(result).toMatchObject({ labels: ["UnknownTransactionCommitResult"] })
+          expect(hooks).toEqual([])
+        }))
+    }
+  }
+})
+
 describe("what is put off in a body that has ended its transaction by hand", () => {
   const things = Outbox.make("sent", { schema: Schema.Struct({ n: Schema.Number }) })
   const late = {

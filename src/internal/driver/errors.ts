@@ -86,7 +86,8 @@ const codesOfStreams: ReadonlySet<unknown> = new Set([
   "ERR_STREAM_WRITE_AFTER_END"
 ])
 
-const isMongoError = (error: Error): boolean =>
+/** Whether an error is one of the driver's own, by what all of them have. */
+export const isMongoError = (error: Error): error is Driver.MongoError =>
   "hasErrorLabel" in error && typeof error.hasErrorLabel === "function" &&
   "errorLabels" in error && Array.isArray(error.errorLabels)
 

@@ -61,6 +61,8 @@ export interface Session {
   readonly transaction: Transaction
   /** 1 from the start of a transaction until its first command is sent. */
   readonly txnNumberIncrement: number
+  /** Lets go of the server that the transaction is pinned to. Called by force before a commit is sent for the second time. */
+  unpin: (options?: { readonly force?: boolean }) => void
 }
 
 /** What the driver adds to a session after the first answer of a server, so that no check can find it earlier. */
@@ -212,7 +214,8 @@ const table: Table = {
     owner: (owner) => owner === undefined,
     timeoutContext: (context) => context === null,
     transaction: isObject,
-    txnNumberIncrement: (increment) => increment === 0
+    txnNumberIncrement: (increment) => increment === 0,
+    unpin: Predicate.isFunction
   },
   "ClientSession.transaction": {
     state: (state) => state === "NO_TRANSACTION",

@@ -8,7 +8,7 @@ import { MongoNetworkError, MongoServerError } from "mongodb"
 import { Label, type MongoError } from "../../MongoError.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as Command from "./command.js"
-import { isBsonError, isDriverFailure, toCause } from "./errors.js"
+import { isBsonError, isDriverFailure, isMongoError, toCause } from "./errors.js"
 import { markDirty } from "./pool.js"
 import { ofSession, type Transaction } from "./privates.js"
 import * as DriverSession from "./session.js"
@@ -172,13 +172,41 @@ export const commit = (session: Driver.ClientSession): Promise<void> =>
 // for that whatever the server has answered. In both cases it is not known whether the transaction was committed.
 const sendCommit = (session: Driver.ClientSession): Promise<void> => {
   const isSent = !sendsNothing(session) && stateOf(session) !== "aborted"
+  const isRepeated = watchRepetition(session)
   return session.commitTransaction().catch((error: unknown) => {
     const isEnded = isSent && stateOf(session) === "aborted"
-    if (isDriverFailure(error) && !isEnded) throw error
+    if (isDriverFailure(error) && !isEnded) throw isRepeated() ? ofRepeated(error) : error
     markDirty(session)
     const what = isEnded ? "the session was ended" : "the connection broke"
     throw new MongoNetworkError(`${what} while the commit was in flight`, { cause: error as Error })
-  })
+  }).finally(isRepeated)
+}
+
+// The driver unpins the session by force before it sends a commit for the second time, and tells nothing of the first. To be
+// asked at the end.
+const watchRepetition = (session: Driver.ClientSession): () => boolean => {
+  let isRepeated = false
+  const watch = (): void => {
+    ofSession(session).unpin = (options) => {
+      Reflect.deleteProperty(session, "unpin")
+      ofSession(session).unpin(options)
+      if (options?.force === true) isRepeated = true
+      else watch()
+    }
+  }
+  watch()
+  return () => {
+    Reflect.deleteProperty(session, "unpin")
+    return isRepeated
+  }
+}
+
+// The refusal of a repeated commit does not tell what became of the first; that nothing was committed the server says by a label.
+const ofRepeated = (error: Error): Error => {
+  if (isMongoError(error) && !error.hasErrorLabel(Label.TransientTransactionError)) {
+    error.addErrorLabel(Label.UnknownTransactionCommitResult)
+  }
+  return error
 }
 
 /** Aborts the transaction of a driver session, with the write concern that it was started with. */
