@@ -28,6 +28,9 @@ const operations: Readonly<Record<string, Effect.Effect<unknown, { readonly _tag
     use: things.use((collection) => collection.estimatedDocumentCount()),
     session: Session.scoped(things.findOne({})),
     refreshSessions: SessionCommands.refreshSessions([SessionId.fromBytes(new Uint8Array(16))]),
+    listSessions: Stream.runDrain(SessionCommands.listSessions()),
+    currentTransactions: Stream.runDrain(SessionCommands.currentTransactions()),
+    listLocalSessions: Stream.runDrain(SessionCommands.listLocalSessions()),
     bulkWrite: things.bulkWrite([{ insertOne: { document: { a: 1 } } }]),
     transaction: Transaction.run(things.insertOne({ a: 1 }))
   }

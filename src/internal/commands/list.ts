@@ -14,6 +14,7 @@ import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { DecodeFailed, type SessionMisconfigured } from "../../SessionErrors.js"
 import { call } from "../driver/call.js"
+import { connected } from "../driver/client.js"
 import * as DriverCursor from "../driver/cursor.js"
 import { understood } from "../driver/understood.js"
 import { type AsGiven, type ClientOption, inner, type MongoClient, type Service } from "../session/client.js"
@@ -124,9 +125,12 @@ const nextBatch = <A, I>(
     DriverCursor.isExhausted(cursor)
       ? Effect.fail(Option.none())
       : observed(client, { database, collection }, isOpen(cursor) ? "getMore" : name, (send) =>
-        call(
-          { operation: name, namespace, settleTimeout, onUnsettled: Log.unsettled },
-          () => understood(() => send(() => DriverCursor.nextBatch(cursor)))
+        connected(
+          client.driver,
+          call(
+            { operation: name, namespace, settleTimeout, onUnsettled: Log.unsettled },
+            () => understood(() => send(() => DriverCursor.nextBatch(cursor)))
+          )
         )).pipe(
           Effect.mapBoth({
             onFailure: Option.some,
