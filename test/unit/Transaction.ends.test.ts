@@ -230,7 +230,7 @@ describe("a commit whose first try is lost, and whose second the driver is refus
 
       it.scopedLive(`is sent again, ${how}, ${why}`, () =>
         Effect.gen(function*() {
-          const { hooks } = yield* losing(Transaction.run, { ok: 1 })
+          const { hooks } = yield* losing((body) => Transaction.run(body), { ok: 1 })
           expect(hooks).toEqual(["onCommit"])
         }))
 
