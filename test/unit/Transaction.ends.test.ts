@@ -18,6 +18,7 @@ import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { clientWith, conflict, lostCommit } from "../support/server/connected.js"
 import type * as Responder from "../support/server/responder.js"
+import { notesEnd } from "../support/transactions/ends.js"
 
 const Things = Collection.make("things")
 const insert = Things.insertOne({})
@@ -87,13 +88,7 @@ describe("a transaction of a caller that cannot be interrupted", () => {
   }
 })
 
-const hooks = (ran: Array<string>) =>
-  Effect.zipRight(
-    Transaction.onCommit(Effect.sync(() => ran.push("onCommit"))),
-    Transaction.onRollback(Effect.sync(() => ran.push("onRollback")))
-  )
-
-const bodyOf = (ran: Array<string>) => Effect.zipRight(hooks(ran), insert)
+const bodyOf = (ran: Array<string>) => Effect.zipRight(notesEnd(ran), insert)
 
 describe("a session that closes while a commit in it is in flight, and does not wait for it", () => {
   /** Closes the session of a transaction in the midst of its commit, which then turns out to have happened. */
@@ -193,57 +188,6 @@ describe("a commit whose answer nobody gets or understands", () => {
         expect(result).toMatchObject({ reason, labels: ["UnknownTransactionCommitResult"] })
         expect(hooks).toEqual([])
       }))
-  }
-})
-
-describe("a commit whose first try is lost, and whose second the driver is refused", () => {
-  const noSuch = { ok: 0, code: 251, codeName: "NoSuchTransaction", errmsg: "no such transaction" }
-  const firsts: Readonly<Record<string, Responder.Reply>> = {
-    "with its connection": "close",
-    "with the primary, which steps down": lostCommit
-  }
-  const seconds: Readonly<Record<string, Responder.Reply>> = {
-    "as no majority confirms that nobody knows of it": noSuch,
-    "as its user may not commit any more": refused
-  }
-  for (const [how, first] of Object.entries(firsts)) {
-    for (const [why, second] of Object.entries(seconds)) {
-      const losing = <A, E>(
-        run: (body: ReturnType<typeof bodyOf>) => Effect.Effect<A, E, MongoClient.MongoClient>,
-        third: Responder.Reply
-      ) =>
-        Effect.gen(function*() {
-          const { on, server } = yield* client
-          yield* server.on("commitTransaction", (_, { count }) => [first, second][count] ?? third)
-          yield* server.on("abortTransaction", refused)
-          const hooks: Array<string> = []
-          const result = yield* on(run(bodyOf(hooks)))
-          return { hooks, result }
-        })
-
-      it.scopedLive(`is not told as refused, ${how}, ${why}`, () =>
-        Effect.gen(function*() {
-          const { hooks, result } = yield* losing((body) => Effect.flip(Transaction.run(body)), second)
-          expect(result).toMatchObject({ _tag: "CommitUnknown" })
-          expect(hooks).toEqual([])
-        }))
-
-      it.scopedLive(`is sent again, ${how}, ${why}`, () =>
-        Effect.gen(function*() {
-          const { hooks } = yield* losing((body) => Transaction.run(body), { ok: 1 })
-          expect(hooks).toEqual(["onCommit"])
-        }))
-
-      it.scopedLive(`is of unknown result by hand, too, ${how}, ${why}`, () =>
-        Effect.gen(function*() {
-          const { hooks, result } = yield* losing(
-            (body) => Transaction.run(Effect.zipRight(body, Effect.flip(Transaction.commit))),
-            second
-          )
-          expect(result).toMatchObject({ labels: ["UnknownTransactionCommitResult"] })
-          expect(hooks).toEqual([])
-        }))
-    }
   }
 })
 

@@ -52,7 +52,7 @@ describe("what the driver keeps to itself", () => {
   it("all that a thing has is told when the thing is not there", async () => {
     const found = await look((samples) => Privates.missing({ ...samples, "ClientSession.transaction": undefined }))
     expect(found).toEqual(
-      ["state", "options", "server", "transition"].map((name) => `ClientSession.transaction.${name}`)
+      ["state", "options", "server", "recoveryToken", "transition"].map((name) => `ClientSession.transaction.${name}`)
     )
   })
 

@@ -55,6 +55,7 @@ const allReasons: ReadonlyArray<Reason> = [
   "NoSuchTransaction",
   "TransactionCommitted",
   "NotSupported",
+  "InvalidUrl",
   "InvalidOptions",
   "InvalidArgument",
   "TransactionMisuse",
@@ -227,7 +228,7 @@ describe("isOfServer", () => {
 
 describe("after a failed commit", () => {
   const again: ReadonlyArray<Reason> = ["NetworkError", "ServerSelectionFailed", "PoolFailure"]
-  const final: ReadonlyArray<Reason> = ["ConnectionClosed", "EncodingFailed", "UnexpectedReply", "Other"]
+  const final: ReadonlyArray<Reason> = ["ConnectionClosed", "EncodingFailed", "UnexpectedReply", "InvalidUrl", "Other"]
 
   it("it is unknown whether it happened when the answer was lost or not understood, or nothing was sent this time", () => {
     const unknown = allReasons.filter((reason) => Transient.isCommitUnknown(mongoError(reason)))
@@ -240,6 +241,11 @@ describe("after a failed commit", () => {
 
   it("what the server refuses is answered, whatever it is called", () => {
     expect(final.filter((reason) => Transient.isCommitUnknown(mongoError(reason, { code: 13 })))).toEqual([])
+  })
+
+  it("what the server labels as not committed is answered, also without a code", () => {
+    const labels = [TransientTransactionError]
+    expect(final.filter((reason) => Transient.isCommitUnknown(mongoError(reason, { labels })))).toEqual([])
   })
 
   it("it is unknown whether it happened when the label says so, whatever the reason", () => {

@@ -80,6 +80,8 @@ export interface Transaction {
   }
   /** The mongos that a sharded transaction is pinned to. */
   readonly server: { readonly description: { readonly address: string } } | undefined
+  /** What the last reply of a router has told of the transaction. */
+  readonly recoveryToken: Driver.Document | undefined
   transition: (state: string) => void
 }
 
@@ -221,6 +223,7 @@ const table: Table = {
     state: (state) => state === "NO_TRANSACTION",
     options: isObject,
     server: isMissingOr(isObject),
+    recoveryToken: isMissingOr(isObject),
     transition: Predicate.isFunction
   },
   ServerSession: { constructor: makesServerSessions },

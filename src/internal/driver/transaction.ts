@@ -175,7 +175,7 @@ const sendCommit = (session: Driver.ClientSession): Promise<void> => {
   const isRepeated = watchRepetition(session)
   return session.commitTransaction().catch((error: unknown) => {
     const isEnded = isSent && stateOf(session) === "aborted"
-    if (isDriverFailure(error) && !isEnded) throw isRepeated() ? ofRepeated(error) : error
+    if (isDriverFailure(error) && !isEnded) throw labelled(error, isRepeated())
     markDirty(session)
     const what = isEnded ? "the session was ended" : "the connection broke"
     throw new MongoNetworkError(`${what} while the commit was in flight`, { cause: error as Error })
@@ -202,12 +202,17 @@ const watchRepetition = (session: Driver.ClientSession): () => boolean => {
 }
 
 // The refusal of a repeated commit does not tell what became of the first; that nothing was committed the server says by a label.
-const ofRepeated = (error: Error): Error => {
-  if (isMongoError(error) && !error.hasErrorLabel(Label.TransientTransactionError)) {
+// Where it may send no more, because the server is overloaded, the driver throws before it puts the specification's label.
+const labelled = (error: Error, isRepeated: boolean): Error => {
+  if (!isMongoError(error) || error.hasErrorLabel(Label.TransientTransactionError) || isUnmet(error)) return error
+  if (isRepeated || error.hasErrorLabel(Label.RetryableWriteError) || error.name === "MongoWriteConcernError") {
     error.addErrorLabel(Label.UnknownTransactionCommitResult)
   }
   return error
 }
+
+// UnknownReplWriteConcern and UnsatisfiableWriteConcern, which another commit would only meet again.
+const isUnmet = ({ code }: Driver.MongoError): boolean => code === 79 || code === 100
 
 /** Aborts the transaction of a driver session, with the write concern that it was started with. */
 export const abort = (session: Driver.ClientSession): Promise<void> =>
@@ -269,12 +274,18 @@ export const withClientDefaults = (
 export interface Name {
   readonly lsid: Driver.ServerSessionId
   readonly txnNumber: number
+  /** Whether its commit was sent, or may have been. */
+  readonly hasCommit: boolean
+  /** What a router has told of it, by which another one finds out what became of it. */
+  readonly recoveryToken: Driver.Document | undefined
 }
 
 /** The name of the transaction that a session has just had. */
 export const nameOf = (session: Driver.ClientSession): Name => ({
   lsid: session.serverSession.id,
-  txnNumber: session.serverSession.txnNumber
+  txnNumber: session.serverSession.txnNumber,
+  hasCommit: stateOf(session) === "committed",
+  recoveryToken: ofSession(session).transaction.recoveryToken
 })
 
 /** Commits or aborts a transaction by its name, with majority, after the driver has ended its own record of it. */
@@ -284,7 +295,8 @@ export const endByName = async (
   name: Name,
   signal: AbortSignal
 ): Promise<void> => {
-  const command = { [operation]: 1, writeConcern: { w: "majority" } }
+  const { recoveryToken } = name
+  const command = { [operation]: 1, writeConcern: { w: "majority" }, ...(recoveryToken && { recoveryToken }) }
   const reply = await Command.adminCommand(client, command, signal, name)
   const { writeConcernError } = reply
   if (writeConcernError !== undefined) throw new MongoServerError(writeConcernError)

@@ -9,10 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type { MongoError } from "../../MongoError.js"
+import { Label, type MongoError } from "../../MongoError.js"
 import * as Call from "../driver/call.js"
 import { timedOut } from "../driver/deadline.js"
 import * as Pool from "../driver/pool.js"
+import type { Deployment } from "../driver/topology.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import { inner, type Service } from "../session/client.js"
 import type { Gate } from "../session/gate.js"
@@ -24,8 +25,8 @@ import { giveUpAfter, grace } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import type { Restore } from "../time/fiber.js"
 import type { VerifiedFacts } from "./outcome.js"
-import { type Command, sendWithin } from "./send.js"
-import { isTransient } from "./transient.js"
+import { asUnknown, type Command, sendWithin } from "./send.js"
+import { isTransient, isUnanswered } from "./transient.js"
 
 /** What came of an abort. */
 export interface Aborted {
@@ -102,6 +103,7 @@ export const abortForGood = (
   timeout: () => Duration.Duration | undefined = () => undefined
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
+    if (isCoordinated(client, name)) return Effect.void
     const time = timeout()
     const late = time !== undefined && Duration.toMillis(time) === 0
       ? Effect.succeed("unknown")
@@ -118,17 +120,21 @@ export const abortForGood = (
  *
  * An abort that is done, or that the server refuses because it knows no such transaction, is for good. One that it refuses
  * because the transaction is committed says that of one member only: the commit is sent once more, which waits for a
- * majority. See `docs/commits.md` for why each answer can be believed.
+ * majority; `maybeCommitted` where that gets no answer. See `docs/commits.md` for why each answer can be believed.
  */
 export const abortByName = (
   gate: Gate,
   client: Service,
   name: DriverTransaction.Name,
   time = gate.settleTimeout
-): Effect.Effect<VerifiedFacts["late"]> =>
+): Effect.Effect<VerifiedFacts["late"] | "maybeCommitted"> =>
   Effect.catchAll(
     ended(gate, client, name, time),
-    (error) => Effect.as(Log.abortFailed(error.reason), "unknown" as const)
+    (error) =>
+      Effect.as(
+        Log.abortFailed(error.reason),
+        error.hasLabel(Label.UnknownTransactionCommitResult) ? "maybeCommitted" : "unknown"
+      )
   )
 
 /**
@@ -149,6 +155,7 @@ export const abortInBackground = (
   )
   return Effect.suspend(() => {
     Pool.markDirty(gate.session())
+    if (isCoordinated(client, name)) return Effect.void
     return insist(
       client,
       name.lsid,
@@ -164,6 +171,16 @@ const ended = (
   name: DriverTransaction.Name,
   time: Duration.Duration
 ): Effect.Effect<"aborted" | "committed", MongoError> => {
+  const committed = Effect.as(sendByName(gate, client, "commitTransaction", name, time), "committed" as const)
+  // A router gives the same answer again, or that of another one, which it finds by the token.
+  if (isCoordinated(client, name)) {
+    return Effect.catchAll(committed, (error) => {
+      const isAborted = error.reason === "NoSuchTransaction" && isTransient(error) && name.recoveryToken !== undefined
+      return isAborted
+        ? Effect.succeed("aborted" as const)
+        : Effect.fail(isUnanswered(error) ? asUnknown(error) : error)
+    })
+  }
   // It was still open, so that the end which was sent before was lost, and a connection with it.
   const aborted = Effect.map(sendByName(gate, client, "abortTransaction", name, time), () => {
     Pool.markDirty(gate.session())
@@ -171,18 +188,20 @@ const ended = (
   })
   return Effect.catchAll(aborted, (error) => {
     // Without the label, a majority has not confirmed that nobody knows of it.
-    if (error.reason === "NoSuchTransaction" && isTransient(error) && isReplicaSet(client)) {
+    if (error.reason === "NoSuchTransaction" && isTransient(error) && isOf(client, "replicaSet")) {
       return Effect.succeed("aborted" as const)
     }
-    return error.reason === "TransactionCommitted"
-      ? Effect.as(sendByName(gate, client, "commitTransaction", name, time), "committed" as const)
-      : Effect.fail(error)
+    return error.reason === "TransactionCommitted" ? Effect.mapError(committed, asUnknown) : Effect.fail(error)
   })
 }
 
-// A router answers for what it has seen itself, which may be nothing of the transaction.
-const isReplicaSet = (client: Service): boolean =>
-  Option.exists(client[inner].knownDeployment(), ({ kind }) => kind === "replicaSet")
+// The commit of a transaction on several shards is in the hands of one of them, which the others obey in two phases. An abort
+// in its midst would reach each of them, and might undo on one what is committed on another.
+const isCoordinated = (client: Service, { hasCommit }: DriverTransaction.Name): boolean =>
+  hasCommit && (isOf(client, "sharded") || isOf(client, "loadBalanced"))
+
+const isOf = (client: Service, kind: Deployment["kind"]): boolean =>
+  Option.exists(client[inner].knownDeployment(), (known) => known.kind === kind)
 
 const sendByName = (
   gate: Gate,

@@ -236,9 +236,16 @@ export class Attempt {
     return this.#ended === "no" && !this.#isRollbackOnly && this.failures.areNone
   }
 
-  /** What is known of it when the body has ended. */
-  facts(body: AttemptFacts["body"], transient: boolean, mayRetry: boolean): AttemptFacts {
-    const doomed = this.failures.doom !== undefined || this.failures.halfDone !== undefined
+  /** Whether the body has committed an earlier transaction by hand, or may have. */
+  get committedBefore(): boolean {
+    return this.#past.some(({ ended }) => ended === "committed" || ended === "unknown")
+  }
+
+  /** What is known of it when the body has ended. A body of which something is committed does not run again. */
+  facts(body: AttemptFacts["body"], isTransient: boolean, mayRetry: boolean): AttemptFacts {
+    const { committedBefore, failures } = this
+    const transient = isTransient && !committedBefore
+    const doomed = failures.doom !== undefined || failures.halfDone !== undefined || isTransient && committedBefore
     return { body, ended: this.#ended, transient, doomed, rollbackOnly: this.#isRollbackOnly, mayRetry }
   }
 

@@ -227,7 +227,7 @@ class Attempts<A, E, R, VR, OR> {
         // The body could do nothing about it.
         const late = of.failures.lateHook
         if (late !== undefined) return this.#abortFor(part, this.#previous ?? late)
-        const first = Cause.squash(of.failures.halfDone ?? of.failures.doom ?? Cause.empty)
+        const first = Cause.squash(of.failures.halfDone ?? of.failures.doom ?? Cause.fail(transient))
         const doomed = Exit.fail(new TransactionDoomed({ first }))
         return Effect.as(this.#abort, finished(part, doomed, "aborted", "doomed"))
       }
@@ -261,7 +261,10 @@ class Attempts<A, E, R, VR, OR> {
           part,
           deadline,
           timeLeft: () => this.#retries.timeLeft,
-          pause: (failure) => this.#pause(this.#retries.pauseAfterCommit(part.of, failure)),
+          pause: (failure) =>
+            part.of.committedBefore
+              ? Effect.succeedNone
+              : this.#pause(this.#retries.pauseAfterCommit(part.of, failure)),
           verifyCommit: this.#plan.verifyCommit,
           restore: this.#restore,
           isInterrupted: () => this.#isInterrupted,
@@ -310,6 +313,8 @@ class Attempts<A, E, R, VR, OR> {
   }
 
   #givenUp(part: Part, last: MongoError, server?: ServerView): Result<A, E> {
+    // An aborted run has committed nothing.
+    if (part.of.committedBefore) return finished(part, Exit.fail(last), "aborted")
     const { elapsed, reasons } = this.#retries
     const nested = this.#plan.outer !== undefined
     const lost = this.#conflictOf(last)

@@ -128,16 +128,18 @@ const refused = <VR, OR>(
 ): Effect.Effect<Committed> => {
   const { client, gate } = of
   if (isEndOfTransaction(error) || gate.isBroken()) return Effect.succeed({ _tag: "Refused", error })
-  return Effect.flatMap(
-    abortByName(gate, client, name, patienceOf(of)),
-    (late): Effect.Effect<Committed> =>
-      late === "committed"
-        ? Effect.succeed({ _tag: "Committed" })
-        : Effect.as(
-          late === "unknown" ? abortInBackground(gate, client, name) : Effect.void,
-          { _tag: "Refused", error }
-        )
-  )
+  return Effect.flatMap(abortByName(gate, client, name, patienceOf(of)), (late): Effect.Effect<Committed> => {
+    switch (late) {
+      case "committed":
+        return Effect.succeed({ _tag: "Committed" })
+      case "aborted":
+        return Effect.succeed({ _tag: "Refused", error })
+      case "maybeCommitted":
+        return Effect.succeed({ _tag: "Unknown", error })
+      case "unknown":
+        return Effect.as(abortInBackground(gate, client, name), { _tag: "Refused", error })
+    }
+  })
 }
 
 // The server is asked first, but for what it has answered already: that the commit's own time ran out, or that its write
@@ -151,7 +153,8 @@ const verify = <VR, OR>(
     const { client, gate } = of
     const said = isCommitAnswered(error) ? yield* ask(of) : undefined
     const asks = said === undefined || said === "notCommitted"
-    const late = asks ? yield* abortByName(gate, client, name, patienceOf(of)) : "unknown"
+    const found = asks ? yield* abortByName(gate, client, name, patienceOf(of)) : "unknown"
+    const late = found === "maybeCommitted" ? "unknown" : found
     const answer = said ?? (late === "unknown" ? yield* ask(of) : "silent")
     const delay = late === "aborted" ? yield* of.pause(error) : Option.none()
     switch (Outcome.ofVerified({ answer, late, mayRetry: Option.isSome(delay) })) {

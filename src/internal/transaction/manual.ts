@@ -33,7 +33,7 @@ import { contender } from "./contention.js"
 import * as Hooks from "./hooks.js"
 import type { Ended } from "./outcome.js"
 import { asPart, innermostOf, Part, partOf } from "./part.js"
-import { type Command, type Limit, send, sendWithin } from "./send.js"
+import { asUnknown, type Command, type Limit, send, sendWithin } from "./send.js"
 import { isCommitUnknown, isEndOfTransaction, isTransient } from "./transient.js"
 
 /** A transaction that a program has started by hand; it lasts until the program ends it, or its session ends. */
@@ -200,9 +200,14 @@ export const commit = (
       const sent = deadline !== undefined || own === undefined
         ? send(gate, "commitTransaction", limit, restore)
         : sendWithin(gate, "commitTransaction", own, restore)
-      return Effect.onExit(sent, (exit) => Effect.sync(() => noteOpen(gate, endOf(exit, of?.ended), exit)))
+      // That another commit is refused does not tell what became of the one before.
+      const told = of?.ended === "unknown" ? Effect.mapError(sent, ofAnother) : sent
+      return Effect.onExit(told, (exit) => Effect.sync(() => noteOpen(gate, endOf(exit), exit)))
     })
   })
+
+const ofAnother = (error: MongoError): MongoError =>
+  isTransient(error) || isCommitUnknown(error) || error.reason === "TransactionMisuse" ? error : asUnknown(error)
 
 // The driver would send the commit of a run once more, which was over when it gave its result.
 const isOfRun = (gate: Gate): boolean => {
@@ -289,7 +294,7 @@ const end = (
           const exit = yield* Effect.exit(send(transaction, restore))
           transaction?.endsBy(undefined)
           const ended = operation === "commitTransaction"
-            ? endOf(exit, transaction?.ended)
+            ? endOf(exit)
             : isAborted(gate, exit, transaction?.ended)
             ? "aborted"
             : undefined
@@ -320,23 +325,14 @@ const isAborted = (gate: Gate, exit: Exit.Exit<void, MongoError>, before: Ended 
   before === "no" && (gate.isInFlight() || !gate.session().inTransaction()) &&
     ![...Cause.failures(exit.cause)].some(({ reason }) => reason === "TransactionMisuse")
 
-// None where nothing has changed: the driver refused to commit in the session's state, or it is not known of an earlier commit
-// whether it happened, of which the refusal of another does not tell.
-const endOf = (
-  exit: Exit.Exit<void, MongoError>,
-  before: Ended | undefined
-): Exclude<Ended, "no"> | undefined => {
+// None where nothing has changed: the driver refused to commit in the session's state.
+const endOf = (exit: Exit.Exit<void, MongoError>): Exclude<Ended, "no"> | undefined => {
   if (Exit.isSuccess(exit)) return "committed"
   const errors = [...Cause.failures(exit.cause)]
   // The commit itself has not failed, but what is told of it has: a tracer may throw.
   if (errors.length === 0) return "unknown"
-  return errors.some(({ reason }) => reason === "TransactionMisuse")
-    ? undefined
-    : errors.some(isCommitUnknown)
-    ? "unknown"
-    : before === "unknown" && !errors.some(isTransient)
-    ? undefined
-    : "refused"
+  if (errors.some(({ reason }) => reason === "TransactionMisuse")) return undefined
+  return errors.some(isCommitUnknown) ? "unknown" : "refused"
 }
 
 // What was put off is run once; who commits again finds nothing of it, unless it was not known how the first commit ended.

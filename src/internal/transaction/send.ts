@@ -43,7 +43,7 @@ export const send = (
     // The whole cause: beside the failure there may be a defect.
     ? Effect.mapErrorCause(
       sent(gate, operation, limit, restore),
-      Cause.map((error) => isUnanswered(error) ? unknown(error) : error)
+      Cause.map((error) => isUnanswered(error) ? asUnknown(error) : error)
     )
     : sent(gate, operation, limit, restore)
 
@@ -70,7 +70,7 @@ const sent = (
       (error) => {
         const failure = late(deadline, { operation }, error)
         // It may have been sent: the driver labels what fails on the way, but not what takes too long.
-        return operation === "commitTransaction" && failure.reason === "TimedOut" ? unknown(failure) : failure
+        return operation === "commitTransaction" && failure.reason === "TimedOut" ? asUnknown(failure) : failure
       }
     )
   })
@@ -175,7 +175,8 @@ const settled = (
 
 type DriverSession = ReturnType<Gate["session"]>
 
-const unknown = (error: MongoError): MongoError => {
+/** A failed commit of which it is not known whether it happened, with the label that says so. */
+export const asUnknown = (error: MongoError): MongoError => {
   const { cause, code, codeName, labels, namespace, operation, reason } = error
   const label = Label.UnknownTransactionCommitResult
   return error.hasLabel(label)

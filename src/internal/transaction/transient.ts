@@ -95,12 +95,15 @@ const lostOnTheWay: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reas
  * Whether a command was not answered, and would not be if it were sent again: its client is closed, or its answer cannot be
  * understood.
  */
-export const isUnanswerable = ({ code, reason }: MongoError): boolean => code === undefined && unanswerable.has(reason)
+export const isUnanswerable = (error: MongoError): boolean =>
+  error.code === undefined && unanswerable.has(error.reason) && !error.hasLabel(Label.TransientTransactionError)
 
 const unanswerable: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
   "ConnectionClosed",
   "EncodingFailed",
   "UnexpectedReply",
+  // A reply with a length that cannot be is a failed parse to the driver, as is a connection string.
+  "InvalidUrl",
   "Other"
 ])
 
