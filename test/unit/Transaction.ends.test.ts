@@ -191,6 +191,22 @@ describe("a commit whose answer nobody gets or understands", () => {
   }
 })
 
+describe("a transaction with an operation that never settles", () => {
+  it.scopedLive("is ended on the server while its session is still open", () =>
+    Effect.gen(function*() {
+      const { on, server } = yield* clientWith({ settleTimeout: "100 millis" })
+      yield* server.on("insert", (_, { count }) => count === 1 ? "hang" : { n: 1 })
+      yield* on(Session.scoped(Effect.gen(function*() {
+        const running = yield* Effect.fork(Transaction.run(Effect.zipRight(insert, insert)))
+        yield* server.awaitCommand("insert", 2)
+        yield* Fiber.interrupt(running)
+        const { command } = yield* server.awaitCommand("killSessions")
+        const [begun] = yield* server.named("insert")
+        expect(command["killSessions"]).toEqual([begun?.command["lsid"]])
+      })))
+    }))
+})
+
 describe("what is put off in a body that has ended its transaction by hand", () => {
   const things = Outbox.make("sent", { schema: Schema.Struct({ n: Schema.Number }) })
   const late = {

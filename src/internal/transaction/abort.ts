@@ -46,17 +46,24 @@ export const abort = (
   timeout: () => Duration.Duration | undefined,
   restore?: Restore
 ): Effect.Effect<Effect.Effect<void>> =>
-  Effect.suspend(() =>
-    gate.isBroken() || !gate.session().inTransaction()
-      ? Effect.succeed(Effect.void)
-      : Effect.flatMap(sendAbort(gate, client, timeout, restore), ({ exit, rest }) => {
-        if (Exit.isSuccess(exit)) return Effect.succeed(rest)
-        return Either.match(Cause.failureOrCause(exit.cause), {
-          onLeft: ({ reason }) => Effect.as(Log.abortFailed(reason), rest),
-          onRight: (defect) => Effect.zipRight(rest, Effect.failCause(defect))
-        })
+  Effect.suspend(() => {
+    if (!gate.session().inTransaction()) return Effect.succeed(Effect.void)
+    if (gate.isBroken()) return Effect.as(kill(gate, client), Effect.void)
+    return Effect.flatMap(sendAbort(gate, client, timeout, restore), ({ exit, rest }) => {
+      if (Exit.isSuccess(exit)) return Effect.succeed(rest)
+      return Either.match(Cause.failureOrCause(exit.cause), {
+        onLeft: ({ reason }) => Effect.as(Log.abortFailed(reason), rest),
+        onRight: (defect) => Effect.zipRight(rest, Effect.failCause(defect))
       })
-  )
+    })
+  })
+
+// Nobody can use a session again in which an operation never settled: its transaction would be open until the session is closed,
+// and an abort would wait for that operation.
+const kill = (gate: Gate, client: Service): Effect.Effect<void> => {
+  const { id } = gate.session().serverSession
+  return insist(client, id, client[inner].adminCommand({ killSessions: [id] }), ({ code }) => code === undefined)
+}
 
 /**
  * Aborts the transaction as far as the driver knows of it: the server ends the rest when another begins in the same
