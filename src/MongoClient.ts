@@ -99,7 +99,7 @@ export interface CommonOptions {
    */
   readonly timeout?: Duration.DurationInput | undefined
   /**
-   * What transactions have where neither they nor their session's `defaultTransactionOptions` say otherwise. Where the URL
+   * What transactions have where neither they nor their session say otherwise, by `defaultTransactionOptions` or `timeout`. Where the URL
    * has another `readPreference`, set `"primary"` here: MongoDB allows no other to reads in a transaction. Default: what the
    * URL says, else what the server does by itself.
    */

@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -51,7 +52,8 @@ describe("a schedule of retries that does not end", () => {
 
   it.scopedLive("does not hold up who is interrupted, and leaves no transaction open", () =>
     Effect.gen(function*() {
-      const { on, server } = yield* losing
+      const { on, server } = yield* clientWith({ settleTimeout: "1 minute" })
+      yield* server.on("update", conflict)
       const asked = yield* Deferred.make<void>()
       const retry = Schedule.tapInput(
         Schedule.forever,
@@ -59,7 +61,9 @@ describe("a schedule of retries that does not end", () => {
       )
       const running = yield* Effect.fork(on(Transaction.run(update, { retry })))
       yield* Deferred.await(asked)
-      expect(Exit.isInterrupted(yield* Fiber.interrupt(running))).toBe(true)
+      const [took, exit] = yield* Effect.timed(Fiber.interrupt(running))
+      expect(Exit.isInterrupted(exit)).toBe(true)
+      expect(Duration.toSeconds(took)).toBeLessThan(30)
       expect(yield* server.named("abortTransaction")).toHaveLength(1)
     }))
 

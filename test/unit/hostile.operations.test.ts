@@ -276,7 +276,7 @@ describe("every operation", () => {
 
   it.live("refuses indexes without keys, and to drop an index that is not named", () =>
     onResponder(Effect.gen(function*() {
-      for (const key of [undefined, null, "a", ["a"], 1]) {
+      for (const key of [undefined, null, "a", ["a"], 1, {}]) {
         for (const indexes of [[{ key }], [{ key: { a: 1 } }, { key, name: "b" }]]) {
           expect(yield* isTyped("createIndexes", () => Raw.createIndexes(indexes as never))).toMatchObject({
             reason: "InvalidOptions",

@@ -86,6 +86,7 @@ describe("a value of Effect", () => {
     Duration: Duration.seconds(1),
     BigDecimal: BigDecimal.unsafeFromString("1.5"),
     DateTime: DateTime.unsafeMake(0),
+    TimeZone: DateTime.zoneMakeOffset(3_600_000),
     HashMap: HashMap.make([1, 2]),
     HashSet: HashSet.make(1),
     SortedSet: SortedSet.make(Order.number)(1),

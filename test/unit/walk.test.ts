@@ -162,3 +162,27 @@ describe("what is no document at all", () => {
     expect(stored(value)).toMatchObject(refusal("give an object of fields"))
   })
 })
+
+describe("the fields of a reference", () => {
+  it.each([{ $ref: "fs.files", $id: 1 }, { $ref: "fs.files", $id: 1, $db: "other" }])(
+    "are refused where the driver would read another one: %o",
+    (of) => {
+      const why = "is a reference whose collection has a dot"
+      expect(stored({ a: [{ of }] })).toMatchObject(refusal(`\`a.0.of.$ref\` ${why}`))
+    }
+  )
+
+  it.each([{ $ref: "files", $id: 1 }, { $ref: "a.b.c", $id: 1 }, { $ref: "fs.files" }, {
+    $ref: "fs.files",
+    $id: null
+  }])(
+    "are a document otherwise: %o",
+    (of) => expect(stored({ of })).toMatchObject({ document: { of } })
+  )
+
+  it("can be searched for, and pulled from a list", () => {
+    const of = { $ref: "fs.files", $id: 1 }
+    expect(searched({ of })).toBeGreaterThan(0)
+    expect(updated({ $pull: { of } })).toBeGreaterThan(0)
+  })
+})

@@ -9,7 +9,7 @@ import { MongoError } from "../../MongoError.js"
 import { tried } from "../values/reading.js"
 import { call, type Of } from "./collection.js"
 import { batches } from "./cursor.js"
-import { isDocument } from "./objects.js"
+import { isDocument, namesOf } from "./objects.js"
 import { collectionOf, operation, type OperationError, refuse } from "./operation.js"
 import { type Given, type LimitedCursor, readable, withoutOwn } from "./options.js"
 import { documentsIn } from "./values.js"
@@ -155,7 +155,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
 }
 
 // The driver throws at any other one.
-const hasKey = (description: { readonly key?: unknown }): boolean => isDocument(description.key)
+const hasKey = ({ key }: { readonly key?: unknown }): boolean => isDocument(key) && namesOf(key).length > 0
 
 // To the server, `*` is all indexes.
 const isOne = (name: unknown): boolean => Predicate.isString(name) && name !== "" && name !== "*"

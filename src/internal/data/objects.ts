@@ -73,7 +73,7 @@ const marksOf = (value: object): ReadonlyArray<string> => {
 }
 
 // Other than those that objects of a program's own classes have.
-const mark = /^effect\/(?!(?:Equal|Hash|PrimaryKey|Request)$)([A-Z]\w*)$/
+const mark = /^effect\/(?!(?:Equal|Hash|PrimaryKey|Request)$)(?:DateTime\/)?([A-Z]\w*)$/
 
 // Schemas that encode values of Effect as something that can be stored. They have the same names in both packages.
 const schemas: Readonly<Record<string, string>> = {
@@ -83,6 +83,7 @@ const schemas: Readonly<Record<string, string>> = {
   Duration: "DurationFromMillis",
   BigDecimal: "BigDecimal",
   DateTime: "DateTimeUtc",
+  TimeZone: "TimeZone",
   HashMap: "HashMap",
   HashSet: "HashSet",
   SortedSet: "SortedSet",

@@ -211,6 +211,7 @@ export class Walk {
         delete copy[key]
         continue
       }
+      if (key === "$ref" && this.#role === "document" && isSplit(value, field)) return new Refused(split).below(key)
       if (!key.isWellFormed()) return new Refused(`a field whose name has ${halfCharacter}`).below(key)
       this.#bytes += 2 + key.length
       if (!this.#isNested(field)) continue
@@ -288,3 +289,10 @@ export const saidBy = (value: unknown): unknown => {
   const said = value.toBSON()
   return said !== value && hasToBson(said) ? new Refused("a value whose `toBSON` gives one with a `toBSON`") : said
 }
+
+// What the driver reads as a reference, and whose one dot it then takes for the one between database and collection.
+const isSplit = (value: object, ref: unknown): boolean =>
+  typeof ref === "string" && ref.split(".").length === 2 && "$id" in value && value.$id !== null &&
+  value.$id !== undefined
+
+const split = "a reference whose collection has a dot, which the driver reads as another one: give it as a `DBRef`"

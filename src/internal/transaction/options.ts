@@ -49,8 +49,8 @@ export interface Options<
   /** What to do with regard to a transaction around this one. Default `required`. */
   readonly propagation?: P
   /**
-   * When to run the body again, and how often. Its input is the failure; the time limit holds in any case. Default
-   * `Transaction.queued`.
+   * When to run the body again, and how often. Its input is the failure; the time limit holds in any case. A schedule whose
+   * own effects take longer than `settleTimeout` ends the retries. Default `Transaction.queued`.
    */
   readonly retry?: Schedule.Schedule<unknown, MongoError> | undefined
   /**
