@@ -74,8 +74,9 @@ export type {
  * client that all of its operations need. Values are written as `In`, which may lack an `_id` (`Schemas.withId`). Immutable.
  *
  * Every operation runs in the ambient session, in its turn, and there in the transaction that the session is in. Its
- * options are the driver's own, but those that the library sets itself. What is misuse there fails before anything is
- * sent: `InvalidInTransaction`, `UnacknowledgedWrite`, `ForeignSession`.
+ * options are the driver's own, but those that the library sets itself, and `out`, `dbName` and `authdb`: an operation does
+ * what its name and its pipeline say, on the collection's own database. What is misuse there fails before anything is sent:
+ * `InvalidInTransaction`, `UnacknowledgedWrite`, `ForeignSession`.
  *
  * @since 0.1.0
  * @category models

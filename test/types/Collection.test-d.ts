@@ -92,6 +92,20 @@ void Users.find({ age: { $in: ["1", "2"] }, name: /a/ })
 void Users.find({ age: 1 })
 // @ts-expect-error the session is the ambient one
 void Users.find({}, { session: undefined })
+// @ts-expect-error it would be a `$out` that no rule sees
+void Users.aggregate([], { out: "copy" })
+// @ts-expect-error it would be a `$out` that no rule sees
+void Users.countDocuments({}, { out: "copy" })
+// @ts-expect-error it would be a `$out` that no rule sees
+void Users.explainAggregate([], { out: "copy" })
+// @ts-expect-error it would be a `$out` that no rule sees
+void Users.listSearchIndexes("a", { out: "copy" })
+// @ts-expect-error it would work on another database than the collection's
+void Users.distinct("name", {}, { dbName: "other" })
+// @ts-expect-error it would drop a collection of another database
+void Users.drop({ authdb: "other" })
+// @ts-expect-error the driver decides
+void Users.updateMany({}, { $set: { name: "a" } }, { willRetryWrite: true })
 // @ts-expect-error an unknown option
 void Users.find({}, { batchsize: 1 })
 

@@ -11,6 +11,8 @@ import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
 import * as MongoClient from "../../src/MongoClient.js"
+import * as Session from "../../src/Session.js"
+import * as Transaction from "../../src/Transaction.js"
 import { build, type Described } from "../support/hostile/hostile.js"
 import { connected } from "../support/server/connected.js"
 import * as Responder from "../support/server/responder.js"
@@ -164,6 +166,45 @@ describe("every operation", () => {
         }
       }
     })))
+
+  it.effect("refuses the options by which the driver would do something else than it says", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* connected()
+      const all: Readonly<Record<string, Operation>> = {
+        ...operations,
+        runCursorCommand: (options) => drain(db.runCursorCommand({ ping: 1 }, options)),
+        watch: (options) => drain(Raw.watch([], options)),
+        "Database.watch": (options) => drain(db.watch([], options)),
+        "MongoClient.watch": (options) => drain(MongoClient.watch([], options))
+      }
+      const hints = {
+        out: /^`out` is not taken.*\$out.*Nothing was sent\.$/,
+        dbName: /^`dbName` is not taken.*Database\.make.*Nothing was sent\.$/,
+        authdb: /^`authdb` is not taken.*Database\.make.*Nothing was sent\.$/
+      }
+      for (const [name, operation] of Object.entries(all)) {
+        for (const [option, hint] of Object.entries(hints)) {
+          const run = () => operation({ [option]: "copy" } as never)
+          for (const around of [run, () => Transaction.run(run() as Effect.Effect<unknown, unknown>)]) {
+            expect(
+              yield* Effect.provideService(isTyped(name, around), MongoClient.MongoClient, client),
+              `${name} with ${option}`
+            ).toMatchObject({ _tag: "MongoError", reason: "InvalidOptions", hint: expect.stringMatching(hint) })
+          }
+        }
+      }
+      expect(yield* server.commands).toEqual([])
+    }).pipe(Effect.scoped))
+
+  it.effect("has the number of a transaction in its command only where the driver gives it one", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* connected()
+      const run = Raw.updateMany({}, set, { willRetryWrite: true } as never)
+      yield* Effect.provideService(Session.scoped(run), MongoClient.MongoClient, client)
+      const [{ command } = {}] = yield* server.named("update")
+      expect(command).toHaveProperty("lsid")
+      expect(command).not.toHaveProperty("txnNumber")
+    }).pipe(Effect.scoped))
 
   it.live("goes to the client that it names, though another option cannot be read", () =>
     Effect.gen(function*() {

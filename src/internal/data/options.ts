@@ -43,11 +43,14 @@ export interface LimitedCursor extends Limited {
   readonly timeoutMode?: TimeoutMode | undefined
 }
 
-/** The options of the driver that this library sets itself, or that would change the type of a result. */
-type Own = "session" | "signal" | "timeout" | "timeoutMS" | "timeoutMode" | "explain"
+/** The options of the driver that this library or the driver sets itself, or that would change the type of a result. */
+type Own = "session" | "signal" | "timeout" | "timeoutMS" | "timeoutMode" | "explain" | "willRetryWrite"
+
+/** The options by which the driver would do something else than the operation says. */
+type Hidden = "out" | "dbName" | "authdb"
 
 /** Options of the driver, as a caller may give them, with the time limit of the operation. */
-export type Given<O> = { readonly [K in keyof O as Exclude<K, Own>]?: O[K] | undefined } & Limited
+export type Given<O> = { readonly [K in keyof O as Exclude<K, Own | Hidden>]?: O[K] | undefined } & Limited
 
 /**
  * Options as the driver takes them. Not only by type: what a caller's object has beyond its type must not take an
@@ -65,8 +68,19 @@ const own: ReadonlySet<string> = new Set<Own>([
   "timeout",
   "timeoutMS",
   "timeoutMode",
-  "explain"
+  "explain",
+  "willRetryWrite"
 ])
+
+const elsewhere =
+  "is not taken: an operation works on the database of its collection. Name another one by `Database.make`."
+
+// No rule of an operation would see what they ask for.
+const hidden = {
+  out: "is not taken: it is a stage of the pipeline. Write `{ $out: … }` there, or `$merge`.",
+  dbName: elsewhere,
+  authdb: elsewhere
+} satisfies Record<Hidden, string>
 
 /** Options with others over them. One that is undefined is not given, and so takes the place of none. */
 export const over = <O extends object, P extends object>(options: O, others: P): O & P =>
@@ -86,6 +100,8 @@ export const readable = <O extends object>(options: O | undefined): O | undefine
   const copy = tried(() => Predicate.isRecord(options) ? { ...options } : null)
   if (copy === null) return wrong({} as O, "Options are an object of them. Where there are none, leave them out.")
   if (copy === undefined) return wrong({} as O, `What is given as options ${unreadable}.`)
+  const refused = Object.entries(hidden).find(([name]) => optionOf(copy, name) !== undefined)
+  if (refused !== undefined) return wrong(copy, `\`${refused[0]}\` ${refused[1]}`)
   return read.reduce<O>((options, name) => {
     const value = optionOf(options, name)
     const fault = value === undefined ? undefined : name === "comment" ? faultOf(value, stored) : faultOf(value)
