@@ -12,7 +12,14 @@ import { type Codec, type Needs, ofOptional, type Written } from "./Codec.js"
 import * as ById from "./internal/data/byId.js"
 import { call, type DocumentSchema, make as makeOf } from "./internal/data/collection.js"
 import * as Indexes from "./internal/data/indexes.js"
-import { type Added, collectionOf, operation as run, type OperationError, refuse } from "./internal/data/operation.js"
+import {
+  type Added,
+  collectionOf,
+  concernOf,
+  operation as run,
+  type OperationError,
+  refuse
+} from "./internal/data/operation.js"
 import { type Given, type Limited, over, readable } from "./internal/data/options.js"
 import * as Reads from "./internal/data/reads.js"
 import type { Target } from "./internal/data/request.js"
@@ -264,7 +271,7 @@ const of = <A, I extends Driver.Document, R, C, In>(
         call(
           self,
           { ...whole("rename", "write", options), collection: name },
-          (collection, given: Driver.RenameOptions) => collection.rename(name, given)
+          (collection, given: Driver.RenameOptions) => collection.rename(name, { ...concernOf(target), ...given })
         ),
         of({ ...target, collection: name }, codec)
       ),
@@ -272,7 +279,7 @@ const of = <A, I extends Driver.Document, R, C, In>(
       call(
         self,
         whole("drop", "write", options),
-        (collection, given: Driver.DropCollectionOptions) => collection.drop(given)
+        (collection, given: Driver.DropCollectionOptions) => collection.drop({ ...concernOf(target), ...given })
       ),
     isCapped: (options) =>
       call(

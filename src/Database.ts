@@ -16,7 +16,14 @@ import * as Collection from "./Collection.js"
 import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
 import { isDocument } from "./internal/data/objects.js"
-import { type Added, concernOf, operation, type OperationError, refuse } from "./internal/data/operation.js"
+import {
+  type Added,
+  concernOf,
+  operation,
+  type OperationError,
+  preferenceOf,
+  refuse
+} from "./internal/data/operation.js"
 import { type Given, type LimitedCursor, over, readable, withoutOwn, wrong } from "./internal/data/options.js"
 import { aggregate } from "./internal/data/reads.js"
 import { misconfiguredBy } from "./internal/data/refused.js"
@@ -140,8 +147,12 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
     const options = readable(request.options)
     return operation(target, { ...request, options }, (db, added) =>
       evaluate(db, {
-        // In a transaction its own is in force.
-        ...(request.kind === "write" && added.session?.inTransaction() !== true ? concernOf(target) : {}),
+        // In a transaction its own are in force.
+        ...(added.session?.inTransaction() === true
+          ? {}
+          : request.kind === "write"
+          ? concernOf(target)
+          : preferenceOf(target)),
         ...withoutOwn<O>(options),
         ...added
       }))
@@ -210,6 +221,7 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
         { ...whole("listCollections", "read", given), values: [filter] },
         (db, added) =>
           db.listCollections<Driver.CollectionInfo>(filter, {
+            ...preferenceOf(target),
             ...withoutOwn<Driver.ListCollectionsOptions>(given),
             ...added
           })

@@ -3,7 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
-import type * as MongoClient from "../../src/MongoClient.js"
+import * as Database from "../../src/Database.js"
+import * as MongoClient from "../../src/MongoClient.js"
 import * as Transaction from "../../src/Transaction.js"
 import { on, things } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
@@ -23,7 +24,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         const commands = yield* watched.monitor.commands
         return commands
           .filter(({ name }) => name !== "commitTransaction" && name !== "endSessions")
-          .map(({ command, name }) => [name, command["comment"]])
+          .map(({ command, name }) => [name, (command["explain"] ?? command)["comment"]])
       })))
 
   it.effect("nothing is told where nobody asks for it", () =>
@@ -101,5 +102,47 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         name === "aggregate"
       ).map(([, comment]) => comment)
       expect(opened).toEqual([expect.objectContaining({ span: "follow" }), "mine"])
+    }))
+
+  it.effect("each operation carries it, but those with which the driver sends none", () =>
+    Effect.gen(function*() {
+      const sent = yield* commentsOf({ comments: true }, ({ Things, database }) =>
+        Effect.gen(function*() {
+          const db = Database.make(database)
+          yield* Things.insertMany([{ _id: 7, n: 7 }])
+          yield* Things.bulkWrite([{ insertOne: { document: { _id: 8, n: 8 } } }])
+          yield* Things.updateMany({ _id: 7 }, { $set: { n: "8" } })
+          yield* Things.replaceOne({ _id: 7 }, { _id: 7, n: 9 })
+          yield* Things.deleteMany({ _id: 7 })
+          yield* Things.distinct("n")
+          yield* Things.estimatedDocumentCount()
+          yield* Things.explainFind()
+          yield* Things.options()
+          yield* MongoClient.listDatabases()
+          yield* db.createCollection("others")
+          yield* Stream.runDrain(db.listCollections())
+          yield* Stream.runDrain(db.aggregate([{ $documents: [] }]))
+          yield* db.stats()
+          yield* Things.createIndex({ n: 1 })
+          yield* Things.createIndexes([{ key: { m: 1 } }])
+          yield* Stream.runDrain(Things.listIndexes())
+          yield* Things.dropIndex("n_1")
+          yield* Things.dropIndexes()
+          const Renamed = yield* Things.rename("renamed")
+          yield* Renamed.drop()
+          yield* db.drop()
+        }).pipe(Effect.withSpan("manage")))
+      const without = sent.flatMap(([name, comment]) => comment === undefined ? [name] : [])
+      expect([...new Set(without)].sort()).toEqual([
+        "createIndexes",
+        "dbStats",
+        "drop",
+        "dropDatabase",
+        "dropIndexes",
+        "renameCollection"
+      ])
+      for (const [, comment] of sent) {
+        if (comment !== undefined) expect(comment).toMatchObject({ span: "manage" })
+      }
     }))
 })

@@ -363,7 +363,7 @@ export const collectionOf = <I extends Driver.Document, C>(
 ): Driver.Collection<I> =>
   db.collection<I>(collection, withoutOwn<Driver.CollectionOptions>({ readConcern, readPreference, writeConcern }))
 
-/** The write concern of a database, of which the driver's own knows only the client's. */
+/** The write concern of a target, where the driver takes none from its collection, or only the client's from its database. */
 export const concernOf = <C>({ writeConcern }: Target<C>) => writeConcern === undefined ? {} : { writeConcern }
 
 /** The read preference of a database. */
