@@ -322,10 +322,12 @@ export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction
    * its own. Default: on the operation.
    */
   readonly source?: "collection" | "transaction" | undefined
+  /** What does not allow it: any session, also without a transaction, or a sandbox. Default: a transaction. */
+  readonly place?: "session" | "sandbox" | undefined
 }> {
   override get message(): string {
     return this.option === this.operation
-      ? `${this.operation} is not allowed in a transaction`
+      ? `${this.operation} is not allowed in a ${this.place ?? "transaction"}`
       : `${this.operation}: ${refusals.get(this.option) ?? `${this.option} is not allowed in a transaction`}`
   }
   get hint(): string {
@@ -337,15 +339,24 @@ export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction
     if (this.source === "collection") {
       return `The ${this.option} is that of the collection or database. Use one without it in transactions.`
     }
-    if (this.option === "isolation") {
-      return "Read the documents by `find`, `findOne` or `findById`, which are locked; or leave `isolation` out."
+    if (this.place === "session") return "Run it in no session, with `Session.detached`."
+    if (this.place === "sandbox") {
+      return "Leave it out: a sandbox is always rolled back. Test what commits by hand without one, on a database of its own."
     }
-    return this.option === this.operation
+    if (this.option === "isolation") {
+      return "Read the documents by `find`, `findOne` or `findById` of a collection, which are locked; step out with " +
+        "`Transaction.outside`; or leave `isolation` out."
+    }
+    if (this.option === "readPreference") {
+      return "Leave it out: a transaction reads from the primary only. Read from elsewhere before or after it, or step out of " +
+        "it with `Transaction.outside`."
+    }
+    return this.option === this.operation || this.option.startsWith("$")
       ? "Run it before or after the transaction, or step out of it with `Transaction.outside`."
       : `Set ${this.option} on the transaction instead of the operation, or leave it out.`
   }
   override toJSON(): object {
-    return render(this, { operation: this.operation, option: this.option, source: this.source })
+    return render(this, { operation: this.operation, option: this.option, source: this.source, place: this.place })
   }
 }
 

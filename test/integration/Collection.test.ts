@@ -165,11 +165,15 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         Effect.gen(function*() {
           const { Things } = yield* things(watched, 3)
           const refused = { _tag: "InvalidInTransaction", option: "estimatedDocumentCount" }
-          expect(yield* Effect.flip(Session.scoped(Things.estimatedDocumentCount()))).toMatchObject(refused)
-          expect(yield* Effect.flip(Transaction.run(Things.estimatedDocumentCount()))).toMatchObject(refused)
+          expect(yield* Effect.flip(Session.scoped(Things.estimatedDocumentCount())))
+            .toMatchObject({ ...refused, place: "session", hint: expect.stringContaining("Session.detached") })
+          const inTransaction = yield* Effect.flip(Transaction.run(Things.estimatedDocumentCount()))
+          expect(inTransaction).toMatchObject({ ...refused, hint: expect.stringContaining("Transaction.outside") })
+          expect(inTransaction).not.toHaveProperty("place")
           expect(yield* watched.monitor.commands).toEqual([])
           expect(yield* Things.estimatedDocumentCount()).toBe(3)
           expect(yield* Session.scoped(Session.detached(Things.estimatedDocumentCount()))).toBe(3)
+          expect(yield* Transaction.run(Transaction.outside(Things.estimatedDocumentCount()))).toBe(3)
         })))
   })
 

@@ -167,7 +167,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
               Effect.runPromise(Effect.provide(inner, runtime)).then((error) => [session.id, error])
             )
           )
-          expect(error[1]).toMatchObject({ _tag: "SessionBusy", holder: "the use that it is called in" })
+          expect(error[1]).toMatchObject({ _tag: "SessionBusy", holder: "the use that it is called in", reason: "use" })
         }).pipe(Session.scoped())
       ))
   })

@@ -101,7 +101,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           yield* Transaction.run(place.insert(1), {
             onRetry: () => Effect.map(Effect.either(insert), (result) => void (error = Either.getLeft(result)))
           }).pipe(Session.provide(session))
-          expect(Option.getOrUndefined(error)).toMatchObject({ _tag: "SessionBusy", operation: "use" })
+          expect(Option.getOrUndefined(error)).toMatchObject({
+            _tag: "SessionBusy",
+            operation: "use",
+            reason: "outside"
+          })
           expect(yield* place.stored).toEqual([1])
         }))
       ))
@@ -281,7 +285,7 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const insert = session.use((driverSession) => place.items.insertOne({ _id: 2 }, { session: driverSession }))
           const body = Effect.zipRight(place.insert(1), Effect.flip(Transaction.outside(insert)))
           const error = yield* Session.provide(Transaction.run(body), session)
-          expect(error).toMatchObject({ _tag: "SessionBusy", operation: "use" })
+          expect(error).toMatchObject({ _tag: "SessionBusy", operation: "use", reason: "outside" })
           expect(yield* place.wire).toEqual(["1 insert start", "1 commitTransaction"])
           expect(yield* place.stored).toEqual([1])
         }))

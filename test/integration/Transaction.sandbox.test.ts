@@ -117,7 +117,11 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           const { value } = yield* Transaction.sandbox(
             Effect.zipRight(place.insert(1), Effect.flip(Transaction.commit))
           )
-          expect(value).toMatchObject({ _tag: "InvalidInTransaction", operation: "Transaction.commit" })
+          expect(value).toMatchObject({
+            _tag: "InvalidInTransaction",
+            operation: "Transaction.commit",
+            place: "sandbox"
+          })
           const nested = Transaction.run(Effect.flip(Transaction.commit))
           expect((yield* Transaction.sandbox(nested)).value).toMatchObject({ _tag: "InvalidInTransaction" })
           expect(yield* place.monitor.named("commitTransaction")).toEqual([])

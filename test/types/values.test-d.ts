@@ -279,9 +279,10 @@ expectTypeOf<Fields<typeof SessionErrors.SessionEnded>>().toEqualTypeOf<
 expectTypeOf<Fields<typeof SessionErrors.SessionLapsed>>().toEqualTypeOf<
   { readonly operation: string; readonly idle: Duration.Duration; readonly timeout: Duration.Duration }
 >()
-expectTypeOf<Fields<typeof SessionErrors.SessionBusy>>().toEqualTypeOf<
+expectTypeOf<Omit<Fields<typeof SessionErrors.SessionBusy>, "reason">>().toEqualTypeOf<
   { readonly operation: string; readonly holder: string }
 >()
+expectTypeOf<SessionErrors.SessionBusy["reason"]>().toEqualTypeOf<"running" | "use" | "outside" | undefined>()
 expectTypeOf<Fields<typeof SessionErrors.ForeignSession>>().toEqualTypeOf<{ readonly operation: string }>()
 expectTypeOf<Fields<typeof SessionErrors.UnacknowledgedWrite>>().toEqualTypeOf<
   {
@@ -325,8 +326,9 @@ expectTypeOf<Fields<typeof SessionErrors.TransactionForbidden>>().toEqualTypeOf<
 expectTypeOf<Omit<Fields<typeof SessionErrors.IncompatibleJoin>, "conflicts">>().toEqualTypeOf<
   { readonly options: ReadonlyArray<string> }
 >()
-expectTypeOf<Omit<Fields<typeof SessionErrors.InvalidInTransaction>, "source">>().toEqualTypeOf<
+expectTypeOf<Omit<Fields<typeof SessionErrors.InvalidInTransaction>, "place" | "source">>().toEqualTypeOf<
   { readonly operation: string; readonly option: string }
 >()
+expectTypeOf<SessionErrors.InvalidInTransaction["place"]>().toEqualTypeOf<"session" | "sandbox" | undefined>()
 expectTypeOf<SessionErrors.TransactionUnsupported["reason"]>().toEqualTypeOf<"Standalone" | "SnapshotSession">()
 expectTypeOf<Fields<typeof SessionErrors.TransactionEnded>>().toEqualTypeOf<{ readonly operation: string }>()

@@ -80,6 +80,14 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
     "find: the session lapsed, idle for 31m of 30m allowed"
   ],
   [new Errors.SessionBusy({ operation: "find", holder: "insert" }), "find: the session is busy with insert"],
+  [
+    new Errors.SessionBusy({ operation: "find", holder: "the use that it is called in", reason: "use" }),
+    "find: the session is busy with the use that it is called in"
+  ],
+  [
+    new Errors.SessionBusy({ operation: "find", holder: "the transaction that it stepped out of", reason: "outside" }),
+    "find: the session is busy with the transaction that it stepped out of"
+  ],
   [new Errors.ForeignSession({ operation: "find" }), "find: the ambient session belongs to another client"],
   [
     new Errors.UnacknowledgedWrite({ operation: "insertOne", source: "collection" }),
@@ -167,6 +175,14 @@ const cases: ReadonlyArray<readonly [AnyError, string]> = [
   [
     new Errors.InvalidInTransaction({ operation: "killCursors", option: "killCursors" }),
     "killCursors is not allowed in a transaction"
+  ],
+  [
+    new Errors.InvalidInTransaction({ operation: "count", option: "count", place: "session" }),
+    "count is not allowed in a session"
+  ],
+  [
+    new Errors.InvalidInTransaction({ operation: "commit", option: "commit", place: "sandbox" }),
+    "commit is not allowed in a sandbox"
   ],
   [new Errors.TransactionUnsupported({ reason: "Standalone" }), "a standalone server has no transactions"],
   [
@@ -269,6 +285,39 @@ describe("every error", () => {
       )
       expect(caught).toBe(error)
     }))
+})
+
+describe("the hint leads out of the very case", () => {
+  const hintOfBusy = (reason?: Errors.SessionBusy["reason"]) =>
+    new Errors.SessionBusy({ operation: "find", holder: "insert", reason }).hint
+  it("of a busy session: to wait helps only where another operation is running", () => {
+    expect(hintOfBusy()).toMatch(/onBusy: "queue"/)
+    expect(hintOfBusy("running")).toBe(hintOfBusy())
+    expect(hintOfBusy("use")).toMatch(/^Return from the `use` first/)
+    expect(hintOfBusy("outside")).toMatch(/^Leave out the session there/)
+    for (const reason of ["use", "outside"] as const) expect(hintOfBusy(reason)).not.toMatch(/onBusy/)
+  })
+
+  const hintOf = (error: Partial<Errors.InvalidInTransaction>) =>
+    new Errors.InvalidInTransaction({ operation: "find", option: "find", ...error }).hint
+  it("of what a transaction does not allow: to set it on the transaction helps only where it is set there", () => {
+    for (const option of ["readConcern", "writeConcern", "timeout"]) {
+      expect(hintOf({ option })).toMatch(new RegExp(`^Set ${option} on the transaction`))
+    }
+    for (const option of ["find", "$out", "$merge", "$currentOp"]) {
+      expect(hintOf({ option })).toMatch(/^Run it before or after the transaction.*`Transaction\.outside`\.$/)
+    }
+    expect(hintOf({ option: "readPreference" })).toMatch(/^Leave it out: .*primary/)
+    expect(hintOf({ option: "isolation" })).toMatch(/leave `isolation` out\.$/)
+  })
+
+  it("of what a session or a sandbox does not allow: to step out of a transaction does not help", () => {
+    expect(hintOf({ place: "session" })).toBe("Run it in no session, with `Session.detached`.")
+    expect(hintOf({ place: "sandbox" })).toMatch(/always rolled back/)
+    for (const place of ["session", "sandbox"] as const) {
+      expect(hintOf({ place })).not.toMatch(/Transaction\.outside|before or after/)
+    }
+  })
 })
 
 describe("misuse", () => {

@@ -81,7 +81,7 @@ describe("lane", () => {
       const holder = yield* held(lane, "insertOne")
       yield* holder.started
       const busy = yield* Effect.flip(withPermitNow(lane, "find", Effect.void))
-      expect(busy).toMatchObject({ _tag: "SessionBusy", operation: "find", holder: "insertOne" })
+      expect(busy).toMatchObject({ _tag: "SessionBusy", operation: "find", holder: "insertOne", reason: "running" })
       yield* holder.release
       yield* Fiber.join(holder.fiber)
       yield* withPermitNow(lane, "find", Effect.void)

@@ -85,7 +85,7 @@ const cases: ReadonlyArray<Case> = [
     title: "an estimated count in a session, which it knows nothing of",
     asked: { ...read, operation: "estimatedDocumentCount", inTransaction: false },
     place: plain,
-    expected: invalid("estimatedDocumentCount", "estimatedDocumentCount")
+    expected: { ...invalid("estimatedDocumentCount", "estimatedDocumentCount"), place: "session" }
   },
   {
     title: "an estimated count in a transaction",

@@ -49,7 +49,7 @@ export const violation = (
 ): InvalidInTransaction | UnacknowledgedWrite | MongoError | undefined => {
   const { operation } = asked
   if (!asked.inTransaction && (place.session === "transaction" || sessionless.has(operation))) {
-    return new InvalidInTransaction({ operation, option: operation })
+    return new InvalidInTransaction({ operation, option: operation, ...(place.session === "plain" && inSession) })
   }
   if (asked.kind === "write") {
     // The nearest write concern is the one that holds; in a transaction, that is the transaction's own.
@@ -107,6 +107,8 @@ const withoutOrder = (operation: string): MongoError =>
       "A causally consistent session cannot read with the read concern `linearizable` or `available`. Set another one, " +
       "open the session with `causalConsistency: false`, or read outside of it with `Session.detached`."
   })
+
+const inSession = { place: "session" } as const
 
 // It counts by metadata that no session knows of.
 const sessionless = new Set(["estimatedDocumentCount"])

@@ -98,7 +98,7 @@ export function enter(
   }
   return onBusy === "queue"
     ? queue(waiter, restore, fiber)
-    : Effect.fail(new SessionBusy({ operation, holder: lane.holder.claim.operation }))
+    : Effect.fail(new SessionBusy({ operation, holder: lane.holder.claim.operation, reason: "running" }))
 }
 
 const queue = (waiter: Waiter, restore: Restore, fiber: RunningFiber): Effect.Effect<Waiter> => {

@@ -129,7 +129,9 @@ export const enter = (
   fiber: RunningFiber
 ): Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy | TransactionEnded> => {
   // It would wait for what waits for it.
-  if (gate.isCalling()) return Effect.fail(new SessionBusy({ operation, holder: "the use that it is called in" }))
+  if (gate.isCalling()) {
+    return Effect.fail(new SessionBusy({ operation, holder: "the use that it is called in", reason: "use" }))
+  }
   if (turn !== undefined) {
     return andThen(Lane.enter(turn.lane, operation, restore, fiber, gate.onBusy), (held) => {
       if (!turn.isOver) return Effect.succeed(held)
@@ -139,7 +141,9 @@ export const enter = (
   }
   // It would wait for the transaction, and that for it.
   if (isLocked) {
-    return Effect.fail(new SessionBusy({ operation, holder: "the transaction that it stepped out of" }))
+    return Effect.fail(
+      new SessionBusy({ operation, holder: "the transaction that it stepped out of", reason: "outside" })
+    )
   }
   const refusal = gate.refusal(operation)
   return refusal === undefined

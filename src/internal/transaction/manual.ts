@@ -180,7 +180,8 @@ export const commit = (
   Effect.gen(function*() {
     const part = yield* placed(gate, "Transaction.commit", timeout)
     if (part?.of.isSandbox === true) {
-      return yield* new InvalidInTransaction({ operation: "Transaction.commit", option: "Transaction.commit" })
+      const operation = "Transaction.commit"
+      return yield* new InvalidInTransaction({ operation, option: operation, place: "sandbox" })
     }
     const transaction = part ?? active(gate)
     if (transaction !== undefined) {

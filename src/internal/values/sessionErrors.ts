@@ -188,7 +188,8 @@ export class SessionLapsed extends Data.TaggedError("SessionLapsed")<{
 }
 
 /**
- * Another operation is running on the session, and the session was opened with `onBusy: "fail"`.
+ * Another operation is running on the session, and the session was opened with `onBusy: "fail"`; or the operation would wait
+ * for what waits for it.
  *
  * @example
  * ```ts
@@ -210,15 +211,20 @@ export class SessionBusy extends Data.TaggedError("SessionBusy")<{
   readonly operation: string
   /** The operation that holds the session. */
   readonly holder: string
+  /**
+   * Why it does not wait. `running`: the session was opened with `onBusy: "fail"`. `use`: it was called in a `use` of the
+   * session. `outside`: it has stepped out of the transaction that holds the session. Default `running`.
+   */
+  readonly reason?: "running" | "use" | "outside" | undefined
 }> {
   override get message(): string {
     return `${this.operation}: the session is busy with ${this.holder}`
   }
   get hint(): string {
-    return "Set `onBusy: \"queue\"` to wait for the running operation, or open a session for each fiber."
+    return hintsOfBusy[this.reason ?? "running"]
   }
   override toJSON(): object {
-    return render(this, { operation: this.operation, holder: this.holder })
+    return render(this, { operation: this.operation, holder: this.holder, reason: this.reason })
   }
 }
 
@@ -400,6 +406,16 @@ export class CausalTokenRefused extends Data.TaggedError("CausalTokenRefused")<{
     return render(this, { ahead: this.ahead, maxAhead: this.maxAhead })
   }
 }
+
+// Whatever `onBusy` says, two of them would wait for ever.
+const hintsOfBusy = {
+  running: "Set `onBusy: \"queue\"` to wait for the running operation, or open a session for each fiber.",
+  use:
+    "Return from the `use` first, or do it by the driver session that the `use` lends: in the `use` it would wait for itself.",
+  outside:
+    "Leave out the session there: `Transaction.outside` by itself runs an effect without it. Or run the effect in the " +
+    "transaction, or after it."
+} as const
 
 const unsupported = {
   NoSessionTimeout: {
