@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import * as Collection from "../../src/Collection.js"
 import * as Database from "../../src/Database.js"
 import { of } from "../../src/internal/transaction/contention.js"
+import * as Outbox from "../../src/Outbox.js"
 import * as Transaction from "../../src/Transaction.js"
 import { onClient, sent } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
@@ -151,6 +152,26 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             { isolation: "serializable" }
           )
           expect(yield* sent(watched)).toEqual([])
+        })
+      ))
+
+    it.effect("refuses of an outbox what only reads: the count of what is pending, and the list of dead letters", () =>
+      onClient(() =>
+        Effect.gen(function*() {
+          const Letters = Outbox.make("letters", { database: yield* TestServer.database })
+          yield* Transaction.run(
+            Effect.gen(function*() {
+              for (const read of [Letters.pending, Stream.runDrain(Letters.deadLetters.list)]) {
+                expect(yield* Effect.flip(Effect.asVoid(read)))
+                  .toMatchObject({ _tag: "InvalidInTransaction", option: "isolation" })
+              }
+              yield* Letters.publish({ text: "hello" })
+              expect(yield* Letters.deadLetters.drop("none")).toBe(false)
+              expect(yield* Letters.deadLetters.retry("none")).toBe(false)
+            }),
+            { isolation: "serializable" }
+          )
+          expect(yield* Letters.pending).toBe(1)
         })
       ))
 
