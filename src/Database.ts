@@ -16,20 +16,13 @@ import * as Collection from "./Collection.js"
 import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
 import { isDocument } from "./internal/data/objects.js"
-import {
-  type Added,
-  concernOf,
-  operation,
-  type OperationError,
-  preferenceOf,
-  refuse
-} from "./internal/data/operation.js"
+import { concernOf, operation, type OperationError, preferenceOf, refuse } from "./internal/data/operation.js"
 import { type Given, type LimitedCursor, over, readable, withoutOwn, wrong } from "./internal/data/options.js"
 import { aggregate } from "./internal/data/reads.js"
 import { misconfiguredBy } from "./internal/data/refused.js"
 import type { Request, Target } from "./internal/data/request.js"
 import { isAllowedCommand, problemOfPipeline } from "./internal/data/rules.js"
-import { command as runCommand } from "./internal/data/streams.js"
+import { command as runCommand, copied } from "./internal/data/streams.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 import { decoder, duration, serverLimit } from "./internal/values/options.js"
 import { tried } from "./internal/values/reading.js"
@@ -256,12 +249,3 @@ const commanding = (name: string, command: Driver.Document, options: object | un
     pipeline: Array.isArray(pipeline) ? pipeline : undefined
   }
 }
-
-// The driver writes the session's causal time into the read concern of a command; a snapshot session has its own.
-const copied = (command: Driver.Document, { maxTimeMS, readConcern }: Added): Driver.Document =>
-  maxTimeMS !== undefined
-    // The driver sends no option of the name with a command.
-    ? { ...copied(command, readConcern === undefined ? {} : { readConcern }), maxTimeMS }
-    : command["readConcern"] === undefined
-    ? command
-    : { ...command, readConcern: { ...command["readConcern"], ...Object(readConcern) } }

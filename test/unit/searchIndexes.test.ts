@@ -6,6 +6,7 @@ import type { Document } from "mongodb"
 import { Long } from "mongodb"
 import * as Collection from "../../src/Collection.js"
 import * as MongoClient from "../../src/MongoClient.js"
+import * as Session from "../../src/Session.js"
 import { connected } from "../support/server/connected.js"
 import type * as Responder from "../support/server/responder.js"
 
@@ -57,6 +58,20 @@ describe("search indexes, where there is the search service", () => {
           { updateSearchIndex: "things", name: "a", definition }
         ])
         expect(yield* sent(server, "dropSearchIndex")).toMatchObject([{ dropSearchIndex: "things", name: "a" }])
+      })))
+
+  it.scoped("have the time limit of their collection: the server is told, in a session or in none", () =>
+    onServer(atlas, (server) =>
+      Effect.gen(function*() {
+        const Timed = Collection.make("things", { database: "shop", timeout: "5 seconds" })
+        const change = Effect.zipRight(Timed.updateSearchIndex("a", definition), Timed.dropSearchIndex("a"))
+        yield* change
+        yield* Session.scoped(change)
+        for (const name of ["updateSearchIndex", "dropSearchIndex"]) {
+          const limits = (yield* sent(server, name)).map(({ maxTimeMS }) => maxTimeMS)
+          expect(limits).toHaveLength(2)
+          for (const limit of limits) expect(limit).toSatisfy((limit: number) => limit > 0 && limit <= 5000)
+        }
       })))
 
   it.scoped("are listed, all or one", () =>

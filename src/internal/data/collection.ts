@@ -51,10 +51,11 @@ export const make = <A, I extends Driver.Document, R, C, In>(
 export const call = <A, I extends Driver.Document, R, C, In, O extends object, X>(
   { driver, target }: Of<A, I, R, C, In>,
   request: Request,
-  evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>
+  evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>,
+  run: typeof operation = operation
 ): Effect.Effect<X, OperationError, C> => {
   const options = readable(request.options)
-  return operation(
+  return run(
     target,
     { ...request, options },
     (db, added) => Bson.naming(driver(db), { ...withoutOwn<O>(options), ...added }, evaluate)

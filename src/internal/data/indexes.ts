@@ -10,8 +10,9 @@ import { tried } from "../values/reading.js"
 import { call, type Of } from "./collection.js"
 import { batches } from "./cursor.js"
 import { isDocument, namesOf } from "./objects.js"
-import { collectionOf, operation, type OperationError, refuse } from "./operation.js"
-import { type Given, type LimitedCursor, readable, withoutOwn } from "./options.js"
+import { collectionOf, type OperationError, refuse } from "./operation.js"
+import { type Given, type LimitedCursor, readable, withoutOwn, wrong } from "./options.js"
+import { command as runCommand, copied, limited } from "./streams.js"
 import { documentsIn } from "./values.js"
 
 /**
@@ -27,10 +28,10 @@ export interface Indexes<C> {
     keys: Driver.IndexSpecification,
     options?: Given<Driver.CreateIndexesOptions>
   ) => Effect.Effect<string, OperationError, C>
-  /** Creates indexes, and gives their names. */
+  /** Creates indexes, and gives their names. The driver sends no `maxTimeMS` with it: set `timeout`. */
   readonly createIndexes: (
     indexes: ReadonlyArray<Driver.IndexDescription>,
-    options?: Given<Driver.CreateIndexesOptions>
+    options?: Given<Omit<Driver.CreateIndexesOptions, "maxTimeMS">>
   ) => Effect.Effect<ReadonlyArray<string>, OperationError, C>
   /** Drops one index by its name, not `*`. Not allowed in a transaction. */
   readonly dropIndex: (
@@ -78,7 +79,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
   // The driver's own methods for them take no session.
   const search = (name: string, command: Driver.Document) =>
     Effect.mapError(
-      operation(target, { ...change(name), command }, (db, added) => db.command(command, added)),
+      runCommand(target, { ...change(name), command }, (db, added) => db.command(copied(command, added), added)),
       withHint
     )
   const createSearchIndexes: Indexes<C>["createSearchIndexes"] = (indexes) =>
@@ -102,7 +103,9 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         { ...create("createIndex", options), values: [sought, { key: keys }] },
         (driver, given: Driver.CreateIndexesOptions) => driver.createIndex(keys, given)
       ),
-    createIndexes: (indexes, options) => {
+    createIndexes: (indexes, asked) => {
+      const given = readable(asked)
+      const options = given !== undefined && "maxTimeMS" in given ? wrong(given, unsent) : given
       const found = tried(() => {
         const all = indexes.map(documentsIn)
         return all.every(hasKey) ? all : undefined
@@ -110,7 +113,8 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       return found === undefined ? refuse(target, "createIndexes", descriptions) : call(
         of,
         { ...create("createIndexes", options), values: [sought, found] },
-        (driver, given: Driver.CreateIndexesOptions) => driver.createIndexes([...indexes], given)
+        (driver, given: Driver.CreateIndexesOptions) => driver.createIndexes([...indexes], given),
+        limited
       )
     },
     dropIndex: (name, options) =>
@@ -161,6 +165,8 @@ const hasKey = ({ key }: { readonly key?: unknown }): boolean => isDocument(key)
 const isOne = (name: unknown): boolean => Predicate.isString(name) && name !== "" && name !== "*"
 
 const dropped = "An index is dropped by its name. All of them are dropped by `dropIndexes`."
+
+const unsent = "`maxTimeMS` is not taken, for the driver would not send it. Set `timeout`."
 
 const descriptions = "Indexes are a list of descriptions, like `[{ key: { name: 1 } }]`."
 

@@ -385,6 +385,11 @@ const added = (
 
 const writes = ({ kind, mayWrite }: Request): boolean => kind === "write" || mayWrite === true
 
+/** Whether an operation may have a session: what is unacknowledged has none. */
+export const isAcknowledged = <C>(target: Target<C>, request: Request, client: Client): boolean =>
+  Rules.violation(Rules.askedBy(request), { session: "plain", writeConcerns: writeConcerns(target, client) }) ===
+    undefined
+
 const writeConcerns = <C>(target: Target<C>, client: Client): Rules.Place["writeConcerns"] => [
   { source: target.collection === undefined ? "database" : "collection", concern: target.writeConcern },
   { source: "client", concern: client.driver.options.writeConcern }

@@ -9,8 +9,8 @@ import * as Session from "../../Session.js"
 import type { OperationError } from "../../SessionErrors.js"
 import { acquirePossible } from "../session/acquire.js"
 import { clientIn } from "../session/client.js"
-import { type Added, operation, place, type Placed } from "./operation.js"
-import { optionOf } from "./options.js"
+import type { Deadline } from "../time/clock.js"
+import { type Added, isAcknowledged, operation, place, type Placed } from "./operation.js"
 import type { Request, Target } from "./request.js"
 
 /**
@@ -23,10 +23,16 @@ export const placeStream = <Client>(
   target: Target<Client>,
   request: Request
 ): Effect.Effect<Placed, OperationError, Client | Scope.Scope> =>
+  request.kind === "write" ? place(target, request) : placeInSession(target, request)
+
+const placeInSession = <Client>(
+  target: Target<Client>,
+  request: Request
+): Effect.Effect<Placed, OperationError, Client | Scope.Scope> =>
   Effect.gen(function*() {
     const placing = place(target, request)
     const placed = yield* placing
-    if (Option.isSome(placed.session) || request.kind === "write") return placed
+    if (Option.isSome(placed.session)) return placed
     const opened = yield* acquirePossible({ client: target.client, causalConsistency: false })
     return Option.isSome(opened) ? yield* Effect.provideService(placing, Session.Session, opened.value) : placed
   })
@@ -42,13 +48,32 @@ export const command = <A, Client>(
 ): Effect.Effect<A, OperationError, Client> =>
   Effect.withFiberRuntime((fiber) => {
     const { socketTimeoutMS } = clientIn(fiber, target).driver.options
-    if (socketTimeoutMS === undefined || socketTimeoutMS === 0) return operation(target, request, evaluate)
-    return Effect.scoped(Effect.gen(function*() {
-      const placed = yield* place(target, request)
-      // What is unacknowledged has no session.
-      const isUnacknowledged = optionOf(Object(optionOf(request.options, "writeConcern")), "w") === 0
-      const isApart = placed.deadline(fiber) !== undefined && !isUnacknowledged
-      const { db, run } = isApart ? yield* placeStream(target, request) : placed
-      return yield* run((added) => evaluate(db, added))
-    }))
+    return socketTimeoutMS === undefined || socketTimeoutMS === 0
+      ? operation(target, request, evaluate)
+      : limited(target, request, evaluate)
   })
+
+/** Runs an operation whose time limit the driver keeps only in a session: with a `timeout` it gets one of its own. */
+export const limited = <A, Client>(
+  target: Target<Client>,
+  request: Request,
+  evaluate: (db: Driver.Db, added: Added) => PromiseLike<A>
+): Effect.Effect<A, OperationError, Client> =>
+  Effect.scoped(Effect.gen(function*() {
+    const placed = yield* place(target, request)
+    const deadline = yield* Effect.withFiberRuntime<Deadline | undefined>((fiber) =>
+      Effect.succeed(placed.deadline(fiber))
+    )
+    const isApart = deadline !== undefined && isAcknowledged(target, request, placed.client)
+    const { db, run } = isApart ? yield* placeInSession(target, request) : placed
+    return yield* run((added) => evaluate(db, added))
+  }))
+
+/** A command as it is sent. The driver writes the session's causal time into its read concern; a snapshot session has its own. */
+export const copied = (command: Driver.Document, { maxTimeMS, readConcern }: Added): Driver.Document =>
+  maxTimeMS !== undefined
+    // The driver sends no option of the name with a command.
+    ? { ...copied(command, readConcern === undefined ? {} : { readConcern }), maxTimeMS }
+    : command["readConcern"] === undefined
+    ? command
+    : { ...command, readConcern: { ...command["readConcern"], ...Object(readConcern) } }
