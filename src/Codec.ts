@@ -8,6 +8,7 @@ import * as OldParseResult from "@effect/schema/ParseResult"
 import * as OldSchema from "@effect/schema/Schema"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as EffectSchema from "effect/Schema"
@@ -27,7 +28,7 @@ import { DecodeFailed } from "./SessionErrors.js"
 export type AnySchema = OldSchema.Schema.Any | EffectSchema.Schema.Any
 
 /**
- * What values of a schema are when they are written: those of its variant `insert`, where it has one, as `Schemas.withId`
+ * What values of a schema are when a collection writes them: those of its variant `insert`, where it has one, as `Schemas.withId`
  * gives it, and the models of `@effect/sql`.
  *
  * @since 0.1.0
@@ -102,19 +103,28 @@ export const raw: Codec<Driver.Document, Driver.Document, never> = {
  */
 export const fromSchema = <S extends AnySchema>(
   schema: S
-): Codec<S["Type"], S["Encoded"], Needs<S>, Written<S>> => ofEither(schema)
+): Codec<S["Type"], S["Encoded"], Needs<S>, Written<S>> => ofEither(schema, writtenOf)
 
-const ofEither = (schema: AnySchema) =>
+/**
+ * The codec of a schema whose values are written whole, as they are read again: the database adds nothing that a variant
+ * `insert` could leave out.
+ *
+ * @internal
+ */
+export const whole = <S extends AnySchema>(schema: S): Codec<S["Type"], S["Encoded"], S["Context"]> =>
+  ofEither(schema, identity)
+
+const ofEither = (schema: AnySchema, writtenAs: <S extends AnySchema>(schema: S) => S) =>
   isOld(schema)
     ? codec(
       OldParseResult.decodeUnknown(schema),
-      OldParseResult.encodeUnknown(writtenOf(schema)),
+      OldParseResult.encodeUnknown(writtenAs(schema)),
       OldParseResult.parseError,
       () => adapting(OldAst.encodedAST(schema.ast), (ast) => OldSchema.is(OldSchema.make(ast as OldAst.AST)))
     )
     : codec(
       ParseResult.decodeUnknown(schema),
-      ParseResult.encodeUnknown(writtenOf(schema)),
+      ParseResult.encodeUnknown(writtenAs(schema)),
       ParseResult.parseError,
       () =>
         adapting(EffectAst.encodedAST(schema.ast), (ast) => EffectSchema.is(EffectSchema.make(ast as EffectAst.AST)))

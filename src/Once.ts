@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
-import { type AnySchema, fromSchema } from "./Codec.js"
+import { type AnySchema, whole } from "./Codec.js"
 import * as Options from "./internal/once/options.js"
 import * as Run from "./internal/once/run.js"
 import { Expiry } from "./internal/once/store.js"
@@ -128,8 +128,8 @@ export const make: {
     prefix: name,
     target,
     options: Options.decode(name, options),
-    result: result && fromSchema(result),
-    failure: failure && fromSchema(failure),
+    result: result && whole(result),
+    failure: failure && whole(failure),
     expiry: new Expiry(target)
   })
 }

@@ -9,7 +9,7 @@ import * as Either from "effect/Either"
 import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { HandlingFailed } from "./ChangeStreamErrors.js"
-import { type AnySchema, ofOptional } from "./Codec.js"
+import { type AnySchema, raw, whole } from "./Codec.js"
 import * as Checkpoints from "./internal/changes/checkpoint.js"
 import * as Letters from "./internal/changes/outbox/deadLetters.js"
 import { collectionsOf, ensureOutbox } from "./internal/changes/outbox/options.js"
@@ -196,7 +196,8 @@ export const make: {
   return of({
     name,
     valid: ensureOutbox({ ...options, name }),
-    codec: ofOptional(schema),
+    // What it needs and gives is in the type of the outbox.
+    codec: (schema === undefined ? raw : whole(schema)) as typeof raw,
     messages: { client, database, collection, readConcern },
     state: { client, database, collection: stateCollection, readConcern },
     deadLetters: { client, database, collection: deadLetterCollection, readConcern },

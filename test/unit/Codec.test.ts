@@ -141,6 +141,16 @@ describe.each(users)("a codec of $name", ({ codec }) => {
   )
 })
 
+it.effect("a schema with a variant `insert` writes that, or the whole value where that is asked for", () =>
+  Effect.gen(function*() {
+    const schema = Object.assign(Schema.Struct({ id: Schema.NumberFromString, name: Schema.String }), {
+      insert: Schema.Struct({ name: Schema.String })
+    })
+    const value = { id: 1, name: "Ada" }
+    expect(yield* Codec.fromSchema(schema).encode(value, "shop.users")).toEqual({ name: "Ada" })
+    expect(yield* Codec.whole(schema).encode(value, "shop.users")).toEqual({ id: "1", name: "Ada" })
+  }))
+
 describe.each(Schemas.packages)("any codec of $name", ({ of }) => {
   it("decodes what it has encoded", () => {
     const pairs = Schemas.shapes.chain((shape) => {

@@ -8,7 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import { type AnySchema, type Codec, fromSchema } from "../../Codec.js"
+import { type AnySchema, type Codec, whole } from "../../Codec.js"
 import type * as Lease from "../../Lease.js"
 import {
   CompensationFailed,
@@ -114,14 +114,14 @@ export class Workflow<C> {
       this.#steps.add(step)
       this.#last = step
       // What the schemas need is in the type of the step.
-      const declared = failure && fromSchema(failure) as Codec<unknown, unknown, never>
+      const declared = failure && whole(failure) as Codec<unknown, unknown, never>
       const kind: Once.Kind<A, never, never, C> = {
         name,
         // No name of a `Once` begins so.
         prefix: `/${name}`,
         target: results,
         options: Either.right(once),
-        result: result && fromSchema(result) as Codec<A, unknown, never>,
+        result: result && whole(result) as Codec<A, unknown, never>,
         failure: declared as Codec<never, unknown, never> | undefined,
         expiry
       }
