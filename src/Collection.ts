@@ -24,6 +24,7 @@ import { type Given, type Limited, over, readable } from "./internal/data/option
 import * as Reads from "./internal/data/reads.js"
 import type { Target } from "./internal/data/request.js"
 import * as Writes from "./internal/data/writes.js"
+import { asDocuments } from "./internal/driver/readOptions.js"
 import { writtenIn } from "./internal/driver/written.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 
@@ -285,13 +286,13 @@ const of = <A, I extends Driver.Document, R, C, In>(
       call(
         self,
         whole("isCapped", "read", options),
-        (collection, given: Driver.OperationOptions) => collection.isCapped(given)
+        (collection, given: Driver.OperationOptions) => collection.isCapped({ ...given, ...asDocuments })
       ),
     options: (options) =>
       call(
         self,
         whole("options", "read", options),
-        (collection, given: Driver.OperationOptions) => collection.options(given)
+        (collection, given: Driver.OperationOptions) => collection.options({ ...given, ...asDocuments })
       ),
     use: (evaluate, given) => {
       const { kind = "write", operation = "use", ...options }: UseOptions = readable(given) ?? {}

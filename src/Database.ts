@@ -23,6 +23,7 @@ import { misconfiguredBy } from "./internal/data/refused.js"
 import type { Request, Target } from "./internal/data/request.js"
 import { isAllowedCommand, problemOfPipeline } from "./internal/data/rules.js"
 import { command as runCommand, copied } from "./internal/data/streams.js"
+import { asDocuments } from "./internal/driver/readOptions.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 import { decoder, duration, serverLimit } from "./internal/values/options.js"
 import { tried } from "./internal/values/reading.js"
@@ -147,6 +148,7 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
           ? concernOf(target)
           : preferenceOf(target)),
         ...withoutOwn<O>(options),
+        ...(request.kind === "write" && asDocuments),
         ...added
       }))
   }

@@ -19,6 +19,7 @@ import * as Bulk from "./internal/data/bulk.js"
 import { operation, place, refuse } from "./internal/data/operation.js"
 import { type Given, readable, withoutOwn } from "./internal/data/options.js"
 import * as Privates from "./internal/driver/privates.js"
+import { asDocuments } from "./internal/driver/readOptions.js"
 import { writtenIn } from "./internal/driver/written.js"
 import { type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
 import { decode, ensureMonitored } from "./internal/session/clientSettings.js"
@@ -444,6 +445,7 @@ export const bulkWrite = <Client = MongoClient>(
             driver.bulkWrite(given as ReadonlyArray<Driver.ClientBulkWriteModel>, {
               ...withoutOwn<Driver.ClientBulkWriteOptions>(options),
               ...added,
+              ...asDocuments,
               // The driver takes each write for failed whose answer has no plain number.
               promoteValues: true
             })

@@ -16,7 +16,10 @@ const options: ReadonlyArray<Driver.BSONSerializeOptions> = [
   { promoteValues: false },
   { promoteLongs: false },
   { useBigInt64: true },
-  { promoteValues: false, promoteBuffers: true, bsonRegExp: true }
+  { promoteValues: false, promoteBuffers: true, bsonRegExp: true },
+  { raw: true },
+  { fieldsAsRaw: { writeErrors: true, upserted: true, delivered: true } },
+  { enableUtf8Validation: false }
 ]
 
 const duplicate = { _tag: "MongoError", reason: "DuplicateKey", code: 11_000 }

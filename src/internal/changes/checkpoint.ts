@@ -15,6 +15,7 @@ import { SessionId } from "../../SessionId.js"
 import { sendAll } from "../commands/send.js"
 import { operation } from "../data/operation.js"
 import type { Request, Target } from "../data/request.js"
+import { losslessly } from "../driver/readOptions.js"
 import { toLsid } from "../driver/session.js"
 import { clientOf } from "../session/client.js"
 import { alone } from "../transaction/start.js"
@@ -195,7 +196,8 @@ const find = <C>(target: Target<C>, name: string): Effect.Effect<Stored | null, 
     (db, added) => of(db, target).findOne({ _id: name }, { ...added, readPreference: "primary" })
   )
 
-const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Stored> => db.collection(collection)
+const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Stored> =>
+  db.collection(collection, losslessly)
 
 const read: Request = { name: "findOne", kind: "read", inTransaction: false }
 

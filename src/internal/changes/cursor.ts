@@ -8,6 +8,7 @@ import type { Added } from "../data/operation.js"
 import type { Target } from "../data/request.js"
 import { brokenSocket, isDriverFailure, toMongoError } from "../driver/errors.js"
 import { type ChangeStream, ofChangeStream } from "../driver/privates.js"
+import { asDocuments } from "../driver/readOptions.js"
 import type { Service as Client } from "../session/client.js"
 import { type Answer, opened, type Position } from "./position.js"
 
@@ -44,7 +45,7 @@ export const make = (
   // A signal among the options of a change stream would be sent to the server; its cursor gets it from whoever reads it.
   { signal: _, ...added }: Added
 ): Driver.AbstractCursor<Driver.Document> => {
-  const given: Driver.ChangeStreamOptions = { ...options, ...at, ...added, raw: false }
+  const given: Driver.ChangeStreamOptions = { ...options, ...at, ...added, ...asDocuments }
   const stream = parentOf(target, db, client).watch([...pipeline], given)
   const { cursor } = ofChangeStream(stream)
   cursor.cursorOptions.maxAwaitTimeMS = maxAwaitTime && Duration.toMillis(maxAwaitTime)

@@ -16,6 +16,7 @@ import { DecodeFailed, type SessionMisconfigured } from "../../SessionErrors.js"
 import { call } from "../driver/call.js"
 import { connected } from "../driver/client.js"
 import * as DriverCursor from "../driver/cursor.js"
+import { asReplies } from "../driver/readOptions.js"
 import { understood } from "../driver/understood.js"
 import { type AsGiven, type ClientOption, inner, type MongoClient, type Service } from "../session/client.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
@@ -104,12 +105,7 @@ const open = (
 // about the server itself allow, whatever the client's is. BSON is read alike for every client.
 const cursorOptions = (): Driver.AggregateOptions => ({
   readConcern: { level: "local" },
-  raw: false,
-  promoteValues: true,
-  promoteLongs: true,
-  promoteBuffers: false,
-  // What others ask for may have expressions that JavaScript cannot parse.
-  bsonRegExp: true,
+  ...asReplies,
   useBigInt64: true
 })
 

@@ -15,6 +15,7 @@ import * as RequestResolver from "effect/RequestResolver"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
+import { asDocuments } from "../driver/readOptions.js"
 import { clientIn } from "../session/client.js"
 import { sessionIn } from "../session/service.js"
 import { turnOf } from "../session/turn.js"
@@ -281,7 +282,9 @@ const find = (
   condition: Driver.Document
 ): Effect.Effect<ReadonlyArray<Driver.Document>, OperationError> => {
   const filter = { _id: condition }
-  const options: Driver.FindOptions = kind === "exists" ? { projection: { _id: 1 } } : exactly(of.codec)
+  const options: Driver.FindOptions = kind === "exists"
+    ? { projection: { _id: 1 }, ...asDocuments }
+    : { ...asDocuments, ...exactly(of.codec) }
   return Effect.mapInputContext(
     call(
       of,

@@ -8,6 +8,7 @@ import type { Filter } from "../../Filter.js"
 import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import * as Bson from "../driver/bson.js"
+import { asDocuments } from "../driver/readOptions.js"
 import { collectionOf, operation, type OperationError, withNamespace } from "./operation.js"
 import { leavesId, readable, takesFunctions, withoutOwn } from "./options.js"
 import type { Request, Target } from "./request.js"
@@ -58,7 +59,13 @@ export const call = <A, I extends Driver.Document, R, C, In, O extends object, X
   return run(
     target,
     { ...request, options },
-    (db, added) => Bson.naming(driver(db), { ...withoutOwn<O>(options), ...added }, evaluate)
+    (db, added) =>
+      Bson.naming(
+        driver(db),
+        // The driver reads in the answer to a write what has become of it.
+        { ...withoutOwn<O>(options), ...(request.kind === "write" && asDocuments), ...added },
+        evaluate
+      )
   )
 }
 

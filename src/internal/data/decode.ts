@@ -13,6 +13,7 @@ import { type Codec, fieldsOf, fromSchema, isSchema, raw } from "../../Codec.js"
 import type { Checked, Projected, Projection } from "../../Projection.js"
 import { DecodeFailed } from "../../SessionErrors.js"
 import type { Sort } from "../../Sort.js"
+import { losslessly } from "../driver/readOptions.js"
 import { traced } from "../time/fiber.js"
 import type { DocumentSchema } from "./collection.js"
 import { batches } from "./cursor.js"
@@ -276,14 +277,10 @@ const isOnInvalid = (given: unknown): boolean => given === "fail" || given === "
 const unknownOnInvalid = "`onInvalid` is \"fail\", \"skip\" or \"either\"."
 
 /**
- * How the driver reads what a schema decodes. It would make a `RegExp` of each regular expression, without the options that
- * JavaScript lacks, and fail where JavaScript cannot parse it. Of a `BSONRegExp`, a schema gets the form that it takes.
+ * How the driver reads what a schema decodes; what none decodes, it reads as the caller or the client says. Of a `BSONRegExp`, a
+ * schema gets the form that it takes.
  */
-export const exactly = (decoder: object): Pick<Driver.BSONSerializeOptions, "bsonRegExp"> =>
-  decoder === raw ? {} : losslessly
-
-/** How the library's own collections are read: what of them is stored again, or given to a schema, stays what it is. */
-export const losslessly = { bsonRegExp: true } as const
+export const exactly = (decoder: object): Driver.BSONSerializeOptions => decoder === raw ? {} : losslessly
 
 const outcome = (
   results: ReadonlyArray<Either.Either<unknown, DecodeFailed>>,

@@ -6,6 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
+import { asDocuments } from "../driver/readOptions.js"
 import { tried } from "../values/reading.js"
 import { call, type Of } from "./collection.js"
 import { batches } from "./cursor.js"
@@ -128,7 +129,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
     listIndexes: (options) => indexes("listIndexes", options),
     listIndexNames: (options) =>
       Effect.map(
-        Stream.runCollect(indexes("listIndexNames", options)),
+        Stream.runCollect(indexes("listIndexNames", { ...readable(options), ...asDocuments })),
         (found) => [...found].flatMap(({ name }) => name === undefined ? [] : [name])
       ),
     createSearchIndex: (index) => Effect.map(createSearchIndexes([index]), ([name = ""]) => name),

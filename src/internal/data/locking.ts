@@ -6,6 +6,7 @@
  */
 import type * as Driver from "mongodb"
 import { InvalidInTransaction } from "../../SessionErrors.js"
+import { asDocuments } from "../driver/readOptions.js"
 import type { Signalled } from "../driver/signal.js"
 import { numberOf } from "../values/numbers.js"
 import { optionOf, withoutOwn } from "./options.js"
@@ -36,6 +37,7 @@ export const locked = async <A>(
     {
       ...(comment !== undefined && { comment }),
       ...asRead(options),
+      ...asDocuments,
       ...(session && { session }),
       // Missing in the driver's types of an update, though it passes it on to the selection of a server.
       signal: signals.unsent

@@ -8,6 +8,7 @@ import { raw } from "../../Codec.js"
 import type { Filter } from "../../Filter.js"
 import type { At, Path, Unsafe as AnyPath } from "../../Path.js"
 import type { Projection } from "../../Projection.js"
+import { asDocuments } from "../driver/readOptions.js"
 import { call, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import { collectionOf, concernOf, type OperationError, preferenceOf, refuse } from "./operation.js"
@@ -118,7 +119,8 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       call(
         of,
         read("countDocuments", options, filter),
-        (collection, given: Driver.CountDocumentsOptions) => collection.countDocuments(filterOf(filter), given)
+        (collection, given: Driver.CountDocumentsOptions) =>
+          collection.countDocuments(filterOf(filter), { ...given, ...asDocuments })
       ),
     estimatedDocumentCount: (options) =>
       call(

@@ -3,18 +3,7 @@
  */
 import type * as Driver from "mongodb"
 import { endImplicit, openAs } from "./privates.js"
-
-// This library reads replies in this form, whatever the client's options. `ignoreUndefined` leaves the `lsid` out.
-const replyOptions = {
-  raw: false,
-  promoteValues: true,
-  promoteLongs: true,
-  promoteBuffers: false,
-  // What others ask for may have expressions that JavaScript cannot parse.
-  bsonRegExp: true,
-  useBigInt64: false,
-  ignoreUndefined: true
-} as const
+import { asReplies } from "./readOptions.js"
 
 /**
  * Runs a command on the `admin` database without any session, or in a transaction that the driver has done with.
@@ -31,7 +20,14 @@ export const adminCommand = async (
 ): Promise<Driver.Document> => {
   const session = openAs(client, of?.lsid, of?.txnNumber)
   try {
-    return await client.db("admin").command(command, { ...replyOptions, session, signal })
+    return await client.db("admin").command(command, {
+      ...asReplies,
+      useBigInt64: false,
+      // Leaves the `lsid` out.
+      ignoreUndefined: true,
+      session,
+      signal
+    })
   } finally {
     endImplicit(session)
   }

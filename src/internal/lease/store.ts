@@ -9,6 +9,7 @@ import { hasReason } from "../changes/checkpoint.js"
 import { writing } from "../changes/own.js"
 import { operation } from "../data/operation.js"
 import type { Target } from "../data/request.js"
+import { losslessly } from "../driver/readOptions.js"
 import { grace } from "../time/bounded.js"
 import { alone } from "../transaction/start.js"
 import { numberOf } from "../values/numbers.js"
@@ -103,4 +104,5 @@ const majority = { writeConcern: { w: "majority" } } as const
 
 const limited = <C>(target: Target<C>, { timeout }: Decoded): Target<C> => ({ ...target, timeout })
 
-const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Record> => db.collection(collection)
+const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Record> =>
+  db.collection(collection, losslessly)

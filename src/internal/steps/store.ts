@@ -9,6 +9,7 @@ import * as Transaction from "../../Transaction.js"
 import { writing } from "../changes/own.js"
 import { operation } from "../data/operation.js"
 import type { Request, Target } from "../data/request.js"
+import { losslessly } from "../driver/readOptions.js"
 import { alone } from "../transaction/start.js"
 import { numberOf } from "../values/numbers.js"
 import { begin as beginning, leaseOf, left, type Record } from "./record.js"
@@ -98,4 +99,5 @@ const onPrimary = <C>(target: Target<C>): Target<C> => ({ ...target, readConcern
 
 const reading = (name: string): Request => ({ name, kind: "read", inTransaction: false })
 
-const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Record> => db.collection(collection)
+const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection<Record> =>
+  db.collection(collection, losslessly)

@@ -7,9 +7,9 @@ import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import type { Codec } from "../../../Codec.js"
 import type { DecodeFailed, OperationError, SessionMisconfigured } from "../../../SessionErrors.js"
-import { losslessly } from "../../data/decode.js"
 import { operation } from "../../data/operation.js"
 import type { Request, Target } from "../../data/request.js"
+import { losslessly } from "../../driver/readOptions.js"
 import { numberOf } from "../../values/numbers.js"
 import { idIn } from "../own.js"
 
@@ -115,4 +115,4 @@ export const messagesOf = <C>(db: Driver.Db, { collection = "" }: Target<C>): Dr
 export const stateOf = <C>(
   db: Driver.Db,
   { collection = "" }: Target<C>
-): Driver.Collection<Driver.Document & { readonly _id: string }> => db.collection(collection)
+): Driver.Collection<Driver.Document & { readonly _id: string }> => db.collection(collection, losslessly)
