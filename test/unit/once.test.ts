@@ -65,10 +65,16 @@ describe("the options of what is run once", () => {
     expect(Either.getOrThrow(decode("name", {}))).toEqual({ timeToLive: Duration.days(7), wait: Duration.seconds(10) })
   })
 
-  it("keep keys for ever, and wait not at all, where they say so", () => {
-    expect(Either.getOrThrow(decode("name", { timeToLive: Duration.infinity, wait: 0 })))
-      .toEqual({ timeToLive: undefined, wait: Duration.zero })
+  it("keep keys for ever, where they say so", () => {
+    expect(Either.getOrThrow(decode("name", { timeToLive: Duration.infinity })).timeToLive).toBeUndefined()
   })
+
+  it.each<Duration.DurationInput>([0, 0n, "0 seconds", "0.0 millis", [0, 0], Duration.zero])(
+    "wait not at all, where they say so: %s",
+    (wait) => {
+      expect(Either.getOrThrow(decode("name", { wait })).wait).toEqual(Duration.zero)
+    }
+  )
 
   it.each<readonly [string, string, object, ReadonlyArray<ReadonlyArray<string>>]>([
     ["a name with a slash", "a/b", {}, [["name"]]],
@@ -76,6 +82,11 @@ describe("the options of what is run once", () => {
     ["a name with half a surrogate pair, which is stored as any other is", "a\ud800", {}, [["name"]]],
     ["a time of nothing", "name", { timeToLive: 0 }, [["timeToLive"]]],
     ["an endless wait", "name", { wait: Duration.infinity }, [["wait"]]],
+    ["a wait below zero", "name", { wait: -1 }, [["wait"]]],
+    ["a wait below zero, as a text", "name", { wait: "-1 seconds" }, [["wait"]]],
+    ["a wait below zero, in nanoseconds", "name", { wait: -1n }, [["wait"]]],
+    ["a wait below zero, in two parts", "name", { wait: [-1, 0] }, [["wait"]]],
+    ["a wait that is no number", "name", { wait: NaN }, [["wait"]]],
     ["an empty collection", "name", { collection: "" }, [["collection"]]],
     ["a misspelled option", "name", { timeToLife: 1 }, [["timeToLife"]]]
   ])("are refused: %s", (_, name, options, paths) => {

@@ -4,13 +4,15 @@
 import * as Schema from "@effect/schema/Schema"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { SessionMisconfigured } from "../../SessionErrors.js"
 import type { ClientOption, MongoClient } from "../session/client.js"
 import { decode as decodeTransaction, type Options as TransactionOptions } from "../transaction/options.js"
 import type { Issue } from "../values/issues.js"
 import * as Names from "../values/names.js"
-import { decoder, duration, issuesIn, Name, Text } from "../values/options.js"
+import { decoder, duration, issuesIn, Name, Text, timeFromZero } from "../values/options.js"
 
 /** The collection of the keys, where the program has chosen no other. */
 export const defaultCollection = "effect_mongo_session.once"
@@ -70,7 +72,13 @@ const isForever = (value: unknown): value is Duration.DurationInput =>
   Duration.isDuration(value) && !Duration.isFinite(value)
 
 const isNothing = (value: unknown): value is Duration.DurationInput =>
-  value === 0 || Duration.isDuration(value) && Duration.equals(value, Duration.zero)
+  Option.exists(timeFromZero(value), (time) => Duration.equals(time, Duration.zero))
+
+const nothing = Schema.transform(Schema.declare(isNothing), Schema.DurationFromSelf, {
+  strict: true,
+  decode: () => Duration.zero,
+  encode: identity
+})
 
 const fields = Schema.Struct({
   name: Name,
@@ -82,7 +90,7 @@ const fields = Schema.Struct({
     })
   ),
   wait: Schema.optional(
-    Schema.Union(duration(), Schema.declare(isNothing)).annotations({ description: "a finite time" })
+    Schema.Union(duration(), nothing).annotations({ description: "a finite time" })
   )
 }).annotations({ description: "an object of options" })
 
@@ -95,7 +103,7 @@ export const decode = <Client>(
 ): Either.Either<Decoded, SessionMisconfigured> =>
   Either.map(decodeFields({ ...rest, name }), ({ timeToLive = Duration.days(7), wait = Duration.seconds(10) }) => ({
     timeToLive: Duration.isDuration(timeToLive) && Duration.isFinite(timeToLive) ? timeToLive : undefined,
-    wait: Duration.decode(wait)
+    wait
   }))
 
 const decodeRequest = decoder(

@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { CausalToken } from "../../CausalToken.js"
 import { CausalTokenRefused, type SessionEnded, type SessionMisconfigured } from "../../SessionErrors.js"
-import { reading } from "../values/options.js"
+import { reading, timeFromZero } from "../values/options.js"
 
 /**
  * How a session takes a causal token.
@@ -59,16 +59,10 @@ const maxAheadOf = (options: AdvanceOptions = {}): Either.Either<Duration.Durati
     if (!Predicate.isRecord(options)) return Either.left([{ path: [], message: "expected an object of options" }])
     const { maxAhead = defaultMaxAhead } = options
     return Either.fromOption(
-      Option.filter(Duration.decodeUnknown(maxAhead), () => ![maxAhead].flat().some(isBelowZero)),
+      timeFromZero(maxAhead),
       () => [{ path: ["maxAhead"], message: "expected a time of at least 0, or Infinity" }]
     )
   })
-
-// What a duration makes 0 of, also of what is no number.
-const isBelowZero = (part: unknown): boolean =>
-  typeof part === "string"
-    ? part.startsWith("-")
-    : (typeof part === "number" || typeof part === "bigint") && !(part >= 0)
 
 // Servers tell the machine's time, also to a test in virtual time.
 const system = Clock.make()

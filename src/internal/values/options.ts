@@ -53,6 +53,15 @@ const wholeMillis = Option.liftThrowable((input: unknown): number => {
   return millis < 1 ? millis : Math.ceil(millis)
 })
 
+/** A time of 0 or more, in any of its forms. A duration makes 0 of what is below, and of what is no number. */
+export const timeFromZero = (input: unknown): Option.Option<Duration.Duration> =>
+  Option.filter(Duration.decodeUnknown(input), () => ![input].flat().some(isBelowZero))
+
+const isBelowZero = (part: unknown): boolean =>
+  typeof part === "string"
+    ? part.startsWith("-")
+    : (typeof part === "number" || typeof part === "bigint") && !(part >= 0)
+
 /** How many characters a name or a key may have. Descriptions say it as a text: what has to be computed stays in each bundle. */
 export const longestText = 1024
 
