@@ -7,6 +7,7 @@ import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { batches } from "./internal/data/cursor.js"
 import type { Added, OperationError } from "./internal/data/operation.js"
+import type { LimitedCursor } from "./internal/data/options.js"
 import type { ClientOption, MongoClient } from "./internal/session/client.js"
 
 export type {
@@ -15,12 +16,12 @@ export type {
 } from "./internal/data/operation.js"
 
 /**
- * How errors and spans call the stream's commands, and the client it is read from.
+ * How errors and spans call the stream's commands, how long they may take, and the client it is read from.
  *
  * @since 0.1.0
  * @category options
  */
-export interface Options<Client = MongoClient> extends ClientOption<Client> {
+export interface Options<Client = MongoClient> extends ClientOption<Client>, LimitedCursor {
   /** The name of the operation that opens the cursor. Default: `cursor`. */
   readonly operation?: string | undefined
 }
@@ -33,6 +34,9 @@ export interface Options<Client = MongoClient> extends ClientOption<Client> {
  * Nothing is read ahead: each batch is asked for when the one before is consumed, in the turn of the ambient session, which
  * is free in between. A slow consumer costs nothing, for the session is kept alive; without an ambient session, one is
  * opened for the stream. An interruption waits until the command in flight has settled.
+ *
+ * A `timeout`, its own or that of the session or client, is that of all batches together, unless `timeoutMode` is
+ * `"iteration"`. Each batch of a tailable cursor has it: `"cursorLifetime"` is refused there (`InvalidOptions`).
  *
  * @example
  * ```ts
@@ -50,10 +54,10 @@ export interface Options<Client = MongoClient> extends ClientOption<Client> {
  */
 export const stream = <T, Client = MongoClient>(
   open: (added: Added, db: Driver.Db) => Driver.AbstractCursor<T>,
-  options: Options<Client> = {}
+  { client, operation = "cursor", timeout, timeoutMode }: Options<Client> = {}
 ): Stream.Stream<T, OperationError, Client> =>
   batches(
-    options,
-    { name: options.operation ?? "cursor", kind: "read", inTransaction: true },
+    { client },
+    { name: operation, kind: "read", inTransaction: true, options: { timeout, timeoutMode } },
     (db, added) => open(added, db)
   )

@@ -1,6 +1,9 @@
 import { describe, expect, layer } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import * as Cursor from "../../src/Cursor.js"
 import * as Session from "../../src/Session.js"
 import { on, things } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
@@ -37,5 +40,53 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
             }))
           }))))
     }
+  })
+
+  describe("a cursor that the program opens", () => {
+    const slowly = { timeout: "600 millis" } as const
+
+    it.effect("has a time for its life, or one for each batch", () =>
+      Monitor.withClient({}, (watched) =>
+        on(watched)(Effect.gen(function*() {
+          const { database } = yield* things(watched, 5)
+          yield* Monitor.block(watched, ["getMore"], "200 millis")
+          const read = (options: Cursor.Options) =>
+            Stream.runCount(Cursor.stream(
+              (added) => watched.client.driver.db(database).collection("things").find({}, { ...added, batchSize: 1 }),
+              options
+            ))
+          expect(yield* Effect.flip(read(slowly))).toMatchObject(timedOut)
+          expect(yield* read({ ...slowly, timeoutMode: "iteration" })).toBe(5)
+          expect(yield* read({ timeout: Duration.infinity })).toBe(5)
+        }))))
+
+    it.effect.each([true, false])(
+      "has one for each batch, if it is tailable (awaitData: %s)",
+      (awaitData) =>
+        Monitor.withClient({ timeout: "1 second" }, (watched) =>
+          on(watched)(Effect.gen(function*() {
+            const { database, Things } = yield* things(watched, 0)
+            const db = watched.client.driver.db(database)
+            yield* Effect.promise(() => db.createCollection("things", { capped: true, size: 100_000 }))
+            yield* Things.insertOne({ _id: 0, n: 0 })
+            yield* watched.monitor.clear
+            const tail = Cursor.stream((added) =>
+              db.collection("things").find({}, {
+                ...added,
+                tailable: true,
+                awaitData,
+                ...(awaitData && { maxAwaitTimeMS: 100 })
+              })
+            )
+            const reading = yield* Effect.fork(Stream.runCount(Stream.take(tail, 2)))
+            // Each takes a tenth of a second.
+            yield* watched.monitor.awaitStarted("getMore", 15)
+            yield* Things.insertOne({ _id: 1, n: 1 })
+            expect(yield* Fiber.join(reading)).toBe(2)
+            // Without awaitData the server would count it over all batches.
+            const [find] = yield* watched.monitor.named("find")
+            expect(typeof find?.command["maxTimeMS"]).toBe(awaitData ? "number" : "undefined")
+          })))
+    )
   })
 })

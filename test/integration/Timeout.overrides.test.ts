@@ -2,7 +2,9 @@ import { expect, layer } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type * as Driver from "mongodb"
 import * as Collection from "../../src/Collection.js"
+import * as Cursor from "../../src/Cursor.js"
 import * as Database from "../../src/Database.js"
 import * as Session from "../../src/Session.js"
 import { on, things } from "../support/data/collections.js"
@@ -114,6 +116,12 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         yield* refuses(Things.find({}, { timeoutMode: "cursorLifetime", tailable: true, timeout }))
         yield* refuses(Things.find({}, { tailable: true, awaitData: true, maxAwaitTimeMS: 1000, timeout }))
         yield* refuses(Things.aggregate([{ $out: "others" }], { timeoutMode: "iteration", timeout }))
+        const opened = (given: Driver.FindOptions, options: Cursor.Options) =>
+          Cursor.stream((added, db) => db.collection("things").find({}, { ...added, ...given }), options)
+        yield* refuses(opened({}, { timeoutMode: "iteration" }))
+        yield* refuses(opened({ tailable: true }, { timeoutMode: "cursorLifetime", timeout }))
+        yield* refuses(opened({ tailable: true, awaitData: true, maxAwaitTimeMS: 1000 }, { timeout }))
+        expect(yield* watched.monitor.named("find")).toEqual([])
         expect(yield* Effect.flip(Stream.runDrain(Things.watch([], { timeout, maxAwaitTime: timeout }))))
           .toMatchObject(refused)
         expect(yield* watched.monitor.named("aggregate")).toEqual([])

@@ -133,6 +133,7 @@ const pull = <T>(
     const batch = run(
       async (added) => {
         if (added.session !== undefined) noteTurn(added.session)
+        const isFirst = !cursor.isOpen()
         const opened = cursor.use(added)
         if (opened === undefined) {
           problem = CursorLoss.renewed(operation, namespace)
@@ -141,6 +142,17 @@ const pull = <T>(
         if (!DriverCursor.isOf(opened, client.driver)) {
           problem = new ForeignSession({ operation })
           return []
+        }
+        const tail = isFirst && lifetime !== undefined ? DriverCursor.tailOf(opened) : undefined
+        if (tail !== undefined) {
+          // The program has opened it, and only now it is known that it lives on.
+          const limit = placed.limitOf(tail)
+          if (limit instanceof MongoError) {
+            problem = limit
+            return []
+          }
+          if (!limit.isOfLifetime) lifetime = undefined
+          if (limit.omitsMaxTime) DriverCursor.omitMaxTime(opened)
         }
         added.signal?.addEventListener("abort", cursor.abort, { once: true })
         const batch = await DriverCursor.nextBatch(opened).finally(() =>

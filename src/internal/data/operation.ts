@@ -73,6 +73,8 @@ export interface Placed {
   readonly deadline: (fiber: RunningFiber) => Time.Deadline | undefined
   /** The deadline of all batches together, from now on; none where each has its own, or there is none. */
   readonly lifetime: (fiber: RunningFiber) => Time.Deadline | undefined
+  /** The limit of the cursor that it has opened, which has these options besides those of the operation. */
+  readonly limitOf: (opened: object) => Limits.Limit | MongoError
 }
 
 /** Finds out where an operation is run. */
@@ -92,7 +94,9 @@ export const place = <C = MongoClient>(
       limit instanceof MongoError || limit.timeout === undefined ? undefined : Time.start(fiber, limit.timeout)
     const lifetime: Placed["lifetime"] = (fiber) =>
       limit instanceof MongoError || !limit.isOfLifetime ? undefined : deadline(fiber)
-    return Effect.succeed({ client, session, namespace, db, run, close, deadline, lifetime })
+    const limitOf: Placed["limitOf"] = (opened) =>
+      limitIn({ ...request, options: { ...request.options, ...opened } }, target, namespace, outsideOf(found))
+    return Effect.succeed({ client, session, namespace, db, run, close, deadline, lifetime, limitOf })
   })
 
 /** Runs an operation that is one promise of the driver. */
@@ -148,7 +152,7 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
   if (wrong !== undefined) {
     return new MongoError({ reason: "InvalidOptions", operation: request.name, namespace, labels: [], hint: wrong })
   }
-  const limit = limitIn(request, target, namespace, Option.isSome(session) ? session.value[key] : client)
+  const limit = limitIn(request, target, namespace, outsideOf({ client, session }))
   const isLimited = !(limit instanceof MongoError) && limit.timeout !== undefined
   const db = isLimited ? databaseOf(target.database, true) : plain
   return {
@@ -164,6 +168,9 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
     comment: optionOf(request.options, "comment") === undefined ? client[inner].observer.commentOf(fiber) : undefined
   }
 }
+
+const outsideOf = ({ client, session }: Pick<Found, "client" | "session">): Pick<Client, "timeout"> =>
+  Option.isSome(session) ? session.value[key] : client
 
 const limitIn = <C>(
   request: Request,

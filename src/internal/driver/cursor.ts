@@ -113,6 +113,19 @@ export const waitsForData = (cursor: Driver.AbstractCursor<unknown>): boolean =>
   return tailable !== true || awaitData === true
 }
 
+/** The options of a tailable cursor that say how it waits for data; none of any other cursor. */
+export const tailOf = (cursor: Driver.AbstractCursor<unknown>): object | undefined => {
+  const { awaitData, maxAwaitTimeMS, tailable } = ofCursor(cursor).cursorOptions
+  return tailable === true ? { tailable, awaitData, maxAwaitTimeMS } : undefined
+}
+
+/** Takes back the time limit that the server would be told by a cursor that was not opened yet. */
+export const omitMaxTime = (cursor: Driver.AbstractCursor<unknown>): void => {
+  const { cursorOptions } = ofCursor(cursor)
+  cursorOptions.maxTimeMS = undefined
+  cursorOptions.omitMaxTimeMS = true
+}
+
 /** Whether a cursor has no documents left, here or on the server. */
 export const isExhausted = (cursor: Driver.AbstractCursor<unknown>): boolean =>
   cursor.bufferedCount() === 0 && (cursor.closed || cursor.killed || cursor.id?.isZero() === true)

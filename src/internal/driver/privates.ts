@@ -103,6 +103,9 @@ export interface Cursor {
     readonly tailable?: boolean
     readonly awaitData?: boolean
     maxAwaitTimeMS?: number | undefined
+    maxTimeMS?: number | undefined
+    /** Whether the deadline of a session is not told either. */
+    omitMaxTimeMS?: boolean
     signal?: AbortSignal
   }
   deserializationOptions: object
