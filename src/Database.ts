@@ -205,7 +205,9 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
             takesSignal: false,
             options: given
           },
-          (db, driver: Driver.CreateCollectionOptions) => db.createCollection(collection, driver)
+          // The driver would make it a field of the command.
+          (db, { socketTimeoutMS: _, ...driver }: Driver.CreateCollectionOptions & Pick<Added, "socketTimeoutMS">) =>
+            db.createCollection(collection, driver)
         )
       )
     },

@@ -89,6 +89,17 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         }))
     ))
 
+  it.effect("a collection is made in a time, with a session and without one", () =>
+    Monitor.withClient({ timeout: "10 seconds" }, (watched) =>
+      on(watched)(Effect.gen(function*() {
+        const { database } = yield* things(watched, 0)
+        const Shop = Database.make(database)
+        yield* Shop.createCollection("one")
+        yield* Session.scoped(Shop.createCollection("two"))
+        const made = between(0, 10_000)
+        expect(yield* limits(watched, "create")).toEqual([made, made])
+      }))))
+
   it.effect("a bad one is refused before anything is sent, wherever it is", () =>
     Monitor.withClient({}, (watched) =>
       on(watched)(Effect.gen(function*() {
