@@ -16,7 +16,14 @@ import * as Collection from "./Collection.js"
 import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
 import { isDocument } from "./internal/data/objects.js"
-import { concernOf, operation, type OperationError, preferenceOf, refuse } from "./internal/data/operation.js"
+import {
+  type Added,
+  concernOf,
+  operation,
+  type OperationError,
+  preferenceOf,
+  refuse
+} from "./internal/data/operation.js"
 import { type Given, type LimitedCursor, over, readable, withoutOwn, wrong } from "./internal/data/options.js"
 import { aggregate } from "./internal/data/reads.js"
 import { misconfiguredBy } from "./internal/data/refused.js"
