@@ -34,7 +34,7 @@ import { exactly } from "./internal/data/decode.js"
 import { refusalOf, withNamespace } from "./internal/data/operation.js"
 import { readable, withoutOwn } from "./internal/data/options.js"
 import type { Target } from "./internal/data/request.js"
-import { clientOf, type ClientOption, type MongoClient } from "./internal/session/client.js"
+import { type AsGiven, clientOf, type ClientOption, type MongoClient } from "./internal/session/client.js"
 import type { Inside } from "./internal/transaction/start.js"
 import type { ResumeToken } from "./ResumeToken.js"
 import type { Session } from "./Session.js"
@@ -143,7 +143,7 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
   codec: Pick<Codec<A, unknown, R>, "decode">,
   pipeline: ReadonlyArray<Driver.Document> = [],
   options?: Options<M>
-): ChangeStream<Decoded<A, M>, WatchError, R | C> => {
+): ChangeStream<Decoded<A, M>, WatchError, R | AsGiven<C>> => {
   const given: Options<M> = readable(options) ?? {}
   const {
     maxAwaitTime: _,
@@ -169,7 +169,7 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
     maxAwaitTime,
     pipeline: [...leading, ...own, ...pipeline]
   })
-  return make({
+  const source: Source<Decoded<A, M>, WatchError, R | C> = {
     client: clientOf(target),
     decode: (raw) => withNamespace(target, (source) => decodeEvent(raw, decoder<A, R, M>(source, codec, invalid))),
     text: () => textOf({ database: target.database, collection: target.collection, pipeline, ...rest }),
@@ -193,7 +193,9 @@ export const watch = <A, R, C = MongoClient, M extends OnInvalid = "fail">(
         decoder: (source) => decoder<A, R, M>(source, codec, invalid),
         resume
       }, at)
-  })
+  }
+  // The same type, which the compiler does not see of one that it does not know yet.
+  return make(source as Source<Decoded<A, M>, WatchError, R | AsGiven<C>>)
 }
 
 /**
@@ -396,7 +398,9 @@ export const checkpoints = <Client = MongoClient>(
   { client, collection = ConsumeOptions.defaultCheckpoints, database }:
     & ClientOption<Client>
     & Pick<ConsumeOptions.ConsumeOptions, "database" | "collection"> = {}
-): Checkpoints<Client> => Positions.of({ client, collection, database })
+): Checkpoints<AsGiven<Client>> =>
+  // The same type, which the compiler does not see of one that it does not know yet.
+  Positions.of({ client, collection, database }) as Checkpoints<AsGiven<Client>>
 
 const make = <A, E, R>(source: Source<A, E, R>): ChangeStream<A, E, R> =>
   Object.assign(

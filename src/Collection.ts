@@ -26,7 +26,7 @@ import type { Target } from "./internal/data/request.js"
 import * as Writes from "./internal/data/writes.js"
 import { asDocuments } from "./internal/driver/readOptions.js"
 import { writtenIn } from "./internal/driver/written.js"
-import type { ClientOption, MongoClient } from "./internal/session/client.js"
+import type { AsGiven, ClientOption, MongoClient } from "./internal/session/client.js"
 
 export type {
   /** The operations of a collection that read by id. @since 0.1.0 @category models */
@@ -241,11 +241,11 @@ export const make: {
   <S extends DocumentSchema, Client = MongoClient>(
     name: string,
     options: TypedOptions<S, Client>
-  ): Collection<S["Type"], S["Encoded"], Needs<S>, Client, Written<S>>
+  ): Collection<S["Type"], S["Encoded"], Needs<S>, AsGiven<Client>, Written<S>>
   <Client = MongoClient>(
     name: string,
     options?: UntypedOptions<Client>
-  ): Collection<Driver.Document, Driver.Document, never, Client>
+  ): Collection<Driver.Document, Driver.Document, never, AsGiven<Client>>
 } = <Client>(
   name: string,
   { schema, ...options }: Options<Client> & { readonly schema?: DocumentSchema | undefined } = {}

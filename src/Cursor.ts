@@ -8,7 +8,7 @@ import type * as Driver from "mongodb"
 import { batches } from "./internal/data/cursor.js"
 import type { Added, OperationError } from "./internal/data/operation.js"
 import type { LimitedCursor } from "./internal/data/options.js"
-import type { ClientOption, MongoClient } from "./internal/session/client.js"
+import type { AsGiven, ClientOption, MongoClient } from "./internal/session/client.js"
 
 export type {
   /** What any operation of data access can fail with. @since 0.1.0 @category errors */
@@ -55,7 +55,7 @@ export interface Options<Client = MongoClient> extends ClientOption<Client>, Lim
 export const stream = <T, Client = MongoClient>(
   open: (added: Added, db: Driver.Db) => Driver.AbstractCursor<T>,
   { client, operation = "cursor", timeout, timeoutMode }: Options<Client> = {}
-): Stream.Stream<T, OperationError, Client> =>
+): Stream.Stream<T, OperationError, AsGiven<Client>> =>
   batches(
     { client },
     { name: operation, kind: "read", inTransaction: true, options: { timeout, timeoutMode } },

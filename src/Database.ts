@@ -31,7 +31,7 @@ import type { Request, Target } from "./internal/data/request.js"
 import { isAllowedCommand, problemOfPipeline } from "./internal/data/rules.js"
 import { command as runCommand, copied } from "./internal/data/streams.js"
 import { asDocuments } from "./internal/driver/readOptions.js"
-import type { ClientOption, MongoClient } from "./internal/session/client.js"
+import type { AsGiven, ClientOption, MongoClient } from "./internal/session/client.js"
 import { decoder, duration, serverLimit } from "./internal/values/options.js"
 import { tried } from "./internal/values/reading.js"
 
@@ -139,7 +139,7 @@ export interface Options<Client = MongoClient> extends Collection.Concerns, Clie
  * @since 0.1.0
  * @category constructors
  */
-export const make = <Client = MongoClient>(name?: string, options: Options<Client> = {}): Database<Client> => {
+export const make = <Client = MongoClient>(name?: string, options: Options<Client> = {}): Database<AsGiven<Client>> => {
   const target: Target<Client> = { ...options, database: name }
   const run = <O extends object, X>(
     request: Request,

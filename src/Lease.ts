@@ -14,7 +14,7 @@ import { newId } from "./internal/changes/checkpoint.js"
 import type { Target } from "./internal/data/request.js"
 import * as Options from "./internal/lease/options.js"
 import { Term } from "./internal/lease/term.js"
-import { clientOf, MongoClient, type Service as Client } from "./internal/session/client.js"
+import { type AsGiven, clientOf, MongoClient, type Service as Client } from "./internal/session/client.js"
 import { ensureOutside } from "./internal/transaction/manual.js"
 import { type LeaseError, LeaseLost, type OperationError, type SessionMisconfigured } from "./SessionErrors.js"
 import { Transaction } from "./Transaction.js"
@@ -125,10 +125,13 @@ export interface Lease<Client = MongoClient> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <Client = MongoClient>(name: string, options: Options.Options<Client> = {}): Lease<Client> => {
+export const make = <Client = MongoClient>(
+  name: string,
+  options: Options.Options<Client> = {}
+): Lease<AsGiven<Client>> => {
   const { client, collection = "effect_mongo_session.leases", database } = options
   const acquire = acquired({ client, collection, database }, name, Options.decode(name, options))
-  return {
+  const lease: Lease<Client> = {
     name,
     acquire,
     run: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -139,6 +142,8 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
         )
       )
   }
+  // The same type, which the compiler does not see of one that it does not know yet.
+  return lease as Lease<AsGiven<Client>>
 }
 
 /**
@@ -225,10 +230,10 @@ export const leader = <A, E, R, Client = MongoClient>(
   name: string,
   effect: Effect.Effect<A, E, R>,
   options?: Options.Options<Client>
-): Effect.Effect<A, E | LeaseError, Client | Exclude<R, Held>> =>
+): Effect.Effect<A, E | LeaseError, AsGiven<Client> | Exclude<R, Held>> =>
   Effect.suspend(() => {
     const { run } = make(name, options)
-    const turn: Effect.Effect<A, E | LeaseError, Client | Exclude<R, Held>> = Effect.catchAll(
+    const turn: Effect.Effect<A, E | LeaseError, AsGiven<Client> | Exclude<R, Held>> = Effect.catchAll(
       run(effect),
       // That of another lease is a failure like any other.
       (error) => error instanceof LeaseLost && error.lease === name ? turn : Effect.fail(error as E | LeaseError)

@@ -21,7 +21,7 @@ import { type Given, readable, withoutOwn } from "./internal/data/options.js"
 import * as Privates from "./internal/driver/privates.js"
 import { asDocuments } from "./internal/driver/readOptions.js"
 import { writtenIn } from "./internal/driver/written.js"
-import { type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
+import { type AsGiven, type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
 import { decode, ensureMonitored } from "./internal/session/clientSettings.js"
 import { own, theirs } from "./internal/session/serve.js"
 import type { MongoError } from "./MongoError.js"
@@ -418,7 +418,7 @@ type Untyped<M> = M extends unknown ?
 export const bulkWrite = <Client = MongoClient>(
   models: ReadonlyArray<BulkWriteModel>,
   given?: BulkWriteOptions<Client>
-): Effect.Effect<Driver.ClientBulkWriteResult, OperationError, Client> => {
+): Effect.Effect<Driver.ClientBulkWriteResult, OperationError, AsGiven<Client>> => {
   const { client, ...options }: BulkWriteOptions<Client> = readable(given) ?? {}
   const writes = Bulk.writesIn(models, Bulk.isPlaced)
   if (writes === undefined) return refuse({ client, database: "admin" }, "bulkWrite", Bulk.placed)
@@ -486,7 +486,7 @@ export interface ListDatabasesOptions<Client = MongoClient>
  */
 export const listDatabases = <Client = MongoClient>(
   given?: ListDatabasesOptions<Client>
-): Effect.Effect<Driver.ListDatabasesResult, OperationError, Client> => {
+): Effect.Effect<Driver.ListDatabasesResult, OperationError, AsGiven<Client>> => {
   const { client, ...options }: ListDatabasesOptions<Client> = readable(given) ?? {}
   return operation(
     { client, database: "admin" },
@@ -522,7 +522,7 @@ export interface WatchOptions<Client = MongoClient> extends ChangeStream.Options
 export const watch = <Client = MongoClient>(
   pipeline?: ReadonlyArray<Driver.Document>,
   given?: WatchOptions<Client>
-): ChangeStream.ChangeStream<Driver.Document, WatchError, Client> => {
+): ChangeStream.ChangeStream<Driver.Document, WatchError, AsGiven<Client>> => {
   const { client, ...options }: WatchOptions<Client> = readable(given) ?? {}
   return ChangeStream.watch({ client }, raw, pipeline, options)
 }

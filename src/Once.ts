@@ -12,7 +12,7 @@ import { type AnySchema, whole } from "./Codec.js"
 import * as Options from "./internal/once/options.js"
 import * as Run from "./internal/once/run.js"
 import { Expiry } from "./internal/once/store.js"
-import type { MongoClient } from "./internal/session/client.js"
+import type { AsGiven, MongoClient } from "./internal/session/client.js"
 import type { Inside } from "./internal/transaction/start.js"
 import type { OnceError } from "./SessionErrors.js"
 
@@ -34,7 +34,7 @@ export type {
  * @since 0.1.0
  * @category models
  */
-export interface Once<A, F = never, R = never, Client = MongoClient> {
+export interface Once<in out A, out F = never, out R = never, out Client = MongoClient> {
   /** What it is called. Keys of one name have nothing to do with those of another. */
   readonly name: string
   /**
@@ -109,11 +109,11 @@ export const make: {
   <S extends AnySchema, F extends AnySchema = never, Client = MongoClient>(
     name: string,
     options: TypedOptions<S, F, Client>
-  ): Once<S["Type"], F["Type"], S["Context"] | F["Context"], Client>
+  ): Once<S["Type"], F["Type"], S["Context"] | F["Context"], AsGiven<Client>>
   <F extends AnySchema = never, Client = MongoClient>(
     name: string,
     options?: UntypedOptions<F, Client>
-  ): Once<void, F["Type"], F["Context"], Client>
+  ): Once<void, F["Type"], F["Context"], AsGiven<Client>>
 } = <Client>(
   name: string,
   { failure, result, ...options }: Options.Options<Client> & {

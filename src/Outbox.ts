@@ -19,7 +19,7 @@ import { type Delivery, pending, type Stored } from "./internal/changes/outbox/s
 import { misnaming } from "./internal/data/operation.js"
 import { storable } from "./internal/data/values.js"
 import { amended } from "./internal/driver/errors.js"
-import { clientIn, type ClientOption, type MongoClient } from "./internal/session/client.js"
+import { type AsGiven, clientIn, type ClientOption, type MongoClient } from "./internal/session/client.js"
 import { sessionIn } from "./internal/session/service.js"
 import { clockOf } from "./internal/time/clock.js"
 import { andThen } from "./internal/time/fiber.js"
@@ -185,8 +185,11 @@ export const make: {
   <S extends AnySchema, Client = MongoClient>(
     name: string,
     options: TypedOptions<S, Client>
-  ): Outbox<S["Type"], S["Context"], Client>
-  <Client = MongoClient>(name: string, options?: UntypedOptions<Client>): Outbox<Driver.Document, never, Client>
+  ): Outbox<S["Type"], S["Context"], AsGiven<Client>>
+  <Client = MongoClient>(
+    name: string,
+    options?: UntypedOptions<Client>
+  ): Outbox<Driver.Document, never, AsGiven<Client>>
 } = <Client>(
   name: string,
   { client, schema, ...options }: Options<Client> & { readonly schema?: AnySchema | undefined } = {}

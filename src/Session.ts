@@ -118,10 +118,7 @@ export type InSession<R> =
  */
 export const make = <Client = MongoClient.MongoClient>(
   options?: Options<Client>
-): Effect.Effect<Service, AcquireError, MongoClient.AsGiven<Client> | Scope.Scope> =>
-  // The same type, which the compiler does not see of one that it does not know yet.
-  // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
-  acquire(options) as Effect.Effect<Service, AcquireError, MongoClient.AsGiven<Client> | Scope.Scope>
+): Effect.Effect<Service, AcquireError, MongoClient.AsGiven<Client> | Scope.Scope> => acquire(options)
 
 /**
  * Shares one session with everything that is built on the layer.

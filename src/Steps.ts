@@ -15,7 +15,7 @@ import * as Scope from "effect/Scope"
 import type { AnySchema } from "./Codec.js"
 import * as LeaseOptions from "./internal/lease/options.js"
 import { Expiry } from "./internal/once/store.js"
-import type { MongoClient } from "./internal/session/client.js"
+import type { AsGiven, MongoClient } from "./internal/session/client.js"
 import * as Options from "./internal/steps/options.js"
 import { leaseOf } from "./internal/steps/record.js"
 import { leftOf } from "./internal/steps/store.js"
@@ -77,7 +77,7 @@ interface UntypedStepOptions<F extends AnySchema, E2, R2> {
  * @since 0.1.0
  * @category models
  */
-export interface Step<Client = MongoClient> {
+export interface Step<out Client = MongoClient> {
   <S extends AnySchema, E, R, F extends AnySchema = never, E2 = never, R2 = never>(
     name: string,
     effect: Effect.Effect<S["Type"], E, R>,
@@ -116,7 +116,7 @@ export interface Resumed<A, E> {
  * @since 0.1.0
  * @category models
  */
-export interface Steps<Client = MongoClient> {
+export interface Steps<out Client = MongoClient> {
   /** What they are called. */
   readonly name: string
   /**
@@ -177,7 +177,7 @@ export interface Steps<Client = MongoClient> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <Client = MongoClient>(name: string, options: Options.Options<Client>): Steps<Client> => {
+export const make = <Client = MongoClient>(name: string, options: Options.Options<Client>): Steps<AsGiven<Client>> => {
   const { onceCollection: _, timeToLive: __, version: ___, ...lease } = options
   const { client, collection = Options.defaultCollection, database } = lease
   const target = { client, database, collection }
@@ -209,7 +209,7 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
         })
       })
     )
-  return {
+  const steps: Steps<Client> = {
     name,
     run: (id, body) =>
       Effect.flatMap(
@@ -239,6 +239,8 @@ export const make = <Client = MongoClient>(name: string, options: Options.Option
         return resumed
       })
   }
+  // The same type, which the compiler does not see of one that it does not know yet.
+  return steps as Steps<AsGiven<Client>>
 }
 
 // Those that follow must not wait for long for one that a frozen process still has.

@@ -18,14 +18,13 @@ import { connected } from "../driver/client.js"
 import * as DriverCursor from "../driver/cursor.js"
 import { asReplies } from "../driver/readOptions.js"
 import { understood } from "../driver/understood.js"
-import { type AsGiven, type ClientOption, inner, type MongoClient, type Service } from "../session/client.js"
+import { type AsGiven, clientOf, type ClientOption, inner, type MongoClient, type Service } from "../session/client.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
 import * as Operations from "../telemetry/operations.js"
 import { readable } from "../values/options.js"
 import { documentsOf, ofUser, type User } from "./patterns.js"
 import * as Replies from "./replies.js"
-import { clientOf } from "./send.js"
 
 /**
  * Whose sessions to list. Default: those of the authenticated user; everybody's where access control is off.

@@ -10,16 +10,10 @@ import { DecodeFailed, type SessionMisconfigured } from "../../SessionErrors.js"
 import type { SessionId } from "../../SessionId.js"
 import * as SessionKeeper from "../../SessionKeeper.js"
 import * as DriverSession from "../driver/session.js"
-import { type AsGiven, clientIn, type ClientOption, inner, type Service } from "../session/client.js"
+import { type AsGiven, clientOf, type ClientOption, inner, type Service } from "../session/client.js"
 import { closingStep } from "../telemetry/closing.js"
 import { documentsOf, type Form } from "./patterns.js"
 import * as Replies from "./replies.js"
-
-/** The client that an option names, never one that is inferred from where a command is used. */
-export const clientOf = <Client>(
-  options: ClientOption<Client> | undefined
-): Effect.Effect<Service, never, AsGiven<Client>> =>
-  Effect.withFiberRuntime((fiber) => Effect.succeed(clientIn(fiber, options)))
 
 /** Sends a command, and decodes its reply. */
 export const send = <A, I>(

@@ -11,7 +11,7 @@ import { MongoError } from "../../MongoError.js"
 import { ForeignSession, SessionBusy, TransactionDoomed } from "../../SessionErrors.js"
 import * as DriverCursor from "../driver/cursor.js"
 import { beside } from "../session/beside.js"
-import type { MongoClient } from "../session/client.js"
+import type { AsGiven, MongoClient } from "../session/client.js"
 import { type Gate, key } from "../session/gate.js"
 import { untilFree } from "../session/operation.js"
 import type { Service as Session } from "../session/service.js"
@@ -32,7 +32,7 @@ export const batches = <T, Client = MongoClient>(
   request: Request,
   open: (db: Driver.Db, added: Added) => Driver.AbstractCursor<T>,
   limit: () => Deadline | undefined = () => undefined
-): Stream.Stream<T, OperationError, Client> =>
+): Stream.Stream<T, OperationError, AsGiven<Client>> =>
   Stream.unwrapScoped(Effect.gen(function*() {
     const placed = yield* placeStream(target, { ...request, isCursor: true })
     const cursor = yield* acquire(placed, (added) => open(placed.db, added))

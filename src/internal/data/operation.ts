@@ -15,7 +15,7 @@ import * as Privates from "../driver/privates.js"
 import type { Signalled } from "../driver/signal.js"
 import { readPreferenceOf } from "../driver/transaction.js"
 import { understood } from "../driver/understood.js"
-import { clientIn, inner, type MongoClient, type Service as Client } from "../session/client.js"
+import { type AsGiven, clientIn, inner, type MongoClient, type Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
 import { lending } from "../session/lending.js"
 import { perform } from "../session/operation.js"
@@ -81,7 +81,7 @@ export interface Placed {
 export const place = <C = MongoClient>(
   target: Target<C>,
   request: Request
-): Effect.Effect<Placed, ForeignSession | MongoError, C> =>
+): Effect.Effect<Placed, ForeignSession | MongoError, AsGiven<C>> =>
   Effect.withFiberRuntime((fiber) => {
     const found = find(fiber, target, request)
     if (isRefusal(found)) return Effect.fail(found)
@@ -104,7 +104,7 @@ export const operation = <A, C = MongoClient>(
   target: Target<C>,
   request: Request,
   evaluate: (db: Driver.Db, added: Added) => PromiseLike<A>
-): Effect.Effect<A, OperationError, C> =>
+): Effect.Effect<A, OperationError, AsGiven<C>> =>
   // In one step: an operation must not cost much more than the driver's promise.
   Effect.withFiberRuntime((fiber) => {
     const found = find(fiber, target, request)
@@ -343,7 +343,7 @@ export const refuse = <C = MongoClient>(
   target: Target<C>,
   operation: string,
   hint: string
-): Effect.Effect<never, MongoError, C> =>
+): Effect.Effect<never, MongoError, AsGiven<C>> =>
   withNamespace(target, (namespace) =>
     Effect.fail(
       new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint: `${hint} Nothing was sent.` })
@@ -353,7 +353,7 @@ export const refuse = <C = MongoClient>(
 export const withNamespace = <A, E, R, C = MongoClient>(
   target: Target<C>,
   use: (namespace: string, client: Client) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R | C> =>
+): Effect.Effect<A, E, R | AsGiven<C>> =>
   Effect.withFiberRuntime((fiber) => {
     const client = clientIn(fiber, target)
     return use(qualified(client[inner].databaseName(target.database), target.collection), client)

@@ -9,6 +9,7 @@ import type { Filter } from "../../Filter.js"
 import type { At, Path, Unsafe as AnyPath } from "../../Path.js"
 import type { Projection } from "../../Projection.js"
 import { asDocuments } from "../driver/readOptions.js"
+import type { AsGiven } from "../session/client.js"
 import { call, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import { collectionOf, concernOf, type OperationError, preferenceOf, refuse } from "./operation.js"
@@ -156,7 +157,7 @@ const explained = (cursor: Explained, verbosity: Driver.ExplainVerbosityLike): P
   cursor.explain(verbosity).finally(() => cursor.close())
 
 /** An aggregation on whatever a target names: a collection, or a database. */
-export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<C> =>
+export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<AsGiven<C>> =>
   ((pipeline: ReadonlyArray<Driver.Document>, options?: Decoding.Decoding) => {
     const problem = problemOfPipeline(pipeline)
     return problem !== undefined ? Stream.fromEffect(refuse(target, "aggregate", problem)) : Decoding.stream(
@@ -173,4 +174,4 @@ export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<C> =>
           })
           : collectionOf(db, target, {}).aggregate([...pipeline], given)
     )
-  }) as Decoding.Aggregate<C>
+  }) as Decoding.Aggregate<AsGiven<C>>

@@ -8,7 +8,7 @@ import type * as Driver from "mongodb"
 import * as Session from "../../Session.js"
 import type { OperationError } from "../../SessionErrors.js"
 import { acquirePossible } from "../session/acquire.js"
-import { clientIn } from "../session/client.js"
+import { type AsGiven, clientIn } from "../session/client.js"
 import type { Deadline } from "../time/clock.js"
 import { type Added, isAcknowledged, operation, place, type Placed } from "./operation.js"
 import type { Request, Target } from "./request.js"
@@ -22,13 +22,13 @@ import type { Request, Target } from "./request.js"
 export const placeStream = <Client>(
   target: Target<Client>,
   request: Request
-): Effect.Effect<Placed, OperationError, Client | Scope.Scope> =>
+): Effect.Effect<Placed, OperationError, AsGiven<Client> | Scope.Scope> =>
   request.kind === "write" ? place(target, request) : placeInSession(target, request)
 
 const placeInSession = <Client>(
   target: Target<Client>,
   request: Request
-): Effect.Effect<Placed, OperationError, Client | Scope.Scope> =>
+): Effect.Effect<Placed, OperationError, AsGiven<Client> | Scope.Scope> =>
   Effect.gen(function*() {
     const placing = place(target, request)
     const placed = yield* placing
@@ -45,7 +45,7 @@ export const command = <A, Client>(
   target: Target<Client>,
   request: Request,
   evaluate: (db: Driver.Db, added: Added) => PromiseLike<A>
-): Effect.Effect<A, OperationError, Client> =>
+): Effect.Effect<A, OperationError, AsGiven<Client>> =>
   Effect.withFiberRuntime((fiber) => {
     const { socketTimeoutMS } = clientIn(fiber, target).driver.options
     return socketTimeoutMS === undefined || socketTimeoutMS === 0
@@ -58,7 +58,7 @@ export const limited = <A, Client>(
   target: Target<Client>,
   request: Request,
   evaluate: (db: Driver.Db, added: Added) => PromiseLike<A>
-): Effect.Effect<A, OperationError, Client> =>
+): Effect.Effect<A, OperationError, AsGiven<Client>> =>
   Effect.scoped(Effect.gen(function*() {
     const placed = yield* place(target, request)
     const deadline = yield* Effect.withFiberRuntime<Deadline | undefined>((fiber) =>

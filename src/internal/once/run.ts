@@ -141,12 +141,10 @@ class Run<A, F, R, C, E, R2, OR> {
       retry: Backoff.limited(retry, this.#mayWait),
       verifyCommit: Effect.map(attemptOf(this.#kind.target, this.#id), (found) => found === this.#attempt)
     })
-    // It needs neither session nor transaction besides what the body does, which is in its type.
-    // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
     return Effect.flatMap(
       Effect.catchAll(committed, (error) => this.#explained(error)),
       (answer) => Effect.zipRight(this.#isKept, answer)
-    ) as Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R3>>
+    )
   }
 
   // The answer if there is one, or nothing if the key is taken for this run now. What it fails with for what is stored is an answer,

@@ -29,7 +29,7 @@ export interface Options<Client> extends SessionOptions.SessionOptions, MongoCli
 /** Opens a session that is ended when the scope closes. */
 export const acquire = <Client = MongoClient.MongoClient>(
   options?: Options<Client>
-): Effect.Effect<Service, AcquireError, Client | Scope.Scope> =>
+): Effect.Effect<Service, AcquireError, MongoClient.AsGiven<Client> | Scope.Scope> =>
   Effect.suspend(() => {
     const taken = take(options)
     return Either.isLeft(taken) ? taken.left : acquireAs(taken.right)
@@ -38,7 +38,7 @@ export const acquire = <Client = MongoClient.MongoClient>(
 /** {@link acquire} where a session is there, and none where there can be none. Fails where that is not known. */
 export const acquirePossible = <Client>(
   options: Options<Client>
-): Effect.Effect<Option.Option<Service>, MongoError, Client | Scope.Scope> =>
+): Effect.Effect<Option.Option<Service>, MongoError, MongoClient.AsGiven<Client> | Scope.Scope> =>
   Effect.catchAll(
     Effect.asSome(acquire(options)),
     (error) => error instanceof MongoError && error.reason !== "ConnectionClosed" ? error : Effect.succeedNone
@@ -47,7 +47,7 @@ export const acquirePossible = <Client>(
 /** {@link acquire} with options that were taken apart. */
 export const acquireAs = <Client>(
   taken: Taken<Client>
-): Effect.Effect<Service, AcquireError, Client | Scope.Scope> =>
+): Effect.Effect<Service, AcquireError, MongoClient.AsGiven<Client> | Scope.Scope> =>
   Effect.withFiberRuntime((fiber) => openOn(MongoClient.clientIn(fiber, taken), taken.decoded, fiber))
 
 /** The options of a new session, decoded, and its client. */

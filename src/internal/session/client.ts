@@ -104,8 +104,11 @@ export interface ClientOption<Client = MongoClient> {
   readonly client?: Context.Tag<Client, Service> | undefined
 }
 
-/** A type parameter that is not inferred from where a result goes. Unlike `NoInfer` it leaves no trace in what it becomes. */
-export type AsGiven<T> = [T] extends [infer U] ? U : never
+/**
+ * A type parameter that is not inferred from where a result goes. Unlike `NoInfer` it leaves no trace in what it becomes. While
+ * it is not known, the compiler takes it for a `T`, but no `T` for it.
+ */
+export type AsGiven<T> = [T] extends [infer U extends T] ? U : never
 
 /**
  * The client that an option names; the program's if it names none.
@@ -113,7 +116,9 @@ export type AsGiven<T> = [T] extends [infer U] ? U : never
  * @since 0.1.0
  * @category accessors
  */
-export const clientOf = <Client = MongoClient>(options?: ClientOption<Client>): Effect.Effect<Service, never, Client> =>
+export const clientOf = <Client = MongoClient>(
+  options?: ClientOption<Client>
+): Effect.Effect<Service, never, AsGiven<Client>> =>
   Effect.withFiberRuntime((fiber) => Effect.succeed(clientIn(fiber, options)))
 
 /** The client that an option names, of a fiber that has it. */

@@ -56,11 +56,9 @@ export const changeAlone = <C>(
   held: Lease.Service,
   changed: Change
 ): Effect.Effect<boolean, OperationError | LeaseLost | TransactionError, C> =>
-  // It needs neither session nor transaction besides.
-  // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
   alone(
     Transaction.run(change(target, held, changed), { client: target.client, writeConcern: "majority" })
-  ) as Effect.Effect<boolean, OperationError | LeaseLost | TransactionError, C>
+  )
 
 /** A workflow as it is. */
 export const read = <C>(target: Target<C>, _id: string): Effect.Effect<Record | null, OperationError, C> =>
