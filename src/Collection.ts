@@ -30,9 +30,7 @@ import type { AsGiven, ClientOption, MongoClient } from "./internal/session/clie
 
 export type {
   /** The operations of a collection that read by id. @since 0.1.0 @category models */
-  ById,
-  /** The id of a document, as it is stored. @since 0.1.0 @category models */
-  IdOf
+  ById
 } from "./internal/data/byId.js"
 export type {
   /** A schema of documents. @since 0.1.0 @category models */
@@ -69,10 +67,20 @@ export type {
   Reads
 } from "./internal/data/reads.js"
 export type {
-  /** One write of a bulk. @since 0.1.0 @category models */
-  BulkWrite,
   /** What a bulk has done. @since 0.1.0 @category models */
   BulkWritten,
+  /** The id of a document, as it is stored. @since 0.1.0 @category models */
+  IdOf,
+  /** What an insert of many documents has done. @since 0.1.0 @category models */
+  InsertedMany,
+  /** What an insert has done. @since 0.1.0 @category models */
+  InsertedOne,
+  /** What an update or a replacement has done. @since 0.1.0 @category models */
+  Updated
+} from "./internal/data/results.js"
+export type {
+  /** One write of a bulk. @since 0.1.0 @category models */
+  BulkWrite,
   /** The operations of a collection that write. @since 0.1.0 @category models */
   Writes
 } from "./internal/data/writes.js"

@@ -25,10 +25,8 @@ import { tried } from "../values/reading.js"
 import { call, type Of } from "./collection.js"
 import { exactly } from "./decode.js"
 import { type OperationError, refuse, withNamespace } from "./operation.js"
+import type { IdOf } from "./results.js"
 import { weightOf } from "./values.js"
-
-/** The id of a document, as it is stored. */
-export type IdOf<I> = string extends keyof I ? unknown : Driver.WithId<I>["_id"]
 
 /**
  * The operations that read by id. Each is a `Request` of Effect's: with `{ batching: true }` on an `Effect.forEach` or

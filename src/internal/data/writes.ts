@@ -14,6 +14,7 @@ import { call, encode, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import { type OperationError, refuse } from "./operation.js"
 import type { Given } from "./options.js"
+import type { BulkWritten, InsertedMany, InsertedOne, Updated } from "./results.js"
 import type { Stored } from "./values.js"
 
 /** One write of a bulk; what is inserted or put in the place of another is a value of the schema. */
@@ -32,19 +33,7 @@ type Updating<M, I> = Filtered<M, I> & { readonly update: Update<I> }
 /** A replacement as one write of a bulk. */
 export type Replacing<A, I> = Filtered<Driver.ReplaceOneModel, I> & Decoding.Sorted<I> & { readonly replacement: A }
 
-/** What a bulk has done. */
-export type BulkWritten = Pick<
-  Driver.BulkWriteResult,
-  | "insertedCount"
-  | "matchedCount"
-  | "modifiedCount"
-  | "deletedCount"
-  | "upsertedCount"
-  | "insertedIds"
-  | "upsertedIds"
->
-
-const nothing: BulkWritten = {
+const nothing = {
   insertedCount: 0,
   matchedCount: 0,
   modifiedCount: 0,
@@ -69,30 +58,30 @@ export interface Writes<A, I extends Driver.Document, R, C, In = A> {
   readonly insertOne: (
     value: In,
     options?: Given<Driver.InsertOneOptions>
-  ) => Effect.Effect<Driver.InsertOneResult<I>, OperationError | DecodeFailed, R | C>
+  ) => Effect.Effect<InsertedOne<I>, OperationError | DecodeFailed, R | C>
   /** Inserts documents. Of none, nothing is sent. A failure tells by its `details` which were inserted. */
   readonly insertMany: (
     values: ReadonlyArray<In>,
     options?: Given<Driver.BulkWriteOptions>
-  ) => Effect.Effect<Driver.InsertManyResult<I>, OperationError | DecodeFailed, R | C>
+  ) => Effect.Effect<InsertedMany<I>, OperationError | DecodeFailed, R | C>
   /** Updates the first document that matches. */
   readonly updateOne: (
     filter: Filter<I>,
     update: Update<I>,
     options?: Given<Omit<Driver.UpdateOptions, "sort">> & Decoding.Sorted<I>
-  ) => Effect.Effect<Driver.UpdateResult<I>, OperationError, C>
+  ) => Effect.Effect<Updated<I>, OperationError, C>
   /** Updates all documents that match. */
   readonly updateMany: (
     filter: Filter<I>,
     update: Update<I>,
     options?: Given<Driver.UpdateOptions>
-  ) => Effect.Effect<Driver.UpdateResult<I>, OperationError, C>
+  ) => Effect.Effect<Updated<I>, OperationError, C>
   /** Replaces the first document that matches. */
   readonly replaceOne: (
     filter: Filter<I>,
     replacement: In,
     options?: Given<Omit<Driver.ReplaceOptions, "sort">> & Decoding.Sorted<I>
-  ) => Effect.Effect<Driver.UpdateResult<I>, OperationError | DecodeFailed, R | C>
+  ) => Effect.Effect<Updated<I>, OperationError | DecodeFailed, R | C>
   /** Deletes the first document that matches. */
   readonly deleteOne: (
     filter: Filter<I>,
@@ -131,7 +120,7 @@ export interface Writes<A, I extends Driver.Document, R, C, In = A> {
   readonly bulkWrite: (
     operations: ReadonlyArray<BulkWrite<In, I>>,
     options?: Given<Driver.BulkWriteOptions>
-  ) => Effect.Effect<BulkWritten, OperationError | DecodeFailed, R | C>
+  ) => Effect.Effect<BulkWritten<I>, OperationError | DecodeFailed, R | C>
 }
 
 /** What a write sends, as it was given; what is wrong with it is found before. */
@@ -152,16 +141,17 @@ const idOf = (document: unknown): unknown => {
 /** The operations of a collection that write. */
 export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, In>): Writes<A, I, R, C, In> => {
   const { codec, target } = of
-  const write = <O extends object, X>(
+  const write = <O extends object, X extends object>(
     name: string,
     options: object | undefined,
-    evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<X>,
+    evaluate: (collection: Driver.Collection<I>, options: O) => PromiseLike<object>,
     { bytes, filters = [], inserted, updates = [] }: Sent = {}
   ) =>
     call(
       of,
       { name, kind: "write", options, values: [...filters, ...updates], filters, updates, bytes, inserted, writtenIn },
-      evaluate
+      // The driver's results have an ObjectId where the collection may have any id.
+      evaluate as (collection: Driver.Collection<I>, options: O) => PromiseLike<X>
     )
   const modify = (
     name: string,
@@ -235,15 +225,11 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       Effect.flatMap(
         encode(of, replacement, { name: "replaceOne", options }),
         ({ bytes, document }) =>
-          Effect.map(
-            // Version 6 of the driver gives the result the type of any document.
-            write<Driver.ReplaceOptions, Driver.Document>(
-              "replaceOne",
-              options,
-              (collection, given) => collection.replaceOne(searched(filter), document, given),
-              { filters: [filter], bytes }
-            ),
-            (result) => result as Driver.UpdateResult<I>
+          write(
+            "replaceOne",
+            options,
+            (collection, given: Driver.ReplaceOptions) => collection.replaceOne(searched(filter), document, given),
+            { filters: [filter], bytes }
           )
       ),
     deleteOne: (filter, options) =>
