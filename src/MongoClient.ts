@@ -400,6 +400,9 @@ type Untyped<M> = M extends unknown ?
  * transaction, if there are any. Of documents, fields that are undefined are left out; in filters and updates they are
  * refused, as `MongoError` (`EncodingFailed`). Needs MongoDB 8.0.
  *
+ * Of a bulk of which a write fails, and the write concern, too, the driver tells the write concern alone: after
+ * `WriteConcernFailed`, compare the counts in `details`.
+ *
  * See the manual, "bulkWrite".
  *
  * @example

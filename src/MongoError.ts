@@ -168,12 +168,13 @@ export class MongoError extends Data.TaggedError("MongoError")<{
   /**
    * Whether another attempt may succeed without anything being changed: by label first, then by the codes and
    * reasons of the specification "Retryable Reads", plus lost conflicts, failed selection, failed checkout and
-   * overload.
+   * overload. What was written, but failed its write concern, is no case for another attempt, unless it was a commit.
    *
    * It does not say that the first attempt had no effect. Outside a transaction a write after `NetworkError` or
    * `TimedOut` may have happened; repeat it only if it is idempotent, or has {@link Label.NoWritesPerformed}.
    */
   get isRetryable(): boolean {
+    if (this.reason === "WriteConcernFailed") return this.labels.some((label) => commitLabels.has(label))
     return this.labels.some((label) => retryLabels.has(label)) ||
       (this.code !== undefined && retryCodes.has(this.code)) ||
       retryReasons.has(this.reason)
@@ -198,9 +199,9 @@ export class MongoError extends Data.TaggedError("MongoError")<{
 }
 
 /**
- * The reason for a failure, from stable facts: first a name of a code that is not known by its number, then labels, then the
- * server's code, then whether this program aborted the operation, then the class of the driver's error. Total: what is not
- * known is `Other`.
+ * The reason for a failure, from stable facts: first a name of a code that is not known by its number, then the class of a
+ * failed write concern, whatever its code, then labels, then the server's code, then whether this program aborted the
+ * operation, then the class of the driver's error. Total: what is not known is `Other`.
  *
  * Codes are those of the server's `error_codes.yml`; groups follow the specifications "Retryable Reads",
  * "Server Discovery And Monitoring" and "Transactions".
@@ -219,6 +220,8 @@ export const classify = (facts: Facts): Reason => {
   const byCodeName = facts.codeName === undefined ? undefined : reasonOfCodeName.get(facts.codeName)
   if (byCodeName !== undefined) return byCodeName
   const byClass = facts.name === undefined ? undefined : reasonOfClass.get(facts.name)
+  // Its code says what ended the wait for the other members. The write was done before.
+  if (byClass === "WriteConcernFailed") return byClass
   // The driver puts this label on every connection that it cannot set up, whatever it was that prevented it.
   if (facts.labels.includes(Label.SystemOverloadedError) && byClass !== "NetworkError") return "Overloaded"
   // The driver puts that label also on what was in flight when it gave a hanging server up; that was sent.
@@ -235,6 +238,12 @@ const retryLabels: ReadonlySet<string> = new Set([
   Label.TransientTransactionError,
   Label.RetryableWriteError,
   Label.RetryableError,
+  Label.UnknownTransactionCommitResult
+])
+
+// Of a write that is done, all others are for the driver, which repeats it with the number that it had.
+const commitLabels: ReadonlySet<string> = new Set([
+  Label.TransientTransactionError,
   Label.UnknownTransactionCommitResult
 ])
 

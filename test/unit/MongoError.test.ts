@@ -227,6 +227,14 @@ describe("MongoError", () => {
         .toBe(decides[label] ?? "DuplicateKey")
     })
 
+    it("a failed write concern before its code and its labels: what it waited for was written", () => {
+      for (const code of [6, 24, 50, 64, 79, 89, 91, 100, 133, 189, 262, 10107, 11600, 11601, 11602, 13]) {
+        for (const labels of [[], [Label.RetryableWriteError], [Label.SystemOverloadedError]]) {
+          expect(classify({ labels, code, name: "MongoWriteConcernError" })).toBe("WriteConcernFailed")
+        }
+      }
+    })
+
     it("the code before the class and before an abort", () => {
       expect(classify({ labels: [], code: 18, name: "MongoServerSelectionError" })).toBe("AuthenticationFailed")
       expect(classify({ labels: [], code: 112, name: "MongoNetworkError", aborted: true })).toBe("WriteConflict")
@@ -312,6 +320,15 @@ describe("MongoError", () => {
       ["BSONError", false]
     ])("after %s: %s", (name, expected) => {
       expect(every({ reason: classify({ labels: [], name }) }).isRetryable).toBe(expected)
+    })
+
+    it("not where it is written, whatever the code of its failed write concern, unless it was a commit", () => {
+      for (const code of [64, 91, 134, 189, 262, 10107, 11600, 11602]) {
+        const written = { reason: "WriteConcernFailed", code } as const
+        expect(every(written).isRetryable).toBe(false)
+        expect(every({ ...written, labels: [Label.RetryableWriteError] }).isRetryable).toBe(false)
+        expect(every({ ...written, labels: [Label.UnknownTransactionCommitResult] }).isRetryable).toBe(true)
+      }
     })
 
     it("after a lost conflict and after overload", () => {

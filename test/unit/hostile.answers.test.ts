@@ -119,7 +119,12 @@ describe("an error of a hostile server", () => {
     ]
   ]
   const isTyped = (given: ReadonlyArray<readonly [string, Described]>): void => {
-    for (const name of ["MongoServerError", "MongoBulkWriteError", "MongoClientBulkWriteError", "MongoNetworkError"]) {
+    for (
+      const name of [
+        ...["MongoServerError", "MongoBulkWriteError", "MongoClientBulkWriteError", "MongoNetworkError"],
+        "MongoWriteConcernError"
+      ]
+    ) {
       const error = new Driver.MongoServerError({ message: "x" })
       for (const [key, value] of [["name", { given: name }] as const, ...given]) {
         Object.defineProperty(error, key, { value: build(value), configurable: true })
@@ -147,8 +152,9 @@ describe("an error of a hostile server", () => {
   })
 
   const ofDuplicate = (errmsg: string, document: object = {}) => {
-    const error = new Driver.MongoServerError({ message: "x" })
-    Object.assign(error, { result: {}, writeErrors: [{ code: 11000, index: 0, errmsg, err: { op: document } }] })
+    const writeErrors = [{ code: 11000, index: 0, errmsg, err: { op: document } }]
+    const result = { getWriteErrors: () => writeErrors }
+    const error = new Driver.MongoBulkWriteError({ message: "x", code: 11000 }, result as never)
     const { details } = Errors.toMongoError({ operation: "insert" }, error)
     return details?._tag === "BulkWrite" ? details.writeErrors[0] : undefined
   }

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Driver from "mongodb"
 import { classify, MongoError } from "../../MongoError.js"
+import { failedConcernOf, failedWritesOf } from "../values/details.js"
 import { integerOf } from "../values/foreign.js"
 import { reasonOfClass } from "../values/reasons.js"
 import { hintOf } from "./hints.js"
@@ -120,21 +121,24 @@ export const toMongoError = (options: Failed, error: Error): MongoError => {
 const codeOf = (code: unknown): number | undefined => Option.getOrUndefined(Option.map(integerOf(code), Number))
 
 // The errors of bulks have what they are about in others: one that ended the whole of it is what they were made from, or their
-// cause; else they are about the first of the writes that failed, or about a write concern.
+// cause; else they are about the first of the writes that failed, or about a write concern. So is a failed write concern, if a
+// write failed beside it.
 const innermost = (error: Error): Error | { readonly code?: unknown; readonly name: string } => {
-  if (error.name === "MongoBulkWriteError") {
-    return "errorResponse" in error && error.errorResponse instanceof Error ? error.errorResponse : error
-  }
-  if (error.name !== "MongoClientBulkWriteError") return error
-  if (error.cause instanceof Error && isDriverFailure(error.cause)) return error.cause
-  const first: unknown = "writeErrors" in error && error.writeErrors instanceof Map
-    ? error.writeErrors.values().next().value
-    : undefined
-  if (first !== undefined) return { name: error.name, code: Object(first).code }
-  const concern: unknown = "writeConcernErrors" in error && Array.isArray(error.writeConcernErrors)
-    ? error.writeConcernErrors[0]
-    : undefined
+  const ended = endOf(error)
+  if (ended !== undefined) return ended
+  const [first] = failedWritesOf(error)
+  if (first !== undefined) return { name: "MongoServerError", code: Object(first).code }
+  const concern = failedConcernOf(error)
   return concern === undefined ? error : { name: "MongoWriteConcernError", code: Object(concern).code }
+}
+
+const endOf = (error: Error): Error | undefined => {
+  if (error.name === "MongoBulkWriteError") {
+    return "errorResponse" in error && error.errorResponse instanceof Error ? error.errorResponse : undefined
+  }
+  return error.name === "MongoClientBulkWriteError" && error.cause instanceof Error && isDriverFailure(error.cause)
+    ? error.cause
+    : undefined
 }
 
 // The driver never selects a server of an unfit version; only the cause names the reason.

@@ -134,6 +134,7 @@ const passing: ReadonlySet<string> = new Set<Reason>([
   "ServerSelectionFailed",
   "PoolFailure",
   "NotPrimary",
+  "WriteConcernFailed",
   "ConnectionClosed",
   "Interrupted"
 ])

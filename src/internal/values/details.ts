@@ -91,23 +91,46 @@ export type Details = DuplicateKey | DocumentInvalid | BulkWrite
 /** What an error of the driver tells. */
 export const detailsOf = (error: unknown): Details | undefined => {
   if (!isFields(error)) return undefined
-  if (isFields(error["result"]) && Array.isArray(error["writeErrors"])) {
-    return bulkWrite(
-      error["result"],
-      error["writeErrors"].map((one) => failure(one)),
-      error["insertedIds"],
-      error["upsertedIds"]
-    )
+  const failed = failedWritesOf(error)
+  const failures = () => failed.map((one) => failure(one))
+  if (error["name"] === "MongoBulkWriteError" && isFields(error["result"])) {
+    return bulkWrite(error["result"], failures(), error["insertedIds"], error["upsertedIds"])
   }
-  if (error["writeErrors"] instanceof Map) {
+  if (error["name"] === "MongoClientBulkWriteError") {
     const result = isFields(error["partialResult"]) ? error["partialResult"] : {}
-    const failures = Array.from(error["writeErrors"], ([index, one]) => failure({ ...Object(one), index }))
     const { insertResults, updateResults } = result
-    return bulkWrite(result, failures, idsOf(insertResults, "insertedId"), idsOf(updateResults, "upsertedId"))
+    return bulkWrite(result, failures(), idsOf(insertResults, "insertedId"), idsOf(updateResults, "upsertedId"))
   }
-  const { code, errInfo, keyPattern, keyValue } = error
+  const { code, errInfo, keyPattern, keyValue }: Fields = Object(failed[0] ?? error)
   if (isFields(keyPattern) && isFields(keyValue)) return { _tag: "DuplicateKey", keyPattern, keyValue }
   return count(code) === 121 && isFields(errInfo) ? { _tag: "DocumentInvalid", errInfo } : undefined
+}
+
+/**
+ * The writes that have failed, by an error of the driver. Where their write concern has failed, too, the driver tells only that,
+ * and leaves them in the result.
+ */
+export const failedWritesOf = (error: object): ReadonlyArray<unknown> => {
+  const { name, result, writeErrors }: Fields = Object(error)
+  const { getWriteErrors, writeErrors: answered }: Fields = Object(result)
+  const found = name === "MongoWriteConcernError"
+    ? answered
+    : name === "MongoBulkWriteError" && typeof getWriteErrors === "function"
+    ? getWriteErrors.call(result)
+    : name === "MongoClientBulkWriteError" && writeErrors instanceof Map
+    ? Array.from(writeErrors, ([index, one]) => ({ ...Object(one), index }))
+    : []
+  return Array.isArray(found) ? found : []
+}
+
+/** What a bulk says of the write concern that it has failed; nothing where it has not. */
+export const failedConcernOf = (error: object): unknown => {
+  const { name, result, writeConcernErrors }: Fields = Object(error)
+  if (name === "MongoClientBulkWriteError") return Array.isArray(writeConcernErrors) ? writeConcernErrors[0] : undefined
+  const { getWriteConcernError }: Fields = Object(result)
+  return name === "MongoBulkWriteError" && typeof getWriteConcernError === "function"
+    ? getWriteConcernError.call(result)
+    : undefined
 }
 
 const bulkWrite = (

@@ -27,7 +27,8 @@
  * - `Overloaded`: the server, or the way to it, refused work to protect itself
  * - `TimedOut`: a time limit of the operation ran out
  * - `Interrupted`: the operation was killed on the server, or aborted by this program
- * - `WriteConcernFailed`: written, but not acknowledged as the write concern asks
+ * - `WriteConcernFailed`: written, but not acknowledged as the write concern asks, whatever the code; a change of the
+ *   primary may take it back
  * - `SnapshotUnavailable`: the data as of the wanted time is gone, or not there yet
  * - `TooManySessions`: the server's limit of logical sessions is reached
  * - `TooManyTransactions`: the server's limit of open transactions is reached
