@@ -55,7 +55,10 @@ export interface Database<Client = MongoClient> {
       options?: Collection.Concerns & { readonly schema?: undefined }
     ): Collection.Collection<Driver.Document, Driver.Document, never, Client>
   }
-  /** Runs a command, and gives the server's reply. An interruption gives it up. */
+  /**
+   * Runs a command, and gives the server's reply. An interruption gives it up. In a session, `commitTransaction` and
+   * `abortTransaction` are `InvalidInTransaction`: use those of `Transaction`.
+   */
   readonly command: (
     command: Driver.Document,
     options?: Given<Driver.RunCommandOptions>

@@ -315,7 +315,10 @@ export class IncompatibleJoin extends Data.TaggedError("IncompatibleJoin")<{
 export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction")<{
   /** What was attempted. */
   readonly operation: string
-  /** The option that is not allowed; the operation's own name if it is not allowed at all. */
+  /**
+   * The option that is not allowed; the operation's own name if it is not allowed at all. Of `Database.command` also the
+   * command, if it would end the transaction of the session, such as `commitTransaction`.
+   */
   readonly option: string
   /**
    * Where the option was set: on the collection, or on the transaction, which has it from its session or its client if not of
@@ -326,6 +329,7 @@ export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction
   readonly place?: "session" | "sandbox" | undefined
 }> {
   override get message(): string {
+    if (isEnding(this.option)) return `${this.operation}: ${this.option} is not allowed in a session`
     return this.option === this.operation
       ? `${this.operation} is not allowed in a ${this.place ?? "transaction"}`
       : `${this.operation}: ${refusals.get(this.option) ?? `${this.option} is not allowed in a transaction`}`
@@ -339,6 +343,7 @@ export class InvalidInTransaction extends Data.TaggedError("InvalidInTransaction
     if (this.source === "collection") {
       return `The ${this.option} is that of the collection or database. Use one without it in transactions.`
     }
+    if (isEnding(this.option)) return "End transactions by `Transaction.commit` and `Transaction.abort`."
     if (this.place === "session") return "Run it in no session, with `Session.detached`."
     if (this.place === "sandbox") {
       return "Leave it out: a sandbox is always rolled back. Test what commits by hand without one, on a database of its own."
@@ -452,6 +457,9 @@ const refusals: ReadonlyMap<string, string> = new Map([
   ["readPreference", "read preference in a transaction must be primary"],
   ["isolation", "what it reads cannot be locked, as the isolation \"serializable\" of its transaction asks for"]
 ])
+
+// The names of the commands that end transactions, and of no option.
+const isEnding = (option: string): boolean => option.endsWith("Transaction")
 
 const tried = (error: { readonly attempts: number; readonly elapsed: Duration.Duration }): string =>
   `${error.attempts} attempt${error.attempts === 1 ? "" : "s"} in ${

@@ -112,6 +112,40 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         })
       ))
 
+    it.effect("a command that ends a transaction, in any session", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const admin = Database.make("admin")
+          const { Things } = yield* things(watched, 0)
+          const rolledBack: Array<string> = []
+          for (const name of ["commitTransaction", "abortTransaction", "prepareTransaction"]) {
+            const expected = { _tag: "InvalidInTransaction", operation: "command", option: name }
+            const body = Effect.gen(function*() {
+              yield* Transaction.onRollback(Effect.sync(() => void rolledBack.push(name)))
+              yield* Things.insertOne({ _id: 1, n: 1 })
+              yield* admin.command({ [name]: 1 })
+            })
+            expect(yield* Effect.flip(Transaction.run(body))).toMatchObject(expected)
+            expect(yield* Effect.flip(Session.scoped(admin.command({ [name]: 1 })))).toMatchObject(expected)
+            const cursor = rows(admin.runCursorCommand({ [name]: 1 }))
+            expect(yield* Effect.flip(Transaction.run(cursor))).toMatchObject({
+              ...expected,
+              operation: "runCursorCommand"
+            })
+          }
+          expect(rolledBack).toHaveLength(3)
+          expect(yield* Things.countDocuments()).toBe(0)
+          // The server knows no other spelling.
+          for (const name of ["committransaction", "COMMITTRANSACTION", "commitTransaction "]) {
+            expect(yield* Effect.flip(admin.command({ [name]: 1 }))).toMatchObject({ code: 59 })
+          }
+          // It would take this one, and end the transaction.
+          const kill = Effect.flatMap(Session.Session, ({ id }) => admin.command({ killSessions: [{ id: id.uuid }] }))
+          expect(yield* Effect.flip(Transaction.run(Effect.zipRight(Things.insertOne({ _id: 1, n: 1 }), kill))))
+            .toMatchObject({ _tag: "InvalidInTransaction", operation: "command", option: "command" })
+        })
+      ))
+
     it.effect("concerns of an operation in a transaction, and reads from secondaries", () =>
       onClient((watched) =>
         Effect.gen(function*() {

@@ -2,12 +2,15 @@ import { describe, expect, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import {
   type Asked,
+  askedBy,
   doesWrite,
+  endingOf,
   forbiddenStageOf,
   isAllowedCommand,
   type Place,
   violation
 } from "../../src/internal/data/rules.js"
+import { InvalidInTransaction } from "../../src/SessionErrors.js"
 
 const read: Asked = { operation: "find", kind: "read", inTransaction: true }
 const write: Asked = { operation: "insertOne", kind: "write", inTransaction: true }
@@ -315,5 +318,26 @@ describe("pipelines and commands", () => {
     expect(isAllowedCommand({ drop: "find" })).toBe(false)
     expect(isAllowedCommand({ count: "find" })).toBe(false)
     expect(isAllowedCommand({})).toBe(true)
+    for (const name of ["endSessions", "killSessions", "killAllSessions", "killAllSessionsByPattern"]) {
+      expect(isAllowedCommand({ [name]: [] })).toBe(false)
+    }
+  })
+
+  it("a command that would end or prepare a transaction is refused in any session, whatever comes before its name", () => {
+    const endings = ["commitTransaction", "abortTransaction", "prepareTransaction", "coordinateCommitTransaction"]
+    for (const name of endings) {
+      for (const command of [{ [name]: 1 }, { ping: undefined, [name]: 1 }]) {
+        expect(endingOf(command)).toBe(name)
+        const asked = askedBy({ name: "command", kind: "read", command })
+        for (const session of ["plain", "transaction"] as const) {
+          expect(violation(asked, { session, writeConcerns: [] }))
+            .toEqual(new InvalidInTransaction({ operation: "command", option: name }))
+        }
+      }
+    }
+    expect(endingOf({ find: "commitTransaction" })).toBeUndefined()
+    const error = new InvalidInTransaction({ operation: "command", option: "commitTransaction" })
+    expect(error.message).toBe("command: commitTransaction is not allowed in a session")
+    expect(error.hint).toContain("Transaction.commit")
   })
 })

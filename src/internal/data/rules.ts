@@ -27,6 +27,8 @@ export interface Asked {
   readonly timeout?: unknown
   /** The first stage of a pipeline that a transaction does not allow. */
   readonly forbiddenStage?: string | undefined
+  /** The command that would end or prepare a transaction of the session, if it is one. */
+  readonly ending?: string | undefined
 }
 
 /** Where it is run: in a session, and that in a transaction or not. */
@@ -47,7 +49,8 @@ export const violation = (
   asked: Asked,
   place: Place
 ): InvalidInTransaction | UnacknowledgedWrite | MongoError | undefined => {
-  const { operation } = asked
+  const { ending, operation } = asked
+  if (ending !== undefined) return new InvalidInTransaction({ operation, option: ending })
   if (!asked.inTransaction && (place.session === "transaction" || sessionless.has(operation))) {
     return new InvalidInTransaction({ operation, option: operation, ...(place.session === "plain" && inSession) })
   }
@@ -155,6 +158,17 @@ const stagesOf = (pipeline: ReadonlyArray<unknown>): ReadonlyArray<string> =>
 /** Whether a transaction allows a command, as far as that can be told from its name; the server knows the rest. */
 export const isAllowedCommand = (command: object): boolean => !forbiddenCommands.has(Object.keys(command)[0] ?? "")
 
+/** The name of the command by which a command would end or prepare a transaction, if there is one among its fields. */
+export const endingOf = (command: object): string | undefined => Object.keys(command).find((name) => endings.has(name))
+
+// The server knows them by no other names. They may come after a field that is left out.
+const endings: ReadonlySet<string> = new Set([
+  "abortTransaction",
+  "commitTransaction",
+  "coordinateCommitTransaction",
+  "prepareTransaction"
+])
+
 const forbiddenStages = new Set([
   "$changeStream",
   "$collStats",
@@ -175,7 +189,11 @@ const forbiddenCommands = new Set([
   "drop",
   "dropDatabase",
   "dropIndexes",
+  "endSessions",
   "explain",
+  "killAllSessions",
+  "killAllSessionsByPattern",
+  "killSessions",
   "listCollections",
   "listDatabases",
   "listIndexes",
@@ -184,7 +202,7 @@ const forbiddenCommands = new Set([
 ])
 
 /** What a request asks for. */
-export const askedBy = ({ inTransaction = true, kind, name, options, pipeline }: Request): Asked => ({
+export const askedBy = ({ command, inTransaction = true, kind, name, options, pipeline }: Request): Asked => ({
   operation: name,
   // A command that brings a write concern along writes.
   kind: optionOf(options, "writeConcern") === undefined ? kind : "write",
@@ -193,5 +211,6 @@ export const askedBy = ({ inTransaction = true, kind, name, options, pipeline }:
   writeConcern: optionOf(options, "writeConcern"),
   readPreference: optionOf(options, "readPreference"),
   timeout: optionOf(options, "timeout") ?? optionOf(options, "timeoutMS"),
-  forbiddenStage: pipeline && forbiddenStageOf(pipeline)
+  forbiddenStage: pipeline && forbiddenStageOf(pipeline),
+  ending: command && endingOf(command)
 })
