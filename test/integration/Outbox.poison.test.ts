@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Outbox from "../../src/Outbox.js"
 import type { HandlingFailed } from "../../src/SessionErrors.js"
+import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
 import { numbers, onClient } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
@@ -52,6 +53,27 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
             expect(failure).toMatchObject({ _tag: "HandlingFailed", id: ids[2], attempts, error: `no ${attempts}` })
           }
           expect(delivered).toEqual([0, 1])
+        })
+      ))
+
+    it.effect("has one attempt counted for each failure, whatever becomes of the answers to that", () =>
+      onClient((watched) =>
+        Effect.gen(function*() {
+          const { Numbers, deliver } = yield* poisoned(watched)
+          const admin = yield* TestServer.driver()
+          // Done, but told as a server does that is no primary any more: to the first try, and to that of the driver.
+          const unheard = FailPoint.failCommand(admin, {
+            failCommands: ["findAndModify"],
+            mode: { times: 2 },
+            writeConcernError: { code: 91, errmsg: "shutting down" },
+            appName: watched.appName
+          })
+          const failing = (delivery: Outbox.Delivery<{ readonly n: number }>) =>
+            Effect.tapError(deliver(delivery), () => Effect.orDie(unheard))
+          for (const attempts of [2, 4]) {
+            const relay = Numbers.relay(failing, { retry: Schedule.recurs(1) })
+            expect(yield* Effect.flip(Stream.runDrain(relay))).toMatchObject({ _tag: "HandlingFailed", attempts })
+          }
         })
       ))
 

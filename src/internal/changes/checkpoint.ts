@@ -201,7 +201,8 @@ const of = <C>(db: Driver.Db, { collection = "" }: Target<C>): Driver.Collection
 
 const read: Request = { name: "findOne", kind: "read", inTransaction: false }
 
-const majority = { writeConcern: { w: "majority" } } as const
+/** A write that no failover takes back. */
+export const majority = { writeConcern: { w: "majority" } } as const
 
 /** Whether an operation has failed for this reason. */
 export const hasReason = (reason: MongoError["reason"]) => (error: OperationError): boolean =>

@@ -9,7 +9,7 @@ import type { ConsumerReplaced, DecodeFailed, OperationError, TransactionError }
 import { operation } from "../../data/operation.js"
 import type { Request } from "../../data/request.js"
 import { numberOf } from "../../values/numbers.js"
-import { type Checkpoint, patiently, storeAlone } from "../checkpoint.js"
+import { type Checkpoint, majority, patiently, storeAlone } from "../checkpoint.js"
 import { idIn, marking } from "../own.js"
 import * as Poison from "../poison.js"
 import { setAside } from "./deadLetters.js"
@@ -31,15 +31,16 @@ export const delivering = <A, R, C, X, E2, R2>({ checkpoint, deliver, options, o
   Option.Option<Delivery<A>>,
   HandlingFailed<E2> | OperationError | TransactionError | ConsumerReplaced,
   R2 | C
-> =>
-  Poison.handle(
+> => {
+  const counted = counting(outbox, message)
+  return Poison.handle(
     Effect.flatMap(delivery, (decoded) => Effect.as(deliver(decoded), decoded)),
     {
       ...options,
       count: (cause) =>
         Effect.map(
           // Whoever has been replaced meanwhile has nothing to say of the message: another one may have delivered it.
-          own(Effect.zipRight(storeAlone(checkpoint, {}), counted(outbox, message))),
+          own(Effect.zipRight(storeAlone(checkpoint, {}), counted)),
           Option.map((attempts) =>
             new HandlingFailed<E2>({
               kind: "outbox",
@@ -54,20 +55,28 @@ export const delivering = <A, R, C, X, E2, R2>({ checkpoint, deliver, options, o
       setAside: (failure) => own(setAside(outbox, checkpoint, message, failure))
     }
   )
+}
 
-// With the message, so that whoever is started next knows of it; none if it was taken out of the outbox.
-const counted = <A, R, C>(
+// Counts a failure of a message each time that it is run. With the message, so that whoever is started next knows of it; none if it
+// was taken out of the outbox. The number is stored, not added: where its answers are lost, that is repeated.
+const counting = <A, R, C>(
   { messages }: Stored<A, R, C>,
-  { _id }: Message
-): Effect.Effect<Option.Option<number>, OperationError, C> =>
-  Effect.map(
+  { _id, attempts }: Message
+): Effect.Effect<Option.Option<number>, OperationError, C> => {
+  let known = numberOf(attempts)
+  return Effect.map(
     patiently(operation(messages, writing, (db, added) =>
       messagesOf(db, messages).findOneAndUpdate(
         { _id },
-        { $inc: { attempts: 1, ...marking } },
-        { ...added, returnDocument: "after", projection: { attempts: 1 } }
+        { $max: { attempts: known + 1 }, $inc: marking },
+        { ...added, ...majority, returnDocument: "after", projection: { attempts: 1 } }
       ))),
-    (found) => Option.map(Option.fromNullable(found), ({ attempts }) => numberOf(attempts))
+    (found) =>
+      Option.map(Option.fromNullable(found), ({ attempts }) => {
+        known = numberOf(attempts)
+        return known
+      })
   )
+}
 
 const writing: Request = { name: "findOneAndUpdate", kind: "write", inTransaction: false }
