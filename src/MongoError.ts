@@ -61,7 +61,7 @@ export const Label = {
   UnknownTransactionCommitResult: "UnknownTransactionCommitResult",
   /** A write with a transaction number may be sent again. */
   RetryableWriteError: "RetryableWriteError",
-  /** The server executed nothing; any command may be sent again. */
+  /** The server executed nothing of this attempt; any command may be sent again. */
   RetryableError: "RetryableError",
   /** No write of this command, nor of its earlier attempts, was performed. */
   NoWritesPerformed: "NoWritesPerformed",

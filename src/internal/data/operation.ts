@@ -12,6 +12,7 @@ import * as Call from "../driver/call.js"
 import { connected } from "../driver/client.js"
 import { bounded, maxTimeMS } from "../driver/deadline.js"
 import * as Privates from "../driver/privates.js"
+import { resent, resentAlone } from "../driver/resent.js"
 import type { Signalled } from "../driver/signal.js"
 import { readPreferenceOf } from "../driver/transaction.js"
 import { understood } from "../driver/understood.js"
@@ -284,7 +285,9 @@ const inSession = <A>(
           )
           : request.isCode === true
           ? lending((lent) => evaluate({ ...given, session: lent }), client, gate, operation, fiber)(session, signals)
-          : evaluate(given)
+          : isInTransaction || !isResent(request)
+          ? evaluate(given)
+          : resent(session, () => gate.isSent(), () => evaluate(given))
       )
     })
   }, observed)
@@ -317,7 +320,11 @@ const withoutSession = <A>(
         // The client's does not count beside it.
         given.socketTimeoutMS = 0
       }
-      return observed.sends(() => evaluate(given))
+      return observed.sends(() =>
+        isResent(request)
+          ? resentAlone(driver, (session) => evaluate({ ...given, session }))
+          : evaluate(given)
+      )
     }, watcher)
   if (timeout !== undefined) {
     return Effect.withFiberRuntime((fiber) => {
@@ -389,6 +396,10 @@ const added = (
   if (comment !== undefined) given.comment = comment
   return given
 }
+
+// What the driver may send again by its number. A caller's own code is not looked into.
+const isResent = ({ isCode, kind, pipeline }: Request): boolean =>
+  kind === "write" && pipeline === undefined && isCode !== true
 
 const writes = ({ kind, mayWrite }: Request): boolean => kind === "write" || mayWrite === true
 

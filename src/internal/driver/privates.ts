@@ -154,8 +154,8 @@ export const ofCursor = (cursor: Driver.AbstractCursor<unknown>): Cursor =>
 /** A change stream with what its typings leave out. */
 export const ofChangeStream = (stream: object): ChangeStream => stream as ChangeStream
 
-// A session that takes no server session from the pool. Whoever opens it ends it by `endImplicit`.
-const openImplicit = (client: Driver.MongoClient): Driver.ClientSession => {
+/** Opens a session that takes no server session from the pool. Whoever opens it, and sends nothing, ends it by {@link endImplicit}. */
+export const openImplicit = (client: Driver.MongoClient): Driver.ClientSession => {
   const options: Driver.ClientSessionOptions & SessionOptions = { explicit: false }
   return client.startSession(options)
 }

@@ -1,0 +1,94 @@
+/**
+ * Tells whether a write that has failed in the end may have happened before. The driver sends a write again whose answer is
+ * lost, and where that fails, too, it tells of the last failure alone: that no server was found, or that the server is overloaded.
+ */
+import * as Driver from "mongodb"
+import { Label, type MongoError } from "../../MongoError.js"
+import { isDriverFailure, toMongoError } from "./errors.js"
+import { endImplicit, openImplicit } from "./privates.js"
+
+/** Runs a write in a session. `isSent` says whether a command of it was sent. */
+export const resent = async <A>(
+  { serverSession: server }: Driver.ClientSession,
+  isSent: () => boolean,
+  evaluate: () => PromiseLike<A>
+): Promise<A> => {
+  // The driver marks the server session when a connection breaks.
+  const isLost = server.isDirty ? noticing(server) : () => server.isDirty
+  try {
+    const result = await evaluate()
+    isLost()
+    return result
+  } catch (error) {
+    throw told(error, isSent(), isLost())
+  }
+}
+
+/** Runs a write in an implicit session, as the driver does where it is given none. */
+export const resentAlone = async <A>(
+  client: Driver.MongoClient,
+  evaluate: (session: Driver.ClientSession) => PromiseLike<A>
+): Promise<A> => {
+  const session = openImplicit(client)
+  let isSent = false
+  Object.defineProperty(session, "serverSession", {
+    configurable: true,
+    get: () => {
+      // What sends a command takes a server session from the pool.
+      isSent = true
+      Reflect.deleteProperty(session, "serverSession")
+      return session.serverSession
+    }
+  })
+  try {
+    return await evaluate(session)
+  } catch (error) {
+    throw told(error, isSent, isSent && session.serverSession.isDirty)
+  } finally {
+    if (isSent) await session.endSession()
+    else endImplicit(session)
+  }
+}
+
+// Whether a connection has broken, of a session in which one had before. To be asked once, which ends it.
+const noticing = (server: Driver.ServerSession): () => boolean => {
+  let isLost = false
+  const shape = { configurable: true, enumerable: true }
+  Object.defineProperty(server, "isDirty", { ...shape, get: () => true, set: () => void (isLost = true) })
+  return () => {
+    Object.defineProperty(server, "isDirty", { ...shape, writable: true, value: true })
+    return isLost
+  }
+}
+
+const told = (error: unknown, isSent: boolean, isLost: boolean): unknown => {
+  if (!isSent || !isDriverFailure(error)) return error
+  const failure = toMongoError({ operation: "write" }, error)
+  return isUnsent(failure) || isLost && !isAnswer(failure) ? lost(error) : error
+}
+
+// Of what was sent before, the driver tells nothing then.
+const isUnsent = ({ code, reason }: MongoError): boolean => code === undefined && unsent.has(reason)
+
+const unsent: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
+  "ServerSelectionFailed",
+  "PoolFailure",
+  "ConnectionClosed"
+])
+
+// Whether it tells of all attempts: the server answers a second one by what has become of the first.
+const isAnswer = (failure: MongoError): boolean =>
+  failure.hasLabel(Label.NoWritesPerformed) || answers.has(failure.reason)
+
+const answers: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
+  ...["NetworkError", "WriteConcernFailed", "DuplicateKey", "DocumentInvalid", "DocumentTooLarge"] as const,
+  ...["ImmutableField", "WriteConflict"] as const
+])
+
+// A bulk keeps what it has done.
+const lost = (error: Error): Error => {
+  const unanswered = new Driver.MongoNetworkError("an earlier attempt of the write has no answer", { cause: error })
+  return error instanceof Driver.MongoBulkWriteError
+    ? new Driver.MongoBulkWriteError(unanswered, error.result)
+    : unanswered
+}
