@@ -21,7 +21,7 @@ const overloaded = refused(462, "IngressRequestRateLimitExceeded", "SystemOverlo
 const unauthorized = refused(13, "Unauthorized")
 const mayHaveHappened = { reason: "NetworkError", code: undefined, labels: [], isRetryable: true }
 
-type Write = Effect.Effect<unknown, { readonly _tag: string }, MongoClient>
+type Write = Effect.Effect<object, { readonly _tag: string }, MongoClient>
 
 const ways: ReadonlyArray<readonly [string, (write: Write) => Write]> = [
   ["without a session", (write) => write],

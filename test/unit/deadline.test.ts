@@ -124,6 +124,15 @@ describe("a deadline", () => {
     expect(late(withLeft(-1), name, "mine")).toBe("mine")
   })
 
+  it("makes a time-out of a wait for a majority that has taken longer than the server was told, whoever was first", () => {
+    const of = (code: number) =>
+      new MongoError({ reason: "WriteConcernFailed", operation: "insert", code, labels: [], cause: "the driver's" })
+    for (const left of [-1, 1]) {
+      expect(late(withLeft(left), name, of(50))).toMatchObject({ reason: "TimedOut", code: 50, cause: "the driver's" })
+      expect(late(withLeft(left), name, of(64))).toMatchObject({ reason: "WriteConcernFailed", code: 64 })
+    }
+  })
+
   describe("as the driver is given it", () => {
     // What the driver keeps of a session, and asks for a time limit when it reads from a socket.
     interface Session {

@@ -13,6 +13,7 @@ import { MongoError } from "../../MongoError.js"
 import { after } from "../time/bounded.js"
 import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
+import { amended } from "./errors.js"
 import { ofSession } from "./privates.js"
 
 /** What errors call the operation. */
@@ -41,9 +42,19 @@ const ensureLeft = ({ left }: Deadline, name: Name): Effect.Effect<void, MongoEr
 export const timedOut = ({ namespace, operation }: Name, last?: MongoError): MongoError =>
   new MongoError({ reason: "TimedOut", operation, namespace, labels: last?.labels ?? [], cause: last })
 
-/** Turns a failed wait of the driver, such as that for a server, into a time-out if the deadline is over. */
-export const late = <E>({ left }: Deadline, name: Name, error: E): E | MongoError =>
-  error instanceof MongoError && left() <= 0 && waits.has(error.reason) ? timedOut(name, error) : error
+/**
+ * Turns a failed wait of the driver, such as that for a server, into a time-out if the deadline is over; and that of the server for
+ * a majority, if that has taken longer than the server was told that it may.
+ */
+export const late = <E>({ left }: Deadline, name: Name, error: E): E | MongoError => {
+  if (!(error instanceof MongoError)) return error
+  if (error.reason === "WriteConcernFailed" && error.code === maxTimeMSExpired) {
+    return amended(error, { reason: "TimedOut" })
+  }
+  return left() <= 0 && waits.has(error.reason) ? timedOut(name, error) : error
+}
+
+const maxTimeMSExpired = 50
 
 const waits: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
   "ServerSelectionFailed",

@@ -93,7 +93,7 @@ export class Term<C> {
       "MongoError",
       (error): Effect.Effect<Decision, OperationError | LeaseTaken, C> => {
         if (error.reason === "WriteConflict") return Effect.fail(taken)
-        if (error.reason !== "TimedOut" && error.code !== maxTimeMSExpired) return Effect.fail(error)
+        if (error.reason !== "TimedOut") return Effect.fail(error)
         return Effect.flatMap(
           Effect.mapError(Store.isMine(acquisition, patience), () => error),
           (isMine): Effect.Effect<Decision, OperationError | LeaseTaken, C> =>
@@ -187,9 +187,6 @@ export class Term<C> {
     })
   }
 }
-
-// Of an attempt that is written, too, when its time ends before a majority has it.
-const maxTimeMSExpired = 50
 
 // After a longer one, a machine that was asleep meanwhile would notice late.
 const longestSleep = 60_000
