@@ -2,13 +2,15 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Collection from "../../src/Collection.js"
 import type { MongoClient } from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import { on } from "../support/data/collections.js"
-import { clientOf, connected } from "../support/server/connected.js"
+import { clientOf, connected, goDown } from "../support/server/connected.js"
 import * as Responder from "../support/server/responder.js"
+import { until } from "../support/watch/until.js"
 
 const Things = Collection.make("things")
 const insert = Things.insertOne({ n: 1 })
@@ -91,6 +93,27 @@ describe("a write whose first answer is lost", () => {
         })
       }))
 
+    it.scopedLive(`is told by what the server answers in the end about each write: ${about}`, () =>
+      Effect.gen(function*() {
+        const writeErrors = [{ index: 0, code: 14, errmsg: "wrong type" }]
+        const place = yield* connected({
+          handlers: {
+            insert: (_, { count }) => count === 0 ? "close" : { n: 1 },
+            update: { n: 0, nModified: 0, writeErrors }
+          }
+        })
+        const bulk = Things.bulkWrite([
+          { insertOne: { document: { _id: 1 } } },
+          { updateOne: { filter: {}, update: { $inc: { n: 1 } } } }
+        ])
+        expect(yield* Effect.flip(on(place)(within(bulk)))).toMatchObject({ reason: "InvalidOptions", code: 14 })
+        yield* place.server.on("update", (_, { count }) => count === 1 ? "close" : { n: 0, nModified: 0, writeErrors })
+        expect(yield* Effect.flip(on(place)(within(Things.updateOne({}, { $inc: { n: 1 } }))))).toMatchObject({
+          reason: "InvalidOptions",
+          code: 14
+        })
+      }))
+
     it.scopedLive(`is no such thing where nothing was lost, or nothing sent: ${about}`, () =>
       Effect.gen(function*() {
         for (const [reply, reason] of [[overloaded, "Overloaded"], [unauthorized, "Unauthorized"]] as const) {
@@ -104,4 +127,20 @@ describe("a write whose first answer is lost", () => {
         })
       }))
   }
+})
+
+describe("a write that waits for a server", () => {
+  it.scopedLive("was never sent, where its client closes meanwhile", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const place = yield* clientOf(yield* Scope.extend(Responder.make(), scope))
+      const { driver } = place.client
+      yield* goDown(place.client, Scope.close(scope, Exit.void))
+      const running = yield* Effect.fork(Effect.flip(on(place)(insert)))
+      // Of a write without a session the driver makes one.
+      const sessions = Effect.sync(() => Reflect.get(Object(driver), "s").activeSessions.size as number)
+      yield* until(sessions, (count) => count > 0)
+      yield* Effect.promise(() => driver.close())
+      expect(yield* Fiber.join(running)).toMatchObject({ reason: "ConnectionClosed", isRetryable: false })
+    }))
 })
