@@ -5,6 +5,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Collection from "../../src/Collection.js"
 import * as MongoClient from "../../src/MongoClient.js"
@@ -152,16 +153,19 @@ describe("a commit that is refused when one before it was lost", () => {
     }))
 })
 
+type Running<A, E> = Effect.Effect<A, E, MongoClient.MongoClient>
+
 describe("a commit through a router", () => {
   const token = { recoveryShardId: "a" }
   const router = { setName: undefined, hosts: undefined, msg: "isdbgrid" }
   const run = <A, E>(
     replies: Readonly<Record<string, Responder.Handler | Responder.Reply>>,
-    effect: Effect.Effect<A, E, MongoClient.MongoClient>
+    of: Running<A, E> | ((sent: Effect.Effect<unknown>) => Running<A, E>)
   ) =>
     Effect.gen(function*() {
       const handlers = { insert: { n: 1, recoveryToken: token }, ...replies }
       const { client, server } = yield* connected({ hello: router, handlers }, { settleTimeout: "1 second" })
+      const effect = Effect.isEffect(of) ? of : of(server.awaitCommand("commitTransaction"))
       const exit = yield* Effect.exit(Effect.provideService(effect, MongoClient.MongoClient, client))
       const commits = yield* server.named("commitTransaction")
       const aborts = yield* server.named("abortTransaction")
@@ -192,6 +196,38 @@ describe("a commit through a router", () => {
       expect(exit).toMatchObject({ value: { _tag: "TransactionAborted" } })
       expect([aborts, ran]).toEqual([0, ["onRollback"]])
     }))
+
+  it.scopedLive("is never aborted while it is in flight, also where its caller waits no longer", () =>
+    Effect.gen(function*() {
+      const ran: Array<string> = []
+      const { aborts, tokens } = yield* run(
+        { commitTransaction: "hang" },
+        (sent) =>
+          Effect.flatMap(
+            Effect.fork(Transaction.run(bodyOf(ran))),
+            (running) => Effect.zipRight(sent, Fiber.interrupt(running))
+          )
+      )
+      expect([aborts, ran, tokens]).toEqual([0, [], [token, token]])
+    }))
+
+  for (
+    const [how, second] of Object.entries<Responder.Reply>({
+      "gets no answer": "hang",
+      "is written, but not by a majority in time": notReplicated
+    })
+  ) {
+    it.scopedLive(`is of unknown result where it is refused, and another one ${how}`, () =>
+      Effect.gen(function*() {
+        const ran: Array<string> = []
+        const { exit } = yield* run(
+          { commitTransaction: (_, { count }) => count === 0 ? refused : second },
+          Effect.flip(Transaction.run(bodyOf(ran), { timeout: "1 second" }))
+        )
+        expect(exit).toMatchObject({ value: { _tag: "CommitUnknown" } })
+        expect(ran).toEqual([])
+      }))
+  }
 
   it.scopedLive("is left to the cluster when nobody knows", () =>
     Effect.gen(function*() {

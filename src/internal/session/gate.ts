@@ -60,6 +60,11 @@ export interface Gate {
   readonly hasHeardAfter: (number: number) => boolean
   /** Refuses every further use: something in the session has not settled. */
   readonly breakUp: Effect.Effect<void>
+  /**
+   * Kills in the background all that the server has of a broken session. Nobody can use it again: its transaction would be open
+   * until it is closed, and an abort would wait for the operation that never settled.
+   */
+  readonly kill: Effect.Effect<void>
   readonly isBroken: () => boolean
   /** The turn that outlives the fiber that took it, until the next such turn. */
   readonly standing: () => Standing | undefined

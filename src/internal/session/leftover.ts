@@ -41,6 +41,12 @@ export class Leftover {
     this.#state = "cursor"
   }
 
+  /** All of it was killed. */
+  isKilled(): void {
+    this.#state = "killed"
+    this.#transaction = undefined
+  }
+
   /** A transaction that the driver holds for ended may be open, or is not. */
   maybeTransaction(number: number, isOpen: boolean): void {
     if (isOpen) this.#transaction = number
@@ -77,7 +83,7 @@ export class Leftover {
     const isAlone = !of.isBroken() && !session.inTransaction() && !DriverCursor.hasOpen(session, of.client.driver)
     if (this.#state !== "cursor" || !isAlone) return Effect.void
     const killed = Effect.map(Effect.exit(kill), (exit) => {
-      if (Exit.isSuccess(exit)) this.#state = "killed"
+      if (Exit.isSuccess(exit)) this.isKilled()
     })
     return Effect.asVoid(within(grace, killed))
   }

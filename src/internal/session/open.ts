@@ -29,6 +29,7 @@ import * as Lane from "./lane.js"
 import { lapsed } from "./lapse.js"
 import { Leftover } from "./leftover.js"
 import { inTurn } from "./operation.js"
+import { insist } from "./owed.js"
 import type { Name, Standing } from "./turn.js"
 
 /**
@@ -273,6 +274,14 @@ export class OpenSession implements Gate, Member, Ending {
       this.#leftover.maybeCursor()
       Pool.markDirty(this.#session)
     })
+  }
+
+  get kill(): Effect.Effect<void> {
+    // Where it is closed meanwhile, that has killed it.
+    const once = Effect.suspend(() =>
+      this.#session.hasEnded ? Effect.void : Effect.map(this.#kill, () => this.#leftover.isKilled())
+    )
+    return insist(this.client, this.lsid(), once, ({ code }) => code === undefined)
   }
 
   // In its turn: it may renew the session, and no operation may be in flight then.

@@ -26,7 +26,7 @@ import * as Time from "../time/clock.js"
 import type { Restore } from "../time/fiber.js"
 import type { VerifiedFacts } from "./outcome.js"
 import { asUnknown, type Command, sendWithin } from "./send.js"
-import { isTransient, isUnanswered } from "./transient.js"
+import { isTransient } from "./transient.js"
 
 /** What came of an abort. */
 export interface Aborted {
@@ -48,7 +48,7 @@ export const abort = (
 ): Effect.Effect<Effect.Effect<void>> =>
   Effect.suspend(() => {
     if (!gate.session().inTransaction()) return Effect.succeed(Effect.void)
-    if (gate.isBroken()) return Effect.as(kill(gate, client), Effect.void)
+    if (gate.isBroken()) return Effect.as(gate.kill, Effect.void)
     return Effect.flatMap(sendAbort(gate, client, timeout, restore), ({ exit, rest }) => {
       if (Exit.isSuccess(exit)) return Effect.succeed(rest)
       return Either.match(Cause.failureOrCause(exit.cause), {
@@ -57,13 +57,6 @@ export const abort = (
       })
     })
   })
-
-// Nobody can use a session again in which an operation never settled: its transaction would be open until the session is closed,
-// and an abort would wait for that operation.
-const kill = (gate: Gate, client: Service): Effect.Effect<void> => {
-  const { id } = gate.session().serverSession
-  return insist(client, id, client[inner].adminCommand({ killSessions: [id] }), ({ code }) => code === undefined)
-}
 
 /**
  * Aborts the transaction as far as the driver knows of it: the server ends the rest when another begins in the same
@@ -185,7 +178,7 @@ const ended = (
       const isAborted = error.reason === "NoSuchTransaction" && isTransient(error) && name.recoveryToken !== undefined
       return isAborted
         ? Effect.succeed("aborted" as const)
-        : Effect.fail(isUnanswered(error) ? asUnknown(error) : error)
+        : Effect.fail(isRefused(error) ? error : asUnknown(error))
     })
   }
   // It was still open, so that the end which was sent before was lost, and a connection with it.
@@ -201,6 +194,17 @@ const ended = (
     return error.reason === "TransactionCommitted" ? Effect.mapError(committed, asUnknown) : Effect.fail(error)
   })
 }
+
+// Any other commit that has failed may have happened.
+const isRefused = ({ code, reason }: MongoError): boolean => code !== undefined && !unsure.has(reason)
+
+const unsure: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
+  "NetworkError",
+  "NotPrimary",
+  "TimedOut",
+  "Interrupted",
+  "WriteConcernFailed"
+])
 
 // The commit of a transaction on several shards is in the hands of one of them, which the others obey in two phases. An abort
 // in its midst would reach each of them, and might undo on one what is committed on another.

@@ -80,7 +80,8 @@ const failed = <VR, OR>(
   backoff: Backoff.Backoff<MongoError>
 ): Effect.Effect<Committed, never, VR | OR> =>
   Effect.gen(function*() {
-    const name = DriverTransaction.nameOf(of.gate.session())
+    // The driver notes it only when the commit has settled, and may still be waiting for that.
+    const name = { ...DriverTransaction.nameOf(of.gate.session()), hasCommit: true }
     const isRefused = !isCommitUnknown(error)
     const unknown = !isRefused || lost !== undefined && !isTransient(error)
     const wait = Option.getOrElse(yield* backoff.next(error), () => Duration.zero)
