@@ -331,7 +331,7 @@ describe("pipelines and commands", () => {
         const asked = askedBy({ name: "command", kind: "read", command })
         for (const session of ["plain", "transaction"] as const) {
           expect(violation(asked, { session, writeConcerns: [] }))
-            .toEqual(new InvalidInTransaction({ operation: "command", option: name }))
+            .toEqual(new InvalidInTransaction({ operation: "command", option: name, place: "session" }))
         }
       }
     }

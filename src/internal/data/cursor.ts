@@ -143,7 +143,7 @@ const pull = <T>(
           problem = new ForeignSession({ operation })
           return []
         }
-        const tail = isFirst && lifetime !== undefined ? DriverCursor.tailOf(opened) : undefined
+        const tail = isFirst ? DriverCursor.tailOf(opened) : undefined
         if (tail !== undefined) {
           // The program has opened it, and only now it is known that it lives on.
           const limit = placed.limitOf(tail)
@@ -151,8 +151,8 @@ const pull = <T>(
             problem = limit
             return []
           }
+          if (lifetime !== undefined && limit.omitsMaxTime) DriverCursor.omitMaxTime(opened)
           if (!limit.isOfLifetime) lifetime = undefined
-          if (limit.omitsMaxTime) DriverCursor.omitMaxTime(opened)
         }
         added.signal?.addEventListener("abort", cursor.abort, { once: true })
         const batch = await DriverCursor.nextBatch(opened).finally(() =>

@@ -12,7 +12,7 @@ import { call, type Of } from "./collection.js"
 import { batches } from "./cursor.js"
 import { isDocument, namesOf } from "./objects.js"
 import { collectionOf, type OperationError, refuse } from "./operation.js"
-import { type Given, type LimitedCursor, readable, withoutOwn, wrong } from "./options.js"
+import { type Given, type LimitedCursor, optionOf, readable, withoutOwn, wrong } from "./options.js"
 import { command as runCommand, copied, limited } from "./streams.js"
 import { documentsIn } from "./values.js"
 
@@ -106,7 +106,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
       ),
     createIndexes: (indexes, asked) => {
       const given = readable(asked)
-      const options = given !== undefined && "maxTimeMS" in given ? wrong(given, unsent) : given
+      const options = given === undefined || optionOf(given, "maxTimeMS") === undefined ? given : wrong(given, unsent)
       const found = tried(() => {
         const all = indexes.map(documentsIn)
         return all.every(hasKey) ? all : undefined

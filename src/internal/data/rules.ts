@@ -50,7 +50,7 @@ export const violation = (
   place: Place
 ): InvalidInTransaction | UnacknowledgedWrite | MongoError | undefined => {
   const { ending, operation } = asked
-  if (ending !== undefined) return new InvalidInTransaction({ operation, option: ending })
+  if (ending !== undefined) return new InvalidInTransaction({ operation, option: ending, ...inSession })
   if (!asked.inTransaction && (place.session === "transaction" || sessionless.has(operation))) {
     return new InvalidInTransaction({ operation, option: operation, ...(place.session === "plain" && inSession) })
   }

@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import * as Session from "../../Session.js"
 import type { OperationError } from "../../SessionErrors.js"
+import { bounded } from "../driver/deadline.js"
 import { acquirePossible } from "../session/acquire.js"
 import { type AsGiven, clientIn } from "../session/client.js"
 import type { Deadline } from "../time/clock.js"
@@ -65,8 +66,10 @@ export const limited = <A, Client>(
       Effect.succeed(placed.deadline(fiber))
     )
     const isApart = deadline !== undefined && isAcknowledged(target, request, placed.client)
-    const { db, run } = isApart ? yield* placeInSession(target, request) : placed
-    return yield* run((added) => evaluate(db, added))
+    if (!isApart) return yield* placed.run((added) => evaluate(placed.db, added))
+    const name = { operation: request.name, namespace: placed.namespace }
+    const { db, run } = yield* bounded(deadline, name, placeInSession(target, request))
+    return yield* run((added) => evaluate(db, added), request.name, deadline)
   }))
 
 /** A command as it is sent. The driver writes the session's causal time into its read concern; a snapshot session has its own. */

@@ -295,4 +295,4 @@ const isSplit = (value: object, ref: unknown): boolean =>
   typeof ref === "string" && ref.split(".").length === 2 && "$id" in value && value.$id !== null &&
   value.$id !== undefined
 
-const split = "a reference whose collection has a dot, which the driver reads as another one: give it as a `DBRef`"
+const split = "a reference whose collection has a dot, which the driver reads as another one: name its fields otherwise"
