@@ -100,9 +100,9 @@ export interface CommonOptions {
    */
   readonly timeout?: Duration.DurationInput | undefined
   /**
-   * What transactions have where neither they nor their session say otherwise, by `defaultTransactionOptions` or `timeout`. Where the URL
-   * has another `readPreference`, set `"primary"` here: MongoDB allows no other to reads in a transaction. Default: what the
-   * URL says, else what the server does by itself.
+   * What transactions have where neither they nor their session say otherwise, by `defaultTransactionOptions` or `timeout`.
+   * Where the URL has another `readPreference`, set `"primary"` here: MongoDB allows no other to reads in a transaction.
+   * Default: what the URL says, else what the server does by itself.
    */
   readonly transactions?: TransactionOptions.TransactionOptions | undefined
   /** Spans of the commands that the driver sends, besides those of operations, and what the server is told. Default: none. */
