@@ -54,7 +54,8 @@ export const late = <E>({ left }: Deadline, name: Name, error: E): E | MongoErro
   return left() <= 0 && waits.has(error.reason) ? timedOut(name, error) : error
 }
 
-const maxTimeMSExpired = 50
+/** The code with which a server says that its own time limit ran out. */
+export const maxTimeMSExpired = 50
 
 const waits: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
   "ServerSelectionFailed",

@@ -211,8 +211,11 @@ const labelled = (error: Error, isRepeated: boolean): Error => {
   return error
 }
 
-// UnknownReplWriteConcern and UnsatisfiableWriteConcern, which another commit would only meet again.
-const isUnmet = ({ code }: Driver.MongoError): boolean => code === 79 || code === 100
+/**
+ * Whether a commit has failed with UnknownReplWriteConcern or UnsatisfiableWriteConcern: it is written, and another would only
+ * meet the same.
+ */
+export const isUnmet = ({ code }: { readonly code?: unknown }): boolean => code === 79 || code === 100
 
 /** Aborts the transaction of a driver session, with the write concern that it was started with. */
 export const abort = (session: Driver.ClientSession): Promise<void> =>
@@ -280,11 +283,11 @@ export interface Name {
   readonly recoveryToken: Driver.Document | undefined
 }
 
-/** The name of the transaction that a session has just had. */
-export const nameOf = (session: Driver.ClientSession): Name => ({
+/** The name of the transaction that a session has just had, and of which a commit was sent or not. */
+export const nameOf = (session: Driver.ClientSession, hasCommit = false): Name => ({
   lsid: session.serverSession.id,
   txnNumber: session.serverSession.txnNumber,
-  hasCommit: stateOf(session) === "committed",
+  hasCommit,
   recoveryToken: ofSession(session).transaction.recoveryToken
 })
 

@@ -21,14 +21,7 @@ import * as Backoff from "./backoff.js"
 import * as Outcome from "./outcome.js"
 import { behind, type Part } from "./part.js"
 import { send } from "./send.js"
-import {
-  isCommitAnswered,
-  isCommitUnknown,
-  isEndOfTransaction,
-  isTransient,
-  isUnanswerable,
-  isWritten
-} from "./transient.js"
+import { isCommitAnswered, isCommitUnknown, isEndOfTransaction, isTransient, isUnanswerable } from "./transient.js"
 
 /** What becomes of a transaction that was committed. */
 export type Committed =
@@ -80,8 +73,7 @@ const failed = <VR, OR>(
   backoff: Backoff.Backoff<MongoError>
 ): Effect.Effect<Committed, never, VR | OR> =>
   Effect.gen(function*() {
-    // The driver notes it only when the commit has settled, and may still be waiting for that.
-    const name = { ...DriverTransaction.nameOf(of.gate.session()), hasCommit: true }
+    const name = DriverTransaction.nameOf(of.gate.session(), true)
     const isRefused = !isCommitUnknown(error)
     const unknown = !isRefused || lost !== undefined && !isTransient(error)
     const wait = Option.getOrElse(yield* backoff.next(error), () => Duration.zero)
@@ -162,7 +154,7 @@ const verify = <VR, OR>(
       case "committed":
         return { _tag: "Committed" }
       case "unknown":
-        if (answer !== "committed" && !isWritten(error)) yield* abortInBackground(gate, client, name)
+        if (answer !== "committed" && !DriverTransaction.isUnmet(error)) yield* abortInBackground(gate, client, name)
         if (of.isInterrupted()) yield* Log.commitUnknown(error.reason)
         return { _tag: "Unknown", error }
       case "retry":

@@ -4,7 +4,9 @@
 import * as Cause from "effect/Cause"
 import { Label, MongoError } from "../../MongoError.js"
 import { CommitUnknown, TransactionAborted } from "../../TransactionErrors.js"
+import { maxTimeMSExpired } from "../driver/deadline.js"
 import { chainOf } from "../driver/errors.js"
+import { isUnmet } from "../driver/transaction.js"
 
 /**
  * Whether the whole transaction may be run again after a failure. The driver puts no label on failures that come before
@@ -112,14 +114,7 @@ const unanswerable: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reas
  * its write concern cannot be met, though it is written (UnknownReplWriteConcern, UnsatisfiableWriteConcern).
  */
 export const isCommitAnswered = (error: MongoError): boolean =>
-  (error.code !== undefined && answered.has(error.code)) || hasExpired(error.cause)
-
-/** Whether a failed commit was written, though its write concern cannot be met. */
-export const isWritten = ({ code }: MongoError): boolean => code !== undefined && unmet.has(code)
-
-const maxTimeMSExpired = 50
-const unmet = new Set([79, 100])
-const answered = new Set([maxTimeMSExpired, ...unmet])
+  error.code === maxTimeMSExpired || isUnmet(error) || hasExpired(error.cause)
 
 const hasExpired = (cause: unknown): boolean =>
   typeof cause === "object" && cause !== null && "writeConcernError" in cause &&
