@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "@effect/vitest"
 import * as Driver from "mongodb"
 import { hintOf } from "../../src/internal/driver/hints.js"
-import { readable, understood } from "../../src/internal/driver/understood.js"
+import { marked, readable } from "../../src/internal/driver/understood.js"
 
 const traces = Error.stackTraceLimit
 
@@ -14,9 +14,9 @@ const misread = async (): Promise<unknown> => Driver.ReadPreference.translate(nu
 
 const failureOf = async (evaluate: () => PromiseLike<unknown>): Promise<unknown> => {
   try {
-    return await understood(evaluate)
+    return await evaluate()
   } catch (error) {
-    return error
+    return marked(error)
   }
 }
 

@@ -17,7 +17,6 @@ import { call } from "../driver/call.js"
 import { connected } from "../driver/client.js"
 import * as DriverCursor from "../driver/cursor.js"
 import { asReplies } from "../driver/readOptions.js"
-import { understood } from "../driver/understood.js"
 import { type AsGiven, clientOf, type ClientOption, inner, type MongoClient, type Service } from "../session/client.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import * as Log from "../telemetry/log.js"
@@ -124,7 +123,7 @@ const nextBatch = <A, I>(
           client.driver,
           call(
             { operation: name, namespace, settleTimeout, onUnsettled: Log.unsettled },
-            () => understood(() => send(() => DriverCursor.nextBatch(cursor)))
+            () => send(() => DriverCursor.nextBatch(cursor))
           )
         )).pipe(
           Effect.mapBoth({

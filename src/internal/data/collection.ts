@@ -9,7 +9,7 @@ import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import * as Bson from "../driver/bson.js"
 import { asDocuments } from "../driver/readOptions.js"
-import { collectionOf, operation, type OperationError, withNamespace } from "./operation.js"
+import { type Added, collectionOf, operation, type OperationError, withNamespace } from "./operation.js"
 import { leavesId, readable, takesFunctions, withoutOwn } from "./options.js"
 import type { Request, Target } from "./request.js"
 import { storable, type Stored } from "./values.js"
@@ -58,15 +58,15 @@ export const call = <A, I extends Driver.Document, R, C, In, O extends object, X
   const options = readable(request.options)
   return run(
     target,
-    { ...request, options },
-    (db, added) =>
-      Bson.naming(
-        driver(db),
-        // The driver reads in the answer to a write what has become of it.
-        { ...withoutOwn<O>(options), ...(request.kind === "write" && asDocuments), ...added },
-        evaluate
-      )
+    options === undefined ? request : { ...request, options },
+    (db, added) => Bson.naming(driver(db), given<O>(options, request.kind, added), evaluate)
   )
+}
+
+// The driver reads in the answer to a write what has become of it. What most operations have, no options, costs nothing.
+const given = <O>(options: object | undefined, kind: Request["kind"], added: Added): O & Added => {
+  const read = kind === "write" ? Object.assign(added, asDocuments) : added
+  return (options === undefined ? read : { ...withoutOwn(options), ...read }) as O & Added
 }
 
 /** What a value is encoded for. */

@@ -207,7 +207,7 @@ export const one = <R, C, E>(
   target: Target<C>,
   options: Decoding | undefined,
   own: Decoder<R>,
-  read: (options: object) => Effect.Effect<Driver.Document | null, E, C>,
+  read: (options: object | undefined) => Effect.Effect<Driver.Document | null, E, C>,
   failed: (error: DecodeFailed) => DecodeFailed = identity
 ): Effect.Effect<Option.Option<unknown>, E | DecodeFailed, R | C> => {
   const { decoder, given } = split(options, own)
@@ -225,14 +225,14 @@ export const modified = <R, C, E>(
   target: Target<C>,
   given: Decoding & { readonly includeResultMetadata?: boolean | undefined } | undefined,
   own: Decoder<R>,
-  write: (options: object) => Effect.Effect<Driver.Document | null, E, C>
+  write: (options: object | undefined) => Effect.Effect<Driver.Document | null, E, C>
 ): Effect.Effect<unknown, E | DecodeFailed, R | C> => {
   const options = readable(given)
   if (options?.includeResultMetadata !== true) return one(target, options, own, write, written)
   // What one run is told is none of another's.
   return Effect.suspend(() => {
     let told: Driver.Document = {}
-    const find = (given: object) =>
+    const find = (given: object | undefined) =>
       Effect.map(write(given), (result) => {
         told = Object(result?.["lastErrorObject"])
         return Object(result)["value"] ?? null
@@ -251,6 +251,9 @@ const written = ({ documentId, issue, path, source }: DecodeFailed): DecodeFaile
   new DecodeFailed({ source, documentId, path, issue, isWritten: true })
 
 const split = <R>(options: Decoding | undefined, own: Decoder<R>) => {
+  if (options === undefined) {
+    return { given: own === raw ? undefined : losslessly, onInvalid: "fail", decoder: own } as const
+  }
   const { onInvalid = "fail", projection, schema, ...rest }: Decoding = readable(options) ?? {}
   const ofFields = isSchema(projection) ? projection : undefined
   const decoding = isSchema(schema) ? schema : ofFields

@@ -15,7 +15,6 @@ import * as Privates from "../driver/privates.js"
 import { resent, resentAlone } from "../driver/resent.js"
 import type { Signalled } from "../driver/signal.js"
 import { readPreferenceOf } from "../driver/transaction.js"
-import { understood } from "../driver/understood.js"
 import { type AsGiven, clientIn, inner, type MongoClient, type Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
 import { lending } from "../session/lending.js"
@@ -219,10 +218,9 @@ const begin = <A>(
       if (weight instanceof MongoError) return Call.telling(Effect.fail(weight), observed)
       if (limit instanceof MongoError) return Call.telling(Effect.fail(limit), observed)
       const limited = deadline === undefined ? limit : { ...limit, deadline }
-      const read = request.isCode === true ? evaluate : (added: Added) => understood(() => evaluate(added))
       return Option.isSome(session)
-        ? inSession(fiber, session.value, found, limited, operation, read, observed, weight)
-        : withoutSession(found, limited, operation, read, observed)
+        ? inSession(fiber, session.value, found, limited, operation, evaluate, observed, weight)
+        : withoutSession(found, limited, operation, evaluate, observed)
     },
     Option.isSome(session) ? session.value[key].standing()?.span : undefined
   )
@@ -277,12 +275,10 @@ const inSession = <A>(
       if (isInTransaction) given.readPreference = "primary"
       return observed.sends(() =>
         isLocking && request.canLock === true
-          ? understood(() =>
-            Locking.locked(collectionOf(found.db, found.target, {}), request, given, signals, (locked) => {
-              turn?.wrote(locked)
-              return evaluate(given)
-            })
-          )
+          ? Locking.locked(collectionOf(found.db, found.target, {}), request, given, signals, (locked) => {
+            turn?.wrote(locked)
+            return evaluate(given)
+          })
           : request.isCode === true
           ? lending((lent) => evaluate({ ...given, session: lent }), client, gate, operation, fiber)(session, signals)
           : isInTransaction || !isResent(request)
@@ -311,21 +307,25 @@ const withoutSession = <A>(
   }
   const { driver, settleTimeout } = client
   const call = (limit: (() => number | undefined) | undefined, watcher?: Call.Watcher) =>
-    Call.call({ ...name, settleTimeout, client: driver, onUnsettled: Log.unsettled }, (signals) => {
-      observed.begins(undefined, () => isOnPrimary(found))
-      const given = added(found, signals, level)
-      if (limit !== undefined) {
-        const limited = limit()
-        if (limited !== undefined) given.maxTimeMS = limited
-        // The client's does not count beside it.
-        given.socketTimeoutMS = 0
-      }
-      return observed.sends(() =>
-        isResent(request)
-          ? resentAlone(driver, client[inner].broken, (session) => evaluate({ ...given, session }))
-          : evaluate(given)
-      )
-    }, watcher)
+    Call.call(
+      { ...name, settleTimeout, client: driver, isOpaque: request.isCode, onUnsettled: Log.unsettled },
+      (signals) => {
+        observed.begins(undefined, () => isOnPrimary(found))
+        const given = added(found, signals, level)
+        if (limit !== undefined) {
+          const limited = limit()
+          if (limited !== undefined) given.maxTimeMS = limited
+          // The client's does not count beside it.
+          given.socketTimeoutMS = 0
+        }
+        return observed.sends(() =>
+          isResent(request)
+            ? resentAlone(driver, client[inner].broken, (session) => evaluate({ ...given, session }))
+            : evaluate(given)
+        )
+      },
+      watcher
+    )
   if (timeout !== undefined) {
     return Effect.withFiberRuntime((fiber) => {
       const deadline = around ?? Time.start(fiber, timeout)

@@ -3,6 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
+import * as Struct from "effect/Struct"
 import type * as Driver from "mongodb"
 import { faultOf, stored, tried, unreadable } from "../values/reading.js"
 
@@ -100,13 +101,16 @@ export const readable = <O extends object>(options: O | undefined): O | undefine
   const copy = tried(() => Predicate.isRecord(options) ? { ...options } : null)
   if (copy === null) return wrong({} as O, "Options are an object of them. Where there are none, leave them out.")
   if (copy === undefined) return wrong({} as O, `What is given as options ${unreadable}.`)
-  const refused = Object.entries(hidden).find(([name]) => optionOf(copy, name) !== undefined)
-  if (refused !== undefined) return wrong(copy, `\`${refused[0]}\` ${refused[1]}`)
-  return read.reduce<O>((options, name) => {
-    const value = optionOf(options, name)
+  for (const name of Struct.keys(hidden)) {
+    if (optionOf(copy, name) !== undefined) return wrong(copy, `\`${name}\` ${hidden[name]}`)
+  }
+  let checked: O = copy
+  for (const name of read) {
+    const value = optionOf(checked, name)
     const fault = value === undefined ? undefined : name === "comment" ? faultOf(value, stored) : faultOf(value)
-    return fault === undefined ? options : wrong({ ...options, [name]: undefined }, `\`${name}\` ${fault}.`)
-  }, copy)
+    if (fault !== undefined) checked = wrong({ ...checked, [name]: undefined }, `\`${name}\` ${fault}.`)
+  }
+  return checked
 }
 
 // What is looked into by this library, and by the driver, before anything is encoded.

@@ -74,13 +74,13 @@ type FindOneOptions = Omit<Driver.FindOptions, "batchSize" | "limit" | "noCursor
 /** The operations of a collection that read. */
 export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, In>): Reads<A, I, R, C> => {
   const { codec, target } = of
-  const read = (name: string, options: object | undefined, filter?: Filter<I>) =>
-    ({ name, kind: "read", options, inTransaction: true, values: [filter] }) as const
+  const read = (name: string, options: object | undefined, filter?: Filter<I>, canLock = false) =>
+    ({ name, kind: "read", options, inTransaction: true, values: [filter], canLock }) as const
   return {
     find: ((filter?: Filter<I>, options?: Decoding.Decoding) =>
       Decoding.stream(
         target,
-        { ...read("find", undefined, filter), canLock: true },
+        read("find", undefined, filter, true),
         options,
         codec,
         (db, given: Driver.FindOptions) => of.driver(db).find(filterOf(filter), given)
@@ -93,7 +93,7 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         (given) =>
           call(
             of,
-            { ...read("findOne", given, filter), canLock: true },
+            read("findOne", given, filter, true),
             (collection, driver: FindOneOptions) => collection.findOne(filterOf(filter), driver)
           )
       )) as Reads<A, I, R, C>["findOne"],

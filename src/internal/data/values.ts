@@ -93,13 +93,17 @@ const fields = [
 ]
 
 /** Filters, projections and the like among options: in them nothing may be undefined. */
-export const documentsIn = (options: object): object => picked(options, documents)
+export const documentsIn = (options: object): object => picked(options, documents) ?? {}
 
-const picked = (options: object, names: ReadonlyArray<string>): object =>
-  Object.fromEntries(names.flatMap((name) => {
+// Most operations have none.
+const picked = (options: object, names: ReadonlyArray<string>): object | undefined => {
+  let found: Record<string, unknown> | undefined
+  for (const name of names) {
     const value = optionOf(options, name)
-    return value === undefined ? [] : [[name, value]]
-  }))
+    if (value !== undefined) (found ??= {})[name] = value
+  }
+  return found
+}
 
 /**
  * About how many bytes of BSON filters, updates and pipelines have; or what is wrong with them: in them nothing is left out,
@@ -124,7 +128,7 @@ export const weightOf = (
     if (command !== saidBy(command)) return new Refused("a command with a `toBSON`: give what that gives")
     let bytes = 0
     const sent = options && picked(options, fields)
-    for (const value of [...values, pipeline, options && documentsIn(options), sent, command]) {
+    for (const value of [...values, pipeline, options && picked(options, documents), sent, command]) {
       const role = value === command || value === sent ? "command" : updates.includes(value) ? "update" : "filter"
       const own = weightIn(value, { role, takesFunctions })
       if (own instanceof Refused) return own

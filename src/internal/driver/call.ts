@@ -16,13 +16,15 @@ import { type Restore, traced } from "../time/fiber.js"
 import * as DriverCursor from "./cursor.js"
 import { brokenSocket, toCause } from "./errors.js"
 import * as Signal from "./signal.js"
-import { readable } from "./understood.js"
+import { marked, readable } from "./understood.js"
 
 /** What a call is for and how long an interruption may wait for it. */
 export interface CallOptions {
   readonly operation: string
   readonly namespace?: string | undefined
   readonly settleTimeout: Duration.Duration
+  /** Whether it runs the caller's own code, whose bugs are none of the driver's. Default `false`. */
+  readonly isOpaque?: boolean | undefined
   /** The client on which the operation may open cursors with the signal. Default: it opens none. */
   readonly client?: Driver.MongoClient | undefined
   /** Called when the connection broke while a command was written, with the error that takes the place of the socket's. */
@@ -142,7 +144,7 @@ const failed = <A>(call: Call<A>, error: unknown): Exit.Exit<A, MongoError> => {
   try {
     const broken = isSent(call) ? brokenSocket(error) : undefined
     if (broken !== undefined) call.onBroken?.(broken)
-    return Exit.failCause(toCause(call, broken ?? readable(error)))
+    return Exit.failCause(toCause(call, broken ?? readable(call.isOpaque === true ? error : marked(error))))
   } catch (defect) {
     return Exit.die(defect)
   }

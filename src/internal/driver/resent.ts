@@ -7,6 +7,7 @@ import { Label, type MongoError } from "../../MongoError.js"
 import { failedConcernOf, failedWritesOf } from "../values/details.js"
 import { isDriverFailure, toMongoError } from "./errors.js"
 import { endImplicit, openImplicit } from "./privates.js"
+import { marked } from "./understood.js"
 
 /** Runs a write in a session. `isSent` says whether a command of it was sent, `broken` how many connections have broken. */
 export const resent = async <A>(
@@ -23,7 +24,7 @@ export const resent = async <A>(
     isLost()
     return result
   } catch (error) {
-    throw told(error, isSent(), isLost() || broken() > before)
+    throw told(marked(error), isSent(), isLost() || broken() > before)
   }
 }
 
@@ -53,7 +54,7 @@ export const resentAlone = async <A>(
   try {
     return await evaluate(session)
   } catch (error) {
-    throw told(error, isSent, isSent && session.serverSession.isDirty || broken() > before)
+    throw told(marked(error), isSent, isSent && session.serverSession.isDirty || broken() > before)
   } finally {
     await session.endSession()
   }

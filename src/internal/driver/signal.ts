@@ -84,10 +84,11 @@ interface Light extends Controller {
 }
 
 type Listen = AbortSignal["addEventListener"]
+type Listener = Parameters<Listen>[1]
 type Unlisten = AbortSignal["removeEventListener"]
 
 /**
- * A controller whose signal keeps its listeners in a set of its own until it is fired, and then gives them to the platform.
+ * A controller whose signal keeps its listeners in a list of its own until it is fired, and then gives them to the platform.
  *
  * The driver adds and removes half a dozen for each operation. As listeners of the platform they cost a tenth of all that
  * an operation does.
@@ -95,34 +96,37 @@ type Unlisten = AbortSignal["removeEventListener"]
 const light = (): Light => {
   const controller = new AbortController()
   const { signal } = controller
-  const waiting = new Set<Parameters<Listen>[1]>()
+  // A few at a time. A set would make a hash for each.
+  let waiting: Array<Listener> = []
   const listen: Listen = signal.addEventListener.bind(signal)
   const unlisten: Unlisten = signal.removeEventListener.bind(signal)
   Object.defineProperties(signal, {
     addEventListener: {
-      value: (...args: Parameters<Listen>) => {
-        if (isPlain(...args) && !signal.aborted) waiting.add(args[1])
-        else listen(...args)
+      value: (type: string, listener: Listener, options?: Parameters<Listen>[2]) => {
+        if (!isPlain(type, options) || signal.aborted) listen(type, listener, options)
+        else if (!waiting.includes(listener)) waiting.push(listener)
       }
     },
     removeEventListener: {
-      value: (...args: Parameters<Unlisten>) => {
-        if (!waiting.delete(args[1])) unlisten(...args)
+      value: (type: string, listener: Listener, options?: Parameters<Unlisten>[2]) => {
+        const place = waiting.lastIndexOf(listener)
+        if (place < 0) unlisten(type, listener, options)
+        else waiting.splice(place, 1)
       }
     }
   })
   return {
     signal,
-    isUsed: () => signal.aborted || waiting.size > 0,
+    isUsed: () => signal.aborted || waiting.length > 0,
     abort: () => {
       for (const listener of waiting) listen("abort", listener, { once: true })
-      waiting.clear()
+      waiting = []
       controller.abort()
     }
   }
 }
 
 // It is fired once at most, so that `once` makes no difference to it.
-const isPlain = (...[type, , options]: Parameters<Listen>): boolean =>
+const isPlain = (type: string, options: Parameters<Listen>[2]): boolean =>
   type === "abort" &&
   (options === undefined || typeof options === "object" && options.signal === undefined && options.capture !== true)

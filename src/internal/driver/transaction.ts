@@ -106,27 +106,27 @@ const watched = async <A, X>(
  * To be asked once, which ends it.
  */
 export const watchAnswer = (session: Driver.ClientSession): () => boolean => {
+  const { advanceOperationTime } = session
   let isAnswered = false
-  Object.defineProperty(session, "advanceOperationTime", {
-    configurable: true,
-    value: (time: Driver.Timestamp) => {
-      isAnswered = true
-      Reflect.deleteProperty(session, "advanceOperationTime")
-      session.advanceOperationTime(time)
-    }
-  })
+  // Put back, not deleted: V8 is slow with an object that has lost a property.
+  const watching = (time: Driver.Timestamp): void => {
+    isAnswered = true
+    advanceOperationTime.call(session, time)
+  }
+  session.advanceOperationTime = watching
   return () => {
-    Reflect.deleteProperty(session, "advanceOperationTime")
+    if (session.advanceOperationTime === watching) session.advanceOperationTime = advanceOperationTime
     return isAnswered
   }
 }
 
 // The driver calls `transition` when the first command was answered, or failed.
 const onceBegun = (transaction: Transaction, listener: () => void): void => {
+  const { transition } = transaction
   transaction.transition = (state) => {
     listener()
-    Reflect.deleteProperty(transaction, "transition")
-    transaction.transition(state)
+    transaction.transition = transition
+    transition.call(transaction, state)
   }
 }
 
@@ -185,18 +185,16 @@ const sendCommit = (session: Driver.ClientSession): Promise<void> => {
 // The driver unpins the session by force before it sends a commit for the second time, and tells nothing of the first. To be
 // asked at the end.
 const watchRepetition = (session: Driver.ClientSession): () => boolean => {
+  const own = ofSession(session)
+  const { unpin } = own
   let isRepeated = false
-  const watch = (): void => {
-    ofSession(session).unpin = (options) => {
-      Reflect.deleteProperty(session, "unpin")
-      ofSession(session).unpin(options)
-      if (options?.force === true) isRepeated = true
-      else watch()
-    }
+  const watching: typeof unpin = (options) => {
+    unpin.call(session, options)
+    if (options?.force === true) isRepeated = true
   }
-  watch()
+  own.unpin = watching
   return () => {
-    Reflect.deleteProperty(session, "unpin")
+    if (own.unpin === watching) own.unpin = unpin
     return isRepeated
   }
 }
@@ -251,12 +249,15 @@ const asStarted = <A>(session: Driver.ClientSession, send: () => Promise<A>): Pr
  */
 export const withClientDefaults = (
   options: TransactionOptions.Resolved,
-  client: Driver.MongoClient
+  client: Driver.MongoClient,
+  timeout = options.timeout
 ): TransactionOptions.Resolved => {
   const { readConcern, readPreference, writeConcern } = client.options
   const level = readConcern?.level
   return {
-    ...options,
+    maxCommitTime: options.maxCommitTime,
+    timeout,
+    warnings: options.warnings,
     // Also a level that no transaction allows: the server refuses it, and the client's own object stays as it is.
     readConcern: options.readConcern ??
       (level === undefined ? undefined : { level: level as NonNullable<typeof options.readConcern>["level"] }),

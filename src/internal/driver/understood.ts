@@ -7,20 +7,10 @@ import * as Driver from "mongodb"
 import { hint } from "./hints.js"
 
 /**
- * Runs what gives values, and no code, to the driver. What the driver itself throws without a mark of its own becomes its error
- * for unexpected replies. What anything else throws stays as it is.
+ * The driver's error for unexpected replies, where the driver itself has thrown an error without a mark of its own; any other error
+ * as it is. To be asked of what has run with values alone, and with no code of the caller.
  */
-export const understood = <A>(evaluate: () => PromiseLike<A>): PromiseLike<A> => {
-  try {
-    return evaluate().then(undefined, (error: unknown) => {
-      throw marked(error)
-    })
-  } catch (error) {
-    throw marked(error)
-  }
-}
-
-const marked = (error: unknown): unknown =>
+export const marked = (error: unknown): unknown =>
   error instanceof TypeError && isOfDriver(thrower(error))
     ? new Driver.MongoUnexpectedServerResponseError("a reply could not be understood", { cause: error })
     : error instanceof SyntaxError && thrower(error) === ""

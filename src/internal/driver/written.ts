@@ -32,7 +32,7 @@ export const writtenOneIn = (
   { includeResultMetadata, upsert }: {
     readonly includeResultMetadata?: boolean | undefined
     readonly upsert?: boolean | undefined
-  }
+  } = {}
 ): (result: unknown) => number => includeResultMetadata === true ? byMetadata : upsert === true ? one : ifFound
 
 const byMetadata = (result: unknown): number => {

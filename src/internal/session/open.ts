@@ -187,6 +187,7 @@ export class OpenSession implements Gate, Member, Ending {
     return Call.begin({
       operation,
       namespace,
+      isOpaque,
       settleTimeout: this.settleTimeout,
       client: this.client.driver,
       signals: this.#signals,

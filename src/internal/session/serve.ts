@@ -19,7 +19,6 @@ import { endForgotten } from "../driver/forgotten.js"
 import { make as makePool } from "../driver/pool.js"
 import { secureRandom } from "../driver/random.js"
 import { type Deployment, type TopologyWatch, watchTopology } from "../driver/topology.js"
-import { understood } from "../driver/understood.js"
 import { closingStep, errorName } from "../telemetry/closing.js"
 import { type Commands, watchCommands } from "../telemetry/commands.js"
 import { commenting } from "../telemetry/comment.js"
@@ -90,7 +89,7 @@ const serve = (
             onUnsettled: Log.unsettled
           }, ({ signal }) => {
             observed.begins(undefined, constTrue)
-            return understood(() => observed.sends(() => Command.adminCommand(driver, command, signal)))
+            return observed.sends(() => Command.adminCommand(driver, command, signal))
           })
         ))
     }

@@ -23,12 +23,13 @@ export const watchPools = (driver: Driver.MongoClient): Effect.Effect<void, neve
   Effect.withFiberRuntime((fiber) => {
     const clock = clockOf(fiber)
     const pools = new Map<string, Pool>()
+    // The driver makes the text of an address anew for each event: to compare it costs less than to look it up.
+    let last: Pool | undefined
     const poolOf = ({ address }: { readonly address: string }): Pool => {
-      const known = pools.get(address)
-      if (known !== undefined) return known
-      const pool = new Pool(address)
-      pools.set(address, pool)
-      return pool
+      if (last?.address === address) return last
+      last = pools.get(address) ?? new Pool(address)
+      pools.set(address, last)
+      return last
     }
     const now = () => clock.unsafeCurrentTimeNanos()
     const listeners = {
@@ -36,6 +37,7 @@ export const watchPools = (driver: Driver.MongoClient): Effect.Effect<void, neve
       connectionPoolClosed: (event: Driver.ConnectionPoolClosedEvent) => {
         poolOf(event).close()
         pools.delete(event.address)
+        last = undefined
       },
       connectionReady: (event: Driver.ConnectionReadyEvent) => poolOf(event).ready(event),
       connectionClosed: (event: Driver.ConnectionClosedEvent) => pools.get(event.address)?.remove(event.connectionId),
@@ -56,6 +58,7 @@ export const watchPools = (driver: Driver.MongoClient): Effect.Effect<void, neve
 
 /** One pool, and what was counted of it. */
 class Pool {
+  readonly address: string
   private readonly own: Labels
   private readonly in: Readonly<Record<State, Labels>>
   private readonly connections = new Map<number | "<monitor>", Open>()
@@ -64,6 +67,7 @@ class Pool {
   private idleMin = 0
 
   constructor(address: string) {
+    this.address = address
     const name = { "db.client.connection.pool.name": address }
     this.own = labels(name)
     this.in = {

@@ -60,7 +60,7 @@ export class Contention {
 /** How a transaction takes part. */
 export interface Manner {
   /** Whether it waits for others, and others for it. Default `true`. */
-  readonly doesQueue?: boolean
+  readonly doesQueue?: boolean | undefined
   /** Whether the values are kept that a conflict was about. Default `false`. */
   readonly keepsValues?: boolean
   /** The span that it was started in. Default: none. */
@@ -205,8 +205,12 @@ export class Contender implements Writer {
 const isWrite = (name: Name): name is Write => name.filter !== undefined && name.namespace !== undefined
 
 /** What others see of a transaction of a client. */
-export const contender = (fiber: RunningFiber, client: Service, manner: Omit<Manner, "keepsValues">): Contender =>
-  new Contender(fiber, of(client.driver), { ...manner, keepsValues: client[inner].conflicts.values })
+export const contender = (
+  fiber: RunningFiber,
+  client: Service,
+  { doesQueue, span }: Omit<Manner, "keepsValues">
+): Contender =>
+  new Contender(fiber, of(client.driver), { doesQueue, span, keepsValues: client[inner].conflicts.values })
 
 const all = new WeakMap<Driver.MongoClient, Contention>()
 

@@ -70,7 +70,7 @@ export const run = <A, E, R, Client, VR, OR>(
     }
     return inSession(within === undefined ? session : Option.none(), options, (service) =>
       transaction(fiber, {
-        ...planOf(options),
+        manner: planOf(options),
         effect,
         session: service,
         options: decoded.right,
@@ -130,7 +130,7 @@ export const sandbox = <A, E, R, Client, OR>(
       options,
       (service) =>
         transaction(fiber, {
-          ...planOf<never, OR>(options),
+          manner: planOf<never, OR>(options),
           effect,
           session: service,
           options: decoded.right,

@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import { Label, MongoError } from "../../MongoError.js"
 import { during, late, timedOut } from "../driver/deadline.js"
 import * as DriverTransaction from "../driver/transaction.js"
-import { understood } from "../driver/understood.js"
 import type { Gate } from "../session/gate.js"
 import * as Operations from "../telemetry/operations.js"
 import { after, grace, within } from "../time/bounded.js"
@@ -156,7 +155,7 @@ const settled = (
     })
   }
   limit()
-  void gate.begin(fiber, { operation }, (session) => understood(() => evaluate(session)), (exit) => {
+  void gate.begin(fiber, { operation }, evaluate, (exit) => {
     stop()
     over(exit)
   })

@@ -48,9 +48,9 @@ const contextIn = <R>(part: Part, session: Session.Service, around: Context.Cont
 }
 
 /** What is run in a transaction, and how. */
-export interface Transaction<A, E, R, VR, OR, E2, R2>
-  extends Pick<Plan<VR, OR>, "retry" | "doesQueue" | "onRetry" | "verifyCommit" | "isSandbox" | "isSerializable">
-{
+export interface Transaction<A, E, R, VR, OR, E2, R2> extends Pick<Plan<VR, OR>, "isSandbox"> {
+  /** What its options say of retries and isolation. */
+  readonly manner: Pick<Plan<VR, OR>, "retry" | "doesQueue" | "onRetry" | "verifyCommit" | "isSerializable">
   readonly effect: Effect.Effect<A, E, R>
   readonly session: Session.Service
   readonly options: TransactionOptions.Decoded
@@ -63,16 +63,7 @@ export interface Transaction<A, E, R, VR, OR, E2, R2>
 /** Runs a transaction of a fiber's own in a session. */
 export const transaction = <A, E, R, VR, OR, E2, R2>(
   fiber: RunningFiber,
-  { doesQueue, effect, isSandbox, isSerializable, onRetry, options, otherwise, retry, session, verifyCommit, whenDone }:
-    Transaction<
-      A,
-      E,
-      R,
-      VR,
-      OR,
-      E2,
-      R2
-    >
+  { effect, isSandbox, manner, options, otherwise, session, whenDone }: Transaction<A, E, R, VR, OR, E2, R2>
 ): Effect.Effect<
   A,
   E | E2 | RunError | SessionBusy | TransactionEnded | TransactionUnsupported,
@@ -81,27 +72,29 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
   andThen(ensureSupported(session), () => {
     const gate = session[key]
     const outer = innermostOf(fiber)
-    const planned = {
-      options: resolve(options, session),
-      timeout: least(timeoutOf(options, session), outer),
-      retry,
-      // What waits for it may hold what it waits for.
-      doesQueue: doesQueue && outer === undefined && !fiber.currentContext.unsafeMap.has(Around.key),
-      span: fiber.currentSpan,
-      verifyCommit: verifyCommit && alone(verifyCommit),
-      onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
-      // Nothing is kept of what runs in a sandbox, in whichever session.
-      isSandbox: isSandbox || outer?.of.isSandbox === true,
-      isSerializable,
-      outer
-    }
+    const { doesQueue, isSerializable, onRetry, retry, verifyCommit } = manner
+    const span = fiber.currentSpan
     const contextOf = (part: Part, around: Context.Context<never>) => contextIn(part, session, around)
     // What it needs besides is in the context of its part.
     // @effect-diagnostics-next-line unsafeEffectTypeAssertion:off
     const body = { effect: effect as Effect.Effect<A, E, Inside<R>>, contextOf }
     return Effect.checkInterruptible((isInterruptible) =>
       Effect.uninterruptibleMask((restore) => {
-        const plan = { ...planned, isInterruptible }
+        const plan = {
+          options: resolve(options, session),
+          timeout: least(timeoutOf(options, session), outer),
+          retry,
+          // What waits for it may hold what it waits for.
+          doesQueue: doesQueue && outer === undefined && !fiber.currentContext.unsafeMap.has(Around.key),
+          span,
+          verifyCommit: verifyCommit && alone(verifyCommit),
+          onRetry: onRetry && ((retry: Telemetry.Retry) => alone(onRetry(retry))),
+          // Nothing is kept of what runs in a sandbox, in whichever session.
+          isSandbox: isSandbox || outer?.of.isSandbox === true,
+          isSerializable,
+          outer,
+          isInterruptible
+        }
         let hooks: ReadonlyArray<Hook> = []
         const inTurn = Spans.transaction(fiber, (fiber) =>
           andThen(enter(gate, placeOf(fiber, gate.lane), "transaction", restore, fiber), (held) => {
@@ -159,13 +152,14 @@ export const ensureSupported = (
 export const resolve = (decoded: TransactionOptions.Decoded, session: Session.Service): TransactionOptions.Resolved =>
   DriverTransaction.withClientDefaults(
     TransactionOptions.merge(
-      { ...decoded, timeout: timeoutOf(decoded, session) },
+      decoded,
       TransactionOptions.merge(
         session.options.defaultTransactionOptions ?? none,
         session.client[MongoClient.inner].transactions
       )
     ),
-    session.client.driver
+    session.client.driver,
+    timeoutOf(decoded, session)
   )
 
 const none: TransactionOptions.Decoded = {
