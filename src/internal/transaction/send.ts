@@ -6,6 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { Label, MongoError } from "../../MongoError.js"
 import { during, late, timedOut } from "../driver/deadline.js"
 import * as DriverTransaction from "../driver/transaction.js"
@@ -53,13 +54,14 @@ const sent = (
   restore: Restore | undefined
 ): Effect.Effect<void, MongoError> =>
   Effect.withFiberRuntime((fiber) => {
-    if ("atMost" in limit) return observed(gate, operation, limit.atMost, commands[operation], restore)
+    if ("atMost" in limit) return observed(fiber, gate, operation, limit.atMost, commands[operation], restore)
     const { deadline } = limit
     const left = deadline.left()
     if (left <= 0) return Effect.fail(timedOut({ operation }))
     const atMost = Duration.sum(Duration.millis(left), gate.settleTimeout)
     return Effect.mapError(
       observed(
+        fiber,
         gate,
         operation,
         atMost,
@@ -94,33 +96,31 @@ export const sendWithin = (
   )
 
 const observed = (
+  fiber: RunningFiber,
   gate: Gate,
   operation: Command,
   atMost: Duration.Duration,
   evaluate: (session: DriverSession) => PromiseLike<void>,
   restore: Restore | undefined
-): Effect.Effect<void, MongoError> =>
-  Effect.withFiberRuntime((fiber) => {
-    const session = gate.session()
-    const sent = (observed?: Operations.Observed) =>
-      Effect.suspend(() =>
-        settled(
-          gate,
-          fiber,
-          operation,
-          atMost,
-          observed ? (of) => observed.sends(() => evaluate(of)) : evaluate,
-          restore
-        )
-      )
-    return DriverTransaction.sendsNothing(session)
-      ? sent()
-      : Operations.begin(fiber, gate.observer, { name: operation, database: "admin" }, (observed) => {
-        observed.beginsInTransaction(session)
-        // Told in a step of the fiber, where what a tracer throws is a defect like any other.
-        return Effect.onExit(sent(observed), (exit) => Effect.sync(() => observed.over(exit)))
-      }, gate.standing()?.span)
-  })
+): Effect.Effect<void, MongoError> => {
+  const session = gate.session()
+  if (DriverTransaction.sendsNothing(session)) return settled(gate, fiber, operation, atMost, evaluate, restore)
+  return Operations.begin(fiber, gate.observer, { name: operation, database: "admin" }, (observed) => {
+    observed.beginsInTransaction(session)
+    const sent = Effect.suspend(() =>
+      settled(gate, fiber, operation, atMost, (of) => observed.sends(() => evaluate(of)), restore)
+    )
+    // Told in a step of the fiber, where what a tracer throws is a defect like any other. Nothing of it can be interrupted.
+    return Effect.matchCauseEffect(sent, {
+      onFailure: (cause) =>
+        Effect.ensuring(Effect.failCause(cause), Effect.sync(() => observed.over(Exit.failCause(cause)))),
+      onSuccess: () => {
+        observed.over(Exit.void)
+        return Effect.void
+      }
+    })
+  }, gate.standing()?.span)
+}
 
 // The first end counts: the promise's, that of its time, or that of the time after an interruption. In the last case, the turn
 // is given back when the promise has settled.
