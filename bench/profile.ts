@@ -3,8 +3,10 @@
  * library, against the server that answers at once. Each arm runs in a process of its own.
  *
  * The machine is never equally fast. All arms encode and decode the same BSON, and so its time is the measure: all times of an
- * arm are scaled so that it takes as long as in the driver's own.
+ * arm are scaled so that it takes as long as in the driver's own. Each arm is profiled three times, in turns, and the median of
+ * each part counts.
  */
+import { median } from "d3-array"
 import * as Effect from "effect/Effect"
 import { writeFileSync } from "node:fs"
 import { aligned } from "../test/tools/table.js"
@@ -33,10 +35,9 @@ const of = (name: typeof groups[number], arm: string, isQuick: boolean): Effect.
     ({ printed }) =>
       Effect.flatMap(promised(() => printed), (url) => {
         const { rounds, times, warmup } = group(name).size
-        // More rounds than for a benchmark: a sample is taken each 200 µs.
         const size = isQuick
           ? { rounds: 2, warmup: 2, times: 32, seconds: 60 }
-          : { rounds: 3 * rounds, warmup: Math.max(warmup, 40), times, seconds: 600 }
+          : { rounds: 2 * rounds, warmup: Math.max(warmup, 40), times, seconds: 600 }
         const job: Job = { group: name, url, size, arms: [arm] }
         const worker = start<Cost>("profileWorker.ts", [JSON.stringify(job)])
         return Effect.ensuring(promised(() => worker.printed), Effect.sync(() => worker.child.kill()))
@@ -51,27 +52,43 @@ const scaled = ({ bytes, micros }: Cost, bson: number): Cost => ({
 
 const total = (amounts: Amounts): number => parts.reduce((sum, part) => sum + amounts[part], 0)
 
-const rowsOf = (name: string, costs: Readonly<Record<typeof arms[number], Cost>>) =>
-  arms.map((arm) => [
-    name,
-    arm,
-    ...parts.map((part) => costs[arm].micros[part].toFixed(1)),
-    total(costs[arm].micros).toFixed(1),
-    (total(costs[arm].micros) / total(costs.raw.micros)).toFixed(2),
-    (total(costs[arm].bytes) / 1024).toFixed(1)
-  ])
+const medians = (costs: ReadonlyArray<Cost>): Cost => {
+  const middle = (of: (cost: Cost) => Amounts) =>
+    Object.fromEntries(parts.map((part) => [part, median(costs, (cost) => of(cost)[part]) ?? 0])) as Record<
+      Part,
+      number
+    >
+  return { micros: middle(({ micros }) => micros), bytes: middle(({ bytes }) => bytes) }
+}
+
+type Costs = Readonly<Record<typeof arms[number], Cost>>
+
+const rowsOf = (name: string, costs: Costs) =>
+  arms.map((arm) => {
+    const { bytes, micros } = costs[arm]
+    return [
+      name,
+      arm,
+      ...parts.map((part) => micros[part].toFixed(1)),
+      total(micros).toFixed(1),
+      (total(micros) / total(costs.raw.micros)).toFixed(2),
+      (total(bytes) / 1024).toFixed(1)
+    ]
+  })
 
 const program = (isQuick: boolean) =>
   Effect.gen(function*() {
     yield* promised(prepare)
-    const found: Record<string, Readonly<Record<typeof arms[number], Cost>>> = {}
+    const found: Record<string, Costs> = {}
     for (const name of groups) {
       console.error(`profiling ${name}`)
-      const raw = yield* of(name, "raw", isQuick)
-      const bare = yield* of(name, "bare", isQuick)
-      const ours = yield* of(name, "ours", isQuick)
-      const { BSON } = raw.micros
-      found[name] = { raw, bare: scaled(bare, BSON), ours: scaled(ours, BSON) }
+      const rounds = yield* Effect.forEach(isQuick ? [1] : [1, 2, 3], () =>
+        Effect.all({ raw: of(name, "raw", isQuick), bare: of(name, "bare", isQuick), ours: of(name, "ours", isQuick) }))
+      const bson = median(rounds, ({ raw }) =>
+        raw.micros.BSON) ?? 0
+      const costOf = (arm: typeof arms[number]) =>
+        medians(rounds.map((round) => scaled(round[arm], bson)))
+      found[name] = { raw: costOf("raw"), bare: costOf("bare"), ours: costOf("ours") }
     }
     return found
   })

@@ -40,7 +40,7 @@ describe("a profile", () => {
 
   it("is the bytes of each part for one operation, of all that calls what", () => {
     const own = { id: 3, callFrame: frame("perform", "file:///a/dist/internal/library.js"), selfSize: 8, children: [] }
-    const head = { ...command, selfSize: 4, children: [own, { ...own, selfSize: 16 }] }
-    expect(bytesOf({ head, samples: [] }, 2)).toMatchObject({ driver: 2, library: 12 })
+    const head = { callFrame: command.callFrame, selfSize: 4, children: [own, { ...own, selfSize: 16 }] }
+    expect(bytesOf({ head }, 2)).toMatchObject({ driver: 2, library: 12 })
   })
 })
