@@ -12,7 +12,7 @@ import { constVoid } from "effect/Function"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { within } from "../time/bounded.js"
-import { type Restore, traced } from "../time/fiber.js"
+import { matchCause, type Restore, traced } from "../time/fiber.js"
 import * as DriverCursor from "./cursor.js"
 import { brokenSocket, toCause } from "./errors.js"
 import * as Signal from "./signal.js"
@@ -86,21 +86,18 @@ export const settling = <A, E>(
     resume = wake
     if (exit !== undefined) wake(exit)
   })
-  return Effect.matchCauseEffect(restore(wait), {
-    onFailure: (cause) => {
-      if (Cause.isInterruptedOnly(cause)) {
-        const exit = Exit.failCause(cause)
-        return Effect.zipRight(Effect.ensuring(onInterrupt, Effect.sync(() => over(exit))), exit)
-      }
+  return matchCause(restore(wait), (cause) => {
+    if (Cause.isInterruptedOnly(cause)) {
       const exit = Exit.failCause(cause)
-      over(exit)
-      return traced(exit)
-    },
-    onSuccess: (value) => {
-      const exit = Exit.succeed(value)
-      over(exit)
-      return exit
+      return Effect.zipRight(Effect.ensuring(onInterrupt, Effect.sync(() => over(exit))), exit)
     }
+    const exit = Exit.failCause(cause)
+    over(exit)
+    return traced(exit)
+  }, (value) => {
+    const exit = Exit.succeed(value)
+    over(exit)
+    return exit
   })
 }
 
@@ -120,7 +117,7 @@ export interface Call<A> extends CallOptions {
 export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
   const controllers = new Signal.Controllers(call.signals)
   let isAborted = false
-  const settled = start(call.evaluate, controllers).then(
+  const settled = start(call, controllers).then(
     (value) => call.done(Exit.succeed(value)),
     (error: unknown) => {
       if (isAborted) call.onAborted?.()
@@ -135,7 +132,9 @@ export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
       return cursors
     })
     const over = settle(call, settled.then(() => DriverCursor.closeAll(cursors)))
-    return call.afterwards === undefined ? over : Effect.zipRight(over, Effect.suspend(call.afterwards))
+    return call.afterwards === undefined
+      ? over
+      : Effect.zipRight(over, Effect.suspend(() => call.afterwards?.() ?? Effect.void))
   })
 }
 
@@ -151,9 +150,9 @@ const failed = <A>(call: Call<A>, error: unknown): Exit.Exit<A, MongoError> => {
 }
 
 // A function that throws instead of rejecting is treated alike.
-const start = <A>(evaluate: Call<A>["evaluate"], controller: Signal.Signalled): Promise<A> => {
+const start = <A>(call: Call<A>, controller: Signal.Signalled): Promise<A> => {
   try {
-    return Promise.resolve(evaluate(controller))
+    return Promise.resolve(call.evaluate(controller))
   } catch (error) {
     return Promise.reject(error)
   }

@@ -3,20 +3,16 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { SessionEnded, type SessionLapsed } from "../../SessionErrors.js"
 import type { Member } from "../../SessionKeeper.js"
 import type * as SessionOptions from "../../SessionOptions.js"
-import * as Call from "../driver/call.js"
-import * as Command from "../driver/command.js"
 import { bounded } from "../driver/deadline.js"
 import * as Pool from "../driver/pool.js"
 import * as DriverSession from "../driver/session.js"
-import * as Signal from "../driver/signal.js"
-import * as DriverTransaction from "../driver/transaction.js"
 import * as Log from "../telemetry/log.js"
 import type * as Operations from "../telemetry/operations.js"
 import * as Time from "../time/clock.js"
@@ -24,10 +20,10 @@ import type { RunningFiber } from "../time/fiber.js"
 import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import { Closing, type Ending } from "./closing.js"
+import { Flights } from "./flight.js"
 import type { Evaluate, Gate } from "./gate.js"
 import * as Lane from "./lane.js"
 import { lapsed } from "./lapse.js"
-import { Leftover } from "./leftover.js"
 import { inTurn } from "./operation.js"
 import { insist } from "./owed.js"
 import type { Name, Standing } from "./turn.js"
@@ -61,19 +57,14 @@ export class OpenSession implements Gate, Member, Ending {
   readonly settleTimeout: Duration.Duration
   readonly timeout: Duration.Duration | undefined
   readonly openedIn: Tracer.AnySpan | undefined
-  readonly #signals = Signal.lender()
   readonly #closing: Closing
   readonly #usage: Time.Usage
   #session: Driver.ClientSession
   #standing: Standing | undefined
-  // What the driver notes as the last use of the server session until a command of the operation is sent.
-  #mark = 0
-  #inFlight = 0
-  #wake: (() => void) | undefined
+  readonly #flights: Flights
   #isCalling = false
   #isEnding = false
   #isBroken = false
-  readonly #leftover = new Leftover()
 
   constructor(client: MongoClient.Service, options: SessionOptions.Decoded, opener: RunningFiber) {
     this.client = client
@@ -86,6 +77,7 @@ export class OpenSession implements Gate, Member, Ending {
     this.#closing = new Closing(opener.getFiberRefs())
     const { lastUsed, session } = this.#take(Time.nowOf(opener))
     this.#usage = new Time.Usage(lastUsed, client[inner].knownTimeout)
+    this.#flights = new Flights(this, this.#usage)
     this.#session = session
     Log.sessionsOpen(1)
   }
@@ -129,7 +121,7 @@ export class OpenSession implements Gate, Member, Ending {
   touch(at: Time.Instant): void {
     this.#usage.heard(at)
     // An operation that waits to be sent looks at what is noted here.
-    if (this.#inFlight === 0) this.client[inner].pool.touch(this.#session)
+    if (this.#flights.isEmpty()) this.client[inner].pool.touch(this.#session)
   }
 
   noteLapse(): boolean {
@@ -143,7 +135,7 @@ export class OpenSession implements Gate, Member, Ending {
     this.#usage.renew(lastUsed)
     this.#session = session
     DriverSession.carryOver(old, session)
-    this.#leftover.renew()
+    this.#flights.leftover.renew()
     Pool.discard(old)
   }
 
@@ -170,74 +162,24 @@ export class OpenSession implements Gate, Member, Ending {
 
   begin<A>(
     fiber: RunningFiber,
-    { isOpaque = false, namespace, operation }: Name,
+    name: Name,
     evaluate: Evaluate<A>,
     done: (exit: Exit.Exit<A, MongoError>) => void,
     onAborted?: (isSent: boolean) => void
   ): Effect.Effect<void> {
-    const session = this.#session
-    const { serverSession } = session
-    // The driver notes whole milliseconds, so that no command leaves this as it is.
-    const mark = this.#mark = Math.ceil(serverSession.lastUse) - 0.25
-    serverSession.lastUse = mark
-    this.#inFlight++
-    const { txnNumber } = serverSession
-    // The driver tells nothing of an abort that was lost.
-    const isNumbered = operation === "commitTransaction" || session.inTransaction() && operation !== "abortTransaction"
-    return Call.begin({
-      operation,
-      namespace,
-      isOpaque,
-      settleTimeout: this.settleTimeout,
-      client: this.client.driver,
-      signals: this.#signals,
-      isSent: () => serverSession.lastUse !== mark,
-      evaluate: (controller) =>
-        session.inTransaction()
-          ? DriverTransaction.keepStarting(session, evaluate, controller)
-          : evaluate(session, controller),
-      done: (exit) => {
-        if (serverSession.lastUse !== mark) {
-          this.#leftover.settled(exit, session.inTransaction())
-          const hasNumber = isNumbered || serverSession.txnNumber > txnNumber
-          // The caller's own code may hide that a command was lost.
-          const isSure = Exit.isSuccess(exit) && !(isOpaque && serverSession.isDirty)
-          if (hasNumber && isSure) this.#leftover.hears(serverSession.txnNumber)
-        }
-        this.#noteUse(mark, fiber)
-        if (--this.#inFlight === 0) this.#wake?.()
-        done(exit)
-      },
-      onBroken: (error) => DriverTransaction.broken(session, error),
-      onAborted: () => {
-        const isSent = serverSession.lastUse !== mark
-        if (isSent) this.#leftover.givenUp(session.inTransaction())
-        onAborted?.(isSent)
-      },
-      onUnsettled: (call) => Effect.zipRight(Log.unsettled(call), this.breakUp),
-      afterwards: () => this.#leftover.kill(this, this.#kill)
-    })
-  }
-
-  // Not told to anybody: it belongs to the operation that was interrupted.
-  get #kill(): Effect.Effect<unknown, MongoError> {
-    const call = { operation: "killSessions", settleTimeout: this.settleTimeout, onUnsettled: Log.unsettled }
-    return Call.call(
-      call,
-      ({ signal }) => Command.adminCommand(this.client.driver, { killSessions: [this.lsid()] }, signal)
-    )
+    return this.#flights.begin(fiber, name, evaluate, done, onAborted)
   }
 
   maybeHoldsCursor(): void {
-    this.#leftover.maybeCursor()
+    this.#flights.leftover.maybeCursor()
   }
 
   maybeTransaction(number: number, isOpen: boolean): void {
-    this.#leftover.maybeTransaction(number, isOpen)
+    this.#flights.leftover.maybeTransaction(number, isOpen)
   }
 
   hasHeardAfter(number: number): boolean {
-    return this.#leftover.hasHeardAfter(number)
+    return this.#flights.leftover.hasHeardAfter(number)
   }
 
   calling<A>(call: () => A): A {
@@ -254,25 +196,22 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   isInFlight(): boolean {
-    return this.#inFlight > 0
+    return !this.#flights.isEmpty()
   }
 
   get quiet(): Effect.Effect<void> {
-    return Effect.async((resume) => {
-      if (this.#inFlight === 0) resume(Effect.void)
-      this.#wake = () => resume(Effect.void)
-    })
+    return this.#flights.quiet
   }
 
   isSent(): boolean {
-    return this.#session.serverSession.lastUse !== this.#mark
+    return this.#flights.isSent()
   }
 
   get breakUp(): Effect.Effect<void> {
     return Effect.sync(() => {
       this.#isBroken = true
       // What never settled may be going on there, with all that it holds.
-      this.#leftover.maybeCursor()
+      this.#flights.leftover.maybeCursor()
       Pool.markDirty(this.#session)
     })
   }
@@ -280,7 +219,7 @@ export class OpenSession implements Gate, Member, Ending {
   get kill(): Effect.Effect<void> {
     // Where it is closed meanwhile, that has killed it.
     const once = Effect.suspend(() =>
-      this.#session.hasEnded ? Effect.void : Effect.map(this.#kill, () => this.#leftover.isKilled())
+      this.#session.hasEnded ? Effect.void : Effect.map(this.#flights.kill, () => this.#flights.leftover.isKilled())
     )
     return insist(this.client, this.lsid(), once, ({ code }) => code === undefined)
   }
@@ -311,7 +250,7 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   endsOnServer(): "no" | "end" | "kill" {
-    return this.#leftover.endsOnServer(this.options.release)
+    return this.#flights.leftover.endsOnServer(this.options.release)
   }
 
   left(): void {
@@ -326,18 +265,5 @@ export class OpenSession implements Gate, Member, Ending {
     // The driver ignores it as an option.
     if (options.snapshotTime !== undefined) DriverSession.setSnapshotTime(taken.session, options.snapshotTime)
     return taken
-  }
-
-  // The server has heard of the session when the driver last sent its id, not when the operation was over: an operation
-  // may go on without the server, or never have needed it.
-  #noteUse(mark: number, fiber: RunningFiber): void {
-    const server = this.#session.serverSession
-    if (server.lastUse === mark) {
-      server.lastUse = Math.ceil(mark)
-      // It stays unsent for who asks afterwards.
-      if (this.#mark === mark) this.#mark = server.lastUse
-    } else {
-      this.#usage.heard(Time.before(Time.nowOf(fiber), this.client[inner].pool.sinceLastUse(server)))
-    }
   }
 }

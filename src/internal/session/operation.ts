@@ -22,7 +22,7 @@ import { bounded, during } from "../driver/deadline.js"
 import { isUnacknowledgedWrite } from "../driver/errors.js"
 import { within } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
-import { andThen, match, type Restore, type RunningFiber, traced } from "../time/fiber.js"
+import { andThen, match, matchCause, type Restore, type RunningFiber, traced } from "../time/fiber.js"
 import type { Evaluate, Gate } from "./gate.js"
 import * as Lane from "./lane.js"
 import { type Name, type Place, placeOf, type Turn } from "./turn.js"
@@ -44,52 +44,50 @@ export const perform = <A, E>(
   const here = deadline === undefined ? watcher : undefined
   let hasBegun = false
   const operation = Effect.uninterruptibleMask((restore): Effect.Effect<A, E | UseError> =>
-    match(enter(gate, place, name.operation, restore, fiber), {
-      onFailure: (cause) => {
-        const exit = Exit.failCause(cause)
+    match(enter(gate, place, name.operation, restore, fiber), (cause) => {
+      const exit = Exit.failCause(cause)
+      here?.over(exit)
+      return exit
+    }, (held): Effect.Effect<A, E | UseError> => {
+      // The last step, which gives the turn back. A session that has not settled in time is broken by then.
+      const over = (exit: Exit.Exit<A, E | UseError>) => {
+        Lane.leave(held)
         here?.over(exit)
         return exit
-      },
-      onSuccess: (held): Effect.Effect<A, E | UseError> => {
-        // The last step, which gives the turn back. A session that has not settled in time is broken by then.
-        const over = (exit: Exit.Exit<A, E | UseError>) => {
-          Lane.leave(held)
-          here?.over(exit)
-          return exit
-        }
-        const whenReady = () =>
-          match(gate.ready(name.operation, fiber), {
-            onFailure: (cause) => over(Exit.failCause(cause)),
-            onSuccess: (): Effect.Effect<A, E | UseError> => {
-              const refusal = place.turn?.refusal(name.operation)
-              if (refusal !== undefined) return traced(over(Exit.fail(refusal)))
-              try {
-                const evaluate = prepare(gate.session())
-                return Either.isLeft(evaluate)
-                  ? traced(over(Exit.fail(evaluate.left)))
-                  : settling(
-                    restore,
-                    (done) => {
-                      hasBegun = true
-                      return begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, name, fiber), done)
-                    },
-                    over
-                  )
-              } catch (defect) {
-                return traced(over(Exit.die(defect)))
-              }
-            }
-          })
-        const wait = place.turn?.before(name)
-        return wait === undefined ? whenReady() : Effect.matchCauseEffect(restore(wait), {
-          onFailure: (cause) => over(Exit.failCause(cause)),
-          // Its transaction may have ended meanwhile.
-          onSuccess: () =>
-            place.turn?.isOver === true
-              ? over(Exit.fail(new TransactionEnded({ operation: name.operation })))
-              : whenReady()
-        })
       }
+      const whenReady = () =>
+        match(
+          gate.ready(name.operation, fiber),
+          (cause) => over(Exit.failCause(cause)),
+          (): Effect.Effect<A, E | UseError> => {
+            const refusal = place.turn?.refusal(name.operation)
+            if (refusal !== undefined) return traced(over(Exit.fail(refusal)))
+            try {
+              const evaluate = prepare(gate.session())
+              return Either.isLeft(evaluate)
+                ? traced(over(Exit.fail(evaluate.left)))
+                : settling(
+                  restore,
+                  (done) => {
+                    hasBegun = true
+                    return begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, name, fiber), done)
+                  },
+                  over
+                )
+            } catch (defect) {
+              return traced(over(Exit.die(defect)))
+            }
+          }
+        )
+      const wait = place.turn?.before(name)
+      return wait === undefined ? whenReady() : matchCause(
+        restore(wait),
+        (cause) => over(Exit.failCause(cause)), // Its transaction may have ended meanwhile.
+        () =>
+          place.turn?.isOver === true
+            ? over(Exit.fail(new TransactionEnded({ operation: name.operation })))
+            : whenReady()
+      )
     })
   )
   return deadline === undefined

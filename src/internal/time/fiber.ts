@@ -40,12 +40,33 @@ export const andThen = <A, E, B, E2, R2, R = never>(
   return Exit.isSuccess(exit) ? next(exit.value) : Effect.failCause(exit.cause)
 }
 
-/** `Effect.matchCauseEffect`, but at once where the effect is a result already. See {@link andThen}. */
-export const match = <A, E, R, A2, E2, R2, A3, E3, R3>(effect: Effect.Effect<A, E, R>, { onFailure, onSuccess }: {
-  readonly onFailure: (cause: Cause.Cause<E>) => Effect.Effect<A2, E2, R2>
-  readonly onSuccess: (value: A) => Effect.Effect<A3, E3, R3>
-}): Effect.Effect<A2 | A3, E2 | E3, R | R2 | R3> => {
-  if (!Exit.isExit(effect)) return Effect.matchCauseEffect(effect, { onFailure, onSuccess })
+/**
+ * `Effect.matchCauseEffect` without a record of functions. V8 puts such records among the old objects from the start, once many
+ * have outlived a collection; there each keeps all that it refers to until the next whole collection.
+ */
+export const matchCause = <A, E, R, A2, E2, R2, A3, E3, R3>(
+  effect: Effect.Effect<A, E, R>,
+  onFailure: (cause: Cause.Cause<E>) => Effect.Effect<A2, E2, R2>,
+  onSuccess: (value: A) => Effect.Effect<A3, E3, R3>
+): Effect.Effect<A2 | A3, E2 | E3, R | R2 | R3> => Effect.matchCauseEffect(effect, new Cases(onFailure, onSuccess))
+
+class Cases<F, S> {
+  readonly onFailure: F
+  readonly onSuccess: S
+
+  constructor(onFailure: F, onSuccess: S) {
+    this.onFailure = onFailure
+    this.onSuccess = onSuccess
+  }
+}
+
+/** {@link matchCause}, but at once where the effect is a result already. See {@link andThen}. */
+export const match = <A, E, R, A2, E2, R2, A3, E3, R3>(
+  effect: Effect.Effect<A, E, R>,
+  onFailure: (cause: Cause.Cause<E>) => Effect.Effect<A2, E2, R2>,
+  onSuccess: (value: A) => Effect.Effect<A3, E3, R3>
+): Effect.Effect<A2 | A3, E2 | E3, R | R2 | R3> => {
+  if (!Exit.isExit(effect)) return matchCause(effect, onFailure, onSuccess)
   const exit = effect as Exit.Exit<A, E>
   return Exit.isSuccess(exit) ? onSuccess(exit.value) : onFailure(exit.cause)
 }

@@ -27,7 +27,7 @@ import * as Log from "../telemetry/log.js"
 import { Warnings } from "../telemetry/warnings.js"
 import { grace, patiently } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
-import { isInterrupted, match, type Restore, type RunningFiber } from "../time/fiber.js"
+import { isInterrupted, match, matchCause, type Restore, type RunningFiber } from "../time/fiber.js"
 import type { ServerView } from "../values/conflicts.js"
 import { abort } from "./abort.js"
 import { Attempt, Run } from "./attempt.js"
@@ -110,11 +110,12 @@ class Attempts<A, E, R, VR, OR> {
       this.#rolledBack = part
       const remaining = owed === undefined ? result.rest : Effect.zipRight(owed, result.rest)
       this.#previous = failure
-      return Effect.matchCauseEffect(this.#restore(this.#wait(part, failure, delay)), {
-        onSuccess: () => this.loop(number + 1, remaining),
+      return matchCause(
+        this.#restore(this.#wait(part, failure, delay)),
         // What the attempt has put off is dropped when the next one begins, and no sooner.
-        onFailure: (cause) => Effect.map(remaining, () => this.#over(finished(part, Exit.failCause(cause), "aborted")))
-      })
+        (cause) => Effect.map(remaining, () => this.#over(finished(part, Exit.failCause(cause), "aborted"))),
+        () => this.loop(number + 1, remaining)
+      )
     })
   }
 
@@ -136,9 +137,10 @@ class Attempts<A, E, R, VR, OR> {
     const part = new Part(
       new Attempt({ number, options, sessionLane, lane, outer, isSandbox, isSerializable, run: this.#run })
     )
-    return match(this.#gate.ready("transaction", this.#fiber), {
-      onFailure: (cause) => Effect.succeed(this.#refused(part, cause)),
-      onSuccess: (): Effect.Effect<Result<A, E>, never, R | VR | OR> => {
+    return match(
+      this.#gate.ready("transaction", this.#fiber),
+      (cause) => Effect.succeed(this.#refused(part, cause)),
+      (): Effect.Effect<Result<A, E>, never, R | VR | OR> => {
         const started = DriverTransaction.start(this.#gate.session(), options)
         if (Exit.isFailure(started)) return Effect.succeed(this.#refused(part, started.cause))
         part.of.watch(this.#fiber)
@@ -147,7 +149,7 @@ class Attempts<A, E, R, VR, OR> {
           return result
         })
       }
-    })
+    )
   }
 
   // An attempt that cannot begin: the one before was the last.
@@ -158,22 +160,20 @@ class Attempts<A, E, R, VR, OR> {
   #runBody(part: Part): Effect.Effect<Result<A, E>, never, R | VR | OR> {
     const { contextOf, effect } = this.#body
     const body = Effect.zipRight(FiberRef.set(FiberRef.currentContext, contextOf(part, this.#around)), effect)
-    return Effect.matchCauseEffect(this.#restore(body), {
-      onFailure: (cause) => this.#end(part, Exit.failCause(cause)),
-      onSuccess: (value) => {
-        part.of.leavesParts()
-        if (part.of.hooks.length === 0) return this.#end(part, Exit.succeed(value))
-        // A fiber that the body has left behind writes nothing more.
-        part.close()
-        return Effect.matchCauseEffect(this.#restore(Hooks.beforeCommit(part)), {
-          onFailure: (cause) => this.#end(part, Exit.failCause(cause)),
-          onSuccess: () => {
-            // Those of a hook.
-            part.of.leavesParts()
-            return this.#end(part, Exit.succeed(value))
-          }
-        })
-      }
+    return matchCause(this.#restore(body), (cause) => this.#end(part, Exit.failCause(cause)), (value) => {
+      part.of.leavesParts()
+      if (part.of.hooks.length === 0) return this.#end(part, Exit.succeed(value))
+      // A fiber that the body has left behind writes nothing more.
+      part.close()
+      return matchCause(
+        this.#restore(Hooks.beforeCommit(part)),
+        (cause) => this.#end(part, Exit.failCause(cause)),
+        () => {
+          // Those of a hook.
+          part.of.leavesParts()
+          return this.#end(part, Exit.succeed(value))
+        }
+      )
     })
   }
 
@@ -246,9 +246,10 @@ class Attempts<A, E, R, VR, OR> {
   }
 
   #commit(part: Part, exit: Exit.Exit<A, E>): Effect.Effect<Result<A, E>, never, VR | OR> {
-    return match(this.#gate.ready("commitTransaction", this.#fiber), {
-      onFailure: (cause) => Effect.as(this.#abort, finished<A, E | RunError>(part, Exit.failCause(cause), "aborted")),
-      onSuccess: (): Effect.Effect<Result<A, E>, never, VR | OR> => {
+    return match(
+      this.#gate.ready("commitTransaction", this.#fiber),
+      (cause) => Effect.as(this.#abort, finished<A, E | RunError>(part, Exit.failCause(cause), "aborted")),
+      (): Effect.Effect<Result<A, E>, never, VR | OR> => {
         const { deadline } = this.#run
         if (this.#plan.isSandbox) return Effect.as(this.#abort, finished(part, exit, "committed", "rolledBack"))
         if (deadline !== undefined && deadline.left() <= 0) {
@@ -287,7 +288,7 @@ class Attempts<A, E, R, VR, OR> {
           }
         })
       }
-    })
+    )
   }
 
   // The schedule is the caller's, and may have effects that never end. Without its answer there is no other attempt.

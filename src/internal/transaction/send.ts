@@ -14,7 +14,7 @@ import type { Gate } from "../session/gate.js"
 import * as Operations from "../telemetry/operations.js"
 import { after, grace, within } from "../time/bounded.js"
 import { type Deadline, start } from "../time/clock.js"
-import type { Restore, RunningFiber } from "../time/fiber.js"
+import { matchCause, type Restore, type RunningFiber } from "../time/fiber.js"
 import { isUnanswered } from "./transient.js"
 
 const commands = { commitTransaction: DriverTransaction.commit, abortTransaction: DriverTransaction.abort }
@@ -111,14 +111,14 @@ const observed = (
       settled(gate, fiber, operation, atMost, (of) => observed.sends(() => evaluate(of)), restore)
     )
     // Told in a step of the fiber, where what a tracer throws is a defect like any other. Nothing of it can be interrupted.
-    return Effect.matchCauseEffect(sent, {
-      onFailure: (cause) =>
-        Effect.ensuring(Effect.failCause(cause), Effect.sync(() => observed.over(Exit.failCause(cause)))),
-      onSuccess: () => {
+    return matchCause(
+      sent,
+      (cause) => Effect.ensuring(Effect.failCause(cause), Effect.sync(() => observed.over(Exit.failCause(cause)))),
+      () => {
         observed.over(Exit.void)
         return Effect.void
       }
-    })
+    )
   }, gate.standing()?.span)
 }
 

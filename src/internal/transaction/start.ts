@@ -22,7 +22,7 @@ import { contextOf, placeOf, Sandbox, stepOut } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import { Around } from "../telemetry/outside.js"
 import * as Spans from "../telemetry/spans.js"
-import { andThen, type Restore, type RunningFiber, traced } from "../time/fiber.js"
+import { andThen, matchCause, type Restore, type RunningFiber, traced } from "../time/fiber.js"
 import type { Hook } from "./attempt.js"
 import * as Attempts from "./attempts.js"
 import * as Manual from "./manual.js"
@@ -102,16 +102,16 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
               Lane.leave(held)
               return Effect.succeedNone
             }
-            return Effect.matchCauseEffect(Attempts.run(gate, session.client, body, plan, restore), {
-              // Not the body's: those are in its exit.
-              onFailure: (defect) => andThen(giveBack(gate, held), () => Effect.failCause(defect)),
-              onSuccess: (done) =>
+            return matchCause(
+              Attempts.run(gate, session.client, body, plan, restore), // Not the body's: those are in its exit.
+              (defect) => andThen(giveBack(gate, held), () => Effect.failCause(defect)),
+              (done) =>
                 andThen(giveBack(gate, held), () => {
                   hooks = done.hooks
                   Log.ended(fiber, done.outcome)
                   return traced(Exit.map(done.exit, Option.some))
                 })
-            })
+            )
           }))
         const after = (exit: Exit.Exit<A, Effect.Effect.Error<typeof inTurn>>) => {
           if (hooks.length === 0) {
@@ -126,12 +126,9 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
           }
           return exit
         }
-        return Effect.matchCauseEffect(inTurn, {
-          onFailure: (cause) =>
-            after(Exit.failCause(cause)),
-          onSuccess: (done): Effect.Effect<A, Effect.Effect.Error<typeof inTurn> | E2, R2> =>
-            Option.isSome(done) ? after(Exit.succeed(done.value)) : restore(otherwise())
-        })
+        return matchCause(inTurn, (cause) =>
+          after(Exit.failCause(cause)), (done): Effect.Effect<A, Effect.Effect.Error<typeof inTurn> | E2, R2> =>
+          Option.isSome(done) ? after(Exit.succeed(done.value)) : restore(otherwise()))
       })
     )
   })
