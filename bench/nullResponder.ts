@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Responder from "../test/support/server/responder.js"
-import { endWithParent } from "./ending.js"
+import { endWithParent } from "./parent.js"
 import { replies } from "./replies.js"
 
 endWithParent()

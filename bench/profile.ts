@@ -12,10 +12,10 @@ import { writeFileSync } from "node:fs"
 import { aligned } from "../test/tools/table.js"
 import type { GroupName } from "./groups.js"
 import { group } from "./groups.js"
-import type { Job } from "./measuring.js"
+import type { Job } from "./measure.js"
 import { type Amounts, type Part, parts } from "./parts.js"
 import { prepare } from "./prepare.js"
-import { promised, start } from "./processes.js"
+import { type Failed, promised, start } from "./processes.js"
 
 /** What one arm costs for each operation. */
 interface Cost {
@@ -29,7 +29,7 @@ const groups = ["findOne", "insertOne", "transaction", "transaction x16"] as con
   Exclude<GroupName, "coldImport">
 >
 
-const of = (name: typeof groups[number], arm: string, isQuick: boolean): Effect.Effect<Cost, unknown> =>
+const of = (name: typeof groups[number], arm: string, isQuick: boolean): Effect.Effect<Cost, Failed> =>
   Effect.acquireUseRelease(
     Effect.sync(() => start<string>("nullResponder.ts", ["1"])),
     ({ printed }) =>

@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import { arms, options } from "./arms/index.js"
-import { endWithParent } from "./ending.js"
-import type { Job } from "./measuring.js"
+import type { Job } from "./measure.js"
+import { endWithParent } from "./parent.js"
 import { measure } from "./rounds.js"
 import { withArms } from "./scene.js"
 

@@ -16,7 +16,7 @@ import * as EffectAst from "effect/SchemaAST"
 import type * as Driver from "mongodb"
 import { type Adapt, adapting, namesOf } from "./internal/data/forms.js"
 import { integerOf } from "./internal/values/foreign.js"
-import { faultOf, tried } from "./internal/values/reading.js"
+import { faultOf, tried } from "./internal/values/readable.js"
 import { DecodeFailed } from "./SessionErrors.js"
 
 /**

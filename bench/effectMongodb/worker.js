@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as MongoDB from "mongodb"
 import { check, person, reading } from "../documents.ts"
-import { endWithParent } from "../ending.ts"
+import { endWithParent } from "../parent.ts"
 import { measure } from "../rounds.ts"
 
 endWithParent()

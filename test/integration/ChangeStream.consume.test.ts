@@ -12,7 +12,7 @@ import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
 import { idOf } from "../support/data/changes.js"
 import { numbers, on, onClient, sent } from "../support/data/collections.js"
-import { consuming, untilEffects } from "../support/data/consuming.js"
+import { consuming, untilEffects } from "../support/data/consumers.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 

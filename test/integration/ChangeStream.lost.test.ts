@@ -8,7 +8,7 @@ import * as ChangeStream from "../../src/ChangeStream.js"
 import { raw } from "../../src/Codec.js"
 import * as Telemetry from "../../src/Telemetry.js"
 import { onClient } from "../support/data/collections.js"
-import { consuming, untilEffects } from "../support/data/consuming.js"
+import { consuming, untilEffects } from "../support/data/consumers.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 

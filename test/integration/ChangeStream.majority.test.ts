@@ -7,7 +7,7 @@ import * as Outbox from "../../src/Outbox.js"
 import * as Session from "../../src/Session.js"
 import * as Transaction from "../../src/Transaction.js"
 import { on, sent } from "../support/data/collections.js"
-import { consuming, untilEffects } from "../support/data/consuming.js"
+import { consuming, untilEffects } from "../support/data/consumers.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 

@@ -10,7 +10,7 @@ import { fromSchema } from "../../src/Codec.js"
 import * as Session from "../../src/Session.js"
 import { idOf } from "../support/data/changes.js"
 import { onClient } from "../support/data/collections.js"
-import { consuming, untilEffects } from "../support/data/consuming.js"
+import { consuming, untilEffects } from "../support/data/consumers.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 

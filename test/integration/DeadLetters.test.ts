@@ -7,7 +7,7 @@ import * as ChangeStream from "../../src/ChangeStream.js"
 import * as Outbox from "../../src/Outbox.js"
 import * as Transaction from "../../src/Transaction.js"
 import { numbers, onClient } from "../support/data/collections.js"
-import { consuming } from "../support/data/consuming.js"
+import { consuming } from "../support/data/consumers.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 

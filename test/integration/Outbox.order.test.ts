@@ -5,7 +5,7 @@ import * as Outbox from "../../src/Outbox.js"
 import * as Transaction from "../../src/Transaction.js"
 import { on } from "../support/data/collections.js"
 import { committed } from "../support/data/committed.js"
-import { publishing } from "../support/data/publishing.js"
+import { publishing } from "../support/data/publishers.js"
 import * as TestServer from "../support/server/testServer.js"
 import * as Monitor from "../support/watch/monitor.js"
 

@@ -8,7 +8,7 @@ import * as MongoServer from "../../src/testing/MongoServer.js"
 import { onClient } from "../support/data/collections.js"
 import * as Processes from "../support/programs/processes.js"
 import * as TestServer from "../support/server/testServer.js"
-import { idOf, ordering, Refused, stops } from "../support/steps/ordering.js"
+import { idOf, ordering, Refused, stops } from "../support/steps/orders.js"
 import { until } from "../support/watch/until.js"
 
 const program = new URL("../support/programs/steps.ts", import.meta.url)

@@ -6,14 +6,14 @@ import { build } from "esbuild"
 
 const parts = [
   { name: "one error", limit: 6.6, code: `export { SessionEnded } from "./SessionErrors.js"` },
-  { name: "sessions", limit: 69.8, code: `export { scoped, use } from "./Session.js"` },
+  { name: "sessions", limit: 70.8, code: `export { scoped, use } from "./Session.js"` },
   {
     name: "client, sessions, transactions",
-    limit: 152.9,
+    limit: 153.5,
     code:
       `export { layer } from "./MongoClient.js"; export { scoped } from "./Session.js"; export { run } from "./Transaction.js"`
   },
-  { name: "all", limit: 301.9, code: `export * from "./index.js"` }
+  { name: "all", limit: 302.5, code: `export * from "./index.js"` }
 ]
 
 for (const { code, limit, name } of parts) {

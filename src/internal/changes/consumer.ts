@@ -26,7 +26,7 @@ import {
   ensureValid
 } from "./consumeOptions.js"
 import { type Step, steps } from "./follow.js"
-import { handling } from "./handling.js"
+import { handling } from "./handler.js"
 import { surviving } from "./lost.js"
 import { withoutOwn } from "./own.js"
 import { Held, inherited, openApart, openness } from "./place.js"

@@ -11,7 +11,7 @@ import type { SessionId } from "../../SessionId.js"
 import * as SessionKeeper from "../../SessionKeeper.js"
 import * as DriverSession from "../driver/session.js"
 import { type AsGiven, clientOf, type ClientOption, inner, type Service } from "../session/client.js"
-import { closingStep } from "../telemetry/closing.js"
+import { closingStep } from "../telemetry/close.js"
 import { documentsOf, type Form } from "./patterns.js"
 import * as Replies from "./replies.js"
 

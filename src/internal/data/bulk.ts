@@ -6,7 +6,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { problemOfNamespace } from "../values/names.js"
-import { tried } from "../values/reading.js"
+import { tried } from "../values/readable.js"
 import { misnamedBy } from "./refused.js"
 import { documentsIn, storable, type Stored } from "./values.js"
 

@@ -17,7 +17,7 @@ import type { Signalled } from "../driver/signal.js"
 import { readPreferenceOf } from "../driver/transaction.js"
 import { type AsGiven, clientIn, inner, type MongoClient, type Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
-import { lending } from "../session/lending.js"
+import { lending } from "../session/loan.js"
 import { perform } from "../session/operation.js"
 import { type Service as Session, sessionIn } from "../session/service.js"
 import { placeOf, type Timing } from "../session/turn.js"
@@ -29,7 +29,7 @@ import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Names from "../values/names.js"
 import * as Limits from "./limits.js"
-import * as Locking from "./locking.js"
+import * as Lock from "./lock.js"
 import { levelOf, optionOf, problemOf, takesFunctions, withoutOwn } from "./options.js"
 import { misnamedBy } from "./refused.js"
 import type { Request, Target } from "./request.js"
@@ -263,7 +263,7 @@ const inSession = <A>(
       causalLevel: options.causalConsistency ? level : undefined
     })
     const isLocking = locks && isInTransaction
-    const refused = problem ?? (isLocking ? Locking.refusalOf(request, operation) : undefined)
+    const refused = problem ?? (isLocking ? Lock.refusalOf(request, operation) : undefined)
     if (refused !== undefined) return Either.left(refused)
     observed.begins(driverSession, () => isOnPrimary(found))
     const own = isInTransaction ? undefined : options.snapshot ? "snapshot" : level
@@ -275,7 +275,7 @@ const inSession = <A>(
       if (isInTransaction) given.readPreference = "primary"
       return observed.sends(() =>
         isLocking && request.canLock === true
-          ? Locking.locked(collectionOf(found.db, found.target, {}), request, given, signals, (locked) => {
+          ? Lock.locked(collectionOf(found.db, found.target, {}), request, given, signals, (locked) => {
             turn?.wrote(locked)
             return evaluate(given)
           })

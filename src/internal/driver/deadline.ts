@@ -17,7 +17,7 @@ import { amended } from "./errors.js"
 import { ofSession } from "./privates.js"
 
 /** What errors call the operation. */
-interface Name {
+interface Operation {
   readonly operation: string
   readonly namespace?: string | undefined
 }
@@ -35,18 +35,18 @@ export const maxTimeMS = ({ left }: Deadline, asked: unknown): number => {
 const longest = 2 ** 31 - 1
 
 // An operation that begins after its deadline sends nothing.
-const ensureLeft = ({ left }: Deadline, name: Name): Effect.Effect<void, MongoError> =>
+const ensureLeft = ({ left }: Deadline, name: Operation): Effect.Effect<void, MongoError> =>
   Effect.suspend(() => left() > 0 ? Effect.void : Effect.fail(timedOut(name)))
 
 /** The failure of an operation that exceeded its deadline. */
-export const timedOut = ({ namespace, operation }: Name, last?: MongoError): MongoError =>
+export const timedOut = ({ namespace, operation }: Operation, last?: MongoError): MongoError =>
   new MongoError({ reason: "TimedOut", operation, namespace, labels: last?.labels ?? [], cause: last })
 
 /**
  * Turns a failed wait of the driver, such as that for a server, into a time-out if the deadline is over; and that of the server for
  * a majority, if that has taken longer than the server was told that it may.
  */
-export const late = <E>({ left }: Deadline, name: Name, error: E): E | MongoError => {
+export const late = <E>({ left }: Deadline, name: Operation, error: E): E | MongoError => {
   if (!(error instanceof MongoError)) return error
   if (error.reason === "WriteConcernFailed" && error.code === maxTimeMSExpired) {
     return amended(error, { reason: "TimedOut" })
@@ -69,7 +69,7 @@ const waits: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
  */
 export const bounded = <A, E, R>(
   deadline: Deadline,
-  name: Name,
+  name: Operation,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | MongoError, R> =>
   Effect.zipRight(

@@ -8,7 +8,7 @@ import type * as SessionOptions from "../../SessionOptions.js"
 import * as Log from "../telemetry/log.js"
 import * as Time from "../time/clock.js"
 import type * as MongoClient from "./client.js"
-import { closeCursors } from "./closing.js"
+import { closeCursors } from "./close.js"
 
 /** A session that may lapse. */
 interface Lapsing {

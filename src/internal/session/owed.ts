@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { ServerSessionId } from "mongodb"
 import type { MongoError } from "../../MongoError.js"
-import { closingStep } from "../telemetry/closing.js"
+import { closingStep } from "../telemetry/close.js"
 import { grace } from "../time/bounded.js"
 import { type Inner, inner, type Service } from "./client.js"
 

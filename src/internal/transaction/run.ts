@@ -24,7 +24,7 @@ import { andThen, type RunningFiber } from "../time/fiber.js"
 import { readable } from "../values/options.js"
 import type { Hook } from "./attempt.js"
 import * as Hooks from "./hooks.js"
-import * as Joining from "./join.js"
+import * as Join from "./join.js"
 import * as Manual from "./manual.js"
 import { decode, decodeSandbox, type Options, planOf, type Propagation, type SandboxOptions } from "./options.js"
 import { type Part, partOf } from "./part.js"
@@ -61,10 +61,10 @@ export const run = <A, E, R, Client, VR, OR>(
       // By default that of the transaction around; of its own it would not take it from there.
       const isSerializable = options.isolation === undefined ? propagation === "requiresNew" ? false : undefined : true
       return andThen(
-        propagation === "requiresNew" ? Effect.void : Joining.ensureMet(decoded.right, part, options.isolation),
+        propagation === "requiresNew" ? Effect.void : Join.ensureMet(decoded.right, part, options.isolation),
         () => {
-          Joining.strengthen(decoded.right, part, session[key])
-          return Joining.join((joined) => inside(effect, session, joined), part, decoded.right.timeout, isSerializable)
+          Join.strengthen(decoded.right, part, session[key])
+          return Join.join((joined) => inside(effect, session, joined), part, decoded.right.timeout, isSerializable)
         }
       )
     }

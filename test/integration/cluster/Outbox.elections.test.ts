@@ -10,7 +10,7 @@ import * as Outbox from "../../../src/Outbox.js"
 import * as MongoServer from "../../../src/testing/MongoServer.js"
 import { on } from "../../support/data/collections.js"
 import { committed, firsts } from "../../support/data/committed.js"
-import { publishing } from "../../support/data/publishing.js"
+import { publishing } from "../../support/data/publishers.js"
 import * as TestServer from "../../support/server/testServer.js"
 import * as Monitor from "../../support/watch/monitor.js"
 

@@ -7,7 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as MongoClient from "../../../src/MongoClient.js"
-import { idOf, ordering, stops } from "../steps/ordering.js"
+import { idOf, ordering, stops } from "../steps/orders.js"
 
 const [url = "", database = ""] = process.argv.slice(2)
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { faultOf, stored } from "../../src/internal/values/reading.js"
+import { faultOf, stored } from "../../src/internal/values/readable.js"
 
 class Job {
   readonly id = 1
