@@ -84,7 +84,7 @@ const watched = async <A, X>(
   const { transaction } = ofSession(session)
   // Each command that gets the session's id notes the time in whole milliseconds; this stays until the second does.
   let mark: number | undefined
-  onceBegun(transaction, () => mark = server.lastUse -= 0.5)
+  const unwatch = onceBegun(transaction, () => mark = server.lastUse -= 0.5)
   const hasAnswer = watchAnswer(session)
   try {
     return await evaluate(session, x)
@@ -98,6 +98,7 @@ const watched = async <A, X>(
     throw error
   } finally {
     hasAnswer()
+    unwatch()
   }
 }
 
@@ -120,13 +121,18 @@ export const watchAnswer = (session: Driver.ClientSession): () => boolean => {
   }
 }
 
-// The driver calls `transition` when the first command was answered, or failed.
-const onceBegun = (transaction: Transaction, listener: () => void): void => {
+// The driver calls `transition` when the first command was answered, or failed. What has sent nothing is not to listen any more
+// when the next operation does: that one's own mark would be another's.
+const onceBegun = (transaction: Transaction, listener: () => void): () => void => {
   const { transition } = transaction
-  transaction.transition = (state) => {
+  const watching = (state: string): void => {
     listener()
     transaction.transition = transition
     transition.call(transaction, state)
+  }
+  transaction.transition = watching
+  return () => {
+    if (transaction.transition === watching) transaction.transition = transition
   }
 }
 

@@ -82,7 +82,8 @@ export const perform = <A, E>(
       const wait = place.turn?.before(name)
       return wait === undefined ? whenReady() : matchCause(
         restore(wait),
-        (cause) => over(Exit.failCause(cause)), // Its transaction may have ended meanwhile.
+        (cause) => over(Exit.failCause(cause)),
+        // Its transaction may have ended meanwhile.
         () =>
           place.turn?.isOver === true
             ? over(Exit.fail(new TransactionEnded({ operation: name.operation })))

@@ -103,7 +103,8 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
               return Effect.succeedNone
             }
             return matchCause(
-              Attempts.run(gate, session.client, body, plan, restore), // Not the body's: those are in its exit.
+              Attempts.run(gate, session.client, body, plan, restore),
+              // Not the body's: those are in its exit.
               (defect) => andThen(giveBack(gate, held), () => Effect.failCause(defect)),
               (done) =>
                 andThen(giveBack(gate, held), () => {
