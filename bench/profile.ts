@@ -2,9 +2,8 @@
  * `npm run bench:profile`: what an operation costs in which part of the program, for the driver alone, bare Effect, and this
  * library, against the server that answers at once. Each arm runs in a process of its own.
  *
- * The machine is never equally fast. All arms encode and decode the same BSON, and so its time is the measure: all times of an
- * arm are scaled so that it takes as long as in the driver's own. Each arm is profiled three times, in turns, and the median of
- * each part counts.
+ * Each arm is profiled three times, in turns with the others, and the median of each part counts: machines are not equally fast at all
+ * times.
  */
 import { median } from "d3-array"
 import * as Effect from "effect/Effect"
@@ -37,18 +36,13 @@ const of = (name: typeof groups[number], arm: string, isQuick: boolean): Effect.
         const { rounds, times, warmup } = group(name).size
         const size = isQuick
           ? { rounds: 2, warmup: 2, times: 32, seconds: 60 }
-          : { rounds: 2 * rounds, warmup: Math.max(warmup, 40), times, seconds: 600 }
+          : { rounds, warmup: Math.max(warmup, 40), times, seconds: 600 }
         const job: Job = { group: name, url, size, arms: [arm] }
         const worker = start<Cost>("profileWorker.ts", [JSON.stringify(job)])
         return Effect.ensuring(promised(() => worker.printed), Effect.sync(() => worker.child.kill()))
       }),
     ({ child }) => Effect.sync(() => child.kill())
   )
-
-const scaled = ({ bytes, micros }: Cost, bson: number): Cost => ({
-  micros: Object.fromEntries(parts.map((part) => [part, micros[part] * bson / micros.BSON])) as Record<Part, number>,
-  bytes
-})
 
 const total = (amounts: Amounts): number => parts.reduce((sum, part) => sum + amounts[part], 0)
 
@@ -84,10 +78,10 @@ const program = (isQuick: boolean) =>
       console.error(`profiling ${name}`)
       const rounds = yield* Effect.forEach(isQuick ? [1] : [1, 2, 3], () =>
         Effect.all({ raw: of(name, "raw", isQuick), bare: of(name, "bare", isQuick), ours: of(name, "ours", isQuick) }))
-      const bson = median(rounds, ({ raw }) =>
-        raw.micros.BSON) ?? 0
       const costOf = (arm: typeof arms[number]) =>
-        medians(rounds.map((round) => scaled(round[arm], bson)))
+        medians(rounds.map((round) =>
+          round[arm]
+        ))
       found[name] = { raw: costOf("raw"), bare: costOf("bare"), ours: costOf("ours") }
     }
     return found
