@@ -133,7 +133,9 @@ describe("a write that waits for a server", () => {
   it.scopedLive("was never sent, where its client closes meanwhile", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const place = yield* clientOf(yield* Scope.extend(Responder.make(), scope))
+      const server = yield* Scope.extend(Responder.make(), scope)
+      // An idle monitor learns of it by its next heartbeat.
+      const place = yield* clientOf(server, { driver: { heartbeatFrequencyMS: 500 } })
       const { driver } = place.client
       yield* goDown(place.client, Scope.close(scope, Exit.void))
       const running = yield* Effect.fork(Effect.flip(on(place)(insert)))
