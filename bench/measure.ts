@@ -55,8 +55,8 @@ export const measureGroup = (
     }
   }))
 
-// The scope ends the process.
-const printed = <A>(program: string, argument: string): Effect.Effect<A, Failed, Scope.Scope> =>
+/** What a program of the benchmark prints. The scope ends its process. */
+export const printed = <A>(program: string, argument: string): Effect.Effect<A, Failed, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => start<A>(program, [argument])),
     ({ child }) => Effect.sync(() => child.kill())

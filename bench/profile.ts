@@ -8,13 +8,13 @@
 import { median } from "d3-array"
 import * as Effect from "effect/Effect"
 import { writeFileSync } from "node:fs"
+import { parseArgs } from "node:util"
 import { aligned } from "../test/tools/table.js"
-import type { GroupName } from "./groups.js"
-import { group } from "./groups.js"
-import type { Job } from "./measure.js"
+import { group, type GroupName, quick } from "./groups.js"
+import { type Job, printed } from "./measure.js"
 import { type Amounts, type Part, parts } from "./parts.js"
 import { prepare } from "./prepare.js"
-import { type Failed, promised, start } from "./processes.js"
+import { type Failed, promised } from "./processes.js"
 
 /** What one arm costs for each operation. */
 interface Cost {
@@ -29,20 +29,13 @@ const groups = ["findOne", "insertOne", "transaction", "transaction x16"] as con
 >
 
 const of = (name: typeof groups[number], arm: string, isQuick: boolean): Effect.Effect<Cost, Failed> =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => start<string>("nullResponder.ts", ["1"])),
-    ({ printed }) =>
-      Effect.flatMap(promised(() => printed), (url) => {
-        const { rounds, times, warmup } = group(name).size
-        const size = isQuick
-          ? { rounds: 2, warmup: 2, times: 32, seconds: 60 }
-          : { rounds, warmup: Math.max(warmup, 40), times, seconds: 600 }
-        const job: Job = { group: name, url, size, arms: [arm] }
-        const worker = start<Cost>("profileWorker.ts", [JSON.stringify(job)])
-        return Effect.ensuring(promised(() => worker.printed), Effect.sync(() => worker.child.kill()))
-      }),
-    ({ child }) => Effect.sync(() => child.kill())
-  )
+  Effect.scoped(Effect.gen(function*() {
+    const url = yield* printed<string>("nullResponder.ts", "1")
+    const { size } = group(name)
+    // No round is left out because it is late.
+    const job: Job = { group: name, url, size: isQuick ? quick(size) : { ...size, seconds: 600 }, arms: [arm] }
+    return yield* printed<Cost>("profileWorker.ts", JSON.stringify(job))
+  }))
 
 const total = (amounts: Amounts): number => parts.reduce((sum, part) => sum + amounts[part], 0)
 
@@ -87,8 +80,10 @@ const program = (isQuick: boolean) =>
     return found
   })
 
-const file = process.argv.includes("--json") ? process.argv[process.argv.indexOf("--json") + 1] : undefined
-const found = await Effect.runPromise(program(process.argv.includes("--quick")))
+const { values: { json, quick: isQuick } } = parseArgs({
+  options: { json: { type: "string" }, quick: { type: "boolean", default: false } }
+})
+const found = await Effect.runPromise(program(isQuick))
 const heads = ["operation", "arm", ...parts, "all µs", "ratio", "KiB"]
 console.log(aligned([heads, ...Object.entries(found).flatMap(([name, costs]) => rowsOf(name, costs))], 2).join("\n"))
-if (file !== undefined) writeFileSync(file, `${JSON.stringify(found, null, 2)}\n`)
+if (json !== undefined) writeFileSync(json, `${JSON.stringify(found, null, 2)}\n`)

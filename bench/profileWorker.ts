@@ -18,7 +18,7 @@ const job: Job = JSON.parse(process.argv[2] ?? "")
 
 const profiled = async (all: ReadonlyArray<Arm>) => {
   const chosen = all.filter(({ name }) => job.arms.includes(name))
-  const { rounds, times, warmup } = job.size
+  const { rounds, times } = job.size
   const session = new Session()
   session.connect()
   await measure(chosen, { ...job.size, rounds: 0 })
@@ -33,9 +33,9 @@ const profiled = async (all: ReadonlyArray<Arm>) => {
     includeObjectsCollectedByMajorGC: true,
     includeObjectsCollectedByMinorGC: true
   })
-  await measure(chosen, { ...job.size, rounds: warmup, warmup: 0 })
+  await measure(chosen, { ...job.size, warmup: 0 })
   const heap = await session.post("HeapProfiler.stopSampling")
-  return { micros: microsOf(profile, rounds * times), bytes: bytesOf(heap.profile, warmup * times) }
+  return { micros: microsOf(profile, rounds * times), bytes: bytesOf(heap.profile, rounds * times) }
 }
 
 console.log(
