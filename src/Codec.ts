@@ -15,8 +15,8 @@ import * as EffectSchema from "effect/Schema"
 import * as EffectAst from "effect/SchemaAST"
 import type * as Driver from "mongodb"
 import { type Adapt, adapting, namesOf } from "./internal/data/forms.js"
+import { faultOf, tried } from "./internal/values/fault.js"
 import { integerOf } from "./internal/values/foreign.js"
-import { faultOf, tried } from "./internal/values/readable.js"
 import { DecodeFailed } from "./SessionErrors.js"
 
 /**

@@ -32,8 +32,8 @@ import { isAllowedCommand, problemOfPipeline } from "./internal/data/rules.js"
 import { command as runCommand, copied } from "./internal/data/streams.js"
 import { asDocuments } from "./internal/driver/readOptions.js"
 import type { AsGiven, ClientOption, MongoClient } from "./internal/session/client.js"
+import { tried } from "./internal/values/fault.js"
 import { decoder, duration, serverLimit } from "./internal/values/options.js"
-import { tried } from "./internal/values/readable.js"
 
 /**
  * A database. Immutable. Its operations run as those of a collection do: in the ambient session, and in its transaction.

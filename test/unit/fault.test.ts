@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { faultOf, stored } from "../../src/internal/values/readable.js"
+import { faultOf, stored } from "../../src/internal/values/fault.js"
 
 class Job {
   readonly id = 1

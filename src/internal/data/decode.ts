@@ -251,9 +251,7 @@ const written = ({ documentId, issue, path, source }: DecodeFailed): DecodeFaile
   new DecodeFailed({ source, documentId, path, issue, isWritten: true })
 
 const split = <R>(options: Decoding | undefined, own: Decoder<R>) => {
-  if (options === undefined) {
-    return { given: own === raw ? undefined : losslessly, onInvalid: "fail", decoder: own } as const
-  }
+  if (options === undefined) return { given: exactly(own), onInvalid: "fail", decoder: own } as const
   const { onInvalid = "fail", projection, schema, ...rest }: Decoding = readable(options) ?? {}
   const ofFields = isSchema(projection) ? projection : undefined
   const decoding = isSchema(schema) ? schema : ofFields
@@ -284,7 +282,8 @@ const unknownOnInvalid = "`onInvalid` is \"fail\", \"skip\" or \"either\"."
  * How the driver reads what a schema decodes; what none decodes, it reads as the caller or the client says. Of a `BSONRegExp`, a
  * schema gets the form that it takes.
  */
-export const exactly = (decoder: object): Driver.BSONSerializeOptions => decoder === raw ? {} : losslessly
+export const exactly = (decoder: object): Driver.BSONSerializeOptions | undefined =>
+  decoder === raw ? undefined : losslessly
 
 const outcome = (
   results: ReadonlyArray<Either.Either<unknown, DecodeFailed>>,

@@ -5,7 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import * as Struct from "effect/Struct"
 import type * as Driver from "mongodb"
-import { faultOf, stored, tried, unreadable } from "../values/readable.js"
+import { faultOf, stored, tried, unreadable } from "../values/fault.js"
 
 /**
  * What a time limit is a limit of: of the life of a cursor with all its batches, or of each batch.

@@ -6,7 +6,7 @@
  */
 import { MongoError } from "../../MongoError.js"
 import { InvalidInTransaction, UnacknowledgedWrite } from "../../SessionErrors.js"
-import { tried } from "../values/readable.js"
+import { tried } from "../values/fault.js"
 import { isDocument, namesOf } from "./objects.js"
 import { optionOf } from "./options.js"
 import type { Request } from "./request.js"

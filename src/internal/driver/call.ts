@@ -132,9 +132,7 @@ export const begin = <A>(call: Call<A>): Effect.Effect<void> => {
       return cursors
     })
     const over = settle(call, settled.then(() => DriverCursor.closeAll(cursors)))
-    return call.afterwards === undefined
-      ? over
-      : Effect.zipRight(over, Effect.suspend(() => call.afterwards?.() ?? Effect.void))
+    return Effect.zipRight(over, Effect.suspend(() => call.afterwards?.() ?? Effect.void))
   })
 }
 

@@ -107,16 +107,13 @@ const watched = async <A, X>(
  * To be asked once, which ends it.
  */
 export const watchAnswer = (session: Driver.ClientSession): () => boolean => {
-  const { advanceOperationTime } = session
   let isAnswered = false
-  // Put back, not deleted: V8 is slow with an object that has lost a property.
-  const watching = (time: Driver.Timestamp): void => {
+  const putBack = replace(session, "advanceOperationTime", (advance) => (time) => {
     isAnswered = true
-    advanceOperationTime.call(session, time)
-  }
-  session.advanceOperationTime = watching
+    advance.call(session, time)
+  })
   return () => {
-    if (session.advanceOperationTime === watching) session.advanceOperationTime = advanceOperationTime
+    putBack()
     return isAnswered
   }
 }
@@ -124,15 +121,22 @@ export const watchAnswer = (session: Driver.ClientSession): () => boolean => {
 // The driver calls `transition` when the first command was answered, or failed. What has sent nothing is not to listen any more
 // when the next operation does: that one's own mark would be another's.
 const onceBegun = (transaction: Transaction, listener: () => void): () => void => {
-  const { transition } = transaction
-  const watching = (state: string): void => {
+  const putBack = replace(transaction, "transition", (transition) => (state) => {
     listener()
-    transaction.transition = transition
+    putBack()
     transition.call(transaction, state)
-  }
-  transaction.transition = watching
+  })
+  return putBack
+}
+
+// Puts another function in the place of a method, and gives what puts the method back, unless a third is there by then. Put back, not
+// deleted: V8 is slow with an object that has lost a property.
+const replace = <O extends object, K extends keyof O>(of: O, name: K, by: (method: O[K]) => O[K]): () => void => {
+  const method = of[name]
+  const own = by(method)
+  of[name] = own
   return () => {
-    if (transaction.transition === watching) transaction.transition = transition
+    if (of[name] === own) of[name] = method
   }
 }
 
@@ -192,15 +196,13 @@ const sendCommit = (session: Driver.ClientSession): Promise<void> => {
 // asked at the end.
 const watchRepetition = (session: Driver.ClientSession): () => boolean => {
   const own = ofSession(session)
-  const { unpin } = own
   let isRepeated = false
-  const watching: typeof unpin = (options) => {
+  const putBack = replace(own, "unpin", (unpin) => (options) => {
     unpin.call(session, options)
     if (options?.force === true) isRepeated = true
-  }
-  own.unpin = watching
+  })
   return () => {
-    if (own.unpin === watching) own.unpin = unpin
+    putBack()
     return isRepeated
   }
 }

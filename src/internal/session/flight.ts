@@ -2,7 +2,6 @@
  * The operations of a session that are in flight: whether their commands are sent, when the server has last heard of the session,
  * and what they have left there when they were given up.
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Driver from "mongodb"
@@ -14,21 +13,13 @@ import * as DriverTransaction from "../driver/transaction.js"
 import * as Log from "../telemetry/log.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
-import type * as MongoClient from "./client.js"
 import { inner } from "./client.js"
-import type { Evaluate } from "./gate.js"
-import { Leftover } from "./leftover.js"
+import type { Evaluate, Gate } from "./gate.js"
+import { Leftover, type Owner } from "./leftover.js"
 import type { Name } from "./turn.js"
 
 /** The session that operations are in flight in. */
-interface Home {
-  readonly client: MongoClient.Service
-  readonly settleTimeout: Duration.Duration
-  readonly session: () => Driver.ClientSession
-  readonly isBroken: () => boolean
-  /** Refuses every further use of it. */
-  readonly breakUp: Effect.Effect<void>
-}
+interface Home extends Owner, Pick<Gate, "settleTimeout" | "breakUp"> {}
 
 /** All operations of one session that are in flight. */
 export class Flights {
@@ -65,9 +56,10 @@ export class Flights {
     return mark
   }
 
-  // The server has heard of the session when the driver last sent its id, not when the operation was over: an operation
-  // may go on without the server, or never have needed it.
-  /** The one with this mark is over. */
+  /**
+   * The one with this mark is over. The server has heard of the session when the driver last sent its id, not now: an operation may
+   * go on without the server, or never have needed it.
+   */
   ends(server: Driver.ServerSession, mark: number, fiber: RunningFiber): void {
     if (server.lastUse === mark) {
       server.lastUse = Math.ceil(mark)

@@ -15,7 +15,7 @@ import { grace, within } from "../time/bounded.js"
 import type * as MongoClient from "./client.js"
 
 /** A session of which something may be left. */
-interface Owner {
+export interface Owner {
   readonly client: MongoClient.Service
   readonly session: () => Driver.ClientSession
   readonly isBroken: () => boolean

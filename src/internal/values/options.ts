@@ -11,8 +11,8 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { SessionMisconfigured } from "../../SessionErrors.js"
+import { unreadable } from "./fault.js"
 import { type Issue, issuesOf } from "./issues.js"
-import { unreadable } from "./readable.js"
 
 /** The longest time, in milliseconds, that the server takes: its times are signed 32-bit numbers. */
 export const serverLimit = 2 ** 31 - 1
