@@ -19,6 +19,7 @@ const worldOf = (watched: Monitor.Watched) =>
     const world: WorkflowRun.World = { watched, admin, left: db.collection("left"), right: db.collection("right") }
     yield* Effect.promise(() => Promise.all([world.left, world.right].map((all) => all.insertOne(WorkflowRun.taken))))
     const problems = Effect.gen(function*() {
+      yield* Monitor.awaitBackground(watched.monitor)
       const overlaps = yield* watched.monitor.overlaps
       yield* watched.monitor.clear
       return [

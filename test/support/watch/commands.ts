@@ -29,6 +29,8 @@ export interface Monitor {
    * of such a cursor, so only the server can close it, when it has been idle for long enough.
    */
   readonly orphans: Effect.Effect<number>
+  /** The names of the commands that have no answer yet. */
+  readonly inFlight: Effect.Effect<ReadonlyArray<string>>
   /** Connections that an operation has and has not given back. */
   readonly checkedOut: Effect.Effect<number>
   /** The logical sessions of all commands; not cleared. */
@@ -83,6 +85,7 @@ export const watch = (driver: Driver.MongoClient): Monitor => {
     awaitStarted: (name, count = 1) => Effect.asVoid(until(named(name), (found) => found.length >= count)),
     overlaps: Effect.sync(() => overlaps.slice()),
     orphans: Effect.sync(() => orphans),
+    inFlight: Effect.sync(() => Array.from(inFlight.values(), ({ name }) => name)),
     checkedOut: Effect.sync(() => checkedOut),
     lsids: Effect.sync(() => new Set(lsids)),
     clear: Effect.sync(() => {

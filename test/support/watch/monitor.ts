@@ -77,12 +77,22 @@ export const assertNothingLeft = (
 ): Effect.Effect<void, never, MongoServer.MongoServer> =>
   Effect.gen(function*() {
     expect(yield* client.openSessions, "open sessions").toBe(0)
-    // An abort that goes on in the background has one of the driver's for a moment.
+    // What the library ends in the background may have a session of the driver's, too.
     yield* until(Effect.sync(() => driverSessions(client.driver)), (sessions) => sessions === 0, patience)
+    yield* awaitBackground(monitor, patience)
     expect(yield* monitor.checkedOut, "connections in use").toBe(0)
     const orphans = yield* monitor.orphans
     yield* until(openCursors(monitor), (open) => open <= orphans, patience)
   })
+
+/** Waits until all that the library has begun to end in the background is answered: until then, it has a connection. */
+export const awaitBackground = (
+  { inFlight }: Pick<Monitor, "inFlight">,
+  patience?: Duration.DurationInput
+): Effect.Effect<void> =>
+  Effect.asVoid(until(inFlight, (names) => !names.some((name) => endsInBackground.has(name)), patience))
+
+const endsInBackground = new Set(["abortTransaction", "killSessions"])
 
 const driverSessions = (driver: Driver.MongoClient): number => {
   const { s } = driver as Driver.MongoClient & { readonly s: { readonly activeSessions: ReadonlySet<unknown> } }
