@@ -239,7 +239,7 @@ describe("a transaction whose time is over", () => {
   class Domain {
     readonly _tag = "Domain"
   }
-  const Slow = Collection.make("slow", { timeout: "50 millis" })
+  const Slow = Collection.make("slow", { timeout: "400 millis" })
 
   it.scopedLive("for an operation only, fails with the error of the body, in whichever attempt", () =>
     Effect.gen(function*() {
