@@ -10,6 +10,7 @@ import * as MongoServer from "../../src/testing/MongoServer.js"
 import type { Version } from "./driver.js"
 import type { Found } from "./files.js"
 import { type File, parse, type Test } from "./format.js"
+import * as Lateness from "./lateness.js"
 import * as Raw from "./raw.js"
 import * as Report from "./report.js"
 import { type Deployment, unmet } from "./requirements.js"
@@ -94,7 +95,8 @@ const ofFile = (
   return Effect.forEach(tests, (test) =>
     Effect.gen(function*() {
       const server = yield* serverFor(servers, file.right, test)
-      const entry = { file: name, test: test.description, ...yield* Runner.run(server, file.right, test) }
+      const outcome = yield* Lateness.patiently(test, Runner.run(server, file.right, test))
+      const entry = { file: name, test: test.description, ...outcome }
       const byDriver = Report.needsEvidence(entry, waivers) ? yield* Raw.run(server, file.right, test) : undefined
       return Report.waive(entry, waivers, byDriver)
     }))
