@@ -34,7 +34,7 @@ const integration: Stage = { name: "integration", script: "test:integration", ru
 /** Lanes are run side by side; the stages of a lane one after the other. */
 type Plan = ReadonlyArray<ReadonlyArray<Stage>>
 
-// Which need a processor most of the time, and which wait for servers as often as they need one.
+// What needs a processor most of the time, what waits for servers as often, and what waits for elections.
 const whole: Plan = [
   [
     types,
@@ -44,13 +44,13 @@ const whole: Plan = [
     { name: "unused", script: "unused" },
     { name: "docs", script: "docs:check" },
     { name: "package", script: "pack:check" },
-    { name: "new-user", script: "new-user", runner: true, optional: true },
-    { name: "cluster", script: "test:cluster", runner: true }
+    { name: "new-user", script: "new-user", runner: true, optional: true }
   ],
+  [integration],
   [
-    integration,
-    { name: "conformance", script: "conformance", runner: true, optional: true },
-    { name: "examples", script: "test:examples", runner: true }
+    { name: "examples", script: "test:examples", runner: true },
+    { name: "cluster", script: "test:cluster", runner: true },
+    { name: "conformance", script: "conformance", runner: true, optional: true }
   ]
 ]
 
