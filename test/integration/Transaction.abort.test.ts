@@ -119,6 +119,31 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         }))
       ))
 
+    it.effect("where its abort was refused", () =>
+      inPlace(({ failing, insert, wire, ...place }) =>
+        Effect.gen(function*() {
+          yield* Session.scoped(Effect.gen(function*() {
+            yield* Transaction.start()
+            yield* insert(1)
+            yield* failing({ failCommands: ["abortTransaction"], errorCode: 13 })
+            yield* Transaction.abort
+          }))
+          yield* isFree(place)
+          expect(yield* wire).toEqual(["1 insert start", "1 abortTransaction", "1 abortTransaction w:majority"])
+        })
+      ))
+
+    it.effect("where each abort is refused: its session is killed", () =>
+      inPlace(({ failing, insert, monitor, wire, ...place }) =>
+        Effect.gen(function*() {
+          yield* failing({ failCommands: ["abortTransaction"], mode: "alwaysOn", errorCode: 13 })
+          yield* Effect.flip(Transaction.run(Effect.zipRight(insert(1), Effect.fail("enough"))))
+          yield* isFree(place)
+          expect(yield* wire).toEqual(["1 insert start", "1 abortTransaction", "1 abortTransaction w:majority"])
+          expect(yield* monitor.named("killSessions")).toMatchObject([{ outcome: "succeeded" }])
+        })
+      ))
+
     it.effect("where its commit was refused", () =>
       inPlace(({ failing, insert, monitor, ...place }) =>
         Effect.gen(function*() {

@@ -10,6 +10,7 @@ import * as Cursor from "../../src/Cursor.js"
 import * as Privates from "../../src/internal/driver/privates.js"
 import * as DriverSession from "../../src/internal/driver/session.js"
 import * as Transaction from "../../src/internal/driver/transaction.js"
+import { watchAbort } from "../../src/internal/driver/watch.js"
 import * as MongoClient from "../../src/MongoClient.js"
 import * as Session from "../../src/Session.js"
 import { connected } from "../support/server/connected.js"
@@ -82,6 +83,22 @@ describe("what the driver keeps to itself", () => {
       yield* Session.provide(find, session)
       const [, second] = yield* server.named("find")
       expect(second?.command["readConcern"]).toEqual({ level: "snapshot", atClusterTime })
+    }))
+
+  it.scoped("an abort finds its server by the client of its session, and the topology of that, and tells nothing of a refusal", () =>
+    Effect.gen(function*() {
+      const abortTransaction = { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "no" }
+      const { client, server } = yield* connected({ handlers: { abortTransaction } })
+      yield* Effect.promise(() =>
+        client.driver.withSession(async (session) => {
+          session.startTransaction()
+          await client.driver.db("test").collection("things").insertOne({}, { session })
+          const end = watchAbort(session)
+          await session.abortTransaction()
+          expect(end()).toMatchObject({ reason: "Unauthorized" })
+        })
+      )
+      expect(yield* server.named("abortTransaction")).toHaveLength(1)
     }))
 
   it.scoped("what a deadline gives a session is asked for each command's time limit", () =>

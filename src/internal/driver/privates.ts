@@ -26,10 +26,20 @@ export interface ClientState {
 
 /** What the driver adds to a client when it connects, so that no check can find it earlier. */
 interface ConnectedClient {
-  readonly topology?: {
-    readonly s: { readonly servers: ReadonlyMap<string, { readonly pool: Pool }> }
-    readonly isConnected: () => boolean
-  }
+  readonly topology?: Topology
+}
+
+/** The servers of a client. */
+export interface Topology {
+  readonly s: { readonly servers: ReadonlyMap<string, Server> }
+  readonly isConnected: () => boolean
+  readonly selectServer: (...args: ReadonlyArray<unknown>) => Promise<Server>
+}
+
+/** A server, to which each command goes. Version 6 gives it other arguments. */
+export interface Server {
+  readonly pool: Pool
+  readonly command: (...args: ReadonlyArray<unknown>) => Promise<unknown>
 }
 
 /** The connections to a server. */
@@ -129,7 +139,9 @@ export interface ChangeCursor {
 /** A client with what its typings leave out. */
 export const ofClient = (client: Driver.MongoClient): Client => client as unknown as Client
 
-const topologyOf = (client: Driver.MongoClient) => (client as unknown as ConnectedClient).topology
+/** The servers of a client; none where it is not connected. */
+export const topologyOf = (client: Driver.MongoClient): Topology | undefined =>
+  (client as unknown as ConnectedClient).topology
 
 /** Whether a client is still to be connected, for the first time or after a failure. Not once it was closed. */
 export const isToConnect = (client: Driver.MongoClient): boolean =>

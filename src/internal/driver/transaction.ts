@@ -10,8 +10,9 @@ import type * as TransactionOptions from "../../TransactionOptions.js"
 import * as Command from "./command.js"
 import { isBsonError, isDriverFailure, isMongoError, toCause } from "./errors.js"
 import { markDirty } from "./pool.js"
-import { ofSession, type Transaction } from "./privates.js"
+import { ofSession } from "./privates.js"
 import * as DriverSession from "./session.js"
+import { onceBegun, watchAnswer, watchRepetition } from "./watch.js"
 
 /**
  * The state of a session's transaction. See the specification "Transactions", section "ClientSession".
@@ -103,44 +104,6 @@ const watched = async <A, X>(
 }
 
 /**
- * Watches whether the server answers in a session, whatever it says: a member of a set tells its operation time in each answer.
- * To be asked once, which ends it.
- */
-export const watchAnswer = (session: Driver.ClientSession): () => boolean => {
-  let isAnswered = false
-  const putBack = replace(session, "advanceOperationTime", (advance) => (time) => {
-    isAnswered = true
-    advance.call(session, time)
-  })
-  return () => {
-    putBack()
-    return isAnswered
-  }
-}
-
-// The driver calls `transition` when the first command was answered, or failed. What has sent nothing is not to listen any more
-// when the next operation does: that one's own mark would be another's.
-const onceBegun = (transaction: Transaction, listener: () => void): () => void => {
-  const putBack = replace(transaction, "transition", (transition) => (state) => {
-    listener()
-    putBack()
-    transition.call(transaction, state)
-  })
-  return putBack
-}
-
-// Puts another function in the place of a method, and gives what puts the method back, unless a third is there by then. Put back, not
-// deleted: V8 is slow with an object that has lost a property.
-const replace = <O extends object, K extends keyof O>(of: O, name: K, by: (method: O[K]) => O[K]): () => void => {
-  const method = of[name]
-  const own = by(method)
-  of[name] = own
-  return () => {
-    if (of[name] === own) of[name] = method
-  }
-}
-
-/**
  * Does what the driver does when a connection breaks: the server session is not lent again, and what failed in a transaction is
  * labelled as transient.
  */
@@ -190,21 +153,6 @@ const sendCommit = (session: Driver.ClientSession): Promise<void> => {
     const what = isEnded ? "the session was ended" : "the connection broke"
     throw new MongoNetworkError(`${what} while the commit was in flight`, { cause: error as Error })
   }).finally(isRepeated)
-}
-
-// The driver unpins the session by force before it sends a commit for the second time, and tells nothing of the first. To be
-// asked at the end.
-const watchRepetition = (session: Driver.ClientSession): () => boolean => {
-  const own = ofSession(session)
-  let isRepeated = false
-  const putBack = replace(own, "unpin", (unpin) => (options) => {
-    unpin.call(session, options)
-    if (options?.force === true) isRepeated = true
-  })
-  return () => {
-    putBack()
-    return isRepeated
-  }
 }
 
 // The refusal of a repeated commit does not tell what became of the first; that nothing was committed the server says by a label.

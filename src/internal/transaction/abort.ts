@@ -11,10 +11,12 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { Label, type MongoError } from "../../MongoError.js"
 import * as Call from "../driver/call.js"
+import * as DriverCursor from "../driver/cursor.js"
 import { timedOut } from "../driver/deadline.js"
 import * as Pool from "../driver/pool.js"
 import type { Deployment } from "../driver/topology.js"
 import * as DriverTransaction from "../driver/transaction.js"
+import { watchAbort } from "../driver/watch.js"
 import { inner, type Service } from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
@@ -26,7 +28,7 @@ import * as Time from "../time/clock.js"
 import type { Restore } from "../time/fiber.js"
 import type { VerifiedFacts } from "./outcome.js"
 import { asUnknown, type Command, sendWithin } from "./send.js"
-import { isTransient } from "./transient.js"
+import { isAborted, isTransient } from "./transient.js"
 
 /** What came of an abort. */
 export interface Aborted {
@@ -62,9 +64,9 @@ export const abort = (
  * Aborts the transaction as far as the driver knows of it: the server ends the rest when another begins in the same
  * session. Gives what does so where none does.
  *
- * Something remains to be done where the server may not have heard of it: the first command of the transaction was lost, or
- * a connection was, and maybe the abort with it, or the abort found no server or no connection, or no answer in its time. The
- * driver tells nothing of these failures.
+ * Something remains to be done where the server has refused it, or may not have heard of it: the first command of the
+ * transaction was lost, or a connection was, and maybe the abort with it, or the abort found no server or no connection, or no
+ * answer in its time. The driver tells nothing of these failures.
  */
 export const sendAbort = (
   gate: Gate,
@@ -79,19 +81,21 @@ export const sendAbort = (
     const mayBeBegun = DriverTransaction.mayBeBegun(session)
     const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
     const broken = client[inner].broken()
-    const hasAnswer = DriverTransaction.watchAnswer(session)
+    const end = watchAbort(session)
     // However late it is, it has all its time.
     return Effect.map(Effect.exit(sendWithin(gate, "abortTransaction", time, restore)), (exit): Aborted => {
-      if (hasAnswer() || gate.isBroken() || !(wasBegun || mayBeBegun)) return { exit, rest: Effect.void }
+      const ended = end()
+      const isOver = ended === "done" || ended !== undefined && isAborted(ended)
+      if (isOver || gate.isBroken() || !(wasBegun || mayBeBegun)) return { exit, rest: Effect.void }
       const name = DriverTransaction.nameOf(session)
-      // Where the connection breaks while the abort is written, the driver neither repeats it nor takes note of that. At the end
-      // of its time it closes the connection, and tells nothing of that either.
+      if (ended !== undefined && isRefused(ended)) {
+        return { exit, rest: Effect.zipRight(Log.abortFailed(ended.reason), abortInBackground(gate, client, name)) }
+      }
+      // Where the connection breaks while the abort is written, the driver does not repeat it. At the end of its time it closes the
+      // connection.
       const isInTime = limit === undefined || limit.left() > 0
       const isLost = session.serverSession.isDirty || isInTime && client[inner].broken() > broken
-      if (mayBeBegun || isLost) return { exit, rest: abortForGood(gate, client, name, timeout) }
-      // Not each server tells its operation time.
-      const isDone = Exit.isSuccess(exit) && isInTime && gate.isSent()
-      return { exit, rest: isDone ? Effect.void : abortInBackground(gate, client, name) }
+      return { exit, rest: (mayBeBegun || isLost ? abortForGood : abortInBackground)(gate, client, name, timeout) }
     })
   })
 
@@ -138,7 +142,8 @@ export const abortByName = (
   )
 
 /**
- * Goes on with {@link abortByName} in the background until it is answered, for as long as the server keeps transactions.
+ * Goes on with {@link abortByName} in the background until it is answered, for as long as the server keeps transactions. Where
+ * that is refused, the session is killed there, unless something else of it would end, too.
  *
  * In the turn of the session as long as that is open. Its server session is not lent to another one afterwards, so that then
  * nobody else uses it.
@@ -148,10 +153,15 @@ export const abortInBackground = (
   client: Service,
   name: DriverTransaction.Name
 ): Effect.Effect<void> => {
-  const once = Effect.suspend(() =>
+  const isAlone = () => !gate.session().inTransaction() && !DriverCursor.hasOpen(gate.session(), client.driver)
+  const once = Effect.suspend((): Effect.Effect<unknown, MongoError> =>
     gate.hasHeardAfter(name.txnNumber)
       ? Effect.void
-      : ended(gate, client, name, Duration.min(grace, gate.settleTimeout))
+      : Effect.catchIf(
+        ended(gate, client, name, Duration.min(grace, gate.settleTimeout)),
+        (error) => isRefused(error) && !isAborted(error) && isAlone(),
+        () => client[inner].adminCommand({ killSessions: [name.lsid] })
+      )
   )
   return Effect.suspend(() => {
     Pool.markDirty(gate.session())
@@ -160,7 +170,7 @@ export const abortInBackground = (
       client,
       name.lsid,
       Lane.withPermit(gate.lane, "abortTransaction", once),
-      ({ reason }) => reason !== "TransactionTooOld"
+      (error) => name.hasCommit ? error.reason !== "TransactionTooOld" : !isAborted(error)
     )
   })
 }

@@ -77,6 +77,13 @@ const ends: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
   "TransactionExpired"
 ])
 
+/**
+ * Whether a transaction whose abort has failed is over all the same: the server has none, or has ended it, or has aborted it and
+ * not replicated that in time.
+ */
+export const isAborted = (error: MongoError): boolean =>
+  isEndOfTransaction(error) || error.reason === "TransactionCommitted" || error.reason === "WriteConcernFailed"
+
 /** Whether it is not known, after a failed commit, if it happened. */
 export const isCommitUnknown = (error: MongoError): boolean =>
   error.hasLabel(Label.UnknownTransactionCommitResult) || isCommitAnswered(error) || isUnanswered(error)
