@@ -75,7 +75,7 @@ const serve = (
       commands,
       settings.telemetry.comments ? commenting(topology) : undefined
     )
-    const broken = yield* DriverClient.countBroken(driver)
+    const lost = yield* DriverClient.countLost(driver)
     yield* endForgotten(driver)
     const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> => {
       const name = Object.keys(command)[0] ?? "command"
@@ -141,7 +141,7 @@ const serve = (
         knownTimeout: topology.sessionTimeout,
         hasSecureRandom: secureRandom(),
         isClosed: () => closed,
-        broken,
+        lost,
         keeper,
         pool: makePool(driver),
         owed,
