@@ -1,5 +1,7 @@
 import { describe, expect, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { BSONRegExp } from "mongodb"
+import * as Collection from "../../src/Collection.js"
 import { MongoError } from "../../src/MongoError.js"
 import * as Session from "../../src/Session.js"
 import { TransactionAborted, TransactionDoomed } from "../../src/SessionErrors.js"
@@ -51,6 +53,35 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(seen[1]).toBe(seen[0])
           const first = ["1 insert start", "1 abortTransaction"]
           expect(yield* wire).toEqual([...first, "2 insert start", "2 aggregate", "2 commitTransaction"])
+        })
+      ))
+
+    for (const way of ["use", "a raw collection"] as const) {
+      it.effect(`so it is after a write that is done and whose reply cannot be read, by ${way}`, () =>
+        inPlace(({ insert, items, stored }) =>
+          Effect.gen(function*() {
+            const Raw = Collection.make("items", { database: items.dbName })
+            const update = { $set: { pattern: new BSONRegExp("(?i)a") } }
+            const unread = way === "use"
+              ? Session.use((session) =>
+                items.findOneAndUpdate({ _id: 1 }, update, { session, returnDocument: "after" })
+              )
+              : Raw.findOneAndUpdate({ _id: 1 }, update, { returnDocument: "after" })
+            const error = yield* Effect.flip(Transaction.run(Effect.all([insert(1), Effect.ignore(unread)])))
+            expect(error).toBeInstanceOf(TransactionDoomed)
+            expect(error).toMatchObject({ first: { reason: "EncodingFailed" } })
+            expect(yield* stored).toEqual([])
+          })
+        ))
+    }
+
+    it.effect("but not after a read whose reply cannot be read, for nothing is done", () =>
+      inPlace(({ insert, items, stored }) =>
+        Effect.gen(function*() {
+          const Raw = Collection.make("others", { database: items.dbName })
+          yield* Raw.insertOne({ _id: 0, pattern: new BSONRegExp("(?i)a") })
+          yield* Transaction.run(Effect.all([insert(1), Effect.flip(Raw.findOne({ _id: 0 }))]))
+          expect(yield* stored).toEqual([1])
         })
       ))
 

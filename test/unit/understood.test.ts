@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "@effect/vitest"
 import * as Driver from "mongodb"
 import { hintOf } from "../../src/internal/driver/hints.js"
-import { marked, readable } from "../../src/internal/driver/understood.js"
+import { isOfReply, marked, readable } from "../../src/internal/driver/understood.js"
 
 const traces = Error.stackTraceLimit
 
@@ -74,5 +74,49 @@ describe("a stored regular expression that JavaScript cannot parse", () => {
     const other = new TypeError()
     expect(readable(other)).toBe(other)
     expect(readable(undefined)).toBe(undefined)
+  })
+})
+
+describe("an error of BSON", () => {
+  const { BSON } = Driver
+  const thrownBy = (evaluate: () => unknown): unknown => {
+    try {
+      return evaluate()
+    } catch (error) {
+      return error
+    }
+  }
+  const cyclic: { [key: string]: unknown } = {}
+  cyclic["itself"] = cyclic
+  const deep = (levels: number, inner: object): object => levels === 0 ? inner : { a: deep(levels - 1, inner) }
+
+  it.each([
+    ["a circle", () => BSON.serialize(cyclic)],
+    ["a key that cannot be", () => BSON.serialize({ a: { "b\0": 1 } })],
+    ["a circle far down", () => BSON.serialize(deep(50, cyclic))],
+    ["the size of a circle", () => BSON.calculateObjectSize(deep(50, cyclic))],
+    ["a value of another version", () => BSON.serialize({ a: { _bsontype: "Long" } })]
+  ])("is about a request: %s", (_, evaluate) => {
+    const error = thrownBy(evaluate)
+    expect(BSON.BSONError.isBSONError(error)).toBe(true)
+    expect(isOfReply(error)).toBe(false)
+  })
+
+  it.each([
+    ["too short", () => BSON.deserialize(new Uint8Array([5, 0]))],
+    ["no text", () => BSON.deserialize(new Uint8Array([14, 0, 0, 0, 2, 97, 0, 2, 0, 0, 0, 255, 0, 0]))],
+    ["a message that quotes", () => {
+      throw new BSON.BSONError("no text:\n    at serializeInto (bson.cjs:1:1)")
+    }]
+  ])("is about a reply: %s", (_, evaluate) => {
+    const error = thrownBy(evaluate)
+    expect(BSON.BSONError.isBSONError(error)).toBe(true)
+    expect(isOfReply(error)).toBe(true)
+  })
+
+  it("is about a reply where nothing tells", () => {
+    Error.stackTraceLimit = 0
+    expect(isOfReply(thrownBy(() => BSON.serialize(cyclic)))).toBe(true)
+    expect(isOfReply(new Error("another"))).toBe(false)
   })
 })

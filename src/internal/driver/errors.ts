@@ -93,7 +93,7 @@ export const isMongoError = (error: Error): error is Driver.MongoError =>
   "errorLabels" in error && Array.isArray(error.errorLabels)
 
 /** Whether an error is that of a BSON library: a value could not be encoded, or a reply not decoded. */
-export const isBsonError = (error: unknown): boolean =>
+export const isBsonError = (error: unknown): error is Error =>
   error instanceof Error && Driver.BSON.BSONError.isBSONError(error)
 
 /** The MongoError for an error of the driver. */

@@ -4,6 +4,7 @@
  */
 import * as Either from "effect/Either"
 import * as Driver from "mongodb"
+import { isBsonError } from "./errors.js"
 import { hint } from "./hints.js"
 
 /**
@@ -34,12 +35,21 @@ const unreadable = (cause: SyntaxError): Error =>
       "client or the operation it is read as a `BSONRegExp`."
   })
 
-// The function that has thrown, or that has called one of the language's own that has. The message comes first, and may quote
-// what is stored.
-const thrower = ({ message, stack }: Error): string => {
+/**
+ * Whether an error may be that of BSON about a reply: what it is about was done all the same. Where the stack does not show that
+ * BSON was being written, it was being read.
+ */
+export const isOfReply = (error: unknown): boolean =>
+  isBsonError(error) && !/^\s+at (?:\w+\.)?(?:serialize|(?:internalC|c)alculate)\w*\b/m.test(framesOf(error))
+
+// The function that has thrown, or that has called one of the language's own that has.
+const thrower = (error: Error): string => /^\s+at (?!.*<anonymous>\)$).*$/m.exec(framesOf(error))?.[0] ?? ""
+
+// The message comes first, and may quote what is stored.
+const framesOf = ({ message, stack }: Error): string => {
   const text = String(stack)
   const from = text.indexOf(message)
-  return /^\s+at (?!.*<anonymous>\)$).*$/m.exec(from < 0 ? text : text.slice(from + message.length))?.[0] ?? ""
+  return from < 0 ? text : text.slice(from + message.length)
 }
 
 const placeOf = (frame: string): string => frame.slice(frame.indexOf("(") + 1)

@@ -255,7 +255,7 @@ export class Attempt {
    */
   observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
     const explained = this.explain(cause, name)
-    this.failures.note(explained)
+    this.failures.note(explained, name?.isOpaque === true || name?.writtenIn !== undefined)
     return explained
   }
 

@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import { MongoError } from "../../MongoError.js"
 import type { Name } from "../session/turn.js"
-import { isLostConnection, isOfServer, originOf, transientOf } from "./transient.js"
+import { isLostConnection, isOfServer, isUnread, originOf, transientOf } from "./transient.js"
 
 /** The failures of one attempt. The first of each kind counts: a later one would only be its consequence. */
 export class Failures {
@@ -46,11 +46,14 @@ export class Failures {
     return this.#transient === undefined && this.#doom === undefined && this.#halfDone === undefined
   }
 
-  /** Notes a failure that an operation has seen. What the driver refused by itself never reached the server. */
-  note(cause: Cause.Cause<unknown>): void {
+  /**
+   * Notes a failure that an operation has seen. What the driver refused by itself never reached the server; but what may have
+   * written is done where only its reply could not be read.
+   */
+  note(cause: Cause.Cause<unknown>, mayWrite: boolean): void {
     const failures = [...Cause.failures(cause)]
     this.#transient ??= this.transientIn(cause) ?? failures.find(isLostConnection)
-    if (failures.some(isOfServer)) this.#doom ??= cause
+    if (failures.some((failure) => isOfServer(failure) || mayWrite && isUnread(failure))) this.#doom ??= cause
   }
 
   /** Notes that an operation was given up half-way: what it did to the transaction is not known. */

@@ -7,6 +7,7 @@ import { CommitUnknown, TransactionAborted } from "../../TransactionErrors.js"
 import { maxTimeMSExpired } from "../driver/deadline.js"
 import { chainOf } from "../driver/errors.js"
 import { isUnmet } from "../driver/transaction.js"
+import { isOfReply } from "../driver/understood.js"
 
 /**
  * Whether the whole transaction may be run again after a failure. The driver puts no label on failures that come before
@@ -58,6 +59,9 @@ export const isOfServer = (failure: unknown): boolean =>
   failure instanceof MongoError &&
   // A bulk that ends half-way may have sent what came before.
   (failure.code !== undefined || failure.details?._tag === "BulkWrite" || !refusals.has(failure.reason))
+
+/** Whether a failure is no more than that a reply could not be read. */
+export const isUnread = (failure: unknown): boolean => failure instanceof MongoError && isOfReply(failure.cause)
 
 const refusals: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>([
   "EncodingFailed",
