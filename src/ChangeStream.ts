@@ -36,6 +36,7 @@ import { readable, withoutOwn } from "./internal/data/options.js"
 import type { Target } from "./internal/data/request.js"
 import { type AsGiven, clientOf, type ClientOption, type MongoClient } from "./internal/session/client.js"
 import type { Inside } from "./internal/transaction/start.js"
+import * as Values from "./internal/values/options.js"
 import type { ResumeToken } from "./ResumeToken.js"
 import type { Session } from "./Session.js"
 import type { ConsumeError, WatchError } from "./SessionErrors.js"
@@ -342,7 +343,7 @@ export const consume: {
     stream: ChangeStream<A, E, R>,
     name: string,
     handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
-    options: ConsumeOptions.ConsumeOptions<E3, R3> = {}
+    options?: ConsumeOptions.ConsumeOptions<E3, R3>
   ): Effect.Effect<void, E | E3 | HandlingFailed<E2> | ConsumeError, R | Exclude<R3, Session> | Inside<R2>> =>
     Consuming.consume(stream[TypeId], name, handler, options)
 )
@@ -368,13 +369,13 @@ export const consume: {
 export const deadLetters = <A, E, R>(
   stream: ChangeStream<A, E, R>,
   name: string,
-  options: Pick<ConsumeOptions.ConsumeOptions, "database" | "deadLetterCollection"> = {}
+  options?: Pick<ConsumeOptions.ConsumeOptions, "database" | "deadLetterCollection">
 ): DeadEvents<A, R> => {
   const source = stream[TypeId]
-  return DeadLetters.of(source, name, {
-    database: options.database ?? source.watched.database,
-    collection: options.deadLetterCollection ?? ConsumeOptions.defaultDeadLetters
-  })
+  const read = Values.readable(options)
+  const { database = source.watched.database, deadLetterCollection = ConsumeOptions.defaultDeadLetters } = Values
+    .givenIn(read)
+  return DeadLetters.of(source, name, { database, collection: deadLetterCollection }, read)
 }
 
 /**
@@ -395,12 +396,12 @@ export const deadLetters = <A, E, R>(
  * @category constructors
  */
 export const checkpoints = <Client = MongoClient>(
-  { client, collection = ConsumeOptions.defaultCheckpoints, database }:
-    & ClientOption<Client>
-    & Pick<ConsumeOptions.ConsumeOptions, "database" | "collection"> = {}
-): Checkpoints<AsGiven<Client>> =>
+  given?: ClientOption<Client> & Pick<ConsumeOptions.ConsumeOptions, "database" | "collection">
+): Checkpoints<AsGiven<Client>> => {
+  const { collection = ConsumeOptions.defaultCheckpoints, ...options } = readable(given) ?? {}
   // The same type, which the compiler does not see of one that it does not know yet.
-  Positions.of({ client, collection, database }) as Checkpoints<AsGiven<Client>>
+  return Positions.of({ ...options, collection }) as Checkpoints<AsGiven<Client>>
+}
 
 const make = <A, E, R>(source: Source<A, E, R>): ChangeStream<A, E, R> =>
   Object.assign(

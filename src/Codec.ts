@@ -143,7 +143,7 @@ export const ofOptional = (schema: AnySchema | undefined): typeof raw =>
  *
  * @internal
  */
-export const isSchema = <S extends AnySchema>(value: object | undefined): value is S =>
+export const isSchema = <S extends AnySchema>(value: unknown): value is S =>
   tried(() => OldSchema.isSchema(value) || EffectSchema.isSchema(value)) === true
 
 /**

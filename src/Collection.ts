@@ -8,9 +8,10 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
-import { type Codec, type Needs, ofOptional, type Written } from "./Codec.js"
+import { type Codec, isSchema, type Needs, ofOptional, raw, type Written } from "./Codec.js"
 import * as ById from "./internal/data/byId.js"
 import { call, type DocumentSchema, make as makeOf } from "./internal/data/collection.js"
+import { noSchema } from "./internal/data/decode.js"
 import * as Indexes from "./internal/data/indexes.js"
 import {
   type Added,
@@ -20,7 +21,7 @@ import {
   type OperationError,
   refuse
 } from "./internal/data/operation.js"
-import { type Given, type Limited, over, readable } from "./internal/data/options.js"
+import { type Given, type Limited, over, readable, wrong } from "./internal/data/options.js"
 import * as Reads from "./internal/data/reads.js"
 import type { Target } from "./internal/data/request.js"
 import * as Writes from "./internal/data/writes.js"
@@ -256,8 +257,13 @@ export const make: {
   ): Collection<Driver.Document, Driver.Document, never, AsGiven<Client>>
 } = <Client>(
   name: string,
-  { schema, ...options }: Options<Client> & { readonly schema?: DocumentSchema | undefined } = {}
-) => of({ ...options, collection: name }, ofOptional(schema))
+  given?: Options<Client> & { readonly schema?: DocumentSchema | undefined }
+) => {
+  const { schema, ...options } = readable(given) ?? {}
+  return schema === undefined || isSchema(schema)
+    ? of({ ...options, collection: name }, ofOptional(schema))
+    : of({ ...wrong(options, noSchema), collection: name }, raw)
+}
 
 const of = <A, I extends Driver.Document, R, C, In>(
   target: Target<C> & { readonly collection: string },

@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { batches } from "./internal/data/cursor.js"
-import type { Added, OperationError } from "./internal/data/operation.js"
-import type { LimitedCursor } from "./internal/data/options.js"
+import { type Added, type OperationError, refuse } from "./internal/data/operation.js"
+import { type LimitedCursor, readable } from "./internal/data/options.js"
 import type { AsGiven, ClientOption, MongoClient } from "./internal/session/client.js"
 
 export type {
@@ -54,10 +54,14 @@ export interface Options<Client = MongoClient> extends ClientOption<Client>, Lim
  */
 export const stream = <T, Client = MongoClient>(
   open: (added: Added, db: Driver.Db) => Driver.AbstractCursor<T>,
-  { client, operation = "cursor", timeout, timeoutMode }: Options<Client> = {}
-): Stream.Stream<T, OperationError, AsGiven<Client>> =>
-  batches(
-    { client },
-    { name: operation, kind: "read", inTransaction: true, options: { timeout, timeoutMode } },
-    (db, added) => open(added, db)
-  )
+  given?: Options<Client>
+): Stream.Stream<T, OperationError, AsGiven<Client>> => {
+  const { client, operation = "cursor", ...options }: Options<Client> = readable(given) ?? {}
+  return typeof operation === "string"
+    ? batches(
+      { client },
+      { name: operation, kind: "read", inTransaction: true, options },
+      (db, added) => open(added, db)
+    )
+    : Stream.fromEffect(refuse({ client }, "cursor", "`operation` is a text."))
+}

@@ -142,8 +142,8 @@ export interface Options<Client = MongoClient> extends Collection.Concerns, Clie
  * @since 0.1.0
  * @category constructors
  */
-export const make = <Client = MongoClient>(name?: string, options: Options<Client> = {}): Database<AsGiven<Client>> => {
-  const target: Target<Client> = { ...options, database: name }
+export const make = <Client = MongoClient>(name?: string, options?: Options<Client>): Database<AsGiven<Client>> => {
+  const target: Target<Client> = { ...readable(options), database: name }
   const run = <O extends object, X>(
     request: Request,
     evaluate: (db: Driver.Db, options: O) => PromiseLike<X>
@@ -170,7 +170,7 @@ export const make = <Client = MongoClient>(name?: string, options: Options<Clien
   })
   return {
     name,
-    collection: (collection: string, own: Collection.Concerns = {}) =>
+    collection: (collection: string, own?: Collection.Concerns) =>
       Collection.make<Client>(collection, over(target, own)),
     command: (command, options) => {
       const given = readable(options)

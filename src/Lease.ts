@@ -8,7 +8,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Either from "effect/Either"
+import * as Either from "effect/Either"
 import * as Scope from "effect/Scope"
 import { newId } from "./internal/changes/checkpoint.js"
 import type { Target } from "./internal/data/request.js"
@@ -16,6 +16,7 @@ import * as Options from "./internal/lease/options.js"
 import { Term } from "./internal/lease/term.js"
 import { type AsGiven, clientOf, MongoClient, type Service as Client } from "./internal/session/client.js"
 import { ensureOutside } from "./internal/transaction/manual.js"
+import { givenIn, readable } from "./internal/values/options.js"
 import { type LeaseError, LeaseLost, type OperationError, type SessionMisconfigured } from "./SessionErrors.js"
 import { Transaction } from "./Transaction.js"
 
@@ -127,10 +128,13 @@ export interface Lease<Client = MongoClient> {
  */
 export const make = <Client = MongoClient>(
   name: string,
-  options: Options.Options<Client> = {}
+  given?: Options.Options<Client>
 ): Lease<AsGiven<Client>> => {
+  const read = readable(given)
+  const options = givenIn(read)
   const { client, collection = "effect_mongo_session.leases", database } = options
-  const acquire = acquired({ client, collection, database }, name, Options.decode(name, options))
+  const decoded = Either.flatMap(read, () => Options.decode(name, options))
+  const acquire = acquired({ client, collection, database }, name, decoded)
   const lease: Lease<Client> = {
     name,
     acquire,

@@ -22,8 +22,9 @@ import * as Privates from "./internal/driver/privates.js"
 import { asDocuments } from "./internal/driver/readOptions.js"
 import { writtenIn } from "./internal/driver/written.js"
 import { type AsGiven, type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
-import { decode, ensureMonitored } from "./internal/session/clientSettings.js"
+import { type Connection, decode, decodeOwn, ensureMonitored } from "./internal/session/clientSettings.js"
 import { own, theirs } from "./internal/session/serve.js"
+import { tried } from "./internal/values/fault.js"
 import type { MongoError } from "./MongoError.js"
 import type { OperationError, WatchError } from "./SessionErrors.js"
 import type * as SessionKeeper from "./SessionKeeper.js"
@@ -254,7 +255,7 @@ export const Tag = <const Name extends string>(
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Service, MongoError, Scope.Scope> =>
-  Effect.flatMap(decode(options, "url"), (settings) => own(options.url, options.driver ?? {}, settings))
+  Effect.flatMap(decode(options), connect)
 
 /**
  * {@link make} with its options from `Config`.
@@ -273,7 +274,12 @@ export const make = (options: Options): Effect.Effect<Service, MongoError, Scope
 export const makeConfig = (
   options: Config.Config.Wrap<Options>
 ): Effect.Effect<Service, MongoError | ConfigError.ConfigError, Scope.Scope> =>
-  Effect.flatMap(Config.unwrap(options), make)
+  Effect.suspend(() => {
+    const given = tried(() => Config.isConfig(options) ? options : { ...options }) ?? options
+    const config = tried(() => Config.unwrap<Options>(given))
+    // Where there is none, it is told what is wrong with the options.
+    return config === undefined ? Effect.flatMap(decode(given), connect) : Effect.flatMap(config, make)
+  })
 
 /**
  * Uses the caller's own client of the driver, given as the effect that acquires it: whoever made the client closes it.
@@ -299,7 +305,7 @@ export const fromDriver = <E, R>(
   options: CommonOptions = {}
 ): Effect.Effect<Service, E | MongoError, R | Scope.Scope> =>
   Effect.flatMap(
-    decode(options, "driver"),
+    decodeOwn(options),
     (settings) =>
       acquire.pipe(
         Effect.tap(Privates.check),
@@ -529,3 +535,5 @@ export const watch = <Client = MongoClient>(
   const { client, ...options }: WatchOptions<Client> = readable(given) ?? {}
   return ChangeStream.watch({ client }, raw, pipeline, options)
 }
+
+const connect = ({ driver, settings, url }: Connection) => own(url, driver, settings)

@@ -8,12 +8,14 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
-import { type AnySchema, whole } from "./Codec.js"
+import * as Either from "effect/Either"
+import { type AnySchema, isSchema, whole } from "./Codec.js"
 import * as Options from "./internal/once/options.js"
 import * as Run from "./internal/once/run.js"
 import { Expiry } from "./internal/once/store.js"
 import type { AsGiven, MongoClient } from "./internal/session/client.js"
 import type { Inside } from "./internal/transaction/start.js"
+import { givenIn, readable } from "./internal/values/options.js"
 import type { OnceError } from "./SessionErrors.js"
 
 export type {
@@ -116,20 +118,22 @@ export const make: {
   ): Once<void, F["Type"], F["Context"], AsGiven<Client>>
 } = <Client>(
   name: string,
-  { failure, result, ...options }: Options.Options<Client> & {
+  given?: Options.Options<Client> & {
     readonly result?: AnySchema | undefined
     readonly failure?: AnySchema | undefined
-  } = {}
+  }
 ) => {
-  const { client, collection = Options.defaultCollection, database } = options
+  const read = readable(given)
+  const options = givenIn(read)
+  const { client, collection = Options.defaultCollection, database, failure, result } = options
   const target = { client, collection, database }
   return of({
     name,
     prefix: name,
     target,
-    options: Options.decode(name, options),
-    result: result && whole(result),
-    failure: failure && whole(failure),
+    options: Either.flatMap(read, () => Options.decode(name, options)),
+    result: isSchema(result) ? whole(result) : undefined,
+    failure: isSchema(failure) ? whole(failure) : undefined,
     expiry: new Expiry(target)
   })
 }

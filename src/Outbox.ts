@@ -9,7 +9,7 @@ import * as Either from "effect/Either"
 import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { HandlingFailed } from "./ChangeStreamErrors.js"
-import { type AnySchema, raw, whole } from "./Codec.js"
+import { type AnySchema, isSchema, raw, whole } from "./Codec.js"
 import * as Checkpoints from "./internal/changes/checkpoint.js"
 import * as Letters from "./internal/changes/outbox/deadLetters.js"
 import { collectionsOf, ensureOutbox } from "./internal/changes/outbox/options.js"
@@ -23,6 +23,7 @@ import { type AsGiven, clientIn, type ClientOption, type MongoClient } from "./i
 import { sessionIn } from "./internal/session/service.js"
 import { clockOf } from "./internal/time/clock.js"
 import { andThen } from "./internal/time/fiber.js"
+import { givenIn, readable } from "./internal/values/options.js"
 import { MongoError } from "./MongoError.js"
 import {
   ForeignSession,
@@ -192,15 +193,17 @@ export const make: {
   ): Outbox<Driver.Document, never, AsGiven<Client>>
 } = <Client>(
   name: string,
-  { client, schema, ...options }: Options<Client> & { readonly schema?: AnySchema | undefined } = {}
+  given?: Options<Client> & { readonly schema?: AnySchema | undefined }
 ) => {
+  const read = readable(given, "an object of an outbox's options")
+  const { client, schema, ...options } = givenIn(read)
   const { database, sequence = false } = options
   const { collection, deadLetterCollection, stateCollection } = collectionsOf(name, options)
   return of({
     name,
-    valid: ensureOutbox({ ...options, name }),
+    valid: Either.flatMap(read, () => ensureOutbox({ ...options, schema, name })),
     // What it needs and gives is in the type of the outbox.
-    codec: (schema === undefined ? raw : whole(schema)) as typeof raw,
+    codec: (isSchema(schema) ? whole(schema) : raw) as typeof raw,
     messages: { client, database, collection, readConcern },
     state: { client, database, collection: stateCollection, readConcern },
     deadLetters: { client, database, collection: deadLetterCollection, readConcern },
@@ -261,7 +264,7 @@ const of = <A, R, C>(stored: Stored<A, R, C>): Outbox<A, R, C> => {
         ensureHere,
         Effect.flatMap(Effect.forEach(values, (value) => codec.encode(value, source)), put)
       ),
-    relay: (deliver, options = {}) => Relaying.relay(stored, deliver, options),
+    relay: (deliver, options) => Relaying.relay(stored, deliver, options),
     deadLetters: Letters.of(stored),
     pending: pending(stored)
   }

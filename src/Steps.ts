@@ -22,6 +22,7 @@ import { leftOf } from "./internal/steps/store.js"
 import { type Kind, Workflow } from "./internal/steps/workflow.js"
 import { ensureOutside } from "./internal/transaction/manual.js"
 import type { Inside } from "./internal/transaction/start.js"
+import { givenIn, readable } from "./internal/values/options.js"
 import * as Lease from "./Lease.js"
 import {
   type InvalidInTransaction,
@@ -177,12 +178,14 @@ export interface Steps<out Client = MongoClient> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <Client = MongoClient>(name: string, options: Options.Options<Client>): Steps<AsGiven<Client>> => {
+export const make = <Client = MongoClient>(name: string, given: Options.Options<Client>): Steps<AsGiven<Client>> => {
+  const read = readable(given)
+  const options = givenIn(read)
   const { onceCollection: _, timeToLive: __, version: ___, ...lease } = options
   const { client, collection = Options.defaultCollection, database } = lease
   const target = { client, database, collection }
   const kind = Either.map(
-    Options.decode(name, options),
+    Either.flatMap(read, () => Options.decode(name, options)),
     (options): Kind<Client> => {
       const results = { client, database, collection: options.results }
       return { name, options, target, results, expiry: new Expiry(results) }

@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 import { giveUpAfter } from "../internal/time/bounded.js"
+import { readable } from "../internal/values/options.js"
 import { live } from "./internal/live.js"
 
 /**
@@ -110,13 +111,14 @@ export class FailPointFailed extends Data.TaggedError("FailPointFailed")<{
  * @category constructors
  */
 export const failCommand = (client: Client, options: Options): Effect.Effect<void, FailPointFailed, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.either(configure(client, toCommand(options))),
-    (outcome) =>
-      isRefused(outcome) ? Effect.void : configure(client, off).pipe(
-        Effect.catchAll((error) => Effect.logWarning("A fail point may still be set", error))
-      )
-  ).pipe(Effect.flatten)
+  Effect.flatMap(commandOf(options), (command) =>
+    Effect.acquireRelease(
+      Effect.either(configure(client, command)),
+      (outcome) =>
+        isRefused(outcome) ? Effect.void : configure(client, off).pipe(
+          Effect.catchAll((error) => Effect.logWarning("A fail point may still be set", error))
+        )
+    ).pipe(Effect.flatten))
 
 // A server whose answer is lost may have set the fail point all the same.
 const isRefused = Either.match({ onLeft: ({ code }: FailPointFailed) => code !== undefined, onRight: () => false })
@@ -149,6 +151,12 @@ export const during = (client: Client, options: Options) =>
 type Command = Parameters<ReturnType<Client["db"]>["command"]>[0]
 
 const off: Command = { configureFailPoint: "failCommand", mode: "off" }
+
+const commandOf = (options: Options): Effect.Effect<Command, FailPointFailed> =>
+  Effect.mapError(
+    Effect.flatMap(readable(options), (given) => Effect.try(() => toCommand({ failCommands: [], ...given }))),
+    (cause) => new FailPointFailed({ hint: "give an object of options, with `failCommands`", cause })
+  )
 
 const toCommand = (options: Options): Command => ({
   configureFailPoint: "failCommand",

@@ -16,8 +16,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import { formatIssue } from "../internal/values/issues.js"
+import { givenIn, readable } from "../internal/values/options.js"
 import * as MongoClient from "../MongoClient.js"
 import type { MongoError } from "../MongoError.js"
+import type { SessionMisconfigured } from "../SessionErrors.js"
 import * as Choice from "./internal/choice.js"
 import { live } from "./internal/live.js"
 import { type Options, wantedOf } from "./internal/options.js"
@@ -180,8 +183,9 @@ export class MongoServerUnavailable extends Data.TaggedError("MongoServerUnavail
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options = {}): Effect.Effect<Service, MongoServerUnavailable, Scope.Scope> =>
+export const make = (given?: Options): Effect.Effect<Service, MongoServerUnavailable, Scope.Scope> =>
   live(Effect.gen(function*() {
+    const options = (yield* Either.mapLeft(readable(given), notRead)) ?? {}
     const progress = options.onProgress === undefined ? Progress.toStderr : Progress.toFunction(options.onProgress)
     const [chosen, wanted] = yield* Effect.all([
       Choice.choose(Ways.kinds, options.which ?? "auto"),
@@ -243,9 +247,12 @@ export const layer = (options?: Options): Layer.Layer<MongoServer, MongoServerUn
  * @category layers
  */
 export const layerClient = (
-  { client, ...options }: ClientOptions = {}
-): Layer.Layer<MongoServer | MongoClient.MongoClient, MongoServerUnavailable | MongoError> =>
-  Layer.provideMerge(clientOf(client), layer(options))
+  given?: ClientOptions
+): Layer.Layer<MongoServer | MongoClient.MongoClient, MongoServerUnavailable | MongoError> => {
+  const read = readable(given)
+  const { client, ...options } = givenIn(read)
+  return Layer.provideMerge(clientOf(client), layer(Either.isLeft(read) ? given : options))
+}
 
 /**
  * A client that is connected to the server in the context.
@@ -265,11 +272,26 @@ export const layerClient = (
  * @category layers
  */
 export const clientOf = (
-  options: Omit<MongoClient.Options, "url"> = {}
+  options?: Omit<MongoClient.Options, "url">
 ): Layer.Layer<MongoClient.MongoClient, MongoError, MongoServer> =>
   Layer.unwrapEffect(
-    Effect.map(MongoServer, ({ url }) => MongoClient.layer({ ...options, url: Redacted.make(url) }))
+    Effect.map(MongoServer, ({ url }) =>
+      Either.match(readable(options), {
+        // The client tells what is wrong with them.
+        onLeft: () => MongoClient.layer(options as MongoClient.Options),
+        onRight: (given) => MongoClient.layer({ ...given, url: Redacted.make(url) })
+      }))
   )
+
+const notRead = ({ issues }: SessionMisconfigured): MongoServerUnavailable =>
+  new MongoServerUnavailable({
+    attempts: [{
+      way: "settings",
+      reason: `the options: ${issues.map(formatIssue).join("; ")}`,
+      fix: "give an object of options, or none",
+      output: []
+    }]
+  })
 
 const attemptOf = (way: Attempt["way"], failed: WayFailed): Attempt => ({
   way,

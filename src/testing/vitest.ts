@@ -32,6 +32,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import type { TestProject } from "vitest/node"
+import { readable } from "../internal/values/options.js"
 import type * as MongoClient from "../MongoClient.js"
 import type { MongoError } from "../MongoError.js"
 import * as MongoServer from "./MongoServer.js"
@@ -154,14 +155,19 @@ const notConfigured: MongoServer.Attempt = {
  * @category layers
  */
 export const layerClient = (
-  options: Omit<MongoClient.Options, "url"> = {}
+  options?: Omit<MongoClient.Options, "url">
 ): Layer.Layer<
   MongoServer.MongoServer | MongoClient.MongoClient,
   MongoServer.MongoServerUnavailable | MongoError
 > =>
   Layer.provideMerge(
     Layer.suspend(() =>
-      MongoServer.clientOf({ ...options, database: options.database ?? `test_${randomUUID().slice(0, 8)}` })
+      Either.match(readable(options), {
+        // The client tells what is wrong with them.
+        onLeft: () => MongoServer.clientOf(options),
+        onRight: (given) =>
+          MongoServer.clientOf({ ...given, database: given?.database ?? `test_${randomUUID().slice(0, 8)}` })
+      })
     ),
     layer
   )

@@ -16,7 +16,7 @@ import type { Target } from "../data/request.js"
 import { inner } from "../session/client.js"
 import * as Log from "../telemetry/log.js"
 import type { Inside } from "../transaction/start.js"
-import { issuesIn, refusalOf } from "../values/options.js"
+import { givenIn, issuesIn, readable, refusalOf } from "../values/options.js"
 import * as Checkpoints from "./checkpoint.js"
 import {
   type ConsumeOptions,
@@ -38,10 +38,13 @@ export const consume = <A, E, R, X, E2, R2, E3, R3>(
   source: Source<A, E, R>,
   name: string,
   handler: (event: Event<A>) => Effect.Effect<X, E2, R2>,
-  options: ConsumeOptions<E3, R3>
+  given: ConsumeOptions<E3, R3> | undefined
 ): Effect.Effect<void, E | E3 | HandlingFailed<E2> | ConsumeError, R | Exclude<R3, Session.Session> | Inside<R2>> =>
   Effect.flatMap(source.client, (client) => {
-    const refusal = refusalOf([ensureName(name), ensureValid(options)].flatMap(issuesIn)) ?? source.refusal(client)
+    const read = readable(given, "an object of a consumer's options")
+    const options = givenIn(read)
+    const refusal = refusalOf([ensureName(name), read, ensureValid(options)].flatMap(issuesIn)) ??
+      source.refusal(client)
     return refusal === undefined
       ? Effect.provideService(Stream.runForEach(handled(source, name, handler, options), identity), Held, client)
       : Effect.fail(refusal)

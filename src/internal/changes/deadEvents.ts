@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import type { Event } from "../../ChangeEvent.js"
@@ -79,10 +80,11 @@ interface Stored extends Driver.Document {
 export const of = <A, E, R>(
   { client, decode }: Source<A, E, R>,
   consumer: string,
-  deadLetters: Omit<Target, "client">
+  deadLetters: Omit<Target, "client">,
+  read: Either.Either<unknown, SessionMisconfigured>
 ): DeadEvents<A, R> => {
   const target: Target<Held> = { ...deadLetters, client: Held }
-  const valid = Effect.zipRight(ensureName(consumer), client)
+  const valid = Effect.zipRight(Either.flatMap(read, () => ensureName(consumer)), client)
   const here = <B, E2, R2>(effect: Effect.Effect<B, E2, R2>) =>
     Effect.flatMap(valid, (held) => Effect.provideService(effect, Held, held))
   const remove = (id: string) =>

@@ -13,6 +13,7 @@ import * as Take from "effect/Take"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { DecodeFailed, type SessionMisconfigured } from "../../SessionErrors.js"
+import { misconfiguredBy } from "../data/refused.js"
 import { call } from "../driver/call.js"
 import { connected } from "../driver/client.js"
 import * as DriverCursor from "../driver/cursor.js"
@@ -171,7 +172,7 @@ export const sessions = <Client>(
   options: ListOptions<Client> | undefined
 ): Stream.Stream<Replies.ListedSession, SessionMisconfigured | MongoError | DecodeFailed, AsGiven<Client>> => {
   const read = Either.flatMap(
-    readable(options, "an object of options"),
+    readable(options),
     (given: ListOptions<Client> = {}) =>
       Either.map(
         given.users === undefined ? Either.right(undefined) : documentsOf(given.users, ofUser, "users"),
@@ -192,9 +193,12 @@ export const sessions = <Client>(
 
 /** The transactions that are open. */
 export const transactions = <Client>(
-  options: TransactionListOptions<Client> | undefined
-): Stream.Stream<Replies.CurrentTransaction, MongoError | DecodeFailed, AsGiven<Client>> =>
-  Stream.unwrap(Effect.map(clientOf(options), (client) =>
+  given: TransactionListOptions<Client> | undefined
+): Stream.Stream<Replies.CurrentTransaction, MongoError | DecodeFailed, AsGiven<Client>> => {
+  const read = misconfiguredBy(readable(given), "currentTransactions")
+  if (Either.isLeft(read)) return Stream.fail(read.left)
+  const { right: options } = read
+  return Stream.unwrap(Effect.map(clientOf(options), (client) =>
     Stream.map(
       list(client, {
         name: "currentTransactions",
@@ -208,3 +212,4 @@ export const transactions = <Client>(
       }),
       Replies.toCurrentTransaction
     )))
+}

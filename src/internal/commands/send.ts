@@ -12,6 +12,7 @@ import * as SessionKeeper from "../../SessionKeeper.js"
 import * as DriverSession from "../driver/session.js"
 import { type AsGiven, clientOf, type ClientOption, inner, type Service } from "../session/client.js"
 import { closingStep } from "../telemetry/close.js"
+import { readable } from "../values/options.js"
 import { documentsOf, type Form } from "./patterns.js"
 import * as Replies from "./replies.js"
 
@@ -49,10 +50,10 @@ export const sendList = <A, Client>(
   form: Form<A>,
   options: ClientOption<Client> | undefined
 ): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, AsGiven<Client>> => {
-  const documents = documentsOf(items, form)
-  return Either.isLeft(documents)
-    ? documents.left
-    : Effect.flatMap(clientOf(options), (client) => sendAll(client, command, documents.right))
+  const read = Either.all([documentsOf(items, form), readable(options)])
+  if (Either.isLeft(read)) return read.left
+  const [documents, given] = read.right
+  return Effect.flatMap(clientOf(given), (client) => sendAll(client, command, documents))
 }
 
 /** Starts a session on the server. */

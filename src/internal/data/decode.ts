@@ -272,7 +272,8 @@ const split = <R>(options: Decoding | undefined, own: Decoder<R>) => {
   return { given: hint === undefined ? given : wrong(given, hint), onInvalid, decoder }
 }
 
-const noSchema = "`schema` is a schema of `effect/Schema` or `@effect/schema`."
+/** What is wrong with a schema that is none. */
+export const noSchema = "`schema` is a schema of `effect/Schema` or `@effect/schema`."
 
 const isOnInvalid = (given: unknown): boolean => given === "fail" || given === "skip" || given === "either"
 

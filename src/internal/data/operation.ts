@@ -148,10 +148,8 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
   const database = databaseName(target.database)
   const plain = databaseOf(target.database)
   const namespace = qualified(database, target.collection)
-  const wrong = problemOf(request.options)
-  if (wrong !== undefined) {
-    return new MongoError({ reason: "InvalidOptions", operation: request.name, namespace, labels: [], hint: wrong })
-  }
+  const unread = unreadable(target, request, namespace)
+  if (unread !== undefined) return unread
   const limit = limitIn(request, target, namespace, outsideOf({ client, session }))
   const isLimited = !(limit instanceof MongoError) && limit.timeout !== undefined
   const db = isLimited ? databaseOf(target.database, true) : plain
@@ -167,6 +165,14 @@ const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Foun
     // One that the caller has given stays.
     comment: optionOf(request.options, "comment") === undefined ? client[inner].observer.commentOf(fiber) : undefined
   }
+}
+
+// What is wrong with options that could not be read.
+const unreadable = (target: object, { name, options }: Request, namespace: string): MongoError | undefined => {
+  const hint = problemOf(target) ?? problemOf(options)
+  return hint === undefined
+    ? undefined
+    : new MongoError({ reason: "InvalidOptions", operation: name, namespace, labels: [], hint })
 }
 
 const outsideOf = ({ client, session }: Pick<Found, "client" | "session">): Pick<Client, "timeout"> =>
@@ -191,7 +197,7 @@ const limitIn = <C>(
 /** What is wrong with what an operation works on and with what it is given, if anything, in whichever session it is run. */
 export const refusalOf = <C>(client: Client, target: Target<C>, request: Request): MongoError | undefined => {
   const namespace = qualified(client[inner].databaseName(target.database), target.collection)
-  return misnaming(client, target, request) ??
+  return misnaming(client, target, request) ?? unreadable(target, request, namespace) ??
     [weightIn(request, client, namespace), limitIn(request, target, namespace, client)]
       .find((found) => found instanceof MongoError)
 }

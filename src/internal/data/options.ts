@@ -83,10 +83,6 @@ const hidden = {
   authdb: elsewhere
 } satisfies Record<Hidden, string>
 
-/** Options with others over them. One that is undefined is not given, and so takes the place of none. */
-export const over = <O extends object, P extends object>(options: O, others: P): O & P =>
-  ({ ...options, ...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)) }) as O & P
-
 const problem: unique symbol = Symbol("problem")
 
 /** Options with what is wrong with them, which is told when they are used. It stays with those that are made of them. */
@@ -111,6 +107,17 @@ export const readable = <O extends object>(options: O | undefined): O | undefine
     if (fault !== undefined) checked = wrong({ ...checked, [name]: undefined }, `\`${name}\` ${fault}.`)
   }
   return checked
+}
+
+/**
+ * Options with others over them, which are as they were given. One that is undefined is not given, and so takes the place of
+ * none.
+ */
+export const over = <O extends object, P extends object>(options: O, others: P | undefined): O & P => {
+  const given = readable(others) ?? {}
+  const set = Object.entries(given).filter(([, value]) => value !== undefined)
+  const hint = problemOf(given)
+  return { ...options, ...Object.fromEntries(set), ...(hint === undefined ? {} : { [problem]: hint }) } as O & P
 }
 
 // What is looked into by this library, and by the driver, before anything is encoded.

@@ -8,6 +8,7 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { SessionMisconfigured } from "../../SessionErrors.js"
+import { SchemaField } from "../changes/outbox/options.js"
 import type { ClientOption, MongoClient } from "../session/client.js"
 import { decode as decodeTransaction, type Options as TransactionOptions } from "../transaction/options.js"
 import type { Issue } from "../values/issues.js"
@@ -84,6 +85,8 @@ const fields = Schema.Struct({
   name: Name,
   database: Schema.optional(Names.Database),
   collection: Schema.optional(Names.Collection),
+  result: SchemaField,
+  failure: SchemaField,
   timeToLive: Schema.optional(
     Schema.Union(duration(), Schema.declare(isForever)).annotations({
       description: "a time of at least 1 millisecond, or Duration.infinity"
@@ -96,10 +99,10 @@ const fields = Schema.Struct({
 
 const decodeFields = decoder(fields, () => [])
 
-/** Decodes the name and the options of a value of `Once`. */
+/** Decodes the name, the options and the schemas of a value of `Once`. */
 export const decode = <Client>(
   name: string,
-  { client: _, ...rest }: Options<Client>
+  { client: _, ...rest }: Options<Client> & { readonly result?: unknown; readonly failure?: unknown }
 ): Either.Either<Decoded, SessionMisconfigured> =>
   Either.map(decodeFields({ ...rest, name }), ({ timeToLive = Duration.days(7), wait = Duration.seconds(10) }) => ({
     timeToLive: Duration.isDuration(timeToLive) && Duration.isFinite(timeToLive) ? timeToLive : undefined,

@@ -35,7 +35,7 @@ import { storable } from "../data/values.js"
 import * as Backoff from "../transaction/backoff.js"
 import { innermostOf, type Part } from "../transaction/part.js"
 import type { Inside } from "../transaction/start.js"
-import { refusalOf } from "../values/options.js"
+import { givenIn, issuesIn, readable, refusalOf } from "../values/options.js"
 import { runningIn, watch, whileRunning } from "./around.js"
 import { isOfLibrary } from "./declared.js"
 import { type Decoded, issuesOf, type RunOptions } from "./options.js"
@@ -61,12 +61,14 @@ export const run = <A, F, R, C, E, R2, OR = never>(
   kind: Kind<A, F, R, C>,
   key: string,
   effect: Effect.Effect<A, E, R2>,
-  options: RunOptions<OR> = {},
+  given?: RunOptions<OR>,
   guard: Effect.Effect<void, E, R2> = Effect.void
 ): Effect.Effect<A, E | F | OnceError, C | R | OR | Inside<R2>> =>
   Effect.suspend(() => {
     if (Either.isLeft(kind.options)) return kind.options.left
-    const refused = refusalOf(issuesOf(key, options))
+    const read = readable(given)
+    const options = givenIn(read)
+    const refused = refusalOf([...issuesIn(read), ...issuesOf(key, options)])
     if (refused !== undefined) return refused
     return Effect.zipRight(kind.expiry.ensure, new Run(kind, kind.options.right, key, effect, options, guard).run)
   })

@@ -5,11 +5,13 @@ import * as Schema from "@effect/schema/Schema"
 import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
+import type { SessionMisconfigured } from "../../SessionErrors.js"
 import type * as SessionKeeper from "../../SessionKeeper.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Commands from "../telemetry/commands.js"
@@ -80,54 +82,68 @@ const rules: Rules = ({ telemetry, transactions }) => [
 
 const ofOwn = decoder(Schema.Struct(common).annotations({ description: "an object of client options" }), rules)
 
+// What it says is looked at when it is parsed.
+const isUrl = (value: unknown): value is Redacted.Redacted => Redacted.isRedacted(value)
+const isOfDriver = (value: unknown): value is Driver.MongoClientOptions => Predicate.isRecord(value)
+
 const ofUrl = decoder(
   Schema.Struct({
     ...common,
-    url: Schema.declare(Redacted.isRedacted, { description: "a connection string, redacted" }),
-    driver: Schema.optional(Schema.declare(Predicate.isRecord, { description: "an object of the driver's options" }))
+    url: Schema.declare(isUrl, { description: "a connection string, redacted" }),
+    driver: Schema.optional(Schema.declare(isOfDriver, { description: "an object of the driver's options" }))
   }).annotations({ description: "an object of client options" }),
   rules
 )
 
+/** What a client is made of where this library makes it. */
+export interface Connection {
+  readonly url: Redacted.Redacted
+  readonly driver: Driver.MongoClientOptions
+  readonly settings: Settings
+}
+
 /**
- * Decodes the options of a client, with those of a connection where this library makes it. Fails with `InvalidOptions`,
- * which names everything that is wrong with them, unknown keys too.
+ * Decodes the options of a client that this library makes. Fails with `InvalidOptions`, which names everything that is wrong
+ * with them, unknown keys too.
  */
-export const decode = (options: unknown, of: "url" | "driver"): Effect.Effect<Settings, MongoError> =>
-  Effect.mapBoth(of === "url" ? ofUrl(options) : ofOwn(options), {
-    onFailure: (cause) =>
-      new MongoError({
-        reason: "InvalidOptions",
-        operation: `MongoClient (${listed(cause.issues)})`,
-        labels: [],
-        cause
-      }),
-    onSuccess: (
-      {
-        closeTimeout = Duration.seconds(10),
-        conflicts,
-        database,
-        keepAlive = {},
-        settleTimeout = Duration.seconds(30),
-        telemetry,
-        timeout,
-        transactions
-      }
-    ) => ({
-      database,
-      keepAlive,
-      closeTimeout,
-      settleTimeout,
-      timeout,
-      transactions: transactions && Transactions.normalize(transactions),
-      telemetry: {
-        commands: telemetry?.commands ?? false,
-        comments: telemetry?.comments ?? false,
-        queryTextLength: telemetry?.queryTextLength ?? 0
-      },
-      conflicts: { values: conflicts?.values ?? false, server: conflicts?.server ?? true }
-    })
+export const decode = (options: unknown): Either.Either<Connection, MongoError> =>
+  Either.mapBoth(ofUrl(options), {
+    onLeft: misconfigured,
+    onRight: ({ driver = {}, url, ...own }) => ({ url, driver, settings: settingsOf(own) })
   })
+
+/** Decodes the options of a client that the caller makes. Fails as {@link decode} does. */
+export const decodeOwn = (options: unknown): Either.Either<Settings, MongoError> =>
+  Either.mapBoth(ofOwn(options), { onLeft: misconfigured, onRight: settingsOf })
+
+const misconfigured = (cause: SessionMisconfigured): MongoError =>
+  new MongoError({ reason: "InvalidOptions", operation: `MongoClient (${listed(cause.issues)})`, labels: [], cause })
+
+const settingsOf = (
+  {
+    closeTimeout = Duration.seconds(10),
+    conflicts,
+    database,
+    keepAlive = {},
+    settleTimeout = Duration.seconds(30),
+    telemetry,
+    timeout,
+    transactions
+  }: Schema.Struct.Type<typeof common>
+): Settings => ({
+  database,
+  keepAlive,
+  closeTimeout,
+  settleTimeout,
+  timeout,
+  transactions: transactions && Transactions.normalize(transactions),
+  telemetry: {
+    commands: telemetry?.commands ?? false,
+    comments: telemetry?.comments ?? false,
+    queryTextLength: telemetry?.queryTextLength ?? 0
+  },
+  conflicts: { values: conflicts?.values ?? false, server: conflicts?.server ?? true }
+})
 
 /** Fails with `InvalidOptions` where spans of commands are asked for, and the caller's own client tells of no commands. */
 export const ensureMonitored = (

@@ -5,6 +5,7 @@ import * as Schema from "@effect/schema/Schema"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import type { SessionMisconfigured } from "../../SessionErrors.js"
+import { SchemaField } from "../changes/outbox/options.js"
 import * as LeaseOptions from "../lease/options.js"
 import * as OnceOptions from "../once/options.js"
 import type { MongoClient } from "../session/client.js"
@@ -54,7 +55,7 @@ const decodeOwn = decoder(
 /** Decodes the name and the options of workflows: those of their own, of their leases, and of `Once`. */
 export const decode = <Client>(
   name: string,
-  { client: _, onceCollection, timeToLive = Duration.infinity, version, ...lease }: Options<Client>
+  { client: _, onceCollection, timeToLive = Duration.infinity, version, ...lease }: Partial<Options<Client>>
 ): Either.Either<Decoded, SessionMisconfigured> => {
   const own = decodeOwn({ name, version, onceCollection })
   const once = OnceOptions.decode("steps", { timeToLive })
@@ -63,16 +64,26 @@ export const decode = <Client>(
   const { collection = defaultCollection } = lease
   // What has the same names in another collection is another workflow.
   const ofOwn = collection === defaultCollection ? OnceOptions.defaultCollection : `${collection}.once`
-  return Either.map(once, (once) => ({ version, results: onceCollection ?? ofOwn, once }))
+  return Either.map(
+    Either.all([own, once]),
+    ([{ version }, once]) => ({ version, results: onceCollection ?? ofOwn, once })
+  )
 }
 
 /** Checks the id of a workflow. With the name of its kind it is the name of a lease. */
 export const decodeId = (name: string, id: string): Either.Either<unknown, SessionMisconfigured> =>
   decoder(Schema.Struct({ id: Text }), fitting("id", id, leaseOf(name, id)))({ id })
 
-/** Checks the name of a step. With the id of its workflow it is a key. */
-export const decodeStep = (id: string, step: string): Either.Either<unknown, SessionMisconfigured> =>
-  decoder(Schema.Struct({ step: Name }), fitting("step", step, keyOf(id, step)))({ step })
+/** Checks the name of a step, and its schemas. With the id of its workflow the name is a key. */
+export const decodeStep = (
+  id: string,
+  step: string,
+  schemas: { readonly result?: unknown; readonly failure?: unknown }
+): Either.Either<unknown, SessionMisconfigured> =>
+  decoder(
+    Schema.Struct({ step: Name, result: SchemaField, failure: SchemaField }),
+    fitting("step", step, keyOf(id, step))
+  )({ ...schemas, step })
 
 const isText = Schema.is(Text)
 

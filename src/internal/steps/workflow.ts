@@ -27,6 +27,7 @@ import type { Transaction } from "../session/turn.js"
 import { ensureOutside } from "../transaction/manual.js"
 import type { Inside } from "../transaction/start.js"
 import { numberOf } from "../values/numbers.js"
+import { readable } from "../values/options.js"
 import { later } from "./later.js"
 import { type Decoded, decodeStep } from "./options.js"
 import { compensated, keyOf, leaseOf, moving, noting, type State } from "./record.js"
@@ -102,12 +103,13 @@ export class Workflow<C> {
   step<A, E, R, E2, R2>(
     step: string,
     effect: Effect.Effect<A, E, R>,
-    { compensate, failure, result }: Options<A, E2, R2> = {}
+    given?: Options<A, E2, R2>
   ): Effect.Effect<A, E | StepError, C | Inside<R> | R2> {
     const { expiry, name, options: { once }, results } = this.#kind
     // Session and transaction are there for the effect and the note.
     return Effect.gen(this, function*() {
-      yield* decodeStep(this.#id, step)
+      const { compensate, failure, result } = (yield* readable(given)) ?? {}
+      yield* decodeStep(this.#id, step, { result, failure })
       // It would not be done when the body goes on.
       yield* ensureOutside("Steps.step")
       if (this.#steps.has(step)) return yield* new StepsDiverged({ steps: name, step, reason: "Repeated" })

@@ -89,8 +89,10 @@ export type Rules = (input: { readonly [key: string]: unknown }) => ReadonlyArra
  */
 export const decoder = <A, I>(schema: Schema.Schema<A, I>, rules: Rules) => {
   const fields = Schema.decodeUnknownEither(schema, { errors: "all", onExcessProperty: "error" })
-  return (input: unknown): Either.Either<A, SessionMisconfigured> =>
+  return (given: unknown): Either.Either<A, SessionMisconfigured> =>
     reading(() => {
+      // Read once: what a getter says may change, and then the rules would be checked of something else.
+      const input = Predicate.isRecord(given) ? { ...given } : given
       const decoded = fields(input)
       const issues = [
         ...Either.match(decoded, { onLeft: issuesOf, onRight: () => [] }),
@@ -123,13 +125,17 @@ const limited = (issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
  */
 export const readable = <A extends object>(
   options: A | undefined,
-  description: string
+  description: string = "an object of options"
 ): Either.Either<A | undefined, SessionMisconfigured> =>
   options === undefined ? Either.right(options) : reading(() =>
     Predicate.isRecord(options)
       ? Either.right({ ...options })
       : Either.left([{ path: [], message: `expected ${description}` }])
   )
+
+/** What was read of options: nothing of those that can't be read, for what is made of them to fail when it is used. */
+export const givenIn = <A extends object>(read: Either.Either<A | undefined, unknown>): Partial<A> =>
+  Either.getOrElse(read, () => undefined) ?? {}
 
 /** Whether there are no options at all, which is the usual case. Decoding takes longer than most operations need. */
 export const isNone = (options: unknown): boolean => options === undefined || isEmpty(options)

@@ -4,6 +4,7 @@
 import * as Schema from "@effect/schema/Schema"
 import * as Predicate from "effect/Predicate"
 import * as ScheduleModule from "effect/Schedule"
+import { type AnySchema, isSchema } from "../../../Codec.js"
 import * as Names from "../../values/names.js"
 import { decoder, Name } from "../../values/options.js"
 
@@ -18,6 +19,11 @@ export const collectionsOf = (name: string, {
   stateCollection
 })
 
+/** The field of a schema of a program's own. */
+export const SchemaField = Schema.optional(
+  Schema.declare(isSchema<AnySchema>, { description: "a schema of `effect/Schema` or `@effect/schema`" })
+)
+
 /**
  * Fails where the name or an option of an outbox is none. Its state collection has documents by the name and by what is made of
  * it with a slash.
@@ -29,7 +35,8 @@ export const ensureOutbox = decoder(
     collection: Schema.optional(Names.Collection),
     stateCollection: Schema.optional(Names.Collection),
     deadLetterCollection: Schema.optional(Names.Collection),
-    sequence: Schema.optional(Schema.Boolean)
+    sequence: Schema.optional(Schema.Boolean),
+    schema: SchemaField
   }).annotations({ description: "an object of an outbox's options" }),
   ({ database = "a", name, ...options }) => {
     if (!isName(name)) return []

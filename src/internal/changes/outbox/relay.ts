@@ -14,7 +14,7 @@ import * as Session from "../../../Session.js"
 import type { RelayError } from "../../../SessionErrors.js"
 import { operation } from "../../data/operation.js"
 import { grace, within } from "../../time/bounded.js"
-import { issuesIn, refusalOf } from "../../values/options.js"
+import { givenIn, issuesIn, readable, refusalOf } from "../../values/options.js"
 import * as Checkpoints from "../checkpoint.js"
 import { openApart } from "../place.js"
 import type { PoisonOptions } from "../poison.js"
@@ -61,10 +61,12 @@ export interface RelayOptions<A = never> extends PoisonOptions {
 export const relay = <A, R, C, X, E2, R2>(
   outbox: Stored<A, R, C>,
   deliver: (delivery: Delivery<A>) => Effect.Effect<X, E2, R2>,
-  options: RelayOptions<A>
+  given: RelayOptions<A> | undefined
 ): Stream.Stream<Delivery<A>, HandlingFailed<E2> | RelayError, R | R2 | C> =>
   Stream.unwrapScoped(Effect.gen(function*() {
-    yield* refusalOf([outbox.valid, ensureValid(options)].flatMap(issuesIn)) ?? Effect.void
+    const read = readable(given, "an object of a relay's options")
+    const options = givenIn(read)
+    yield* refusalOf([outbox.valid, read, ensureValid(options)].flatMap(issuesIn)) ?? Effect.void
     const { batch = 100, concurrency = 1, onPoison, orderBy, poll, resume = resuming } = options
     const { messages, name, state } = outbox
     const session = yield* openApart(messages, { name: "relay", kind: "read", inTransaction: false })
