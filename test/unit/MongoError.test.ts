@@ -149,7 +149,7 @@ const classes: { readonly [name: string]: MongoError.Reason } = {
   MongoNotConnectedError: "ConnectionClosed",
   MongoOIDCError: "AuthenticationFailed",
   MongoOperationTimeoutError: "TimedOut",
-  MongoParseError: "InvalidUrl",
+  MongoParseError: "UnexpectedReply",
   MongoPoolClearedError: "PoolFailure",
   MongoPoolClosedError: "PoolFailure",
   MongoRuntimeError: "Other",

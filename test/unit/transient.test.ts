@@ -228,7 +228,7 @@ describe("isOfServer", () => {
 
 describe("after a failed commit", () => {
   const again: ReadonlyArray<Reason> = ["NetworkError", "ServerSelectionFailed", "PoolFailure"]
-  const final: ReadonlyArray<Reason> = ["ConnectionClosed", "EncodingFailed", "UnexpectedReply", "InvalidUrl", "Other"]
+  const final: ReadonlyArray<Reason> = ["ConnectionClosed", "EncodingFailed", "UnexpectedReply", "Other"]
 
   it("it is unknown whether it happened when the answer was lost or not understood, or nothing was sent this time", () => {
     const unknown = allReasons.filter((reason) => Transient.isCommitUnknown(mongoError(reason)))

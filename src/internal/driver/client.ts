@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { traced } from "../time/fiber.js"
-import { isDriverFailure, toCause, toMongoError } from "./errors.js"
+import { isDriverFailure, isNamed, toCause, toMongoError } from "./errors.js"
 import { listening } from "./listen.js"
 import * as Privates from "./privates.js"
 
@@ -25,8 +25,6 @@ export const makeClient = (
   Effect.suspend(() => {
     const build = (given: Driver.MongoClientOptions) =>
       Either.try(() => new Driver.MongoClient(Redacted.value(url), given))
-    const refused = (reason: MongoError["reason"], cause: unknown) =>
-      new MongoError({ reason, operation: "connect", labels: [], cause })
     const built = build(options)
     if (Either.isRight(built)) {
       return Effect.as(Privates.check(built.right), built.right)
@@ -36,11 +34,18 @@ export const makeClient = (
       return Effect.fail(refused("InvalidOptions", cause))
     }
     return Effect.fail(
-      isDriverFailure(cause) && cause.name !== "MongoRuntimeError"
+      isDriverFailure(cause) && cause.name !== "MongoRuntimeError" && !isNamed(cause, unparsed)
         ? toMongoError({ operation: "connect" }, cause)
         : refused("InvalidUrl", cause)
     )
   })
+
+const refused = (reason: MongoError["reason"], cause: unknown): MongoError =>
+  new MongoError({ reason, operation: "connect", labels: [], cause })
+
+// So the driver calls what a URL, or DNS for it, says wrongly; and a reply with a length that can't be, but that is no failure of
+// connecting: no server is found then.
+const unparsed = "MongoParseError"
 
 /**
  * Connects a client. An interruption does not wait; the caller then closes the client. The driver may connect a client that
@@ -70,13 +75,10 @@ export const connect = (
         resume(
           error instanceof Error && "syscall" in error
             ? Effect.fail(
-              new MongoError({
-                reason: error.syscall === "open" || error.syscall === "read" ? "InvalidOptions" : "NetworkError",
-                operation: "connect",
-                labels: [],
-                cause: error
-              })
+              refused(error.syscall === "open" || error.syscall === "read" ? "InvalidOptions" : "NetworkError", error)
             )
+            : isNamed(error, unparsed)
+            ? Effect.fail(refused("InvalidUrl", error))
             : traced(Exit.failCause(toCause({ operation: "connect", client }, error)))
         )
     )

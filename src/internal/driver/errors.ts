@@ -171,4 +171,5 @@ export const isTooOldServer = (error: MongoError): boolean =>
 
 const compatibilityError = "MongoCompatibilityError"
 
-const isNamed = (error: unknown, name: string): error is Error => error instanceof Error && error.name === name
+/** Whether an error has this name, as each class of the driver has one of its own. */
+export const isNamed = (error: unknown, name: string): error is Error => error instanceof Error && error.name === name

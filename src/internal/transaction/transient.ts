@@ -115,8 +115,6 @@ const unanswerable: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reas
   "ConnectionClosed",
   "EncodingFailed",
   "UnexpectedReply",
-  // A reply with a length that cannot be is a failed parse to the driver, as is a connection string.
-  "InvalidUrl",
   "Other"
 ])
 

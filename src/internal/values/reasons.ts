@@ -176,7 +176,6 @@ export const reasonOfClass = invert<string>({
   Interrupted: ["AbortError"],
   WriteConcernFailed: ["MongoWriteConcernError"],
   ChangeStreamLost: ["MongoChangeStreamError"],
-  InvalidUrl: ["MongoParseError"],
   InvalidArgument: [
     "MongoInvalidArgumentError",
     "MongoAPIError",
@@ -198,7 +197,9 @@ export const reasonOfClass = invert<string>({
     "MongoCryptKMSRequestNetworkTimeoutError"
   ],
   Incompatible: ["MongoCompatibilityError", "MongoMissingDependencyError"],
+  // At connecting it is the connection string that was not understood: see `driver/client`.
   UnexpectedReply: [
+    "MongoParseError",
     "MongoUnexpectedServerResponseError",
     "MongoClientBulkWriteCursorError",
     "MongoDecompressionError"
