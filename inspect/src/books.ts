@@ -30,7 +30,7 @@ export interface Books {
   /** How far each relay has come. */
   readonly relays: ReadonlyArray<Unknown>
   readonly checkpoints: ReadonlyArray<Unknown>
-  /** How many there are, by the name of the outbox or consumer; `undefined` where they could not be counted. */
+  /** How many there are, by the name of the `outbox` or of the `consumer`; `undefined` where they could not be counted. */
   readonly deadLetters: ReadonlyArray<Unknown> | undefined
   readonly leases: ReadonlyArray<Unknown>
   /** The newest keys. */
@@ -62,7 +62,7 @@ export const outboxesOf = (
       lagMs: published === undefined ? undefined : Math.max(0, now - published),
       relay: relay === undefined ? "none" : isOpen(relay["session"]) ? "seen" : "not seen",
       notedMs: ago(relay?.["updatedAt"], now),
-      deadLetters: lettersOf(deadLetters, name)
+      deadLetters: lettersOf(deadLetters, "outbox", name)
     })
   }).sort((one, other) => (other.lagMs ?? 0) - (one.lagMs ?? 0))
 }
@@ -82,7 +82,7 @@ export const consumersOf = (
       lagMs: handled === undefined ? undefined : Math.max(0, now - handled),
       state: isOpen(checkpoint["session"]) ? "seen" : "not seen",
       notedMs: ago(checkpoint["updatedAt"], now),
-      deadLetters: lettersOf(deadLetters, name)
+      deadLetters: lettersOf(deadLetters, "consumer", name)
     })
   }).sort((one, other) => (other.lagMs ?? 0) - (one.lagMs ?? 0))
 
@@ -97,8 +97,13 @@ const positionOf = ({ time, token }: Unknown): number | undefined => {
   return seconds === undefined ? undefined : Number.parseInt(seconds, 16) * 1000
 }
 
-const lettersOf = (deadLetters: Books["deadLetters"], name: string): number | undefined =>
-  deadLetters && (numberOf(deadLetters.find(({ _id }) => _id === name)?.["count"]) ?? 0)
+// An outbox and a consumer may have one name.
+const lettersOf = (
+  deadLetters: Books["deadLetters"],
+  kind: "outbox" | "consumer",
+  name: string
+): number | undefined =>
+  deadLetters && (numberOf(deadLetters.find(({ _id }) => record(_id)[kind] === name)?.["count"]) ?? 0)
 
 const ago = (value: unknown, now: number): number | undefined => {
   const time = timeOf(value)

@@ -120,7 +120,7 @@ const deadLetters = (database: string, names: ReadonlySet<string>) =>
     ? Effect.map(
       Stream.runCollect(
         Collection.make(collections.deadLetters, { database }).aggregate([
-          { $group: { _id: { $ifNull: ["$outbox", "$consumer"] }, count: { $sum: 1 } } }
+          { $group: { _id: { outbox: "$outbox", consumer: "$consumer" }, count: { $sum: 1 } } }
         ], local)
       ),
       recordsIn

@@ -21,7 +21,10 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
       const many = (count: number, of: (n: number) => object) => Array.from({ length: count }, (_, n) => of(n))
       yield* Effect.promise(() =>
         Promise.all([
-          db.collection("effect_mongo_session.deadLetters").insertMany(many(10_050, () => ({ outbox: "mails" }))),
+          db.collection("effect_mongo_session.deadLetters").insertMany([
+            ...many(10_050, () => ({ outbox: "mails" })),
+            { consumer: "mails" }
+          ]),
           db.collection("effect_mongo_session.leases").insertMany(many(1001, (n) => ({ name: `lease ${n}` })))
         ])
       )

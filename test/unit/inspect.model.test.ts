@@ -199,7 +199,14 @@ describe("the library's collections", () => {
       { _id: "new", time: seconds(now / 1000 - 5) },
       { _id: "damaged", token: "rt1.nonsense" }
     ],
-    deadLetters: [{ _id: "mails", count: 2 }],
+    // Of a consumer and an outbox of one name each has its own.
+    deadLetters: [
+      { _id: { consumer: "mails" }, count: 5 },
+      { _id: { outbox: "mails" }, count: 2 },
+      { _id: { outbox: "new" }, count: 7 },
+      { _id: { consumer: "new" }, count: 3 },
+      { _id: { outbox: "invoices" }, count: 9 }
+    ],
     leases: [{ _id: "effect_mongo_session/cleaner", owner: "host 1", token: 4n, expiresAt: new Date(now + 9000) }, {}],
     keys: [
       { _id: "effect_mongo_session/placing/k2", state: "failed", at: new Date(now - 1000) },
@@ -228,7 +235,7 @@ describe("the library's collections", () => {
   it("a consumer lags as the event is old that it has noted, and one that cannot be read is shown without", () => {
     expect(consumersOf(books, isOpen, now)).toEqual([
       { database: "shop", name: "invoices", lagMs: 60_000, state: "not seen", deadLetters: 0 },
-      { database: "shop", name: "new", lagMs: 5000, state: "not seen", deadLetters: 0 },
+      { database: "shop", name: "new", lagMs: 5000, state: "not seen", deadLetters: 3 },
       { database: "shop", name: "damaged", state: "not seen", deadLetters: 0 }
     ])
   })
