@@ -35,6 +35,9 @@ export interface Options<Client = MongoClient> extends ClientOption<Client>, Lim
  * is free in between. A slow consumer costs nothing, for the session is kept alive; without an ambient session, one is
  * opened for the stream. An interruption waits until the command in flight has settled.
  *
+ * The session is lent to each batch, as by `Session.use`: what else is sent with it later is refused, what is in flight then is
+ * waited for, and to begin or end a transaction by it fails with `MongoError` (`TransactionMisuse`).
+ *
  * A `timeout`, its own or that of the session or client, is that of all batches together, unless `timeoutMode` is
  * `"iteration"`. Each batch of a tailable cursor has it: `"cursorLifetime"` is refused there (`InvalidOptions`).
  *
@@ -60,7 +63,7 @@ export const stream = <T, Client = MongoClient>(
   return typeof operation === "string"
     ? batches(
       { client },
-      { name: operation, kind: "read", inTransaction: true, options },
+      { name: operation, kind: "read", inTransaction: true, isLent: true, options },
       (db, added) => open(added, db)
     )
     : Stream.fromEffect(refuse({ client }, "cursor", "`operation` is a text."))

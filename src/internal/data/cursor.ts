@@ -10,6 +10,7 @@ import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { ForeignSession, SessionBusy, TransactionDoomed } from "../../SessionErrors.js"
 import * as DriverCursor from "../driver/cursor.js"
+import * as Lent from "../driver/lent.js"
 import { beside } from "../session/beside.js"
 import type { AsGiven, MongoClient } from "../session/client.js"
 import { type Gate, key } from "../session/gate.js"
@@ -39,6 +40,9 @@ export const batches = <T, Client = MongoClient>(
     return Stream.repeatEffectChunkOption(pull(placed, cursor, request.name, limit))
   }))
 
+// Each batch may have it by another loan.
+const sessionOf = ({ session }: Added): Driver.ClientSession | null => Lent.own(session ?? null)
+
 // A cursor that is opened by the first pull.
 interface Lazy<T> {
   /** Gives the cursor. None, if the session in which it was opened is gone. */
@@ -56,9 +60,9 @@ const acquire = <T>(
     Effect.acquireRelease(
       Effect.sync(() => {
         const controller = new AbortController()
-        const state: { cursor: Driver.AbstractCursor<T> | undefined; session: Added["session"] } = {
+        const state: { cursor: Driver.AbstractCursor<T> | undefined; session: Driver.ClientSession | null } = {
           cursor: undefined,
-          session: undefined
+          session: null
         }
         return { controller, state }
       }),
@@ -80,8 +84,9 @@ const acquire = <T>(
     ({ controller, state }): Lazy<T> => ({
       isOpen: () => state.cursor !== undefined,
       use: (added) => {
-        if (state.cursor !== undefined && state.session !== added.session) return undefined
-        state.session = added.session
+        const session = sessionOf(added)
+        if (state.cursor !== undefined && state.session !== session) return undefined
+        state.session = session
         return state.cursor ??= DriverCursor.tuned(open({ ...added, signal: controller.signal }), controller.signal)
       },
       abort: () => {
@@ -132,7 +137,8 @@ const pull = <T>(
     let problem: OperationError | undefined
     const batch = run(
       async (added) => {
-        if (added.session !== undefined) noteTurn(added.session)
+        const session = sessionOf(added)
+        if (session !== null) noteTurn(session)
         const isFirst = !cursor.isOpen()
         const opened = cursor.use(added)
         if (opened === undefined) {

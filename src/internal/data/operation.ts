@@ -285,7 +285,7 @@ const inSession = <A>(
             turn?.wrote(locked)
             return evaluate(given)
           })
-          : request.isCode === true
+          : request.isCode === true || request.isLent === true && found.isClosing !== true
           ? lending((lent) => evaluate({ ...given, session: lent }), client, gate, operation, fiber)(session, signals)
           : isInTransaction || !isResent(request)
           ? evaluate(given)

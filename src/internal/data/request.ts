@@ -33,6 +33,8 @@ export interface Request {
   readonly takesSignal?: boolean | undefined
   /** Whether what runs is code of the caller: it may keep the signal that it is given, and its bugs are its own. Default `false`. */
   readonly isCode?: boolean | undefined
+  /** Whether code of the caller opens the cursor, and so gets a session that is lent. Default `false`. */
+  readonly isLent?: boolean | undefined
   /** Whether what runs may write, though it has the options of a read. Then it is waited for as a write is. Default `false`. */
   readonly mayWrite?: boolean | undefined
   /** Whether it is a read of the documents that the first of `values` searches for, which can be locked before. Default `false`. */
