@@ -364,7 +364,8 @@ export const current = <Client = MongoClient.MongoClient>(
  *
  * The driver session is lent until the promise has settled: what is sent with it later is refused
  * (`MongoExpiredSessionError` to whoever sends it), and what is in flight then is waited for. A cursor that it has made goes
- * on in a later `use`. To begin or end a transaction by it fails with `MongoError` (`TransactionMisuse`). An effect that the
+ * on in a later `use`. To begin or end a transaction by it fails with `MongoError` (`TransactionMisuse`). Do not send
+ * `commitTransaction` or `abortTransaction` as a command either: the driver shows nobody what it sends. An effect that the
  * function runs in the same session before it returns would wait for itself; it fails with `SessionBusy`.
  *
  * An interruption fires the signal and waits until the promise has settled, for at most the session's `settleTimeout`. A
