@@ -167,6 +167,22 @@ describe("every operation", () => {
       }
     })))
 
+  it.live("reads each option once: what was checked is what is sent", () =>
+    onResponder(Effect.gen(function*() {
+      for (const [name, operation] of Object.entries(operations)) {
+        const reads = new Map<string, number>()
+        const options = {}
+        for (const option of names) {
+          Object.defineProperty(options, option, {
+            enumerable: true,
+            get: () => void reads.set(option, (reads.get(option) ?? 0) + 1)
+          })
+        }
+        yield* isTyped(name, () => operation(options as never))
+        expect([...reads.values()], name).toEqual(names.map(() => 1))
+      }
+    })))
+
   it.effect("refuses the options by which the driver would do something else than it says", () =>
     Effect.gen(function*() {
       const { client, server } = yield* connected()

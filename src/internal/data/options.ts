@@ -91,9 +91,21 @@ export const wrong = <O extends object>(options: O, hint: string): O => ({
   [problem]: `${hint} Nothing was sent.`
 })
 
-/** Options as they were given: a copy of what can be read of them, with what is wrong with the rest. */
+/**
+ * Options as they were given: a copy of what can be read of them, with what is wrong with the rest. Such a copy is taken as it
+ * is.
+ */
 export const readable = <O extends object>(options: O | undefined): O | undefined => {
-  if (options === undefined) return undefined
+  if (options === undefined || copies.has(options)) return options
+  const copy = copyOf(options)
+  copies.add(copy)
+  return copy
+}
+
+// What a getter says may change: what was checked must be what is used, and so options are read once.
+const copies = new WeakSet()
+
+const copyOf = <O extends object>(options: O): O => {
   const copy = tried(() => Predicate.isRecord(options) ? { ...options } : null)
   if (copy === null) return wrong({} as O, "Options are an object of them. Where there are none, leave them out.")
   if (copy === undefined) return wrong({} as O, `What is given as options ${unreadable}.`)

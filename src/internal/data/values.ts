@@ -41,7 +41,7 @@ export const storable = <I extends Driver.Document>(
     if (own instanceof Refused) return own
     if (!isDocument(own)) return new Refused("a value or a list itself: give an object of fields")
     const walked = new Walk({ role: "document", takesFunctions })
-    const found = walked.walk(own, 0)
+    const found = walked.as(own, 0)
     if (found instanceof Refused) return found
     if (getsId && Object(found)["_id"] === null) return new Refused(withoutId).below("_id")
     // The driver's bulks refuse one that has just the limit, and so that is refused wherever it is inserted.

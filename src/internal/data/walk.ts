@@ -5,7 +5,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import { isOfBson, regExpOf, sizeOf as bsonSize } from "../driver/bson.js"
 import * as Values from "../driver/bsonValues.js"
-import { isBranded, isBytes, isDate, isMap, isPlain, isRegExp, strangerIn } from "./objects.js"
+import { isBranded, isBytes, isDate, isDocument, isMap, isPlain, isRegExp, strangerIn } from "./objects.js"
 import { Refused, TooLarge } from "./refused.js"
 
 /**
@@ -65,18 +65,20 @@ export class Walk {
 
   /** The value as it is sent: the same one, unless something in it was left out, or says itself how it is stored. */
   walk(value: unknown, depth: number): unknown {
-    return hasToBson(value) ? this.#said(value, depth) : this.#as(value, depth)
+    return hasToBson(value) ? this.#said(value, depth) : this.as(value, depth)
   }
 
   // Only of a document the answer is sent. The encoder asks all else again.
   #said(value: Saying, depth: number): unknown {
     const said = saidBy(value)
     if (said === undefined && this.#role !== "command" && this.#role !== "document") return new Refused("undefined")
-    const found = said instanceof Refused ? said : this.#as(said, depth)
-    return found instanceof Refused || this.#role === "document" ? found : value
+    const found = said instanceof Refused ? said : this.as(said, depth)
+    if (found instanceof Refused) return found
+    return this.#role === "document" ? found === value ? silenced(value) : found : value
   }
 
-  #as(value: unknown, depth: number): unknown {
+  /** What a value has said that it is sent as, like {@link walk}. It is not asked again. */
+  as(value: unknown, depth: number): unknown {
     if (typeof value !== "object") return this.#primitive(value)
     if (value === null) return value
     const isArray = Array.isArray(value)
@@ -288,6 +290,13 @@ export const saidBy = (value: unknown): unknown => {
   if (!hasToBson(value)) return value
   const said = value.toBSON()
   return said !== value && hasToBson(said) ? new Refused("a value whose `toBSON` gives one with a `toBSON`") : said
+}
+
+// What has said that it is stored as it is must not be asked by the encoder once more: it may say something else then.
+const silenced = (value: object): object => {
+  if (Array.isArray(value)) return [...value]
+  if (!isDocument(value)) return value
+  return isMap(value) ? Object.fromEntries(value) : { ...value }
 }
 
 // What the driver reads as a reference, and whose one dot it then takes for the one between database and collection.

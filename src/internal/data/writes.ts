@@ -13,7 +13,7 @@ import * as Bulk from "./bulk.js"
 import { call, encode, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import { type OperationError, refuse } from "./operation.js"
-import type { Given } from "./options.js"
+import { type Given, readable } from "./options.js"
 import type { BulkWritten, InsertedMany, InsertedOne, Updated } from "./results.js"
 import type { Stored } from "./values.js"
 
@@ -180,14 +180,21 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         )
     )
   return {
-    insertOne: (value, options) =>
-      Effect.flatMap(
+    insertOne: (value, asked) => {
+      const options = readable(asked)
+      return Effect.flatMap(
         encode(of, value, { name: "insertOne", options, isInserted: true }),
         ({ bytes, document }) =>
-          write("insertOne", options, (collection, given: Driver.InsertOneOptions) =>
-            collection.insertOne(insertable(document), given), { bytes, inserted: idOf(document) })
-      ),
-    insertMany: (given, options) => {
+          write(
+            "insertOne",
+            options,
+            (collection, given: Driver.InsertOneOptions) => collection.insertOne(insertable(document), given),
+            { bytes, inserted: idOf(document) }
+          )
+      )
+    },
+    insertMany: (given, asked) => {
+      const options = readable(asked)
       const values = tried(() => Array.isArray(given) ? given.slice() : undefined)
       if (values === undefined) return refuse(target, "insertMany", "`insertMany` takes a list of documents.")
       return values.length === 0
@@ -221,8 +228,9 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         (collection, given: Driver.UpdateOptions) => collection.updateMany(searched(filter), mutable(update), given),
         { filters: [filter], updates: [update] }
       ),
-    replaceOne: (filter, replacement, options) =>
-      Effect.flatMap(
+    replaceOne: (filter, replacement, asked) => {
+      const options = readable(asked)
+      return Effect.flatMap(
         encode(of, replacement, { name: "replaceOne", options }),
         ({ bytes, document }) =>
           write(
@@ -231,7 +239,8 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
             (collection, given: Driver.ReplaceOptions) => collection.replaceOne(searched(filter), document, given),
             { filters: [filter], bytes }
           )
-      ),
+      )
+    },
     deleteOne: (filter, options) =>
       write(
         "deleteOne",
@@ -253,13 +262,19 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         (collection, given) => collection.findOneAndUpdate(searched(filter), mutable(update), given),
         { filters: [filter], updates: [update] }
       )) as Writes<A, I, R, C, In>["findOneAndUpdate"],
-    findOneAndReplace: ((filter: Filter<I>, replacement: In, options?: Decoding.Decoding) =>
-      Effect.flatMap(
+    findOneAndReplace: ((filter: Filter<I>, replacement: In, asked?: Decoding.Decoding) => {
+      const options = readable(asked)
+      return Effect.flatMap(
         encode(of, replacement, { name: "findOneAndReplace", options }),
         ({ bytes, document }) =>
-          modify("findOneAndReplace", options, (collection, given) =>
-            collection.findOneAndReplace(searched(filter), document, given), { filters: [filter], bytes })
-      )) as Writes<A, I, R, C, In>["findOneAndReplace"],
+          modify(
+            "findOneAndReplace",
+            options,
+            (collection, given) => collection.findOneAndReplace(searched(filter), document, given),
+            { filters: [filter], bytes }
+          )
+      )
+    }) as Writes<A, I, R, C, In>["findOneAndReplace"],
     findOneAndDelete: ((filter: Filter<I>, options?: Decoding.Decoding) =>
       modify(
         "findOneAndDelete",
@@ -267,7 +282,8 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         (collection, given) => collection.findOneAndDelete(searched(filter), given),
         { filters: [filter] }
       )) as Writes<A, I, R, C, In>["findOneAndDelete"],
-    bulkWrite: (given, options) => {
+    bulkWrite: (given, asked) => {
+      const options = readable(asked)
       const operations = Bulk.writesIn(given, Bulk.isNamed)
       if (operations === undefined) return refuse(target, "bulkWrite", Bulk.named)
       return operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
