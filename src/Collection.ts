@@ -77,7 +77,9 @@ export type {
   /** What an insert has done. @since 0.1.0 @category models */
   InsertedOne,
   /** What an update or a replacement has done. @since 0.1.0 @category models */
-  Updated
+  Updated,
+  /** The id of a document that an upsert has inserted. @since 0.1.0 @category models */
+  UpsertedId
 } from "./internal/data/results.js"
 export type {
   /** One write of a bulk. @since 0.1.0 @category models */

@@ -5,7 +5,7 @@ import type * as Either from "effect/Either"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
-import type { Collection as DriverCollection, Document, InsertOneResult, ObjectId, UpdateResult } from "mongodb"
+import type { Collection as DriverCollection, Document, InsertOneResult, ObjectId } from "mongodb"
 import { expectTypeOf } from "vitest"
 import type * as ChangeStream from "../../src/ChangeStream.js"
 import * as Codec from "../../src/Codec.js"
@@ -156,7 +156,7 @@ expectTypeOf(Users.insertOne({ _id: "a", name: "A", age: 1 })).toEqualTypeOf<
   Effect.Effect<InsertOneResult<Stored>, OperationError | DecodeFailed, Client>
 >()
 expectTypeOf(Users.updateOne({}, { $set: { age: "1" } })).toEqualTypeOf<
-  Effect.Effect<UpdateResult<Stored>, OperationError, Client>
+  Effect.Effect<Collection.Updated<Stored>, OperationError, Client>
 >()
 expectTypeOf(Users.findOneAndUpdate({}, { $set: { name: "B" } }, { returnDocument: "after" })).toEqualTypeOf<
   Effect.Effect<Option.Option<User>, OperationError | DecodeFailed, Client>
@@ -180,10 +180,12 @@ void Users.updateOne({}, { $set: { age: 1 } })
 void Users.bulkWrite([{ insertOne: { document: { _id: "a", name: "A", age: "1" } } }])
 expectTypeOf(Users.findOneAndUpdate({}, { $set: { name: "B" } }, { upsert: true, includeResultMetadata: true }))
   .toEqualTypeOf<
-    Effect.Effect<Collection.Modified<User, string>, OperationError | DecodeFailed, Client>
+    Effect.Effect<Collection.Modified<User, Collection.UpsertedId<Stored>>, OperationError | DecodeFailed, Client>
   >()
 expectTypeOf(Users.findOneAndReplace({}, { _id: "a", name: "A", age: 1 }, { includeResultMetadata: true }))
-  .toEqualTypeOf<Effect.Effect<Collection.Modified<User, string>, OperationError | DecodeFailed, Client>>()
+  .toEqualTypeOf<
+    Effect.Effect<Collection.Modified<User, Collection.UpsertedId<Stored>>, OperationError | DecodeFailed, Client>
+  >()
 
 // R only where the schema is used
 

@@ -47,9 +47,15 @@ const Users = Collection.make("users", { schema: Schema.Struct({ _id: Schema.Str
 
 expectTypeOf(successOf(Users.insertOne({ _id: "ada", name: "Ada" })).insertedId).toEqualTypeOf<string>()
 expectTypeOf(successOf(Users.insertMany([])).insertedIds).toEqualTypeOf<{ [key: number]: string }>()
-expectTypeOf(successOf(Users.updateMany({}, { $set: { name: "A" } })).upsertedId).toEqualTypeOf<string | null>()
+// Where no id is named, the server makes one.
+expectTypeOf(successOf(Users.updateMany({}, { $set: { name: "A" } })).upsertedId).toEqualTypeOf<
+  string | ObjectId | null
+>()
+expectTypeOf(successOf(Users.findOneAndUpdate({}, { $set: { name: "A" } }, upsert)).insertedId).toEqualTypeOf<
+  Option.Option<string | ObjectId>
+>()
 expectTypeOf(successOf(Users.bulkWrite([])).insertedIds).toEqualTypeOf<{ [key: number]: string }>()
-expectTypeOf(successOf(Users.bulkWrite([])).upsertedIds).toEqualTypeOf<{ [key: number]: string }>()
+expectTypeOf(successOf(Users.bulkWrite([])).upsertedIds).toEqualTypeOf<{ [key: number]: string | ObjectId }>()
 
 // Where the schema has none, the driver makes one; also where it may have one
 

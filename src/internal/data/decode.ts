@@ -21,7 +21,7 @@ import { type Added, type OperationError, withNamespace } from "./operation.js"
 import { type Given, type LimitedCursor, readable, withoutOwn, wrong } from "./options.js"
 import type { IsLoose, Unsafe } from "./paths.js"
 import type { Request, Target } from "./request.js"
-import type { IdOf } from "./results.js"
+import type { UpsertedId } from "./results.js"
 
 /** What a stream does with a document that does not fit the schema. */
 export type OnInvalid = "fail" | "skip" | "either"
@@ -126,7 +126,7 @@ export interface Modified<A, Id> {
   readonly insertedId: Option.Option<Id>
 }
 
-type Result<A, I, M> = M extends true ? Modified<A, IdOf<I>> : Option.Option<A>
+type Result<A, I, M> = M extends true ? Modified<A, UpsertedId<I>> : Option.Option<A>
 
 /** Whether the result also tells what was found, and what was inserted. */
 interface Telling<M> {

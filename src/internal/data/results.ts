@@ -13,6 +13,9 @@ type Given<Id> = unknown extends Id ? unknown
   : undefined extends Id ? Exclude<Id, undefined> | Driver.ObjectId
   : Id
 
+/** The id of a document that an upsert has inserted. Where neither its filter nor its update names one, the server makes it. */
+export type UpsertedId<I> = IdOf<I> | Driver.ObjectId
+
 /** What an insert has done. */
 export interface InsertedOne<I> extends Omit<Driver.InsertOneResult, "insertedId"> {
   /** The `_id` of the document. */
@@ -28,7 +31,7 @@ export interface InsertedMany<I> extends Omit<Driver.InsertManyResult, "inserted
 /** What an update or a replacement has done. */
 export interface Updated<I> extends Omit<Driver.UpdateResult, "upsertedId"> {
   /** The `_id` of the document that was inserted, for none was found (`upsert`). */
-  upsertedId: IdOf<I> | null
+  upsertedId: UpsertedId<I> | null
 }
 
 /** What a bulk has done. */
@@ -41,5 +44,5 @@ export interface BulkWritten<I = Driver.Document> extends
   /** The `_id` of each document that was inserted, by the place of its write in the list. */
   insertedIds: { [key: number]: IdOf<I> }
   /** The `_id` of each document that was inserted, for none was found (`upsert`), by the place of its write in the list. */
-  upsertedIds: { [key: number]: IdOf<I> }
+  upsertedIds: { [key: number]: UpsertedId<I> }
 }
