@@ -7,13 +7,14 @@ import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Driver from "mongodb"
 import * as Outbox from "../../src/Outbox.js"
 import type { HandlingFailed } from "../../src/SessionErrors.js"
 import * as FailPoint from "../../src/testing/FailPoint.js"
 import * as Transaction from "../../src/Transaction.js"
-import { numbers, onClient } from "../support/data/collections.js"
+import { numbers, on, onClient } from "../support/data/collections.js"
 import * as TestServer from "../support/server/testServer.js"
-import type * as Monitor from "../support/watch/monitor.js"
+import * as Monitor from "../support/watch/monitor.js"
 
 const ended = { poll: Schedule.stop }
 
@@ -122,6 +123,38 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           expect(yield* Numbers.pending).toBe(0)
         })
       ))
+
+    it.effect.each([{}, { useBigInt64: true }, { promoteValues: false }])(
+      "is set aside and published again as it was published, each value of its type: client with %j",
+      (driver) =>
+        Monitor.withClient({ driver }, (watched) =>
+          on(watched)(Effect.gen(function*() {
+            const database = yield* TestServer.database
+            const Typed = Outbox.make("typed", { database })
+            const message = {
+              double: new Driver.Double(5),
+              int: new Driver.Int32(5),
+              long: Driver.Long.fromNumber(5),
+              huge: Driver.Long.MAX_VALUE,
+              bytes: new Driver.Binary(new Uint8Array([1]), 5),
+              pattern: new Driver.BSONRegExp("(?i)a", "x"),
+              list: [new Driver.Double(1), { inner: Driver.Long.fromNumber(2) }]
+            }
+            const id = yield* Transaction.run(Typed.publish(message))
+            const broken = () => Effect.fail("broken")
+            yield* Stream.runDrain(Typed.relay(broken, { ...ended, onPoison: "setAside" }))
+            expect(yield* Typed.pending).toBe(0)
+            expect(yield* Typed.deadLetters.retry(id)).toBe(true)
+            const stored = yield* Effect.promise(() =>
+              watched.client.driver.db(database).collection("effect_mongo_session.outbox.typed").findOne({}, {
+                promoteValues: false,
+                useBigInt64: false,
+                bsonRegExp: true
+              })
+            )
+            expect(stored?.["message"]).toStrictEqual(message)
+          })))
+    )
 
     it.effect("is set aside, if that is asked for, to be tried again or dropped", () =>
       onClient((watched) =>

@@ -19,7 +19,7 @@ import { batches } from "../../data/cursor.js"
 import { operation } from "../../data/operation.js"
 import type { Request } from "../../data/request.js"
 import { serverTime } from "../../driver/bson.js"
-import { losslessly } from "../../driver/readOptions.js"
+import { exactly, losslessly } from "../../driver/readOptions.js"
 import { clientOf } from "../../session/client.js"
 import { numberOf } from "../../values/numbers.js"
 import { type Checkpoint, store } from "../checkpoint.js"
@@ -96,7 +96,7 @@ export const of = <A, R, C>(outbox: Stored<A, R, C>): DeadLetters<C> => {
         const found = yield* operation(
           deadLetters,
           writing("findOneAndDelete"),
-          (db, added) => lettersOf(db, outbox).findOneAndDelete({ _id, outbox: name }, { ...added })
+          (db, added) => lettersOf(db, outbox).findOneAndDelete({ _id, outbox: name }, { ...added, ...exactly })
         )
         if (found === null) return false
         const { error: _, outbox: __, setAsideAt: ___, at: ____, ...message } = found
@@ -141,7 +141,7 @@ export const of = <A, R, C>(outbox: Stored<A, R, C>): DeadLetters<C> => {
 export const setAside = <A, R, C>(
   outbox: Stored<A, R, C>,
   checkpoint: Checkpoint<C>,
-  { _id, ...message }: Message,
+  { _id }: Message,
   { attempts, cause }: HandlingFailed
 ): Effect.Effect<boolean, OperationError | TransactionError | ConsumerReplaced, C> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
@@ -149,12 +149,14 @@ export const setAside = <A, R, C>(
       outbox,
       Effect.gen(function*() {
         yield* store(checkpoint, {})
-        const { deletedCount } = yield* operation(
+        // Not as it was read to be delivered: the driver makes a number of each of BSON's.
+        const found = yield* operation(
           outbox.messages,
-          writing("deleteOne"),
-          (db, added) => messagesOf(db, outbox.messages).deleteOne({ _id }, { ...added })
+          writing("findOneAndDelete"),
+          (db, added) => messagesOf(db, outbox.messages).findOneAndDelete({ _id }, { ...added, ...exactly })
         )
-        if (numberOf(deletedCount) === 0) return false
+        if (found === null) return false
+        const { _id: __, ...message } = found
         yield* operation(outbox.deadLetters, writing("replaceOne"), (db, added) =>
           lettersOf(db, outbox).replaceOne(
             { _id },
