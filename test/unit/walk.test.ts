@@ -169,6 +169,9 @@ describe("the fields of a reference", () => {
     (of) => {
       const why = "is a reference whose collection has a dot"
       expect(stored({ a: [{ of }] })).toMatchObject(refusal(`\`a.0.of.$ref\` ${why}`))
+      expect(updated({ $pull: { of }, $set: { of } })).toMatchObject(refusal(`\`$set.of.$ref\` ${why}`))
+      expect(updated({ $push: { a: { $each: [of] } } })).toMatchObject(refusal(`\`$push.a.$each.0.$ref\` ${why}`))
+      expect(updated({ $setOnInsert: { "a.b": of } })).toMatchObject(refusal(`\`$setOnInsert.a.b.$ref\` ${why}`))
     }
   )
 
@@ -184,5 +187,6 @@ describe("the fields of a reference", () => {
     const of = { $ref: "fs.files", $id: 1 }
     expect(searched({ of })).toBeGreaterThan(0)
     expect(updated({ $pull: { of } })).toBeGreaterThan(0)
+    expect(updated({ $set: { a: 1 }, $pullAll: { of: [of] } })).toBeGreaterThan(0)
   })
 })

@@ -47,9 +47,12 @@ export class Walk {
   readonly #takesFunctions: boolean
   // About the bytes that the value has in the end.
   #bytes = 0
+  // Whether what it comes to is stored, and so read again.
+  #isStored: boolean
 
   constructor({ role, takesFunctions }: Place) {
     this.#role = role
+    this.#isStored = role === "document"
     this.#takesFunctions = takesFunctions
   }
 
@@ -213,7 +216,8 @@ export class Walk {
         delete copy[key]
         continue
       }
-      if (key === "$ref" && this.#role === "document" && isSplit(value, field)) return new Refused(split).below(key)
+      if (depth === 0 && this.#role === "update") this.#isStored = key !== "$pull" && key !== "$pullAll"
+      if (key === "$ref" && this.#isStored && isSplit(value, field)) return new Refused(split).below(key)
       if (!key.isWellFormed()) return new Refused(`a field whose name has ${halfCharacter}`).below(key)
       this.#bytes += 2 + key.length
       if (!this.#isNested(field)) continue
