@@ -146,10 +146,11 @@ export const make = <Client = MongoClient>(name?: string, options?: Options<Clie
   const target: Target<Client> = { ...readable(options), database: name }
   const run = <O extends object, X>(
     request: Request,
-    evaluate: (db: Driver.Db, options: O) => PromiseLike<X>
+    evaluate: (db: Driver.Db, options: O) => PromiseLike<X>,
+    send: typeof operation = operation
   ) => {
     const options = readable(request.options)
-    return operation(target, { ...request, options }, (db, added) =>
+    return send(target, { ...request, options }, (db, added) =>
       evaluate(db, {
         // In a transaction its own are in force.
         ...(added.session?.inTransaction() === true
@@ -217,7 +218,9 @@ export const make = <Client = MongoClient>(name?: string, options?: Options<Clie
           },
           // The driver would make it a field of the command.
           (db, { socketTimeoutMS: _, ...driver }: Driver.CreateCollectionOptions & Pick<Added, "socketTimeoutMS">) =>
-            db.createCollection(collection, driver)
+            db.createCollection(collection, driver),
+          // Without it, the client's would count.
+          runCommand
         )
       )
     },

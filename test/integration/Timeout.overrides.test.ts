@@ -1,6 +1,7 @@
 import { expect, layer } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import * as Collection from "../../src/Collection.js"
@@ -99,6 +100,23 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         const made = between(0, 10_000)
         expect(yield* limits(watched, "create")).toEqual([made, made])
       }))))
+
+  it.effect("a collection is made in its own time, whatever the client's socketTimeoutMS is", () =>
+    Effect.gen(function*() {
+      const made = (socketTimeoutMS: number, blockFor: Duration.DurationInput, timeout?: Duration.DurationInput) =>
+        Monitor.withClient({ driver: { socketTimeoutMS } }, (watched) =>
+          on(watched)(Effect.gen(function*() {
+            const { database } = yield* things(watched, 0)
+            yield* Monitor.block(watched, ["create"], blockFor)
+            const create = (name: string) => Effect.either(Database.make(database).createCollection(name, { timeout }))
+            return [yield* create("one"), yield* Session.scoped(create("two"))]
+          })))
+      const failed = (reason: string) => Either.left(expect.objectContaining({ reason }))
+      expect((yield* made(100, "300 millis"))[0]).toEqual(failed("NetworkError"))
+      expect(yield* made(100, "300 millis", "20 seconds")).toEqual([Either.void, Either.void])
+      expect(yield* made(20_000, "1 second", "100 millis")).toEqual([failed("TimedOut"), failed("TimedOut")])
+      expect(yield* made(50, "1 second", "200 millis")).toEqual([failed("TimedOut"), failed("TimedOut")])
+    }))
 
   it.effect("a bad one is refused before anything is sent, wherever it is", () =>
     Monitor.withClient({}, (watched) =>

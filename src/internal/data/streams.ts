@@ -39,7 +39,7 @@ const placeInSession = <Client>(
   })
 
 /**
- * Runs a command of a database. The driver passes no option on by which such a command could do without the client's
+ * Runs a command of a database, or makes a collection. The driver passes no option on by which these could do without the client's
  * `socketTimeoutMS`; in a session it has no limit but that of the session. So one with a `timeout` gets a session of its own.
  */
 export const command = <A, Client>(
