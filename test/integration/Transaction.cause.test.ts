@@ -62,12 +62,13 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
           Effect.gen(function*() {
             const Raw = Collection.make("items", { database: items.dbName })
             const update = { $set: { pattern: new BSONRegExp("(?i)a") } }
+            const options = { returnDocument: "after" } as const
             const unread = way === "use"
-              ? Session.use((session) =>
-                items.findOneAndUpdate({ _id: 1 }, update, { session, returnDocument: "after" })
+              ? Effect.ignore(
+                Session.use((session) => items.findOneAndUpdate({ _id: 1 }, update, { session, ...options }))
               )
-              : Raw.findOneAndUpdate({ _id: 1 }, update, { returnDocument: "after" })
-            const error = yield* Effect.flip(Transaction.run(Effect.all([insert(1), Effect.ignore(unread)])))
+              : Effect.ignore(Raw.findOneAndUpdate({ _id: 1 }, update, options))
+            const error = yield* Effect.flip(Transaction.run(Effect.all([insert(1), unread])))
             expect(error).toBeInstanceOf(TransactionDoomed)
             expect(error).toMatchObject({ first: { reason: "EncodingFailed" } })
             expect(yield* stored).toEqual([])
