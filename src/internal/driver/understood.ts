@@ -20,14 +20,20 @@ export const marked = (error: unknown): unknown =>
 
 // A bug in what a program has given to the driver, as a listener, is told apart where the error says what has thrown. Where it
 // does not, as without stacks or in a program that was bundled into one file, a reply is by far the likelier cause.
-const isOfDriver = (frame: string): boolean => home === undefined || frame === "" || frame.includes(home)
+const isOfDriver = (frame: string): boolean => {
+  const { home } = places()
+  return home === undefined || frame === "" || frame.includes(home)
+}
 
 /**
  * The error of BSON that an error stands for where a stored regular expression could not be parsed; any other error as it is.
  * The server knows more patterns than JavaScript does, such as `(?i)a`.
  */
-export const readable = (error: unknown): unknown =>
-  error instanceof SyntaxError && parser !== "" && placeOf(thrower(error)) === parser ? unreadable(error) : error
+export const readable = (error: unknown): unknown => {
+  if (!(error instanceof SyntaxError)) return error
+  const { parser } = places()
+  return parser !== "" && placeOf(thrower(error)) === parser ? unreadable(error) : error
+}
 
 const unreadable = (cause: SyntaxError): Error =>
   Object.assign(new Driver.BSON.BSONError("a regular expression could not be parsed", { cause }), {
@@ -60,12 +66,17 @@ const thrownBy = (evaluate: () => unknown): string =>
     onRight: () => ""
   })
 
-// What the driver itself throws tells the folder that it is in.
-const home = /\(((?:.*[\\/])(?:lib|src)[\\/])read_preference\.[jt]s:\d+:\d+\)/.exec(
-  thrownBy(() => Driver.ReadPreference.fromString("none"))
-)?.[1]
+// Made when they are first asked for, which in most programs is never.
+let known: { readonly home: string | undefined; readonly parser: string } | undefined
 
-// The place in BSON's code where it makes a RegExp.
-const parser = placeOf(
-  thrownBy(() => Driver.BSON.deserialize(Driver.BSON.serialize({ expression: new Driver.BSONRegExp("(") })))
-)
+const places = () =>
+  known ??= {
+    // What the driver itself throws tells the folder that it is in.
+    home: /\(((?:.*[\\/])(?:lib|src)[\\/])read_preference\.[jt]s:\d+:\d+\)/.exec(
+      thrownBy(() => Driver.ReadPreference.fromString("none"))
+    )?.[1],
+    // The place in BSON's code where it makes a RegExp.
+    parser: placeOf(
+      thrownBy(() => Driver.BSON.deserialize(Driver.BSON.serialize({ expression: new Driver.BSONRegExp("(") })))
+    )
+  }

@@ -88,12 +88,13 @@ export type Rules = (input: { readonly [key: string]: unknown }) => ReadonlyArra
  * well.
  */
 export const decoder = <A, I>(schema: Schema.Schema<A, I>, rules: Rules) => {
-  const fields = Schema.decodeUnknownEither(schema, { errors: "all", onExcessProperty: "error" })
+  // Made when it is first asked for: most programs give few of the options that there are, and making it takes long.
+  let parser: ReturnType<typeof parserOf<A, I>> | undefined
   return (given: unknown): Either.Either<A, SessionMisconfigured> =>
     reading(() => {
       // Read once: what a getter says may change, and then the rules would be checked of something else.
       const input = Predicate.isRecord(given) ? { ...given } : given
-      const decoded = fields(input)
+      const decoded = (parser ??= parserOf(schema))(input)
       const issues = [
         ...Either.match(decoded, { onLeft: issuesOf, onRight: () => [] }),
         ...(Predicate.isRecord(input) ? rules(input) : [])
@@ -101,6 +102,9 @@ export const decoder = <A, I>(schema: Schema.Schema<A, I>, rules: Rules) => {
       return Either.isRight(decoded) && issues.length === 0 ? Either.right(decoded.right) : Either.left(issues)
     })
 }
+
+const parserOf = <A, I>(schema: Schema.Schema<A, I>) =>
+  Schema.decodeUnknownEither(schema, { errors: "all", onExcessProperty: "error" })
 
 /** Reads what is given: fails with its issues, a hundred at most, or because a getter or a proxy throws. */
 export const reading = <A>(
