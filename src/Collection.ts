@@ -13,17 +13,11 @@ import * as ById from "./internal/data/byId.js"
 import { call, type DocumentSchema, make as makeOf } from "./internal/data/collection.js"
 import { noSchema } from "./internal/data/decode.js"
 import * as Indexes from "./internal/data/indexes.js"
-import {
-  type Added,
-  collectionOf,
-  concernOf,
-  operation as run,
-  type OperationError,
-  refuse
-} from "./internal/data/operation.js"
+import { type Added, operation as run, type OperationError } from "./internal/data/operation.js"
 import { type Given, type Limited, over, readable, wrong } from "./internal/data/options.js"
 import * as Reads from "./internal/data/reads.js"
 import type { Target } from "./internal/data/request.js"
+import { collectionOf, concernOf, refuse } from "./internal/data/target.js"
 import * as Writes from "./internal/data/writes.js"
 import { asDocuments } from "./internal/driver/readOptions.js"
 import { writtenIn } from "./internal/driver/written.js"

@@ -6,8 +6,9 @@
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { batches } from "./internal/data/cursor.js"
-import { type Added, type OperationError, refuse } from "./internal/data/operation.js"
+import type { Added, OperationError } from "./internal/data/operation.js"
 import { type LimitedCursor, readable } from "./internal/data/options.js"
+import { refuse } from "./internal/data/target.js"
 import type { AsGiven, ClientOption, MongoClient } from "./internal/session/client.js"
 
 export type {

@@ -16,20 +16,14 @@ import * as Collection from "./Collection.js"
 import { batches } from "./internal/data/cursor.js"
 import type { Aggregate } from "./internal/data/decode.js"
 import { isDocument } from "./internal/data/objects.js"
-import {
-  type Added,
-  concernOf,
-  operation,
-  type OperationError,
-  preferenceOf,
-  refuse
-} from "./internal/data/operation.js"
+import { type Added, operation, type OperationError } from "./internal/data/operation.js"
 import { type Given, type LimitedCursor, over, readable, withoutOwn, wrong } from "./internal/data/options.js"
 import { aggregate } from "./internal/data/reads.js"
 import { misconfiguredBy } from "./internal/data/refused.js"
 import type { Request, Target } from "./internal/data/request.js"
 import { isAllowedCommand, problemOfPipeline } from "./internal/data/rules.js"
 import { command as runCommand, copied } from "./internal/data/streams.js"
+import { concernOf, preferenceOf, refuse } from "./internal/data/target.js"
 import { asDocuments } from "./internal/driver/readOptions.js"
 import type { AsGiven, ClientOption, MongoClient } from "./internal/session/client.js"
 import { tried } from "./internal/values/fault.js"

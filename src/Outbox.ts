@@ -16,7 +16,7 @@ import { collectionsOf, ensureOutbox } from "./internal/changes/outbox/options.j
 import { type Outgoing, Publishing } from "./internal/changes/outbox/publish.js"
 import * as Relaying from "./internal/changes/outbox/relay.js"
 import { type Delivery, pending, type Stored } from "./internal/changes/outbox/store.js"
-import { misnaming } from "./internal/data/operation.js"
+import { misnaming } from "./internal/data/target.js"
 import { storable } from "./internal/data/values.js"
 import { amended } from "./internal/driver/errors.js"
 import { type AsGiven, clientIn, type ClientOption, type MongoClient } from "./internal/session/client.js"

@@ -24,8 +24,9 @@ import { tried } from "../values/fault.js"
 import { hasText, keyOf } from "../values/ids.js"
 import { call, type Of } from "./collection.js"
 import { exactly } from "./decode.js"
-import { type OperationError, refuse, withNamespace } from "./operation.js"
+import { type OperationError } from "./operation.js"
 import type { IdOf } from "./results.js"
+import { refuse, withNamespace } from "./target.js"
 import { weightOf } from "./values.js"
 
 /**

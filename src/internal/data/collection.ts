@@ -9,9 +9,10 @@ import { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import * as Bson from "../driver/bson.js"
 import { asDocuments } from "../driver/readOptions.js"
-import { type Added, collectionOf, operation, type OperationError, withNamespace } from "./operation.js"
+import { type Added, operation, type OperationError } from "./operation.js"
 import { leavesId, readable, takesFunctions, withoutOwn } from "./options.js"
 import type { Request, Target } from "./request.js"
+import { collectionOf, withNamespace } from "./target.js"
 import { storable, type Stored } from "./values.js"
 
 /** A schema of documents. */

@@ -17,11 +17,12 @@ import { losslessly } from "../driver/readOptions.js"
 import { traced } from "../time/fiber.js"
 import type { DocumentSchema } from "./collection.js"
 import { batches } from "./cursor.js"
-import { type Added, type OperationError, withNamespace } from "./operation.js"
+import { type Added, type OperationError } from "./operation.js"
 import { type Given, type LimitedCursor, readable, withoutOwn, wrong } from "./options.js"
 import type { IsLoose, Unsafe } from "./paths.js"
 import type { Request, Target } from "./request.js"
 import type { UpsertedId } from "./results.js"
+import { withNamespace } from "./target.js"
 
 /** What a stream does with a document that does not fit the schema. */
 export type OnInvalid = "fail" | "skip" | "either"

@@ -11,9 +11,10 @@ import { tried } from "../values/fault.js"
 import { call, type Of } from "./collection.js"
 import { batches } from "./cursor.js"
 import { isDocument, namesOf } from "./objects.js"
-import { collectionOf, type OperationError, refuse } from "./operation.js"
+import { type OperationError } from "./operation.js"
 import { type Given, type LimitedCursor, optionOf, readable, withoutOwn, wrong } from "./options.js"
 import { command as runCommand, copied, limited } from "./streams.js"
+import { collectionOf, refuse } from "./target.js"
 import { documentsIn } from "./values.js"
 
 /**

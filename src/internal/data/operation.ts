@@ -1,13 +1,13 @@
 /**
- * One operation of the driver: in the ambient session if there is one, in its turn, with what the driver gets wrong put
- * right, its misuse found before any IO, and its failures classified. All data access goes through here.
+ * Performs one operation of the driver where it is placed: in the ambient session if there is one, in its turn, with what the
+ * driver gets wrong put right, its misuse found before any IO, and its failures classified. All data access goes through here.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
-import { ForeignSession, type OperationError } from "../../SessionErrors.js"
+import type { ForeignSession, OperationError } from "../../SessionErrors.js"
 import * as Call from "../driver/call.js"
 import { connected } from "../driver/client.js"
 import { bounded, maxTimeMS } from "../driver/deadline.js"
@@ -15,11 +15,11 @@ import * as Privates from "../driver/privates.js"
 import { resent, resentAlone } from "../driver/resent.js"
 import type { Signalled } from "../driver/signal.js"
 import { readPreferenceOf } from "../driver/transaction.js"
-import { type AsGiven, clientIn, inner, type MongoClient, type Service as Client } from "../session/client.js"
+import { type AsGiven, inner, type MongoClient } from "../session/client.js"
 import { key } from "../session/gate.js"
 import { lending } from "../session/loan.js"
 import { perform } from "../session/operation.js"
-import { type Service as Session, sessionIn } from "../session/service.js"
+import type { Service as Session } from "../session/service.js"
 import { placeOf, type Timing } from "../session/turn.js"
 import type { Comment } from "../telemetry/comment.js"
 import * as Log from "../telemetry/log.js"
@@ -27,14 +27,13 @@ import { collectionIn } from "../telemetry/names.js"
 import * as Operations from "../telemetry/operations.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
-import * as Names from "../values/names.js"
-import * as Limits from "./limits.js"
+import type * as Limits from "./limits.js"
 import * as Lock from "./lock.js"
-import { levelOf, optionOf, problemOf, takesFunctions, withoutOwn } from "./options.js"
-import { misnamedBy } from "./refused.js"
+import { optionOf } from "./options.js"
+import { isOnPrimary, isRefusal, limitWith, type Placement, placementOf, weightIn } from "./placement.js"
 import type { Request, Target } from "./request.js"
 import * as Rules from "./rules.js"
-import { weightOf } from "./values.js"
+import { collectionOf, writeConcernsOf } from "./target.js"
 
 export type { OperationError }
 
@@ -49,12 +48,8 @@ export interface Added {
   readonly comment?: Comment
 }
 
-/** An operation, where it is run. */
-export interface Placed {
-  readonly client: Client
-  readonly session: Option.Option<Session>
-  readonly namespace: string
-  readonly db: Driver.Db
+/** An operation that is placed, and is run in batches or more than once. */
+export interface Placed extends Pick<Placement, "client" | "session" | "namespace" | "db"> {
   /**
    * Runs the operation, or one batch of it, in its turn. What the turn finds decides: whether the session is in a
    * transaction then, and so what the operation must not ask for.
@@ -83,7 +78,7 @@ export const place = <C = MongoClient>(
   request: Request
 ): Effect.Effect<Placed, ForeignSession | MongoError, AsGiven<C>> =>
   Effect.withFiberRuntime((fiber) => {
-    const found = find(fiber, target, request)
+    const found = placementOf(fiber, target, request)
     if (isRefusal(found)) return Effect.fail(found)
     const { client, db, limit, namespace, session } = found
     const run: Placed["run"] = (evaluate, name = request.name, deadline) =>
@@ -94,8 +89,7 @@ export const place = <C = MongoClient>(
       limit instanceof MongoError || limit.timeout === undefined ? undefined : Time.start(fiber, limit.timeout)
     const lifetime: Placed["lifetime"] = (fiber) =>
       limit instanceof MongoError || !limit.isOfLifetime ? undefined : deadline(fiber)
-    const limitOf: Placed["limitOf"] = (opened) =>
-      limitIn({ ...request, options: { ...request.options, ...opened } }, target, namespace, outsideOf(found))
+    const limitOf: Placed["limitOf"] = (opened) => limitWith(found, opened)
     return Effect.succeed({ client, session, namespace, db, run, close, deadline, lifetime, limitOf })
   })
 
@@ -107,104 +101,15 @@ export const operation = <A, C = MongoClient>(
 ): Effect.Effect<A, OperationError, AsGiven<C>> =>
   // In one step: an operation must not cost much more than the driver's promise.
   Effect.withFiberRuntime((fiber) => {
-    const found = find(fiber, target, request)
+    const found = placementOf(fiber, target, request)
     return isRefusal(found)
       ? Effect.fail(found)
       : begin(fiber, found, request.name, (added) => evaluate(found.db, added))
   })
 
-// Where an operation is run, and the read concern that is in force there.
-interface Found extends Pick<Placed, "client" | "session" | "namespace" | "db"> {
-  readonly target: Omit<Target, "client">
-  readonly request: Request
-  readonly level: Driver.ReadConcernLevel | undefined
-  readonly limit: Limits.Limit | MongoError
-  /** What the server is told of where in the program the operation is. */
-  readonly comment: Comment | undefined
-  /** Whether what it has opened is being closed. Default `false`. */
-  readonly isClosing?: boolean
-}
-
-/** What is wrong with the names of what an operation works on, if anything. */
-export const misnaming = <C>(
-  client: Client,
-  { collection, database }: Target<C>,
-  { collection: other, name: operation }: Pick<Request, "collection" | "name">
-): MongoError | undefined =>
-  misnamedBy(Names.problemOf(client[inner].databaseName(database), collection, other), operation)
-
-type Refusal = ForeignSession | MongoError
-
-const isRefusal = (found: Found | Refusal): found is Refusal =>
-  found instanceof ForeignSession || found instanceof MongoError
-
-const find = <C>(fiber: RunningFiber, target: Target<C>, request: Request): Found | Refusal => {
-  const client = clientIn(fiber, target)
-  const session = sessionIn(fiber, client)
-  if (session === "foreign") return new ForeignSession({ operation: request.name })
-  const misnamed = misnaming(client, target, request)
-  if (misnamed !== undefined) return misnamed
-  const { databaseName, db: databaseOf } = client[inner]
-  const database = databaseName(target.database)
-  const plain = databaseOf(target.database)
-  const namespace = qualified(database, target.collection)
-  const unread = unreadable(target, request, namespace)
-  if (unread !== undefined) return unread
-  const limit = limitIn(request, target, namespace, outsideOf({ client, session }))
-  const isLimited = !(limit instanceof MongoError) && limit.timeout !== undefined
-  const db = isLimited ? databaseOf(target.database, true) : plain
-  return {
-    client,
-    session,
-    db,
-    namespace,
-    target,
-    request,
-    limit,
-    level: levelOf(request.options) ?? levelOf(target) ?? levelOf(db),
-    // One that the caller has given stays.
-    comment: optionOf(request.options, "comment") === undefined ? client[inner].observer.commentOf(fiber) : undefined
-  }
-}
-
-// What is wrong with options that could not be read.
-const unreadable = (target: object, { name, options }: Request, namespace: string): MongoError | undefined => {
-  const hint = problemOf(target) ?? problemOf(options)
-  return hint === undefined
-    ? undefined
-    : new MongoError({ reason: "InvalidOptions", operation: name, namespace, labels: [], hint })
-}
-
-const outsideOf = ({ client, session }: Pick<Found, "client" | "session">): Pick<Client, "timeout"> =>
-  Option.isSome(session) ? session.value[key] : client
-
-const limitIn = <C>(
-  request: Request,
-  { timeout: around }: Target<C>,
-  namespace: string,
-  outside: Pick<Client, "timeout">
-): Limits.Limit | MongoError =>
-  Limits.limitOf({
-    operation: request.name,
-    namespace,
-    options: request.options,
-    around,
-    outermost: request.isEndless === true ? undefined : outside.timeout,
-    isCursor: request.isCursor === true,
-    doesWrite: request.kind === "write"
-  })
-
-/** What is wrong with what an operation works on and with what it is given, if anything, in whichever session it is run. */
-export const refusalOf = <C>(client: Client, target: Target<C>, request: Request): MongoError | undefined => {
-  const namespace = qualified(client[inner].databaseName(target.database), target.collection)
-  return misnaming(client, target, request) ?? unreadable(target, request, namespace) ??
-    [weightIn(request, client, namespace), limitIn(request, target, namespace, client)]
-      .find((found) => found instanceof MongoError)
-}
-
 const begin = <A>(
   fiber: RunningFiber,
-  found: Found,
+  found: Placement,
   operation: string,
   evaluate: (added: Added) => PromiseLike<A>,
   deadline?: Time.Deadline
@@ -232,16 +137,10 @@ const begin = <A>(
   )
 }
 
-const weightIn = (request: Request, { driver }: Client, namespace: string): number | MongoError => {
-  const { encodedBy, name, options } = request
-  const doesTake = encodedBy !== "none" && takesFunctions(options, encodedBy === "operation" ? undefined : driver)
-  return weightOf(request, name, namespace, doesTake)
-}
-
 const inSession = <A>(
   fiber: RunningFiber,
   { client, [key]: gate, options }: Session,
-  found: Found,
+  found: Placement,
   limit: Timing,
   operation: string,
   evaluate: (added: Added) => PromiseLike<A>,
@@ -263,7 +162,7 @@ const inSession = <A>(
     const isInTransaction = driverSession.inTransaction()
     const problem = found.isClosing === true ? undefined : Rules.violation(Rules.askedBy(request), {
       session: isInTransaction ? "transaction" : "plain",
-      writeConcerns: request.kind === "write" ? writeConcerns(target, client) : [],
+      writeConcerns: request.kind === "write" ? writeConcernsOf(target, client) : [],
       readPreference: target.readPreference,
       transactionReadPreference: readPreferenceOf(driverSession),
       causalLevel: options.causalConsistency ? level : undefined
@@ -296,7 +195,7 @@ const inSession = <A>(
 }
 
 const withoutSession = <A>(
-  found: Found,
+  found: Placement,
   { deadline: around, omitsMaxTime, timeout }: Timing,
   operation: string,
   evaluate: (added: Added) => PromiseLike<A>,
@@ -345,53 +244,9 @@ const withoutSession = <A>(
     : call(undefined, observed)
 }
 
-const isOnPrimary = ({ db, request, target }: Found): boolean =>
-  Rules.isOnPrimary(
-    { ...request, own: optionOf(request.options, "readPreference") },
-    target.readPreference ?? db.readPreference
-  )
-
-/** Fails an operation whose arguments are none that it takes. */
-export const refuse = <C = MongoClient>(
-  target: Target<C>,
-  operation: string,
-  hint: string
-): Effect.Effect<never, MongoError, AsGiven<C>> =>
-  withNamespace(target, (namespace) =>
-    Effect.fail(
-      new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint: `${hint} Nothing was sent.` })
-    ))
-
-/** Hands over what errors call the target of an operation, the database, or database and collection; and its client. */
-export const withNamespace = <A, E, R, C = MongoClient>(
-  target: Target<C>,
-  use: (namespace: string, client: Client) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R | AsGiven<C>> =>
-  Effect.withFiberRuntime((fiber) => {
-    const client = clientIn(fiber, target)
-    return use(qualified(client[inner].databaseName(target.database), target.collection), client)
-  })
-
-const qualified = (database: string, collection: string | undefined): string =>
-  collection === undefined ? database : `${database}.${collection}`
-
-/** A new collection of the driver, the one that a target names. It holds the read concern that it is given. */
-export const collectionOf = <I extends Driver.Document, C>(
-  db: Driver.Db,
-  { collection = "", readPreference, writeConcern }: Target<C>,
-  { readConcern }: Added
-): Driver.Collection<I> =>
-  db.collection<I>(collection, withoutOwn<Driver.CollectionOptions>({ readConcern, readPreference, writeConcern }))
-
-/** The write concern of a target, where the driver takes none from its collection, or only the client's from its database. */
-export const concernOf = <C>({ writeConcern }: Target<C>) => writeConcern === undefined ? {} : { writeConcern }
-
-/** The read preference of a database. */
-export const preferenceOf = <C>({ readPreference }: Target<C>) => readPreference === undefined ? {} : { readPreference }
-
 // A fresh read concern for each operation: the driver writes the session's causal time into the one that it is given.
 const added = (
-  { comment, request }: Found,
+  { comment, request }: Placement,
   signals: Signalled,
   level: Driver.ReadConcernLevel | undefined
 ): { -readonly [K in keyof Added]: Added[K] } => {
@@ -408,13 +263,3 @@ const isResent = ({ isCode, kind, pipeline }: Request): boolean =>
   kind === "write" && pipeline === undefined && isCode !== true
 
 const writes = ({ kind, mayWrite }: Request): boolean => kind === "write" || mayWrite === true
-
-/** Whether an operation may have a session: what is unacknowledged has none. */
-export const isAcknowledged = <C>(target: Target<C>, request: Request, client: Client): boolean =>
-  Rules.violation(Rules.askedBy(request), { session: "plain", writeConcerns: writeConcerns(target, client) }) ===
-    undefined
-
-const writeConcerns = <C>(target: Target<C>, client: Client): Rules.Place["writeConcerns"] => [
-  { source: target.collection === undefined ? "database" : "collection", concern: target.writeConcern },
-  { source: "client", concern: client.driver.options.writeConcern }
-]

@@ -12,10 +12,11 @@ import { asDocuments } from "../driver/readOptions.js"
 import type { AsGiven } from "../session/client.js"
 import { call, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
-import { collectionOf, concernOf, type OperationError, preferenceOf, refuse } from "./operation.js"
+import { type OperationError } from "./operation.js"
 import { type Given, readable, wrong } from "./options.js"
 import type { Target } from "./request.js"
 import { doesWrite, problemOfPipeline } from "./rules.js"
+import { collectionOf, concernOf, preferenceOf, refuse } from "./target.js"
 
 /**
  * The operations that read.

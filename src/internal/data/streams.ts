@@ -11,7 +11,8 @@ import { bounded } from "../driver/deadline.js"
 import { acquirePossible } from "../session/acquire.js"
 import { type AsGiven, clientIn } from "../session/client.js"
 import type { Deadline } from "../time/clock.js"
-import { type Added, isAcknowledged, operation, place, type Placed } from "./operation.js"
+import { type Added, operation, place, type Placed } from "./operation.js"
+import { isAcknowledged } from "./placement.js"
 import type { Request, Target } from "./request.js"
 
 /**

@@ -12,9 +12,10 @@ import { tried } from "../values/fault.js"
 import * as Bulk from "./bulk.js"
 import { call, encode, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
-import { type OperationError, refuse } from "./operation.js"
+import { type OperationError } from "./operation.js"
 import { type Given, readable } from "./options.js"
 import type { BulkWritten, InsertedMany, InsertedOne, Updated } from "./results.js"
+import { refuse } from "./target.js"
 import type { Stored } from "./values.js"
 
 /** One write of a bulk; what is inserted or put in the place of another is a value of the schema. */
