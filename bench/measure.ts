@@ -5,18 +5,10 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as ColdImport from "./coldImport.js"
 import { group, type GroupName, quick } from "./groups.js"
+import type { Job } from "./job.js"
 import { Failed, promised, start } from "./processes.js"
-import { measure, type Samples, type Size } from "./rounds.js"
+import { measure, type Samples } from "./rounds.js"
 import type { Row } from "./rows.js"
-
-/** What a measuring process is asked for. */
-export interface Job {
-  readonly group: Exclude<GroupName, "coldImport">
-  readonly url: string
-  readonly size: Size
-  /** The names of the arms. */
-  readonly arms: ReadonlyArray<string>
-}
 
 /** What was measured of a group. */
 export interface Measured {

@@ -1,8 +1,11 @@
 /**
  * The arms of each group that is measured in a process of the library.
  */
+import * as Effect from "effect/Effect"
 import type { GroupName } from "../groups.js"
-import type { Arms } from "../scene.js"
+import { chosen, type Job } from "../job.js"
+import type { Arm } from "../rounds.js"
+import { type Arms, withArms } from "../scene.js"
 import { bank } from "./bank.js"
 import { findOne, traced } from "./findOne.js"
 import { insertOne } from "./insertOne.js"
@@ -27,3 +30,9 @@ export const arms: Readonly<Record<Exclude<GroupName, "coldImport">, Arms>> = {
 
 /** The client's options in a group, where they are not the usual ones. */
 export const options: Partial<Record<GroupName, typeof KeepAlive.options>> = { keepAlive: KeepAlive.options }
+
+/** Makes the arms that a job asks for, and hands them over. */
+export const withChosen = <A>(job: Job, use: (arms: ReadonlyArray<Arm>) => Promise<A>): Promise<A> =>
+  Effect.runPromise(
+    withArms(job.url, options[job.group] ?? {}, arms[job.group], (made) => use(chosen(job, made)))
+  )

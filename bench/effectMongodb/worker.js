@@ -13,13 +13,10 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as MongoDB from "mongodb"
 import { check, person, reading } from "../documents.ts"
-import { endWithParent } from "../parent.ts"
+import { chosen, receive } from "../job.ts"
 import { measure } from "../rounds.ts"
 
-endWithParent()
-process.setSourceMapsEnabled(false)
-
-const job = JSON.parse(process.argv[2] ?? "")
+const job = receive()
 
 const client = await Effect.runPromise(MongoClient.connect(job.url))
 const db = MongoClient.db(client, "test")
@@ -113,7 +110,6 @@ const groups = {
   }
 }
 
-const arms = groups[job.group]().filter(({ name }) => job.arms.includes(name))
-console.log(JSON.stringify(await measure(arms, job.size)))
+console.log(JSON.stringify(await measure(chosen(job, groups[job.group]()), job.size)))
 await Effect.runPromise(MongoClient.close(client))
 await Promise.all(Object.values(drivers).map((driver) => driver.close()))
