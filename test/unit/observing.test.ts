@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as TestClock from "effect/TestClock"
 import type { Address } from "../../src/internal/driver/topology.js"
-import type { Name } from "../../src/internal/telemetry/names.js"
+import type { OperationName } from "../../src/internal/telemetry/names.js"
 import * as Operations from "../../src/internal/telemetry/operations.js"
 import { mostSeries } from "../../src/internal/telemetry/series.js"
 import { errorTypeOf } from "../../src/internal/telemetry/spans.js"
@@ -30,7 +30,7 @@ const durationOf = (name: string, tags: Record<string, string> = {}) =>
     ({ count, sum }) => [count, sum]
   )
 
-const of = (name: string): Name => ({ name, database: "shop", collection: "users" })
+const of = (name: string): OperationName => ({ name, database: "shop", collection: "users" })
 
 const observe = <A, E>(name: string, effect: Effect.Effect<A, E>) =>
   Operations.operation(Operations.make(nowhere), of(name), () => effect)

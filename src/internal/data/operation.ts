@@ -157,8 +157,8 @@ const inSession = <A>(
     : undefined
   const bytes = request.kind === "write" ? weight + (request.bytes ?? 0) : 0
   const { isCode: isOpaque, writtenIn } = request
-  const name = { operation, namespace, limit, filter, bytes, isOpaque, writtenIn }
-  return perform(fiber, gate, name, (driverSession) => {
+  const description = { operation, namespace, limit, filter, bytes, isOpaque, writtenIn }
+  return perform(fiber, gate, description, (driverSession) => {
     const isInTransaction = driverSession.inTransaction()
     const problem = found.isClosing === true ? undefined : Rules.violation(Rules.askedBy(request), {
       session: isInTransaction ? "transaction" : "plain",

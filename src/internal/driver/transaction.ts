@@ -231,7 +231,7 @@ export const withClientDefaults = (
 }
 
 /** Names a transaction of a session: what the server knows it by. */
-export interface Name {
+export interface TransactionName {
   readonly lsid: Driver.ServerSessionId
   readonly txnNumber: number
   /** Whether its commit was sent, or may have been. */
@@ -241,7 +241,7 @@ export interface Name {
 }
 
 /** The name of the transaction that a session has just had, and of which a commit was sent or not. */
-export const nameOf = (session: Driver.ClientSession, hasCommit = false): Name => ({
+export const nameOf = (session: Driver.ClientSession, hasCommit = false): TransactionName => ({
   lsid: session.serverSession.id,
   txnNumber: session.serverSession.txnNumber,
   hasCommit,
@@ -252,7 +252,7 @@ export const nameOf = (session: Driver.ClientSession, hasCommit = false): Name =
 export const endByName = async (
   client: Driver.MongoClient,
   operation: "commitTransaction" | "abortTransaction",
-  name: Name,
+  name: TransactionName,
   signal: AbortSignal
 ): Promise<void> => {
   const { recoveryToken } = name

@@ -16,7 +16,7 @@ import type { RunningFiber } from "../time/fiber.js"
 import { inner } from "./client.js"
 import type { Evaluate, Gate } from "./gate.js"
 import { Leftover, type Owner } from "./leftover.js"
-import type { Name } from "./turn.js"
+import type { Description } from "./turn.js"
 
 /** The session that operations are in flight in. */
 interface Home extends Owner, Pick<Gate, "settleTimeout" | "breakUp"> {}
@@ -40,12 +40,12 @@ export class Flights {
   /** See `Gate.begin`. */
   begin<A>(
     fiber: RunningFiber,
-    name: Name,
+    description: Description,
     evaluate: Evaluate<A>,
     done: (exit: Exit.Exit<A, MongoError>) => void,
     onAborted: ((isSent: boolean) => void) | undefined
   ): Effect.Effect<void> {
-    return Call.begin(new Flight(this, fiber, name, evaluate, done, onAborted))
+    return Call.begin(new Flight(this, fiber, description, evaluate, done, onAborted))
   }
 
   /** One begins. The mark stays in the server session until a command is sent: the driver notes whole milliseconds. */
@@ -122,7 +122,7 @@ class Flight<A> implements Call.Call<A> {
   constructor(
     flights: Flights,
     fiber: RunningFiber,
-    { isOpaque, namespace, operation }: Name,
+    { isOpaque, namespace, operation }: Description,
     evaluate: Evaluate<A>,
     done: (exit: Exit.Exit<A, MongoError>) => void,
     onAborted: ((isSent: boolean) => void) | undefined

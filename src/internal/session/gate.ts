@@ -11,7 +11,7 @@ import type { Signalled } from "../driver/signal.js"
 import type * as Operations from "../telemetry/operations.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type * as Lane from "./lane.js"
-import type { Name, Standing } from "./turn.js"
+import type { Description, Standing } from "./turn.js"
 
 /** The key under which a session keeps its gate. */
 export const key: unique symbol = Symbol.for("effect-mongo-session/Session/Gate")
@@ -37,7 +37,7 @@ export interface Gate {
   /** Begins a promise of the driver for the one whose turn it is, and gives what an interruption does. */
   readonly begin: <A>(
     fiber: RunningFiber,
-    name: Name,
+    description: Description,
     evaluate: Evaluate<A>,
     done: (exit: Exit.Exit<A, MongoError>) => void,
     onAborted?: (isSent: boolean) => void

@@ -26,7 +26,7 @@ import * as Lane from "./lane.js"
 import { lapsed } from "./lapse.js"
 import { inTurn } from "./operation.js"
 import { insist } from "./owed.js"
-import type { Name, Standing } from "./turn.js"
+import type { Description, Standing } from "./turn.js"
 
 /**
  * What a session is doing.
@@ -162,12 +162,12 @@ export class OpenSession implements Gate, Member, Ending {
 
   begin<A>(
     fiber: RunningFiber,
-    name: Name,
+    description: Description,
     evaluate: Evaluate<A>,
     done: (exit: Exit.Exit<A, MongoError>) => void,
     onAborted?: (isSent: boolean) => void
   ): Effect.Effect<void> {
-    return this.#flights.begin(fiber, name, evaluate, done, onAborted)
+    return this.#flights.begin(fiber, description, evaluate, done, onAborted)
   }
 
   maybeHoldsCursor(): void {

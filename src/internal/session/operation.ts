@@ -25,7 +25,7 @@ import * as Time from "../time/clock.js"
 import { andThen, match, matchCause, type Restore, type RunningFiber, traced } from "../time/fiber.js"
 import type { Evaluate, Gate } from "./gate.js"
 import * as Lane from "./lane.js"
-import { type Name, type Place, placeOf, type Turn } from "./turn.js"
+import { type Description, type Place, placeOf, type Turn } from "./turn.js"
 
 /**
  * Runs an operation of a fiber in its turn. `prepare` decides what the operation does, when nothing else can change the state of
@@ -34,17 +34,17 @@ import { type Name, type Place, placeOf, type Turn } from "./turn.js"
 export const perform = <A, E>(
   fiber: RunningFiber,
   gate: Gate,
-  name: Name,
+  description: Description,
   prepare: (session: Driver.ClientSession) => Either.Either<Evaluate<A>, E>,
   watcher?: Watcher
 ): Effect.Effect<A, E | UseError> => {
   const place = placeOf(fiber, gate.lane)
-  const deadline = deadlineOf(gate, fiber, place, name)
+  const deadline = deadlineOf(gate, fiber, place, description)
   // What has a deadline may be over for its caller before it has settled.
   const here = deadline === undefined ? watcher : undefined
   let hasBegun = false
   const operation = Effect.uninterruptibleMask((restore): Effect.Effect<A, E | UseError> =>
-    match(enter(gate, place, name.operation, restore, fiber), (cause) => {
+    match(enter(gate, place, description.operation, restore, fiber), (cause) => {
       const exit = Exit.failCause(cause)
       here?.over(exit)
       return exit
@@ -57,10 +57,10 @@ export const perform = <A, E>(
       }
       const whenReady = () =>
         match(
-          gate.ready(name.operation, fiber),
+          gate.ready(description.operation, fiber),
           (cause) => over(Exit.failCause(cause)),
           (): Effect.Effect<A, E | UseError> => {
-            const refusal = place.turn?.refusal(name.operation)
+            const refusal = place.turn?.refusal(description.operation)
             if (refusal !== undefined) return traced(over(Exit.fail(refusal)))
             try {
               const evaluate = prepare(gate.session())
@@ -70,7 +70,14 @@ export const perform = <A, E>(
                   restore,
                   (done) => {
                     hasBegun = true
-                    return begin(gate, fiber, place.turn, name, limited(evaluate.right, deadline, name, fiber), done)
+                    return begin(
+                      gate,
+                      fiber,
+                      place.turn,
+                      description,
+                      limited(evaluate.right, deadline, description, fiber),
+                      done
+                    )
                   },
                   over
                 )
@@ -79,21 +86,21 @@ export const perform = <A, E>(
             }
           }
         )
-      const wait = place.turn?.before(name)
+      const wait = place.turn?.before(description)
       return wait === undefined ? whenReady() : matchCause(
         restore(wait),
         (cause) => over(Exit.failCause(cause)),
         // Its transaction may have ended meanwhile.
         () =>
           place.turn?.isOver === true
-            ? over(Exit.fail(new TransactionEnded({ operation: name.operation })))
+            ? over(Exit.fail(new TransactionEnded({ operation: description.operation })))
             : whenReady()
       )
     })
   )
   return deadline === undefined
     ? operation
-    : telling(inTime(deadline, name, place.turn, operation, () => hasBegun), watcher)
+    : telling(inTime(deadline, description, place.turn, operation, () => hasBegun), watcher)
 }
 
 /** Runs an effect in its turn, as {@link perform} runs an operation. */
@@ -190,7 +197,7 @@ const deadlineOf = (
   gate: Gate,
   fiber: RunningFiber,
   { turn }: Place,
-  { limit }: Name
+  { limit }: Description
 ): Time.Deadline | undefined => {
   const around = turn?.deadline ?? limit?.deadline
   if (around !== undefined) return around
@@ -201,7 +208,7 @@ const deadlineOf = (
 const limited = <A>(
   evaluate: Evaluate<A>,
   deadline: Time.Deadline | undefined,
-  { limit }: Name,
+  { limit }: Description,
   fiber: RunningFiber
 ): Evaluate<A> =>
   deadline === undefined
@@ -212,12 +219,12 @@ const limited = <A>(
 // What one that had begun was doing when its time was over is not known, and so neither is what its transaction has done.
 const inTime = <A, E>(
   deadline: Time.Deadline,
-  name: Name,
+  description: Description,
   turn: Turn | undefined,
   operation: Effect.Effect<A, E | UseError>,
   hasBegun: () => boolean
 ): Effect.Effect<A, E | UseError> =>
-  Effect.tapError(bounded(deadline, name, operation), (error) =>
+  Effect.tapError(bounded(deadline, description, operation), (error) =>
     Effect.sync(() => {
       if (error instanceof MongoError && error.reason === "TimedOut") turn?.expire(error, hasBegun())
     }))
@@ -227,22 +234,23 @@ const begin = <A>(
   gate: Gate,
   fiber: RunningFiber,
   turn: Turn | undefined,
-  name: Name,
+  description: Description,
   evaluate: Evaluate<A>,
   done: (exit: Exit.Exit<A, UnacknowledgedWrite | MongoError>) => void
 ): Effect.Effect<void> => {
   let isGivenUp = false
   // What is under manual control is nobody's turn, but has its operations counted and its conflicts explained.
   const observing = turn ?? gate.standing()
-  observing?.begin(name)
+  observing?.begin(description)
   return gate.begin(
     fiber,
-    name,
+    description,
     evaluate,
-    (exit) => done(refined(name, observing === undefined ? exit : seen(observing, name, exit, isGivenUp))),
+    (exit) =>
+      done(refined(description, observing === undefined ? exit : seen(observing, description, exit, isGivenUp))),
     (isSent) => {
       isGivenUp = true
-      if (isSent) turn?.giveUp(name)
+      if (isSent) turn?.giveUp(description)
     }
   )
 }
@@ -250,13 +258,13 @@ const begin = <A>(
 // A tracer may throw when it is told how an operation has ended. The operation must end all the same.
 const seen = <A>(
   turn: Turn,
-  name: Name,
+  description: Description,
   exit: Exit.Exit<A, MongoError>,
   isGivenUp: boolean
 ): Exit.Exit<A, MongoError> => {
   try {
-    if (Exit.isFailure(exit)) return isGivenUp ? exit : Exit.failCause(turn.observe(exit.cause, name))
-    if (name.writtenIn !== undefined) turn.wrote(name.writtenIn(exit.value))
+    if (Exit.isFailure(exit)) return isGivenUp ? exit : Exit.failCause(turn.observe(exit.cause, description))
+    if (description.writtenIn !== undefined) turn.wrote(description.writtenIn(exit.value))
     return exit
   } catch (defect) {
     return Exit.die(defect)
@@ -264,7 +272,7 @@ const seen = <A>(
 }
 
 const refined = <A>(
-  { operation }: Name,
+  { operation }: Description,
   exit: Exit.Exit<A, MongoError>
 ): Exit.Exit<A, UnacknowledgedWrite | MongoError> =>
   Exit.mapError(

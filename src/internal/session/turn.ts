@@ -51,8 +51,8 @@ export interface Timing {
   readonly omitsMaxTime: boolean
 }
 
-/** What errors call an operation, and what it works on. */
-export interface Name {
+/** What is known of an operation before it is run: what errors call it, and what it works on. */
+export interface Description {
   readonly operation: string
   readonly namespace?: string | undefined
   /** How long it may take where its turn has no deadline. Default: what the session has. */
@@ -88,15 +88,15 @@ export abstract class Turn implements Service, Waiting {
   /** Why it takes no operation any more, though it is not over; none where it does. */
   abstract refusal(operation: string): TransactionDoomed | TransactionEnded | MongoError | undefined
   /** What an operation has to wait for before it is sent, as few have. */
-  abstract before(name: Name): Effect.Effect<void> | undefined
+  abstract before(description: Description): Effect.Effect<void> | undefined
   /** An operation begins. */
-  abstract begin(name: Name): void
+  abstract begin(description: Description): void
   /** Operations have written so many documents. */
   abstract wrote(documents: number): void
   /** An operation has failed. Gives the cause with what the turn knows of it besides. */
-  abstract observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError>
+  abstract observe<E>(cause: Cause.Cause<E>, description?: Description): Cause.Cause<E | MongoError>
   /** An operation was given up half-way: what it did is not known. */
-  abstract giveUp(name: Name): void
+  abstract giveUp(description: Description): void
   /** An operation was not over in time. What it did is not known if it had begun. */
   abstract expire(error: MongoError, hasBegun: boolean): void
 }

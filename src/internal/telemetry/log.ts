@@ -13,7 +13,7 @@ import type { Reason } from "../../MongoError.js"
 import * as Telemetry from "../../Telemetry.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { type Conflict, safeName, type ServerView } from "../values/conflicts.js"
-import { type Name, operationOf } from "./names.js"
+import { type OperationName, operationOf } from "./names.js"
 import * as Spans from "./spans.js"
 
 /** Tags of a metric. Passing the same object each time avoids a lookup. */
@@ -154,7 +154,7 @@ export const ended = (fiber: RunningFiber, outcome: Telemetry.TransactionOutcome
 }
 
 /** The tags of a conflict, by the operation that has lost it. It may be known to none of the database. */
-export const tagsOfConflict = ({ collection, database, name }: Name): Readonly<Record<string, string>> => ({
+export const tagsOfConflict = ({ collection, database, name }: OperationName): Readonly<Record<string, string>> => ({
   ...(database === "" ? {} : { [Telemetry.attributes.namespace]: database }),
   ...(collection === undefined ? {} : { [Telemetry.attributes.collection]: collection }),
   [Telemetry.attributes.operation]: operationOf(name)
@@ -165,7 +165,7 @@ export const conflicted = (
   fiber: RunningFiber,
   { document, fields, namespace, operation, rivals }: Conflict,
   attempt: number,
-  labelsOf: (operation: Name) => Labels,
+  labelsOf: (operation: OperationName) => Labels,
   span?: Tracer.Span
 ): void => {
   // A collection may have points in its name, a database may not.

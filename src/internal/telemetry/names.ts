@@ -5,7 +5,7 @@
  */
 
 /** An operation, as the library calls it, and what it works on. */
-export interface Name {
+export interface OperationName {
   readonly name: string
   readonly database: string
   readonly collection?: string | undefined
@@ -15,7 +15,7 @@ export interface Name {
 export const operationOf = (method: string): string => operations.get(method) ?? method
 
 /** What is done, and with what: the name of an operation's span, and the summary of a command. */
-export const summaryOf = (operation: string, { collection, database }: Omit<Name, "name">): string =>
+export const summaryOf = (operation: string, { collection, database }: Omit<OperationName, "name">): string =>
   `${operation} ${collection === undefined ? database : `${database}.${collection}`}`
 
 /** The collection that a command works on, by its name: the first of its keys. Nothing of the command is run for it. */

@@ -17,7 +17,7 @@ import type { RunningFiber } from "../time/fiber.js"
 import type { Commands } from "./commands.js"
 import type { Comment } from "./comment.js"
 import { type Labels, update } from "./log.js"
-import { type Name, operationOf } from "./names.js"
+import { type OperationName, operationOf } from "./names.js"
 import { watched } from "./outside.js"
 import { Series } from "./series.js"
 import * as Spans from "./spans.js"
@@ -27,7 +27,7 @@ export interface Observer {
   /** See `TopologyWatch.server`. */
   readonly server: (isOnPrimary: () => boolean) => Address | undefined
   /** The tags of an operation's duration, by its name and what it failed with. */
-  readonly labelsOf: (operation: Name, errorType?: string) => Labels
+  readonly labelsOf: (operation: OperationName, errorType?: string) => Labels
   /** Makes the spans of commands; none where nobody has asked for these. */
   readonly commands: Commands | undefined
   /** What the server is told of where in the program a fiber is; nothing where nobody has asked for it. */
@@ -54,13 +54,13 @@ export const make = (
 export class Observed {
   private readonly fiber: RunningFiber
   private readonly observer: Observer
-  private readonly name: Name
+  private readonly name: OperationName
   private readonly span: Tracer.Span | undefined
   private readonly began: bigint
   private session: Driver.ClientSession | undefined
   private hasServer = false
 
-  constructor(fiber: RunningFiber, observer: Observer, name: Name, span: Tracer.Span | undefined) {
+  constructor(fiber: RunningFiber, observer: Observer, name: OperationName, span: Tracer.Span | undefined) {
     this.fiber = fiber
     this.observer = observer
     this.name = name
@@ -126,7 +126,7 @@ export class Observed {
 export const begin = <A, E, R>(
   fiber: RunningFiber,
   observer: Observer,
-  name: Name,
+  name: OperationName,
   run: (observed: Observed) => Effect.Effect<A, E, R>,
   parent?: Tracer.Span
 ): Effect.Effect<A, E, R> =>
@@ -141,7 +141,7 @@ export const begin = <A, E, R>(
 /** {@link begin}, and tells when it is over. */
 export const operation = <A, E, R>(
   observer: Observer,
-  name: Name,
+  name: OperationName,
   run: (observed: Observed) => Effect.Effect<A, E, R>,
   parent?: Tracer.Span
 ): Effect.Effect<A, E, R> =>

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Telemetry from "../../Telemetry.js"
 import { after } from "../time/bounded.js"
 import { runAs, type RunningFiber } from "../time/fiber.js"
-import type { Name } from "./names.js"
+import type { OperationName } from "./names.js"
 
 /** A transaction, as an operation outside of it sees it. */
 export interface Waiting {
@@ -25,7 +25,7 @@ const patience = Duration.seconds(5)
 /** Runs an operation of a fiber, and warns if it takes long while the transaction that the fiber has stepped out of is open. */
 export const watched = <A, E, R>(
   fiber: RunningFiber,
-  { collection, database, name }: Name,
+  { collection, database, name }: OperationName,
   operation: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => {
   const around: Waiting | undefined = fiber.currentContext.unsafeMap.get(Around.key)

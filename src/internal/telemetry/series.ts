@@ -3,7 +3,7 @@
  * here nor where metrics are kept, and a program may make up the names of its databases and collections.
  */
 import { type Labels, labels } from "./log.js"
-import type { Name } from "./names.js"
+import type { OperationName } from "./names.js"
 
 /** What takes the place of names that are too many, as OpenTelemetry calls whatever has no name of its own. */
 const other = "_OTHER"
@@ -16,33 +16,33 @@ export const mostSeries = 2000
 
 /** The tags of one metric of one client. They are kept, for they are expensive to make. */
 export class Series {
-  readonly #tagsOf: (operation: Name, errorType: string | undefined) => Readonly<Record<string, string>>
+  readonly #tagsOf: (operation: OperationName, errorType: string | undefined) => Readonly<Record<string, string>>
   // Three lookups by existing objects cost less than building one key.
   readonly #known = new Map<string | undefined, Map<string, Map<string, Map<string | undefined, Labels>>>>()
   #size = 0
 
-  constructor(tagsOf: (operation: Name, errorType: string | undefined) => Readonly<Record<string, string>>) {
+  constructor(tagsOf: (operation: OperationName, errorType: string | undefined) => Readonly<Record<string, string>>) {
     this.#tagsOf = tagsOf
   }
 
   /** The tags of an operation by its name and what it failed with: the same object each time. */
-  labelsOf(operation: Name, errorType?: string): Labels {
+  labelsOf(operation: OperationName, errorType?: string): Labels {
     return this.#within(mostSeries, operation, errorType) ?? this.#elsewhere(operation, errorType)
   }
 
-  #elsewhere({ collection, name }: Name, errorType: string | undefined): Labels {
+  #elsewhere({ collection, name }: OperationName, errorType: string | undefined): Labels {
     const place = { database: other, collection: collection === undefined ? undefined : other }
     return this.#within(2 * mostSeries, { ...place, name }, errorType) ??
       this.#of({ ...place, name: other }, errorType === undefined ? undefined : other)
   }
 
-  #within(most: number, operation: Name, errorType: string | undefined): Labels | undefined {
+  #within(most: number, operation: OperationName, errorType: string | undefined): Labels | undefined {
     const { collection, database, name } = operation
     const kept = this.#known.get(collection)?.get(database)?.get(name)?.get(errorType)
     return kept ?? (this.#size < most ? this.#of(operation, errorType) : undefined)
   }
 
-  #of(operation: Name, errorType: string | undefined): Labels {
+  #of(operation: OperationName, errorType: string | undefined): Labels {
     const { collection, database, name } = operation
     const byError = at(at(at(this.#known, collection), database), name)
     const kept = byError.get(errorType)

@@ -14,7 +14,7 @@ import { MongoError } from "../../MongoError.js"
 import { attributes, spans } from "../../Telemetry.js"
 import { clockOf } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
-import { type Name, operationOf, summaryOf } from "./names.js"
+import { type OperationName, operationOf, summaryOf } from "./names.js"
 
 const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
@@ -151,7 +151,7 @@ export const apart = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A,
  * specification and of OpenTelemetry's conventions for databases. Documents and filters are never in it. Whoever runs the operation tells the span how it has failed, by {@link failed}.
  */
 export const operation = <A, E, R>(
-  { collection, database, name }: Name,
+  { collection, database, name }: OperationName,
   parent: Tracer.Span | undefined,
   effect: (span: Tracer.Span) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => {

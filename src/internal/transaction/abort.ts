@@ -103,7 +103,7 @@ export const sendAbort = (
 export const abortForGood = (
   gate: Gate,
   client: Service,
-  name: DriverTransaction.Name,
+  name: DriverTransaction.TransactionName,
   timeout: () => Duration.Duration | undefined = () => undefined
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
@@ -129,7 +129,7 @@ export const abortForGood = (
 export const abortByName = (
   gate: Gate,
   client: Service,
-  name: DriverTransaction.Name,
+  name: DriverTransaction.TransactionName,
   time = gate.settleTimeout
 ): Effect.Effect<VerifiedFacts["late"] | "maybeCommitted"> =>
   Effect.catchAll(
@@ -151,7 +151,7 @@ export const abortByName = (
 export const abortInBackground = (
   gate: Gate,
   client: Service,
-  name: DriverTransaction.Name
+  name: DriverTransaction.TransactionName
 ): Effect.Effect<void> => {
   const isAlone = () => !gate.session().inTransaction() && !DriverCursor.hasOpen(gate.session(), client.driver)
   const once = Effect.suspend((): Effect.Effect<unknown, MongoError> =>
@@ -178,7 +178,7 @@ export const abortInBackground = (
 const ended = (
   gate: Gate,
   client: Service,
-  name: DriverTransaction.Name,
+  name: DriverTransaction.TransactionName,
   time: Duration.Duration
 ): Effect.Effect<"aborted" | "committed", MongoError> => {
   const committed = Effect.as(sendByName(gate, client, "commitTransaction", name, time), "committed" as const)
@@ -218,7 +218,7 @@ const unsure: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>(
 
 // The commit of a transaction on several shards is in the hands of one of them, which the others obey in two phases. An abort
 // in its midst would reach each of them, and might undo on one what is committed on another.
-const isCoordinated = (client: Service, { hasCommit }: DriverTransaction.Name): boolean =>
+const isCoordinated = (client: Service, { hasCommit }: DriverTransaction.TransactionName): boolean =>
   hasCommit && (isOf(client, "sharded") || isOf(client, "loadBalanced"))
 
 const isOf = (client: Service, kind: Deployment["kind"]): boolean =>
@@ -228,7 +228,7 @@ const sendByName = (
   gate: Gate,
   client: Service,
   operation: Command,
-  name: DriverTransaction.Name,
+  name: DriverTransaction.TransactionName,
   time: Duration.Duration
 ): Effect.Effect<void, MongoError> => {
   const sent = Operations.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {

@@ -13,7 +13,7 @@ import type { TransactionOutcome } from "../../Telemetry.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import { amended } from "../driver/errors.js"
 import type * as Lane from "../session/lane.js"
-import type { Name, Turn } from "../session/turn.js"
+import type { Description, Turn } from "../session/turn.js"
 import { Watch } from "../telemetry/transactions.js"
 import { Warnings } from "../telemetry/warnings.js"
 import type { Deadline } from "../time/clock.js"
@@ -206,19 +206,19 @@ export class Attempt {
   }
 
   /** What an operation has to wait for before it is sent. */
-  before(name: Name): Effect.Effect<void> | undefined {
-    return this.#ended === "no" ? this.run.contender?.before(name) : undefined
+  before(description: Description): Effect.Effect<void> | undefined {
+    return this.#ended === "no" ? this.run.contender?.before(description) : undefined
   }
 
   /** Notes that an operation begins. */
-  begin(name: Name): void {
+  begin(description: Description): void {
     if (this.#ended === "no") {
-      this.run.contender?.begins(name)
-      this.#watch?.begins(name.bytes ?? 0)
+      this.run.contender?.begins(description)
+      this.#watch?.begins(description.bytes ?? 0)
     }
-    if (name.isOpaque === true) this.#isOpaque = true
+    if (description.isOpaque === true) this.#isOpaque = true
     // It is not part of the transaction, which the body has ended by hand.
-    if (this.#ended !== "no" && this.holdsSession) this.#watch?.passedBy(name)
+    if (this.#ended !== "no" && this.holdsSession) this.#watch?.passedBy(description)
   }
 
   /** Notes that documents were written. */
@@ -253,22 +253,22 @@ export class Attempt {
    * Notes a failure that an operation has seen. What the driver refused by itself never reached the server. Gives the cause
    * with what is known of a conflict that was lost.
    */
-  observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
-    const explained = this.explain(cause, name)
-    this.failures.note(explained, name?.isOpaque === true || name?.writtenIn !== undefined)
+  observe<E>(cause: Cause.Cause<E>, description?: Description): Cause.Cause<E | MongoError> {
+    const explained = this.explain(cause, description)
+    this.failures.note(explained, description?.isOpaque === true || description?.writtenIn !== undefined)
     return explained
   }
 
   /** Gives the cause of a failed operation with what is known of a conflict that was lost. */
-  explain<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
+  explain<E>(cause: Cause.Cause<E>, description?: Description): Cause.Cause<E | MongoError> {
     const isLost = this.#ended === "no" &&
       Chunk.some(Cause.failures(cause), (failure) => failure instanceof MongoError && isConflict(failure))
-    return isLost ? Cause.map(cause, (failure) => this.#explain(failure, name)) : cause
+    return isLost ? Cause.map(cause, (failure) => this.#explain(failure, description)) : cause
   }
 
-  #explain<E>(failure: E, name: Name | undefined): E | MongoError {
+  #explain<E>(failure: E, description: Description | undefined): E | MongoError {
     if (!(failure instanceof MongoError)) return failure
-    const conflict = this.run.contender?.loses(failure, name)
+    const conflict = this.run.contender?.loses(failure, description)
     if (conflict === undefined) return failure
     this.#watch?.lost(conflict)
     return amended(failure, { conflict })

@@ -117,7 +117,7 @@ const failed = <VR, OR>(
 const refused = <VR, OR>(
   of: Commit<VR, OR>,
   error: MongoError,
-  name: DriverTransaction.Name
+  name: DriverTransaction.TransactionName
 ): Effect.Effect<Committed> => {
   const { client, gate } = of
   if (isEndOfTransaction(error) || gate.isBroken()) return Effect.succeed({ _tag: "Refused", error })
@@ -140,7 +140,7 @@ const refused = <VR, OR>(
 const verify = <VR, OR>(
   of: Commit<VR, OR>,
   error: MongoError,
-  name: DriverTransaction.Name
+  name: DriverTransaction.TransactionName
 ): Effect.Effect<Committed, never, VR> =>
   Effect.gen(function*() {
     const { client, gate } = of

@@ -10,7 +10,7 @@ import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { inner, type Service } from "../session/client.js"
-import type { Name } from "../session/turn.js"
+import type { Description } from "../session/turn.js"
 import { clockOf } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import * as Load from "../time/load.js"
@@ -118,22 +118,22 @@ export class Contender implements Writer {
    * What an operation has to wait for before it is sent: the first one of an attempt, if it writes a document for which
    * transactions fight. Later ones hold something themselves.
    */
-  before(name: Name): Effect.Effect<void> | undefined {
-    if (this.#hasBegun || this.#held !== undefined || !this.#doesQueue || !isWrite(name)) return undefined
-    const heat = this.#contention.heatOf(name.namespace, this.#now)
+  before(description: Description): Effect.Effect<void> | undefined {
+    if (this.#hasBegun || this.#held !== undefined || !this.#doesQueue || !isWrite(description)) return undefined
+    const heat = this.#contention.heatOf(description.namespace, this.#now)
     if (heat === undefined) return undefined
-    const key = targetOf(name.namespace, name.filter)
+    const key = targetOf(description.namespace, description.filter)
     return this.#acquire(new Set(key === undefined ? [] : [key]), heat, patience, false)
   }
 
   /** An operation begins. */
-  begins(name: Name): void {
+  begins(description: Description): void {
     this.#hasBegun = true
-    if (!isWrite(name) || this.#writes.length >= most) return
-    if (this.#writes.push(name) === 1) this.#contention.writers.enter(this)
+    if (!isWrite(description) || this.#writes.length >= most) return
+    if (this.#writes.push(description) === 1) this.#contention.writers.enter(this)
     if (!this.#doesQueue) return
-    const isHot = this.#contention.heatOf(name.namespace, this.#now) !== undefined
-    const key = isHot ? targetOf(name.namespace, name.filter) : undefined
+    const isHot = this.#contention.heatOf(description.namespace, this.#now) !== undefined
+    const key = isHot ? targetOf(description.namespace, description.filter) : undefined
     if (key === undefined) return
     if (this.#contention.queue.take(key, this) === this) (this.#held ??= new Set()).add(key)
   }
@@ -141,9 +141,9 @@ export class Contender implements Writer {
   /**
    * An operation has failed. If it has lost a conflict, the server has ended the transaction: tells what is known of that.
    */
-  loses(error: MongoError, name?: Name): Conflict | undefined {
+  loses(error: MongoError, description?: Description): Conflict | undefined {
     if (!isConflict(error) || this.#lost !== undefined) return undefined
-    const conflict = explain(this, this.#contention, this.#fiber, this.#keepsValues, error, name)
+    const conflict = explain(this, this.#contention, this.#fiber, this.#keepsValues, error, description)
     const last = this.#writes.at(-1)
     if (error.reason === "WriteConflict" && last !== undefined && error.namespace !== undefined && this.#doesQueue) {
       const isToKnown = this.#isHeld(last)
@@ -208,7 +208,8 @@ export class Contender implements Writer {
   readonly #now = (): number => clockOf(this.#fiber).unsafeCurrentTimeMillis()
 }
 
-const isWrite = (name: Name): name is Write => name.filter !== undefined && name.namespace !== undefined
+const isWrite = (description: Description): description is Write =>
+  description.filter !== undefined && description.namespace !== undefined
 
 /** What others see of a transaction of a client. */
 export const contender = (

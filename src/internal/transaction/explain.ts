@@ -4,7 +4,7 @@
 import * as Duration from "effect/Duration"
 import type * as Tracer from "effect/Tracer"
 import type { MongoError } from "../../MongoError.js"
-import type { Name } from "../session/turn.js"
+import type { Description } from "../session/turn.js"
 import { clockOf } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import type { Conflict, Rival } from "../values/conflicts.js"
@@ -19,11 +19,11 @@ export const explain = (
   fiber: RunningFiber,
   keepsValues: boolean,
   error: MongoError,
-  name: Name | undefined
+  description: Description | undefined
 ): Conflict => {
   const { operation } = error
-  const namespace = error.namespace ?? name?.namespace
-  const target = namespace === undefined ? undefined : targetOf(namespace, name?.filter)
+  const namespace = error.namespace ?? description?.namespace
+  const target = namespace === undefined ? undefined : targetOf(namespace, description?.filter)
   if (namespace === undefined || target === undefined) {
     hotKeys.countUnknown()
     return { operation, namespace, fields: [], rivals: [] }
@@ -34,7 +34,7 @@ export const explain = (
     age: Duration.millis(Math.round(Number(now - began) / 1e6)),
     span: namedOf(span)
   }))
-  const sought = soughtBy(name?.filter)
+  const sought = soughtBy(description?.filter)
   const fields = sought.map(({ name }) => name)
   const values = keepsValues ? Object.fromEntries(sought.map(({ name, value }) => [name, value])) : undefined
   const document = hotKeys.count(target, {

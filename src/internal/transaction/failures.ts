@@ -3,7 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import { MongoError } from "../../MongoError.js"
-import type { Name } from "../session/turn.js"
+import type { Description } from "../session/turn.js"
 import { isLostConnection, isOfServer, isUnread, originOf, transientOf } from "./transient.js"
 
 /** The failures of one attempt. The first of each kind counts: a later one would only be its consequence. */
@@ -57,7 +57,7 @@ export class Failures {
   }
 
   /** Notes that an operation was given up half-way: what it did to the transaction is not known. */
-  giveUp({ namespace, operation }: Name): void {
+  giveUp({ namespace, operation }: Description): void {
     this.#doom ??= Cause.fail(new MongoError({ reason: "Interrupted", operation, namespace, labels: [] }))
   }
 

@@ -20,7 +20,7 @@ import { inner, type Service } from "../session/client.js"
 import { type Gate, key } from "../session/gate.js"
 import { inTurn } from "../session/operation.js"
 import { Session } from "../session/service.js"
-import type { Name, Standing } from "../session/turn.js"
+import type { Description, Standing } from "../session/turn.js"
 import * as Log from "../telemetry/log.js"
 import * as Spans from "../telemetry/spans.js"
 import { Warnings } from "../telemetry/warnings.js"
@@ -88,8 +88,8 @@ class Manual extends Part implements Standing {
     return undefined
   }
 
-  override observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
-    return this.of.explain(cause, name)
+  override observe<E>(cause: Cause.Cause<E>, description?: Description): Cause.Cause<E | MongoError> {
+    return this.of.explain(cause, description)
   }
 
   get span(): Tracer.Span | undefined {

@@ -8,7 +8,7 @@ import type { MongoError } from "../../MongoError.js"
 import { type TransactionDoomed, TransactionEnded } from "../../TransactionErrors.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Lane from "../session/lane.js"
-import type { Name } from "../session/turn.js"
+import type { Description } from "../session/turn.js"
 import { placeOf, stepOut, Turn, turnOf } from "../session/turn.js"
 import type { Deadline } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
@@ -81,26 +81,26 @@ export class Part extends Turn {
     return this.of.refusal(operation)
   }
 
-  before(name: Name): Effect.Effect<void> | undefined {
-    return this.of.before(name)
+  before(description: Description): Effect.Effect<void> | undefined {
+    return this.of.before(description)
   }
 
-  begin(name: Name): void {
+  begin(description: Description): void {
     this.#operations++
-    if (this.within === undefined) this.of.begin(name)
-    else this.within.begin(name)
+    if (this.within === undefined) this.of.begin(description)
+    else this.within.begin(description)
   }
 
   wrote(documents: number): void {
     this.of.wrote(documents)
   }
 
-  observe<E>(cause: Cause.Cause<E>, name?: Name): Cause.Cause<E | MongoError> {
-    return this.of.observe(cause, name)
+  observe<E>(cause: Cause.Cause<E>, description?: Description): Cause.Cause<E | MongoError> {
+    return this.of.observe(cause, description)
   }
 
-  giveUp(name: Name): void {
-    this.of.failures.giveUp(name)
+  giveUp(description: Description): void {
+    this.of.failures.giveUp(description)
   }
 
   expire(error: MongoError, hasBegun: boolean): void {

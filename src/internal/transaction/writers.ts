@@ -2,11 +2,11 @@
  * Who of one client's transactions has written what: looked at only when one of them has lost a conflict.
  */
 import type * as Tracer from "effect/Tracer"
-import type { Name } from "../session/turn.js"
+import type { Description } from "../session/turn.js"
 import { targetOf } from "../values/ids.js"
 
 /** A write that searches for its document. */
-export interface Write extends Name {
+export interface Write extends Description {
   readonly namespace: string
 }
 
