@@ -104,7 +104,7 @@ const inSession = <T>(
     const { turn } = placeOf(fiber, gate.lane)
     // It would wait for a server that may be gone, and the next attempt for it.
     if (turn !== undefined && isUnanswered(turn.refusal("killCursors"))) {
-      gate.maybeHoldsCursor()
+      gate.flights.leftover.maybeCursor()
       return Effect.promise(() => DriverCursor.forget(cursor))
     }
     return beside(whenFree(gate, killed), gate.lane)

@@ -188,7 +188,7 @@ const inSession = <A>(
           ? lending((lent) => evaluate({ ...given, session: lent }), client, gate, operation, fiber)(session, signals)
           : isInTransaction || !isResent(request)
           ? evaluate(given)
-          : resent(session, client[inner].lost, () => gate.isSent(), () => evaluate(given))
+          : resent(session, client[inner].lost, () => gate.flights.isSent(), () => evaluate(given))
       )
     })
   }, observed)

@@ -2,6 +2,7 @@
  * The operations of a session that are in flight: whether their commands are sent, when the server has last heard of the session,
  * and what they have left there when they were given up.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Driver from "mongodb"
@@ -14,16 +15,23 @@ import * as Log from "../telemetry/log.js"
 import * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { inner } from "./client.js"
-import type { Evaluate, Gate } from "./gate.js"
 import { Leftover, type Owner } from "./leftover.js"
 import type { Description } from "./turn.js"
 
+/** An operation of the driver. */
+export type Evaluate<A> = (session: Driver.ClientSession, controller: Signal.Signalled) => PromiseLike<A>
+
 /** The session that operations are in flight in. */
-interface Home extends Owner, Pick<Gate, "settleTimeout" | "breakUp"> {}
+interface Home extends Owner {
+  readonly settleTimeout: Duration.Duration
+  /** Refuses every further use: something in the session has not settled. */
+  readonly breakUp: Effect.Effect<void>
+}
 
 /** All operations of one session that are in flight. */
 export class Flights {
   readonly home: Home
+  /** What those that were given up have left on the server. */
   readonly leftover = new Leftover()
   readonly signals = Signal.lender()
   readonly #usage: Time.Usage
@@ -37,13 +45,13 @@ export class Flights {
     this.#usage = usage
   }
 
-  /** See `Gate.begin`. */
-  begin<A>(
+  /** Begins a promise of the driver for the one whose turn it is, and gives what an interruption does. */
+  launch<A>(
     fiber: RunningFiber,
     description: Description,
     evaluate: Evaluate<A>,
     done: (exit: Exit.Exit<A, MongoError>) => void,
-    onAborted: ((isSent: boolean) => void) | undefined
+    onAborted?: (isSent: boolean) => void
   ): Effect.Effect<void> {
     return Call.begin(new Flight(this, fiber, description, evaluate, done, onAborted))
   }
@@ -71,10 +79,12 @@ export class Flights {
     if (--this.#count === 0) this.#wake?.()
   }
 
+  /** Whether a command of the operation that was launched last has been sent. */
   isSent(): boolean {
     return this.home.session().serverSession.lastUse !== this.#mark
   }
 
+  /** Whether none is in flight, neither in its turn nor after somebody has stopped waiting for it. */
   isEmpty(): boolean {
     return this.#count === 0
   }

@@ -3,25 +3,22 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type * as Driver from "mongodb"
-import type { MongoError } from "../../MongoError.js"
 import type { SessionEnded, SessionLapsed } from "../../SessionErrors.js"
-import type { Signalled } from "../driver/signal.js"
 import type * as Operations from "../telemetry/operations.js"
 import type { RunningFiber } from "../time/fiber.js"
+import type { Flights } from "./flight.js"
 import type * as Lane from "./lane.js"
-import type { Description, Standing } from "./turn.js"
+import type { Standing } from "./turn.js"
 
 /** The key under which a session keeps its gate. */
 export const key: unique symbol = Symbol.for("effect-mongo-session/Session/Gate")
 
-/** An operation of the driver. */
-export type Evaluate<A> = (session: Driver.ClientSession, controller: Signalled) => PromiseLike<A>
-
 /** The internal interface of a session. */
 export interface Gate {
   readonly lane: Lane.Lane
+  /** The operations that are in flight. */
+  readonly flights: Flights
   readonly onBusy: Lane.OnBusy
   /** Who is told of the session's operations. */
   readonly observer: Operations.Observer
@@ -34,30 +31,10 @@ export interface Gate {
   readonly refusal: (operation: string) => SessionEnded | undefined
   /** Fails where no operation may begin; renews a session that has lapsed, if it may. */
   readonly ready: (operation: string, fiber: RunningFiber) => Effect.Effect<void, SessionEnded | SessionLapsed>
-  /** Begins a promise of the driver for the one whose turn it is, and gives what an interruption does. */
-  readonly begin: <A>(
-    fiber: RunningFiber,
-    description: Description,
-    evaluate: Evaluate<A>,
-    done: (exit: Exit.Exit<A, MongoError>) => void,
-    onAborted?: (isSent: boolean) => void
-  ) => Effect.Effect<void>
   /** Calls the caller's own code. */
   readonly calling: <A>(call: () => A) => A
   /** Whether the caller's own code is being called at this moment, by whom everything in the session must wait. */
   readonly isCalling: () => boolean
-  /** Whether a command of the operation that was begun last has been sent. */
-  readonly isSent: () => boolean
-  /** Whether an operation is in flight, in its turn or after somebody has stopped waiting for it. */
-  readonly isInFlight: () => boolean
-  /** Waits until none is. */
-  readonly quiet: Effect.Effect<void>
-  /** Notes that the server may have a cursor of the session that nobody closes. */
-  readonly maybeHoldsCursor: () => void
-  /** Notes whether the server may still have a transaction open that the driver holds for ended, by its number. */
-  readonly maybeTransaction: (number: number, isOpen: boolean) => void
-  /** Whether the server has heard of a later transaction or write than one with this number, so that it has ended that. */
-  readonly hasHeardAfter: (number: number) => boolean
   /** Refuses every further use: something in the session has not settled. */
   readonly breakUp: Effect.Effect<void>
   /**

@@ -4,7 +4,8 @@
 import * as Lent from "../driver/lent.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { inner, type Service as Client } from "./client.js"
-import type { Evaluate, Gate } from "./gate.js"
+import type { Evaluate } from "./flight.js"
+import type { Gate } from "./gate.js"
 
 /** Runs the caller's own code, by that name, with a driver session that it has until its promise has settled. */
 export const lending = <A>(
@@ -18,5 +19,5 @@ export const lending = <A>(
     client: client.driver,
     calling: (call) => gate.calling(call),
     unused: () => client[inner].unused(operation, fiber),
-    refused: () => gate.maybeHoldsCursor()
+    refused: () => gate.flights.leftover.maybeCursor()
   })

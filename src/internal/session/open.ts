@@ -3,10 +3,8 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
 import type * as Driver from "mongodb"
-import type { MongoError } from "../../MongoError.js"
 import { SessionEnded, type SessionLapsed } from "../../SessionErrors.js"
 import type { Member } from "../../SessionKeeper.js"
 import type * as SessionOptions from "../../SessionOptions.js"
@@ -21,12 +19,12 @@ import { inner } from "./client.js"
 import type * as MongoClient from "./client.js"
 import { Closing, type Ending } from "./close.js"
 import { Flights } from "./flight.js"
-import type { Evaluate, Gate } from "./gate.js"
+import type { Gate } from "./gate.js"
 import * as Lane from "./lane.js"
 import { lapsed } from "./lapse.js"
 import { inTurn } from "./operation.js"
 import { insist } from "./owed.js"
-import type { Description, Standing } from "./turn.js"
+import type { Standing } from "./turn.js"
 
 /**
  * What a session is doing.
@@ -57,11 +55,11 @@ export class OpenSession implements Gate, Member, Ending {
   readonly settleTimeout: Duration.Duration
   readonly timeout: Duration.Duration | undefined
   readonly openedIn: Tracer.AnySpan | undefined
+  readonly flights: Flights
   readonly #closing: Closing
   readonly #usage: Time.Usage
   #session: Driver.ClientSession
   #standing: Standing | undefined
-  readonly #flights: Flights
   #isCalling = false
   #isEnding = false
   #isBroken = false
@@ -77,7 +75,7 @@ export class OpenSession implements Gate, Member, Ending {
     this.#closing = new Closing(opener.getFiberRefs())
     const { lastUsed, session } = this.#take(Time.nowOf(opener))
     this.#usage = new Time.Usage(lastUsed, client[inner].knownTimeout)
-    this.#flights = new Flights(this, this.#usage)
+    this.flights = new Flights(this, this.#usage)
     this.#session = session
     Log.sessionsOpen(1)
   }
@@ -121,7 +119,7 @@ export class OpenSession implements Gate, Member, Ending {
   touch(at: Time.Instant): void {
     this.#usage.heard(at)
     // An operation that waits to be sent looks at what is noted here.
-    if (this.#flights.isEmpty()) this.client[inner].pool.touch(this.#session)
+    if (this.flights.isEmpty()) this.client[inner].pool.touch(this.#session)
   }
 
   noteLapse(): boolean {
@@ -135,7 +133,7 @@ export class OpenSession implements Gate, Member, Ending {
     this.#usage.renew(lastUsed)
     this.#session = session
     DriverSession.carryOver(old, session)
-    this.#flights.leftover.renew()
+    this.flights.leftover.renew()
     Pool.discard(old)
   }
 
@@ -160,28 +158,6 @@ export class OpenSession implements Gate, Member, Ending {
     return lapse === undefined ? Effect.void : lapsed(this, operation, lapse)
   }
 
-  begin<A>(
-    fiber: RunningFiber,
-    description: Description,
-    evaluate: Evaluate<A>,
-    done: (exit: Exit.Exit<A, MongoError>) => void,
-    onAborted?: (isSent: boolean) => void
-  ): Effect.Effect<void> {
-    return this.#flights.begin(fiber, description, evaluate, done, onAborted)
-  }
-
-  maybeHoldsCursor(): void {
-    this.#flights.leftover.maybeCursor()
-  }
-
-  maybeTransaction(number: number, isOpen: boolean): void {
-    this.#flights.leftover.maybeTransaction(number, isOpen)
-  }
-
-  hasHeardAfter(number: number): boolean {
-    return this.#flights.leftover.hasHeardAfter(number)
-  }
-
   calling<A>(call: () => A): A {
     this.#isCalling = true
     try {
@@ -195,23 +171,11 @@ export class OpenSession implements Gate, Member, Ending {
     return this.#isCalling
   }
 
-  isInFlight(): boolean {
-    return !this.#flights.isEmpty()
-  }
-
-  get quiet(): Effect.Effect<void> {
-    return this.#flights.quiet
-  }
-
-  isSent(): boolean {
-    return this.#flights.isSent()
-  }
-
   get breakUp(): Effect.Effect<void> {
     return Effect.sync(() => {
       this.#isBroken = true
       // What never settled may be going on there, with all that it holds.
-      this.#flights.leftover.maybeCursor()
+      this.flights.leftover.maybeCursor()
       Pool.markDirty(this.#session)
     })
   }
@@ -219,7 +183,7 @@ export class OpenSession implements Gate, Member, Ending {
   get kill(): Effect.Effect<void> {
     // Where it is closed meanwhile, that has killed it.
     const once = Effect.suspend(() =>
-      this.#session.hasEnded ? Effect.void : Effect.map(this.#flights.kill, () => this.#flights.leftover.isKilled())
+      this.#session.hasEnded ? Effect.void : Effect.map(this.flights.kill, () => this.flights.leftover.isKilled())
     )
     return insist(this.client, this.lsid(), once, ({ code }) => code === undefined)
   }
@@ -250,7 +214,7 @@ export class OpenSession implements Gate, Member, Ending {
   }
 
   endsOnServer(): "no" | "end" | "kill" {
-    return this.#flights.leftover.endsOnServer(this.options.release)
+    return this.flights.leftover.endsOnServer(this.options.release)
   }
 
   left(): void {

@@ -23,7 +23,8 @@ import { isUnacknowledgedWrite } from "../driver/errors.js"
 import { within } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
 import { andThen, match, matchCause, type Restore, type RunningFiber, traced } from "../time/fiber.js"
-import type { Evaluate, Gate } from "./gate.js"
+import type { Evaluate } from "./flight.js"
+import type { Gate } from "./gate.js"
 import * as Lane from "./lane.js"
 import { type Description, type Place, placeOf, type Turn } from "./turn.js"
 
@@ -162,14 +163,14 @@ export const enter = (
  * any more. One that was sent and does not settle in time breaks the session.
  */
 export const giveBack = (gate: Gate, held: Lane.Waiter): Effect.Effect<void> => {
-  if (!gate.isInFlight() || gate.isBroken()) {
+  if (gate.flights.isEmpty() || gate.isBroken()) {
     Lane.leave(held)
     return Effect.void
   }
   held.isAbandoned = true
   const settled: Effect.Effect<void> = Effect.flatMap(
-    within(gate.settleTimeout, gate.quiet),
-    (inTime) => inTime ? Effect.void : gate.isSent() ? gate.breakUp : settled
+    within(gate.settleTimeout, gate.flights.quiet),
+    (inTime) => inTime ? Effect.void : gate.flights.isSent() ? gate.breakUp : settled
   )
   return Effect.asVoid(Effect.forkDaemon(Effect.ensuring(settled, Effect.sync(() => Lane.leave(held)))))
 }
@@ -180,7 +181,7 @@ export const drain = (gate: Gate, lane: Lane.Lane): Effect.Effect<void> =>
     if (!Lane.isBusy(lane)) return Effect.void
     const quiet = Lane.withPermit(lane, "end of the transaction", Effect.void)
     return Effect.flatMap(within(gate.settleTimeout, quiet), (inTime) =>
-      inTime ? Effect.void : gate.isInFlight() && !gate.isSent() ? drain(gate, lane) : gate.breakUp)
+      inTime ? Effect.void : !gate.flights.isEmpty() && !gate.flights.isSent() ? drain(gate, lane) : gate.breakUp)
   })
 
 /** Waits until nothing runs where a fiber is. Says whether that can ever be. */
@@ -242,7 +243,7 @@ const begin = <A>(
   // What is under manual control is nobody's turn, but has its operations counted and its conflicts explained.
   const observing = turn ?? gate.standing()
   observing?.begin(description)
-  return gate.begin(
+  return gate.flights.launch(
     fiber,
     description,
     evaluate,

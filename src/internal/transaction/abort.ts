@@ -155,7 +155,7 @@ export const abortInBackground = (
 ): Effect.Effect<void> => {
   const isAlone = () => !gate.session().inTransaction() && !DriverCursor.hasOpen(gate.session(), client.driver)
   const once = Effect.suspend((): Effect.Effect<unknown, MongoError> =>
-    gate.hasHeardAfter(name.txnNumber)
+    gate.flights.leftover.hasHeardAfter(name.txnNumber)
       ? Effect.void
       : Effect.catchIf(
         ended(gate, client, name, Duration.min(grace, gate.settleTimeout)),

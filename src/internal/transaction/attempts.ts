@@ -100,7 +100,7 @@ class Attempts<A, E, R, VR, OR> {
     const before = DriverTransaction.nameOf(this.#gate.session()).txnNumber
     return Effect.flatMap(this.#attempt(number), (result) => {
       // An attempt of which the server has not heard has ended no other there.
-      const owed = rest !== undefined && !this.#gate.hasHeardAfter(before) ? rest : undefined
+      const owed = rest !== undefined && !this.#gate.flights.leftover.hasHeardAfter(before) ? rest : undefined
       if (result._tag === "Finished") {
         return owed === undefined
           ? Effect.succeed(this.#over(result))

@@ -221,7 +221,7 @@ const isOfRun = (gate: Gate): boolean => {
 const noteOpen = (gate: Gate, ended: Ended | undefined, exit: Exit.Exit<void, MongoError>): void => {
   if (ended === undefined) return
   const isOpen = ended === "unknown" || ended === "refused" && !hasEnded(exit)
-  gate.maybeTransaction(DriverTransaction.transactionNumberOf(gate.session()), isOpen)
+  gate.flights.leftover.maybeTransaction(DriverTransaction.transactionNumberOf(gate.session()), isOpen)
 }
 
 const hasEnded = (exit: Exit.Exit<void, MongoError>): boolean =>
@@ -323,7 +323,7 @@ const end = (
 // Who was interrupted has not waited for the answer: the driver sends no more in the transaction all the same.
 const isAborted = (gate: Gate, exit: Exit.Exit<void, MongoError>, before: Ended | undefined): boolean =>
   Exit.isSuccess(exit) ||
-  before === "no" && (gate.isInFlight() || !gate.session().inTransaction()) &&
+  before === "no" && (!gate.flights.isEmpty() || !gate.session().inTransaction()) &&
     ![...Cause.failures(exit.cause)].some(({ reason }) => reason === "TransactionMisuse")
 
 // None where nothing has changed: the driver refused to commit in the session's state.

@@ -150,12 +150,12 @@ const settled = (
   const limit = (): void => {
     stop = after(fiber, atMost, () => {
       // What was never sent cannot be unsettled: the driver looks for a server, and gives up by itself.
-      if (gate.isSent()) over(Effect.zipRight(gate.breakUp, late))
+      if (gate.flights.isSent()) over(Effect.zipRight(gate.breakUp, late))
       else limit()
     })
   }
   limit()
-  void gate.begin(fiber, { operation }, evaluate, (exit) => {
+  void gate.flights.launch(fiber, { operation }, evaluate, (exit) => {
     stop()
     over(exit)
   })
