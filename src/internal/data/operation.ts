@@ -82,9 +82,9 @@ export const place = <C = MongoClient>(
     if (isRefusal(found)) return Effect.fail(found)
     const { client, db, limit, namespace, session } = found
     const run: Placed["run"] = (evaluate, name = request.name, deadline) =>
-      Effect.withFiberRuntime((fiber) => begin(fiber, found, name, evaluate, deadline))
+      Effect.withFiberRuntime((fiber) => performAt(fiber, found, name, evaluate, deadline))
     const close: Placed["close"] = (evaluate, name) =>
-      Effect.withFiberRuntime((fiber) => begin(fiber, { ...found, isClosing: true }, name, evaluate))
+      Effect.withFiberRuntime((fiber) => performAt(fiber, { ...found, isClosing: true }, name, evaluate))
     const deadline: Placed["deadline"] = (fiber) =>
       limit instanceof MongoError || limit.timeout === undefined ? undefined : Time.start(fiber, limit.timeout)
     const lifetime: Placed["lifetime"] = (fiber) =>
@@ -104,10 +104,10 @@ export const operation = <A, C = MongoClient>(
     const found = placementOf(fiber, target, request)
     return isRefusal(found)
       ? Effect.fail(found)
-      : begin(fiber, found, request.name, (added) => evaluate(found.db, added))
+      : performAt(fiber, found, request.name, (added) => evaluate(found.db, added))
   })
 
-const begin = <A>(
+const performAt = <A>(
   fiber: RunningFiber,
   found: Placement,
   operation: string,
@@ -115,7 +115,7 @@ const begin = <A>(
   deadline?: Time.Deadline
 ): Effect.Effect<A, OperationError> => {
   const { client, limit, db: { databaseName: database }, namespace, request, session, target: { collection } } = found
-  return Operations.begin(
+  return Operations.observe(
     fiber,
     client[inner].observer,
     {

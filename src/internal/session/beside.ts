@@ -70,7 +70,7 @@ class Beside extends Turn {
 
   readonly refusal = constUndefined
   readonly before = constUndefined
-  readonly begin = constVoid
+  readonly begins = constVoid
   readonly wrote = constVoid
   readonly observe = identity
   readonly giveUp = constVoid

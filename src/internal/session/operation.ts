@@ -1,5 +1,5 @@
 /**
- * The one path of an operation through its session: place, turn, ready, begin, settle, observe, give back.
+ * The one path of an operation through its session: place, turn, ready, launch, settle, observe, give back.
  *
  * An operation usually waits for the driver only. In that case no step of the path is an effect of its own: an effect costs as
  * much as the work in the step.
@@ -71,7 +71,7 @@ export const perform = <A, E>(
                   restore,
                   (done) => {
                     hasBegun = true
-                    return begin(
+                    return launch(
                       gate,
                       fiber,
                       place.turn,
@@ -230,8 +230,8 @@ const inTime = <A, E>(
       if (error instanceof MongoError && error.reason === "TimedOut") turn?.expire(error, hasBegun())
     }))
 
-/** Begins an operation whose turn it is. One that is given up half-way leaves its transaction in an unknown state. */
-const begin = <A>(
+/** Launches an operation whose turn it is. One that is given up half-way leaves its transaction in an unknown state. */
+const launch = <A>(
   gate: Gate,
   fiber: RunningFiber,
   turn: Turn | undefined,
@@ -242,7 +242,7 @@ const begin = <A>(
   let isGivenUp = false
   // What is under manual control is nobody's turn, but has its operations counted and its conflicts explained.
   const observing = turn ?? gate.standing()
-  observing?.begin(description)
+  observing?.begins(description)
   return gate.flights.launch(
     fiber,
     description,

@@ -90,7 +90,7 @@ export abstract class Turn implements Service, Waiting {
   /** What an operation has to wait for before it is sent, as few have. */
   abstract before(description: Description): Effect.Effect<void> | undefined
   /** An operation begins. */
-  abstract begin(description: Description): void
+  abstract begins(description: Description): void
   /** Operations have written so many documents. */
   abstract wrote(documents: number): void
   /** An operation has failed. Gives the cause with what the turn knows of it besides. */

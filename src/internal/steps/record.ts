@@ -27,7 +27,7 @@ export const leaseOf = (name: string, id: string): string => `${name}/${id}`
 export const keyOf = (id: string, step: string): string => `${id}/${step}`
 
 /** The update that begins a workflow, and leaves one that has begun as it is. */
-export const begin = (name: string, id: string, version: number): Array<Driver.Document> => {
+export const beginning = (name: string, id: string, version: number): Array<Driver.Document> => {
   const given = { $literal: { name, id, version, state: "running", compensations: [] } }
   const begun = { $mergeObjects: ["$$ROOT", given, counted] }
   return [{ $replaceWith: { $cond: [{ $eq: [{ $type: "$state" }, "missing"] }, begun, "$$ROOT"] } }]

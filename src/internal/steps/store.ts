@@ -12,7 +12,7 @@ import type { Request, Target } from "../data/request.js"
 import { losslessly } from "../driver/readOptions.js"
 import { alone } from "../transaction/start.js"
 import { numberOf } from "../values/numbers.js"
-import { begin as beginning, leaseOf, left, type Record } from "./record.js"
+import { beginning, leaseOf, left, type Record } from "./record.js"
 
 /** A change of a workflow: of none whose state is another one. */
 export interface Change {
@@ -20,8 +20,8 @@ export interface Change {
   readonly update: Driver.Document
 }
 
-/** Begins a workflow, or finds one that has begun. */
-export const begin = <C>(
+/** Finds a workflow that has begun, or begins it. */
+export const findOrBegin = <C>(
   target: Target<C>,
   name: string,
   id: string,

@@ -84,7 +84,7 @@ export class Workflow<C> {
   get #begin(): Effect.Effect<State, StepsError, C> {
     const { name, options: { version }, target } = this.#kind
     return Effect.gen(this, function*() {
-      const begun = yield* Store.begin(target, name, this.#id, version)
+      const begun = yield* Store.findOrBegin(target, name, this.#id, version)
       const found = begun === null ? version : numberOf(begun.version)
       if (found !== version) return yield* new StepsOutdated({ steps: name, version, found })
       return begun?.state ?? "running"

@@ -123,7 +123,7 @@ export class Observed {
  * Runs an operation of a fiber; with a tracer, in a span below the given one or that of the fiber. What it is given is to be
  * told when it is over.
  */
-export const begin = <A, E, R>(
+export const observe = <A, E, R>(
   fiber: RunningFiber,
   observer: Observer,
   name: OperationName,
@@ -138,7 +138,7 @@ export const begin = <A, E, R>(
       : run(new Observed(fiber, observer, name, undefined))
   )
 
-/** {@link begin}, and tells when it is over. */
+/** {@link observe}, and tells when it is over. */
 export const operation = <A, E, R>(
   observer: Observer,
   name: OperationName,
@@ -146,5 +146,5 @@ export const operation = <A, E, R>(
   parent?: Tracer.Span
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime<A, E, R>((fiber) =>
-    begin(fiber, observer, name, (observed) => telling(run(observed), observed), parent)
+    observe(fiber, observer, name, (observed) => telling(run(observed), observed), parent)
   )

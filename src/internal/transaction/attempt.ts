@@ -211,7 +211,7 @@ export class Attempt {
   }
 
   /** Notes that an operation begins. */
-  begin(description: Description): void {
+  begins(description: Description): void {
     if (this.#ended === "no") {
       this.run.contender?.begins(description)
       this.#watch?.begins(description.bytes ?? 0)

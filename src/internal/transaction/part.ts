@@ -85,10 +85,10 @@ export class Part extends Turn {
     return this.of.before(description)
   }
 
-  begin(description: Description): void {
+  begins(description: Description): void {
     this.#operations++
-    if (this.within === undefined) this.of.begin(description)
-    else this.within.begin(description)
+    if (this.within === undefined) this.of.begins(description)
+    else this.within.begins(description)
   }
 
   wrote(documents: number): void {

@@ -105,7 +105,7 @@ const observed = (
 ): Effect.Effect<void, MongoError> => {
   const session = gate.session()
   if (DriverTransaction.sendsNothing(session)) return settled(gate, fiber, operation, atMost, evaluate, restore)
-  return Operations.begin(fiber, gate.observer, { name: operation, database: "admin" }, (observed) => {
+  return Operations.observe(fiber, gate.observer, { name: operation, database: "admin" }, (observed) => {
     observed.beginsInTransaction(session)
     const sent = Effect.suspend(() =>
       settled(gate, fiber, operation, atMost, (of) => observed.sends(() => evaluate(of)), restore)

@@ -56,6 +56,6 @@ export const duplicate = new MongoError({ reason: "DuplicateKey", operation: "in
 /** Runs an operation of a part, which sees what it fails with. */
 export const operate = <A, E, R>(part: Part, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
-    part.begin({ operation: "test" })
+    part.begins({ operation: "test" })
     return Effect.tapErrorCause(effect, (cause) => Effect.sync(() => part.observe(cause)))
   })

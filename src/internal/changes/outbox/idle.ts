@@ -10,7 +10,7 @@ import type * as Session from "../../../Session.js"
 import type { ConsumerReplaced, OperationError } from "../../../SessionErrors.js"
 import * as Backoff from "../../transaction/backoff.js"
 import { isPlace, type Position } from "../position.js"
-import { type Next, standing } from "./begin.js"
+import { type Next, standing } from "./order.js"
 import type { Stored } from "./store.js"
 
 /** What is done while nothing comes. */

@@ -20,10 +20,10 @@ import { openApart } from "../place.js"
 import type { PoisonOptions } from "../poison.js"
 import { backoff as resuming, type Position } from "../position.js"
 import { deliverAll } from "./batch.js"
-import * as Begin from "./begin.js"
 import { delivering } from "./failures.js"
 import { Idle } from "./idle.js"
 import { ensureValid } from "./options.js"
+import * as Order from "./order.js"
 import { decode, deliveredIn, type Delivery, messagesOf, relayOf, type Stored } from "./store.js"
 
 /**
@@ -99,11 +99,11 @@ export const relay = <A, R, C, X, E2, R2>(
     const one = delivering({ outbox, checkpoint, options, own, deliver })
 
     // A batch: what was delivered of it, also when the next could not be.
-    const group = (items: ReadonlyArray<Begin.Item>, position: Position | undefined) =>
+    const group = (items: ReadonlyArray<Order.Item>, position: Position | undefined) =>
       Effect.gen(function*() {
         const _ids = items.map(({ _id }) => _id)
         const found = yield* Checkpoints.patiently(
-          Begin.read(
+          Order.read(
             { outbox, session },
             (collection, added) => collection.find({ _id: { $in: _ids } }, added).toArray()
           )
@@ -156,7 +156,7 @@ export const relay = <A, R, C, X, E2, R2>(
         return { delivered, failure: exit._tag === "Success" ? undefined : exit.cause }
       })
 
-    const deliveries = (next: Begin.Next): Stream.Stream<
+    const deliveries = (next: Order.Next): Stream.Stream<
       Delivery<A>,
       HandlingFailed<E2> | RelayError,
       R | R2 | C
@@ -170,7 +170,7 @@ export const relay = <A, R, C, X, E2, R2>(
         )
       )
 
-    return Begin.from({
+    return Order.from({
       outbox,
       session,
       checkpoint,
@@ -187,7 +187,7 @@ export const relay = <A, R, C, X, E2, R2>(
 // In milliseconds.
 const noteInterval = 1000
 
-const groupsOf = ({ items, position }: Begin.Next, batch: number): ReadonlyArray<Begin.Next> =>
+const groupsOf = ({ items, position }: Order.Next, batch: number): ReadonlyArray<Order.Next> =>
   Array.from({ length: Math.ceil(items.length / batch) }, (_, index) => {
     const group = items.slice(index * batch, (index + 1) * batch)
     const isLast = (index + 1) * batch >= items.length

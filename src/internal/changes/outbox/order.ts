@@ -1,5 +1,5 @@
 /**
- * In which order the messages of an outbox come: as they are inserted in it, by a change stream; and where that cannot tell
+ * The order in which the messages of an outbox come: as they are inserted in it, by a change stream; and where that cannot tell
  * it any more, by what is there.
  */
 import type * as Duration from "effect/Duration"
