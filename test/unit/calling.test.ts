@@ -193,4 +193,18 @@ describe("call", () => {
       expect(rejected).toEqual(Exit.failCause(Cause.die(bug)))
       expect(thrown).toEqual(Exit.failCause(Cause.die(bug)))
     }))
+
+  it.effect("what listens to its end and throws is a defect beside the failure, which stays", () =>
+    Effect.gen(function*() {
+      const bug = new TypeError("bug")
+      const watcher = {
+        over: () => {
+          throw bug
+        }
+      }
+      const failed = yield* Effect.exit(Call.telling(Effect.fail("lost"), watcher))
+      const succeeded = yield* Effect.exit(Call.telling(Effect.succeed(1), watcher))
+      expect(failed).toEqual(Exit.failCause(Cause.sequential(Cause.fail("lost"), Cause.die(bug))))
+      expect(succeeded).toEqual(Exit.failCause(Cause.die(bug)))
+    }))
 })

@@ -55,15 +55,24 @@ export interface Watcher {
   readonly over: (exit: Exit.Exit<unknown, unknown>) => void
 }
 
-/** Runs an effect, and tells a watcher its exit. */
+/**
+ * Runs an effect, and tells a watcher its exit, in a step of the fiber: what the watcher throws, as a tracer may, is a defect
+ * beside what the effect has failed with.
+ */
 export const telling = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   watcher: Watcher | undefined
 ): Effect.Effect<A, E, R> =>
-  watcher === undefined ? effect : Effect.onExit(effect, (exit) => {
-    watcher.over(exit)
-    return Effect.void
-  })
+  watcher === undefined ? effect : Effect.uninterruptibleMask((restore) =>
+    matchCause(restore(effect), (cause) => {
+      const exit = Exit.failCause(cause)
+      return Effect.ensuring(exit, Effect.sync(() => watcher.over(exit)))
+    }, (value) => {
+      const exit = Exit.succeed(value)
+      watcher.over(exit)
+      return exit
+    })
+  )
 
 /**
  * Begins a call and waits until it has settled, where nothing but the wait can be interrupted. `over` is called when nothing

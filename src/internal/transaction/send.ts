@@ -6,15 +6,15 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { Label, MongoError } from "../../MongoError.js"
+import { telling } from "../driver/call.js"
 import { during, late, timedOut } from "../driver/deadline.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import type { Gate } from "../session/gate.js"
 import * as Operations from "../telemetry/operations.js"
 import { after, grace, within } from "../time/bounded.js"
 import { type Deadline, start } from "../time/clock.js"
-import { matchCause, type Restore, type RunningFiber } from "../time/fiber.js"
+import type { Restore, RunningFiber } from "../time/fiber.js"
 import { isUnanswered } from "./transient.js"
 
 const commands = { commitTransaction: DriverTransaction.commit, abortTransaction: DriverTransaction.abort }
@@ -110,15 +110,7 @@ const observed = (
     const sent = Effect.suspend(() =>
       settled(gate, fiber, operation, atMost, (of) => observed.sends(() => evaluate(of)), restore)
     )
-    // Told in a step of the fiber, where what a tracer throws is a defect like any other. Nothing of it can be interrupted.
-    return matchCause(
-      sent,
-      (cause) => Effect.ensuring(Effect.failCause(cause), Effect.sync(() => observed.over(Exit.failCause(cause)))),
-      () => {
-        observed.over(Exit.void)
-        return Effect.void
-      }
-    )
+    return telling(sent, observed)
   }, gate.standing()?.span)
 }
 
