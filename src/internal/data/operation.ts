@@ -70,6 +70,8 @@ export interface Placed extends Pick<Placement, "client" | "session" | "namespac
   readonly lifetime: (fiber: RunningFiber) => Time.Deadline | undefined
   /** The limit of the cursor that it has opened, which has these options besides those of the operation. */
   readonly limitOf: (opened: object) => Limits.Limit | MongoError
+  /** The same in a session that was opened for it on its client, with no options that change what is in force. */
+  readonly within: (session: Session) => Placed
 }
 
 /** Finds out where an operation is run. */
@@ -79,19 +81,23 @@ export const place = <C = MongoClient>(
 ): Effect.Effect<Placed, ForeignSession | MongoError, AsGiven<C>> =>
   Effect.withFiberRuntime((fiber) => {
     const found = placementOf(fiber, target, request)
-    if (isRefusal(found)) return Effect.fail(found)
-    const { client, db, limit, namespace, session } = found
-    const run: Placed["run"] = (evaluate, name = request.name, deadline) =>
-      Effect.withFiberRuntime((fiber) => performAt(fiber, found, name, evaluate, deadline))
-    const close: Placed["close"] = (evaluate, name) =>
-      Effect.withFiberRuntime((fiber) => performAt(fiber, { ...found, isClosing: true }, name, evaluate))
-    const deadline: Placed["deadline"] = (fiber) =>
-      limit instanceof MongoError || limit.timeout === undefined ? undefined : Time.start(fiber, limit.timeout)
-    const lifetime: Placed["lifetime"] = (fiber) =>
-      limit instanceof MongoError || !limit.isOfLifetime ? undefined : deadline(fiber)
-    const limitOf: Placed["limitOf"] = (opened) => limitWith(found, opened)
-    return Effect.succeed({ client, session, namespace, db, run, close, deadline, lifetime, limitOf })
+    return isRefusal(found) ? Effect.fail(found) : Effect.succeed(placedAt(found))
   })
+
+const placedAt = (found: Placement): Placed => {
+  const { client, db, limit, namespace, request, session } = found
+  const run: Placed["run"] = (evaluate, name = request.name, deadline) =>
+    Effect.withFiberRuntime((fiber) => performAt(fiber, found, name, evaluate, deadline))
+  const close: Placed["close"] = (evaluate, name) =>
+    Effect.withFiberRuntime((fiber) => performAt(fiber, { ...found, isClosing: true }, name, evaluate))
+  const deadline: Placed["deadline"] = (fiber) =>
+    limit instanceof MongoError || limit.timeout === undefined ? undefined : Time.start(fiber, limit.timeout)
+  const lifetime: Placed["lifetime"] = (fiber) =>
+    limit instanceof MongoError || !limit.isOfLifetime ? undefined : deadline(fiber)
+  const limitOf: Placed["limitOf"] = (opened) => limitWith(found, opened)
+  const within: Placed["within"] = (session) => placedAt({ ...found, session: Option.some(session) })
+  return { client, session, namespace, db, run, close, deadline, lifetime, limitOf, within }
+}
 
 /** Runs an operation that is one promise of the driver. */
 export const operation = <A, C = MongoClient>(

@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
-import * as Session from "../../Session.js"
 import type { OperationError } from "../../SessionErrors.js"
 import { bounded } from "../driver/deadline.js"
 import { acquirePossible } from "../session/acquire.js"
@@ -25,19 +24,20 @@ export const placeStream = <Client>(
   target: Target<Client>,
   request: Request
 ): Effect.Effect<Placed, OperationError, AsGiven<Client> | Scope.Scope> =>
-  request.kind === "write" ? place(target, request) : placeInSession(target, request)
+  request.kind === "write"
+    ? place(target, request)
+    : Effect.flatMap(place(target, request), (placed) => inSession(placed, target))
 
-const placeInSession = <Client>(
-  target: Target<Client>,
-  request: Request
+const inSession = <Client>(
+  placed: Placed,
+  { client }: Target<Client>
 ): Effect.Effect<Placed, OperationError, AsGiven<Client> | Scope.Scope> =>
-  Effect.gen(function*() {
-    const placing = place(target, request)
-    const placed = yield* placing
-    if (Option.isSome(placed.session)) return placed
-    const opened = yield* acquirePossible({ client: target.client, causalConsistency: false })
-    return Option.isSome(opened) ? yield* Effect.provideService(placing, Session.Session, opened.value) : placed
-  })
+  Option.isSome(placed.session)
+    ? Effect.succeed(placed)
+    : Effect.map(
+      acquirePossible({ client, causalConsistency: false }),
+      Option.match({ onNone: () => placed, onSome: placed.within })
+    )
 
 /**
  * Runs a command of a database, or makes a collection. The driver passes no option on by which these could do without the client's
@@ -69,7 +69,7 @@ export const limited = <A, Client>(
     const isApart = deadline !== undefined && isAcknowledged(target, request, placed.client)
     if (!isApart) return yield* placed.run((added) => evaluate(placed.db, added))
     const name = { operation: request.name, namespace: placed.namespace }
-    const { db, run } = yield* bounded(deadline, name, placeInSession(target, request))
+    const { db, run } = yield* bounded(deadline, name, inSession(placed, target))
     return yield* run((added) => evaluate(db, added), request.name, deadline)
   }))
 
