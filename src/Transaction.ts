@@ -14,8 +14,8 @@ import { key } from "./internal/session/gate.js"
 import { stepOut, Transaction } from "./internal/session/turn.js"
 import * as Backoff from "./internal/transaction/backoff.js"
 import * as Contention from "./internal/transaction/contention.js"
+import * as Control from "./internal/transaction/control.js"
 import * as Hooks from "./internal/transaction/hooks.js"
-import * as Manual from "./internal/transaction/manual.js"
 import {
   decodeEnd,
   type EndOptions,
@@ -477,7 +477,7 @@ export const start = (
     const decoded = yield* TransactionOptions.decode(options)
     const session = yield* Session.Session
     yield* ensureSupported(session)
-    yield* Manual.start(
+    yield* Control.start(
       session[key],
       session.client,
       resolve(decoded, session),
@@ -519,7 +519,7 @@ export const commit: Effect.Effect<
   void,
   ManualError | TransactionDoomed | InvalidInTransaction,
   Session.Session
-> = Effect.flatMap(Session.Session, (session) => Manual.commit(session[key], session.client))
+> = Effect.flatMap(Session.Session, (session) => Control.commit(session[key], session.client))
 
 /**
  * Aborts the transaction of the ambient session by hand. A failure of the server is ignored: what was lost is sent again, if
@@ -551,7 +551,7 @@ export const commit: Effect.Effect<
  */
 export const abort: Effect.Effect<void, ManualError, Session.Session> = Effect.flatMap(
   Session.Session,
-  (session) => Manual.abort(session[key], session.client)
+  (session) => Control.abort(session[key], session.client)
 )
 
 /**
@@ -582,7 +582,7 @@ export const commitWith = (options: EndOptions): Effect.Effect<
 > =>
   Effect.flatMap(
     Effect.zip(decodeEnd(options), Session.Session),
-    ([{ timeout }, session]) => Manual.commit(session[key], session.client, timeout)
+    ([{ timeout }, session]) => Control.commit(session[key], session.client, timeout)
   )
 
 /**
@@ -610,7 +610,7 @@ export const abortWith = (options: EndOptions): Effect.Effect<
 > =>
   Effect.flatMap(
     Effect.zip(decodeEnd(options), Session.Session),
-    ([{ timeout }, session]) => Manual.abortWithin(session[key], session.client, timeout)
+    ([{ timeout }, session]) => Control.abortWithin(session[key], session.client, timeout)
   )
 
 /**
