@@ -16,6 +16,7 @@ import { timedOut } from "../driver/deadline.js"
 import * as Pool from "../driver/pool.js"
 import type { Deployment } from "../driver/topology.js"
 import * as DriverTransaction from "../driver/transaction.js"
+import * as TransactionEnd from "../driver/transactionEnd.js"
 import { watchAbort } from "../driver/watch.js"
 import { inner, type Service } from "../session/client.js"
 import type { Gate } from "../session/gate.js"
@@ -87,7 +88,7 @@ export const sendAbort = (
       const ended = end()
       const isOver = ended === "done" || ended !== undefined && isAborted(ended)
       if (isOver || gate.isBroken() || !(wasBegun || mayBeBegun)) return { exit, rest: Effect.void }
-      const name = DriverTransaction.nameOf(session)
+      const name = TransactionEnd.nameOf(session)
       if (ended !== undefined && isRefused(ended)) {
         return { exit, rest: Effect.zipRight(Log.abortFailed(ended.reason), abortInBackground(gate, client, name)) }
       }
@@ -103,7 +104,7 @@ export const sendAbort = (
 export const abortForGood = (
   gate: Gate,
   client: Service,
-  name: DriverTransaction.TransactionName,
+  name: TransactionEnd.TransactionName,
   timeout: () => Duration.Duration | undefined = () => undefined
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
@@ -129,7 +130,7 @@ export const abortForGood = (
 export const abortByName = (
   gate: Gate,
   client: Service,
-  name: DriverTransaction.TransactionName,
+  name: TransactionEnd.TransactionName,
   time = gate.settleTimeout
 ): Effect.Effect<VerifiedFacts["late"] | "maybeCommitted"> =>
   Effect.catchAll(
@@ -151,7 +152,7 @@ export const abortByName = (
 export const abortInBackground = (
   gate: Gate,
   client: Service,
-  name: DriverTransaction.TransactionName
+  name: TransactionEnd.TransactionName
 ): Effect.Effect<void> => {
   const isAlone = () => !gate.session().inTransaction() && !DriverCursor.hasOpen(gate.session(), client.driver)
   const once = Effect.suspend((): Effect.Effect<unknown, MongoError> =>
@@ -178,7 +179,7 @@ export const abortInBackground = (
 const ended = (
   gate: Gate,
   client: Service,
-  name: DriverTransaction.TransactionName,
+  name: TransactionEnd.TransactionName,
   time: Duration.Duration
 ): Effect.Effect<"aborted" | "committed", MongoError> => {
   const committed = Effect.as(sendByName(gate, client, "commitTransaction", name, time), "committed" as const)
@@ -218,7 +219,7 @@ const unsure: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>(
 
 // The commit of a transaction on several shards is in the hands of one of them, which the others obey in two phases. An abort
 // in its midst would reach each of them, and might undo on one what is committed on another.
-const isCoordinated = (client: Service, { hasCommit }: DriverTransaction.TransactionName): boolean =>
+const isCoordinated = (client: Service, { hasCommit }: TransactionEnd.TransactionName): boolean =>
   hasCommit && (isOf(client, "sharded") || isOf(client, "loadBalanced"))
 
 const isOf = (client: Service, kind: Deployment["kind"]): boolean =>
@@ -228,14 +229,14 @@ const sendByName = (
   gate: Gate,
   client: Service,
   operation: Command,
-  name: DriverTransaction.TransactionName,
+  name: TransactionEnd.TransactionName,
   time: Duration.Duration
 ): Effect.Effect<void, MongoError> => {
   const sent = Operations.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
     observed.beginsInTransaction(gate.session(), name.txnNumber)
     return Call.call(
       { operation, settleTimeout: gate.settleTimeout, onUnsettled: Log.unsettled },
-      ({ signal }) => observed.sends(() => DriverTransaction.endByName(client.driver, operation, name, signal))
+      ({ signal }) => observed.sends(() => TransactionEnd.endByName(client.driver, operation, name, signal))
     )
   }, gate.standing()?.span)
   return giveUpAfter(time, sent, () => timedOut({ operation }))

@@ -19,6 +19,7 @@ import type * as Telemetry from "../../Telemetry.js"
 import { timedOut } from "../driver/deadline.js"
 import { idOf } from "../driver/session.js"
 import * as DriverTransaction from "../driver/transaction.js"
+import * as TransactionEnd from "../driver/transactionEnd.js"
 import * as MongoClient from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
@@ -97,7 +98,7 @@ class Attempts<A, E, R, VR, OR> {
 
   /** One attempt, and the next one where it is to be run again. `rest` is what the attempt before has left to be done. */
   loop(number: number, rest?: Effect.Effect<void>): Effect.Effect<Finished<A, E | RunError>, never, R | VR | OR> {
-    const before = DriverTransaction.nameOf(this.#gate.session()).txnNumber
+    const before = TransactionEnd.nameOf(this.#gate.session()).txnNumber
     return Effect.flatMap(this.#attempt(number), (result) => {
       // An attempt of which the server has not heard has ended no other there.
       const owed = rest !== undefined && !this.#gate.flights.leftover.hasHeardAfter(before) ? rest : undefined

@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { Label, MongoError } from "../../MongoError.js"
 import { timedOut } from "../driver/deadline.js"
-import * as DriverTransaction from "../driver/transaction.js"
+import * as TransactionEnd from "../driver/transactionEnd.js"
 import type * as MongoClient from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Log from "../telemetry/log.js"
@@ -73,7 +73,7 @@ const failed = <VR, OR>(
   backoff: Backoff.Backoff<MongoError>
 ): Effect.Effect<Committed, never, VR | OR> =>
   Effect.gen(function*() {
-    const name = DriverTransaction.nameOf(of.gate.session(), true)
+    const name = TransactionEnd.nameOf(of.gate.session(), true)
     const isRefused = !isCommitUnknown(error)
     const unknown = !isRefused || lost !== undefined && !isTransient(error)
     const wait = Option.getOrElse(yield* backoff.next(error), () => Duration.zero)
@@ -117,7 +117,7 @@ const failed = <VR, OR>(
 const refused = <VR, OR>(
   of: Commit<VR, OR>,
   error: MongoError,
-  name: DriverTransaction.TransactionName
+  name: TransactionEnd.TransactionName
 ): Effect.Effect<Committed> => {
   const { client, gate } = of
   if (isEndOfTransaction(error) || gate.isBroken()) return Effect.succeed({ _tag: "Refused", error })
@@ -140,7 +140,7 @@ const refused = <VR, OR>(
 const verify = <VR, OR>(
   of: Commit<VR, OR>,
   error: MongoError,
-  name: DriverTransaction.TransactionName
+  name: TransactionEnd.TransactionName
 ): Effect.Effect<Committed, never, VR> =>
   Effect.gen(function*() {
     const { client, gate } = of
@@ -154,7 +154,7 @@ const verify = <VR, OR>(
       case "committed":
         return { _tag: "Committed" }
       case "unknown":
-        if (answer !== "committed" && !DriverTransaction.isUnmet(error)) yield* abortInBackground(gate, client, name)
+        if (answer !== "committed" && !TransactionEnd.isUnmet(error)) yield* abortInBackground(gate, client, name)
         if (of.isInterrupted()) yield* Log.commitUnknown(error.reason)
         return { _tag: "Unknown", error }
       case "retry":

@@ -10,6 +10,7 @@ import { Label, MongoError } from "../../MongoError.js"
 import { telling } from "../driver/call.js"
 import { during, late, timedOut } from "../driver/deadline.js"
 import * as DriverTransaction from "../driver/transaction.js"
+import * as TransactionEnd from "../driver/transactionEnd.js"
 import type { Gate } from "../session/gate.js"
 import * as Operations from "../telemetry/operations.js"
 import { after, grace, within } from "../time/bounded.js"
@@ -17,7 +18,7 @@ import { type Deadline, start } from "../time/clock.js"
 import type { Restore, RunningFiber } from "../time/fiber.js"
 import { isUnanswered } from "./transient.js"
 
-const commands = { commitTransaction: DriverTransaction.commit, abortTransaction: DriverTransaction.abort }
+const commands = { commitTransaction: TransactionEnd.commit, abortTransaction: TransactionEnd.abort }
 
 /** The commands that end a transaction. */
 export type Command = keyof typeof commands

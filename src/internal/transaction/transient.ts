@@ -6,7 +6,7 @@ import { Label, MongoError } from "../../MongoError.js"
 import { CommitUnknown, TransactionAborted } from "../../TransactionErrors.js"
 import { maxTimeMSExpired } from "../driver/deadline.js"
 import { chainOf } from "../driver/errors.js"
-import { isUnmet } from "../driver/transaction.js"
+import { isUnmet } from "../driver/transactionEnd.js"
 import { isOfReply } from "../driver/understood.js"
 
 /**

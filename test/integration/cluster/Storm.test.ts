@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Scope from "effect/Scope"
-import type * as DriverTransaction from "../../../src/internal/driver/transaction.js"
+import type * as TransactionEnd from "../../../src/internal/driver/transactionEnd.js"
 import type * as Lane from "../../../src/internal/session/lane.js"
 import type * as Transient from "../../../src/internal/transaction/transient.js"
 import type { Violation } from "../../fire/checker/violation.js"
@@ -66,7 +66,7 @@ const broken = { faults: { heavy: [], light: [lost, lost, lost] }, patience: "3 
 
 describe("a copy of the library that is broken is found", () => {
   afterEach(() => {
-    vi.doUnmock("../../../src/internal/driver/transaction.js")
+    vi.doUnmock("../../../src/internal/driver/transactionEnd.js")
     vi.doUnmock("../../../src/internal/transaction/transient.js")
     vi.doUnmock("../../../src/internal/session/lane.js")
     vi.resetModules()
@@ -82,8 +82,8 @@ describe("a copy of the library that is broken is found", () => {
 
   it("one that drops the abort leaves transactions open on the server", async (context) => {
     context.skip(!isLong, onDemand)
-    breaking<typeof DriverTransaction>(
-      "../../../src/internal/driver/transaction.js",
+    breaking<typeof TransactionEnd>(
+      "../../../src/internal/driver/transactionEnd.js",
       ({ endByName }) => ({
         // The driver believes that it was sent.
         abort: (session) => {
