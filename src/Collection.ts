@@ -32,12 +32,6 @@ export type {
   DocumentSchema
 } from "./internal/data/collection.js"
 export type {
-  /** What a write of one document has found, or inserted. @since 0.1.0 @category models */
-  Modified,
-  /** What a stream does with a document that does not fit the schema. @since 0.1.0 @category options */
-  OnInvalid
-} from "./internal/data/decode.js"
-export type {
   /** The operations of a collection's indexes. @since 0.1.0 @category models */
   Indexes
 } from "./internal/data/indexes.js"
@@ -57,6 +51,12 @@ export type {
   /** What a time limit is a limit of. @since 0.1.0 @category options */
   TimeoutMode
 } from "./internal/data/options.js"
+export type {
+  /** What a write of one document has found, or inserted. @since 0.1.0 @category models */
+  Modified,
+  /** What a stream does with a document that does not fit the schema. @since 0.1.0 @category options */
+  OnInvalid
+} from "./internal/data/overloads.js"
 export type {
   /** The operations of a collection that read. @since 0.1.0 @category models */
   Reads

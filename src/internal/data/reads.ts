@@ -14,6 +14,7 @@ import { call, filterOf, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import { type OperationError } from "./operation.js"
 import { type Given, readable, wrong } from "./options.js"
+import type * as Overloads from "./overloads.js"
 import type { Target } from "./request.js"
 import { doesWrite, problemOfPipeline } from "./rules.js"
 import { collectionOf, concernOf, preferenceOf, refuse } from "./target.js"
@@ -29,15 +30,15 @@ export interface Reads<A, I extends Driver.Document, R, C> {
    * The documents that match, as a lazy stream of one chunk for each batch of the server. Without an ambient session, one
    * is opened for the stream.
    */
-  readonly find: Decoding.Many<[filter?: Filter<I>], Driver.FindOptions, A, I, R, C>
+  readonly find: Overloads.Many<[filter?: Filter<I>], Driver.FindOptions, A, I, R, C>
   /** The first document that matches. */
-  readonly findOne: Decoding.One<[filter?: Filter<I>], FindOneOptions, A, I, R, C>
+  readonly findOne: Overloads.One<[filter?: Filter<I>], FindOneOptions, A, I, R, C>
   /** The result of an aggregation; raw documents unless `schema` is set. With `$out` or `$merge` it is a write. */
-  readonly aggregate: Decoding.Aggregate<C>
+  readonly aggregate: Overloads.Aggregate<C>
   /** How the server would find what matches: its plan, and, by `verbosity`, what running it takes. Not allowed in a transaction. */
   readonly explainFind: (
     filter?: Filter<I>,
-    options?: Decoding.Bare<Driver.FindOptions, I> & Explaining & { readonly projection?: Projection<I> | undefined }
+    options?: Overloads.Bare<Driver.FindOptions, I> & Explaining & { readonly projection?: Projection<I> | undefined }
   ) => Effect.Effect<Driver.Document, OperationError, C>
   /** How the server would run an aggregation. Not allowed in a transaction. */
   readonly explainAggregate: (
@@ -158,7 +159,7 @@ const explained = (cursor: Explained, verbosity: Driver.ExplainVerbosityLike): P
   cursor.explain(verbosity).finally(() => cursor.close())
 
 /** An aggregation on whatever a target names: a collection, or a database. */
-export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<AsGiven<C>> =>
+export const aggregate = <C>(target: Target<C>): Overloads.Aggregate<AsGiven<C>> =>
   ((pipeline: ReadonlyArray<Driver.Document>, options?: Decoding.Decoding) => {
     const problem = problemOfPipeline(pipeline)
     return problem !== undefined ? Stream.fromEffect(refuse(target, "aggregate", problem)) : Decoding.stream(
@@ -175,4 +176,4 @@ export const aggregate = <C>(target: Target<C>): Decoding.Aggregate<AsGiven<C>> 
           })
           : collectionOf(db, target, {}).aggregate([...pipeline], given)
     )
-  }) as Decoding.Aggregate<AsGiven<C>>
+  }) as Overloads.Aggregate<AsGiven<C>>

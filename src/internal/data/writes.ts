@@ -14,6 +14,7 @@ import { call, encode, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import { type OperationError } from "./operation.js"
 import { type Given, readable } from "./options.js"
+import type * as Overloads from "./overloads.js"
 import type { BulkWritten, InsertedMany, InsertedOne, Updated } from "./results.js"
 import { refuse } from "./target.js"
 import type { Stored } from "./values.js"
@@ -22,7 +23,7 @@ import type { Stored } from "./values.js"
 export type BulkWrite<A, I extends Driver.Document> =
   | { readonly insertOne: { readonly document: A } }
   | { readonly replaceOne: Replacing<A, I> }
-  | { readonly updateOne: Updating<Driver.UpdateOneModel, I> & Decoding.Sorted<I> }
+  | { readonly updateOne: Updating<Driver.UpdateOneModel, I> & Overloads.Sorted<I> }
   | { readonly updateMany: Updating<Driver.UpdateManyModel, I> }
   | { readonly deleteOne: Filtered<Driver.DeleteOneModel, I> }
   | { readonly deleteMany: Filtered<Driver.DeleteManyModel, I> }
@@ -32,7 +33,7 @@ type Filtered<M, I> = Given<Omit<M, "filter" | "update" | "replacement" | "sort"
 type Updating<M, I> = Filtered<M, I> & { readonly update: Update<I> }
 
 /** A replacement as one write of a bulk. */
-export type Replacing<A, I> = Filtered<Driver.ReplaceOneModel, I> & Decoding.Sorted<I> & { readonly replacement: A }
+export type Replacing<A, I> = Filtered<Driver.ReplaceOneModel, I> & Overloads.Sorted<I> & { readonly replacement: A }
 
 const nothing = {
   insertedCount: 0,
@@ -69,7 +70,7 @@ export interface Writes<A, I extends Driver.Document, R, C, In = A> {
   readonly updateOne: (
     filter: Filter<I>,
     update: Update<I>,
-    options?: Given<Omit<Driver.UpdateOptions, "sort">> & Decoding.Sorted<I>
+    options?: Given<Omit<Driver.UpdateOptions, "sort">> & Overloads.Sorted<I>
   ) => Effect.Effect<Updated<I>, OperationError, C>
   /** Updates all documents that match. */
   readonly updateMany: (
@@ -81,7 +82,7 @@ export interface Writes<A, I extends Driver.Document, R, C, In = A> {
   readonly replaceOne: (
     filter: Filter<I>,
     replacement: In,
-    options?: Given<Omit<Driver.ReplaceOptions, "sort">> & Decoding.Sorted<I>
+    options?: Given<Omit<Driver.ReplaceOptions, "sort">> & Overloads.Sorted<I>
   ) => Effect.Effect<Updated<I>, OperationError | DecodeFailed, R | C>
   /** Deletes the first document that matches. */
   readonly deleteOne: (
@@ -97,7 +98,7 @@ export interface Writes<A, I extends Driver.Document, R, C, In = A> {
    * Updates the first document that matches, and gives it as it was; as it is, with `returnDocument: "after"`. With
    * `includeResultMetadata` it tells a document that was found from one that was inserted (`upsert`).
    */
-  readonly findOneAndUpdate: Decoding.Modify<
+  readonly findOneAndUpdate: Overloads.Modify<
     [filter: Filter<I>, update: Update<I>],
     Driver.FindOneAndUpdateOptions,
     A,
@@ -106,7 +107,7 @@ export interface Writes<A, I extends Driver.Document, R, C, In = A> {
     C
   >
   /** Replaces the first document that matches. Its result is that of {@link Writes.findOneAndUpdate}. */
-  readonly findOneAndReplace: Decoding.Modify<
+  readonly findOneAndReplace: Overloads.Modify<
     [filter: Filter<I>, replacement: In],
     Driver.FindOneAndReplaceOptions,
     A,
@@ -116,7 +117,7 @@ export interface Writes<A, I extends Driver.Document, R, C, In = A> {
     OperationError | DecodeFailed
   >
   /** Deletes the first document that matches, and gives it. */
-  readonly findOneAndDelete: Decoding.One<[filter: Filter<I>], Driver.FindOneAndDeleteOptions, A, I, R, C>
+  readonly findOneAndDelete: Overloads.One<[filter: Filter<I>], Driver.FindOneAndDeleteOptions, A, I, R, C>
   /** Runs many writes with as few commands as possible. Of none, nothing is sent. */
   readonly bulkWrite: (
     operations: ReadonlyArray<BulkWrite<In, I>>,
