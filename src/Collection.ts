@@ -24,6 +24,10 @@ import { writtenIn } from "./internal/driver/written.js"
 import type { AsGiven, ClientOption, MongoClient } from "./internal/session/client.js"
 
 export type {
+  /** One write of a bulk. @since 0.1.0 @category models */
+  BulkWrite
+} from "./internal/data/bulkWrite.js"
+export type {
   /** The operations of a collection that read by id. @since 0.1.0 @category models */
   ById
 } from "./internal/data/byId.js"
@@ -76,8 +80,6 @@ export type {
   UpsertedId
 } from "./internal/data/results.js"
 export type {
-  /** One write of a bulk. @since 0.1.0 @category models */
-  BulkWrite,
   /** The operations of a collection that write. @since 0.1.0 @category models */
   Writes
 } from "./internal/data/writes.js"

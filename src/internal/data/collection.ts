@@ -21,6 +21,10 @@ export type DocumentSchema = AnySchema & { readonly Encoded: Driver.Document }
 /** A filter as the driver takes it. */
 export const filterOf = <I>(filter: Filter<I> | undefined): Driver.Filter<I> => (filter ?? {}) as Driver.Filter<I>
 
+/** A document as the driver inserts it: its typings cannot see whether a type that is not known yet has an `_id`. */
+export const insertable = <I extends Driver.Document>(document: I) =>
+  document as unknown as Driver.OptionalUnlessRequiredId<I>
+
 /** A collection, as its operations see it. */
 export interface Of<A, I extends Driver.Document, R, C, In = A> {
   readonly target: Target<C> & { readonly collection: string }

@@ -4,46 +4,19 @@
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import type { Filter } from "../../Filter.js"
-import type { MongoError } from "../../MongoError.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
 import type { Update } from "../../Update.js"
 import { writtenIn, writtenOneIn } from "../driver/written.js"
 import { tried } from "../values/fault.js"
 import * as Bulk from "./bulk.js"
-import { call, encode, type Of } from "./collection.js"
+import { type BulkWrite, bulkWrite } from "./bulkWrite.js"
+import { call, encode, insertable, type Of } from "./collection.js"
 import * as Decoding from "./decode.js"
 import { type OperationError } from "./operation.js"
 import { type Given, readable } from "./options.js"
 import type * as Overloads from "./overloads.js"
 import type { BulkWritten, InsertedMany, InsertedOne, Updated } from "./results.js"
 import { refuse } from "./target.js"
-import type { Stored } from "./values.js"
-
-/** One write of a bulk; what is inserted or put in the place of another is a value of the schema. */
-export type BulkWrite<A, I extends Driver.Document> =
-  | { readonly insertOne: { readonly document: A } }
-  | { readonly replaceOne: Replacing<A, I> }
-  | { readonly updateOne: Updating<Driver.UpdateOneModel, I> & Overloads.Sorted<I> }
-  | { readonly updateMany: Updating<Driver.UpdateManyModel, I> }
-  | { readonly deleteOne: Filtered<Driver.DeleteOneModel, I> }
-  | { readonly deleteMany: Filtered<Driver.DeleteManyModel, I> }
-
-type Filtered<M, I> = Given<Omit<M, "filter" | "update" | "replacement" | "sort">> & { readonly filter: Filter<I> }
-
-type Updating<M, I> = Filtered<M, I> & { readonly update: Update<I> }
-
-/** A replacement as one write of a bulk. */
-export type Replacing<A, I> = Filtered<Driver.ReplaceOneModel, I> & Overloads.Sorted<I> & { readonly replacement: A }
-
-const nothing = {
-  insertedCount: 0,
-  matchedCount: 0,
-  modifiedCount: 0,
-  deletedCount: 0,
-  upsertedCount: 0,
-  insertedIds: {},
-  upsertedIds: {}
-}
 
 /**
  * The operations that write. What goes in as a value of the schema fails with `DecodeFailed` before anything is sent, when
@@ -284,65 +257,9 @@ export const make = <A, I extends Driver.Document, R, C, In>(of: Of<A, I, R, C, 
         (collection, given) => collection.findOneAndDelete(searched(filter), given),
         { filters: [filter] }
       )) as Writes<A, I, R, C, In>["findOneAndDelete"],
-    bulkWrite: (given, asked) => {
-      const options = readable(asked)
-      const operations = Bulk.writesIn(given, Bulk.isNamed)
-      if (operations === undefined) return refuse(target, "bulkWrite", Bulk.named)
-      return operations.length === 0 ? Effect.succeed(nothing) : Effect.flatMap(
-        Effect.forEach(operations, (one) => encodeWrite(of, one, options)),
-        (encoded) => {
-          const models: ReadonlyArray<Bulk.Named> = operations.flatMap(Object.entries)
-          return call(
-            of,
-            {
-              name: "bulkWrite",
-              kind: "write",
-              options,
-              parts: models.map(([, model]) => Bulk.partOf(model)),
-              filters: models.map(Bulk.filterOf),
-              updates: models.flatMap(Bulk.updateOf),
-              bytes: Bulk.bytesOf(encoded),
-              writtenIn
-            },
-            (collection, given: Driver.BulkWriteOptions) =>
-              collection.bulkWrite(encoded.map(({ document }) => document), given)
-          )
-        }
-      )
-    }
+    bulkWrite: bulkWrite(of)
   }
 }
-
-const encodeWrite = <A, I extends Driver.Document, R, C, In>(
-  of: Of<A, I, R, C, In>,
-  operation: BulkWrite<In, I>,
-  options: object | undefined
-): Effect.Effect<Stored<Driver.AnyBulkWriteOperation<I>>, DecodeFailed | MongoError, R | C> => {
-  if ("insertOne" in operation) {
-    return Effect.map(
-      encode(of, operation.insertOne.document, { name: "bulkWrite", options, isInserted: true }),
-      ({ bytes, document }) => ({
-        document: { insertOne: { document: insertable(document) as Driver.OptionalId<I> } },
-        bytes
-      })
-    )
-  }
-  if ("replaceOne" in operation) {
-    return Effect.map(
-      encode(of, operation.replaceOne.replacement, { name: "bulkWrite", options }),
-      ({ bytes, document }) => ({
-        document: {
-          replaceOne: { ...operation.replaceOne, replacement: document } as unknown as Driver.ReplaceOneModel<I>
-        },
-        bytes
-      })
-    )
-  }
-  return Effect.succeed({ document: operation as Driver.AnyBulkWriteOperation<I>, bytes: 0 })
-}
-
-// The driver's typings cannot see whether a type that is not known yet has an `_id`.
-const insertable = <I extends Driver.Document>(document: I) => document as unknown as Driver.OptionalUnlessRequiredId<I>
 
 const searched = <I>(filter: Filter<I>) => filter as Driver.Filter<I>
 
