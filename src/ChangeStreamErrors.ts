@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import type { DecodeFailed } from "./internal/values/decodeErrors.js"
 import { render } from "./internal/values/render.js"
-import type { DecodeFailed } from "./internal/values/sessionErrors.js"
 
 /**
  * Another consumer of the same name was started, and has taken over; this one has stopped before it did anything that the

@@ -11,10 +11,10 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { ConsumerReplaced } from "./ChangeStreamErrors.js"
+import type { DecodeFailed } from "./internal/values/decodeErrors.js"
 import type { Issue } from "./internal/values/issues.js"
 import {
   CryptoUnavailable,
-  type DecodeFailed,
   ForeignSession,
   SessionBusy,
   SessionEnded,
@@ -44,6 +44,7 @@ export type {
   Issue
 }
 export * from "./ChangeStreamErrors.js"
+export * from "./internal/values/decodeErrors.js"
 export * from "./internal/values/sessionErrors.js"
 export * from "./LeaseErrors.js"
 export * from "./OnceErrors.js"
