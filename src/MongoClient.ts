@@ -19,7 +19,7 @@ import * as Bulk from "./internal/data/bulk.js"
 import { operation, place } from "./internal/data/operation.js"
 import { type Given, readable, withoutOwn } from "./internal/data/options.js"
 import { refuse } from "./internal/data/target.js"
-import * as Privates from "./internal/driver/privates.js"
+import * as Compatibility from "./internal/driver/compatibility.js"
 import { asDocuments } from "./internal/driver/readOptions.js"
 import { writtenIn } from "./internal/driver/written.js"
 import { type AsGiven, type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
@@ -309,7 +309,7 @@ export const fromDriver = <E, R>(
     decodeOwn(options),
     (settings) =>
       acquire.pipe(
-        Effect.tap(Privates.check),
+        Effect.tap(Compatibility.check),
         Effect.tap((driver) => ensureMonitored(driver, settings)),
         Effect.flatMap((driver) => theirs(driver, settings))
       )

@@ -7,6 +7,7 @@ import { AbstractCursor, Long, MongoClient as DriverClient, Timestamp } from "mo
 import { createRequire } from "node:module"
 import { vi } from "vitest"
 import * as Cursor from "../../src/Cursor.js"
+import * as Compatibility from "../../src/internal/driver/compatibility.js"
 import * as Privates from "../../src/internal/driver/privates.js"
 import * as DriverSession from "../../src/internal/driver/session.js"
 import * as Transaction from "../../src/internal/driver/transaction.js"
@@ -18,8 +19,8 @@ import * as Responder from "../support/server/responder.js"
 
 const { version } = createRequire(import.meta.url)("mongodb/package.json") as { readonly version: string }
 
-const look = <A>(at: (samples: Privates.Samples) => A): Promise<A> =>
-  Privates.sampled(new DriverClient("mongodb://127.0.0.1:1"), at)
+const look = <A>(at: (samples: Compatibility.Samples) => A): Promise<A> =>
+  Compatibility.sampled(new DriverClient("mongodb://127.0.0.1:1"), at)
 
 /** The thing, without one of its fields. */
 const missingIn = (thing: unknown, field: string): unknown =>
@@ -32,26 +33,28 @@ const missingIn = (thing: unknown, field: string): unknown =>
 const otherwise = (thing: unknown, field: string): unknown =>
   new Proxy(thing as object, { get: (of, name) => name === field ? "otherwise" : Reflect.get(of, name) })
 
-const split = (name: string): readonly [kind: keyof Privates.Samples, field: string] => {
+const split = (name: string): readonly [kind: keyof Compatibility.Samples, field: string] => {
   const at = name.lastIndexOf(".")
-  return [name.slice(0, at) as keyof Privates.Samples, name.slice(at + 1)]
+  return [name.slice(0, at) as keyof Compatibility.Samples, name.slice(at + 1)]
 }
 
 describe("what the driver keeps to itself", () => {
-  it.each(Privates.names)("%s is as this library needs it", async (name) => {
-    expect(await look(Privates.missing)).not.toContain(name)
+  it.each(Compatibility.names)("%s is as this library needs it", async (name) => {
+    expect(await look(Compatibility.missing)).not.toContain(name)
   })
 
-  it.each(Privates.names)("%s is told when it is not there, or is something else", async (name) => {
+  it.each(Compatibility.names)("%s is told when it is not there, or is something else", async (name) => {
     const [kind, field] = split(name)
     for (const changed of [missingIn, otherwise]) {
-      const found = await look((samples) => Privates.missing({ ...samples, [kind]: changed(samples[kind], field) }))
+      const found = await look((samples) =>
+        Compatibility.missing({ ...samples, [kind]: changed(samples[kind], field) })
+      )
       expect(found).toEqual([name])
     }
   })
 
   it("all that a thing has is told when the thing is not there", async () => {
-    const found = await look((samples) => Privates.missing({ ...samples, "ClientSession.transaction": undefined }))
+    const found = await look((samples) => Compatibility.missing({ ...samples, "ClientSession.transaction": undefined }))
     expect(found).toEqual(
       ["state", "options", "server", "recoveryToken", "transition"].map((name) => `ClientSession.transaction.${name}`)
     )

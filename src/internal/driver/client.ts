@@ -9,12 +9,13 @@ import type * as Scope from "effect/Scope"
 import * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { traced } from "../time/fiber.js"
+import * as Compatibility from "./compatibility.js"
 import { isDriverFailure, isNamed, toCause, toMongoError } from "./errors.js"
 import { listening } from "./listen.js"
 import * as Privates from "./privates.js"
 
 /**
- * Builds a client without connecting it, and checks its driver by {@link Privates.check}. Every error of the driver about URL
+ * Builds a client without connecting it, and checks its driver by {@link Compatibility.check}. Every error of the driver about URL
  * or options becomes a MongoError. The constructor also throws errors of the URL parsers below it, and gives the same class
  * for an option as for a URL.
  */
@@ -27,7 +28,7 @@ export const makeClient = (
       Either.try(() => new Driver.MongoClient(Redacted.value(url), given))
     const built = build(options)
     if (Either.isRight(built)) {
-      return Effect.as(Privates.check(built.right), built.right)
+      return Effect.as(Compatibility.check(built.right), built.right)
     }
     const cause = built.left
     if (Either.isRight(build({}))) {
