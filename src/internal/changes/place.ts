@@ -37,15 +37,14 @@ export const placeApart = <C>(
   request: Request,
   given: Session.Service | undefined
 ): Effect.Effect<Apart, OperationError, C | Scope.Scope> => {
-  const placing = place(target, request)
   if (given !== undefined) {
     return Effect.map(
-      Effect.provideService(placing, Session.Session, given),
+      Effect.provideService(place(target, request), Session.Session, given),
       (placed) => ({ ...placed, ensureOpen: Effect.void })
     )
   }
   return Effect.gen(function*() {
-    const placed = yield* placing
+    const placed = yield* place(target, request)
     const ambient = placed.session
     const ensureOpen = openness(ambient, "getMore")
     if (Option.isSome(ambient)) yield* ensureOutside(ambient.value, request.name, placed.namespace)
@@ -57,7 +56,7 @@ export const placeApart = <C>(
     })
     if (Option.isNone(opened)) return { ...placed, ensureOpen }
     if (Option.isSome(ambient)) yield* follow(ambient.value, opened.value)
-    return { ...yield* Effect.provideService(placing, Session.Session, opened.value), ensureOpen }
+    return { ...placed.within(opened.value), ensureOpen }
   })
 }
 

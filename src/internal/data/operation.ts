@@ -70,7 +70,7 @@ export interface Placed extends Pick<Placement, "client" | "session" | "namespac
   readonly lifetime: (fiber: RunningFiber) => Time.Deadline | undefined
   /** The limit of the cursor that it has opened, which has these options besides those of the operation. */
   readonly limitOf: (opened: object) => Limits.Limit | MongoError
-  /** The same in a session that was opened for it on its client, with no options that change what is in force. */
+  /** The same in a session that was opened for it, with the time limit of the session or client that it was placed in. */
   readonly within: (session: Session) => Placed
 }
 
