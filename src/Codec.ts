@@ -136,7 +136,7 @@ const ofEither = (schema: AnySchema, writtenAs: <S extends AnySchema>(schema: S)
  * @internal
  */
 export const ofOptional = (schema: AnySchema | undefined): typeof raw =>
-  (schema === undefined ? raw : fromSchema(schema)) as typeof raw
+  (isSchema(schema) ? fromSchema(schema) : raw) as typeof raw
 
 /**
  * Whether a value is a schema of either package.

@@ -8,7 +8,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"
-import { type Codec, isSchema, type Needs, ofOptional, raw, type Written } from "./Codec.js"
+import { type Codec, isSchema, type Needs, ofOptional, type Written } from "./Codec.js"
 import * as ById from "./internal/data/byId.js"
 import { call, type DocumentSchema, make as makeOf } from "./internal/data/collection.js"
 import { noSchema } from "./internal/data/decode.js"
@@ -17,7 +17,7 @@ import { type Added, operation as run, type OperationError } from "./internal/da
 import { type Given, type Limited, over, readable, wrong } from "./internal/data/options.js"
 import * as Reads from "./internal/data/reads.js"
 import type { Target } from "./internal/data/request.js"
-import { collectionOf, concernOf, refuse } from "./internal/data/target.js"
+import { collectionOf, concernOf } from "./internal/data/target.js"
 import * as Writes from "./internal/data/writes.js"
 import { asDocuments } from "./internal/driver/readOptions.js"
 import { writtenIn } from "./internal/driver/written.js"
@@ -258,9 +258,8 @@ export const make: {
   given?: Options<Client> & { readonly schema?: DocumentSchema | undefined }
 ) => {
   const { schema, ...options } = readable(given) ?? {}
-  return schema === undefined || isSchema(schema)
-    ? of({ ...options, collection: name }, ofOptional(schema))
-    : of({ ...wrong(options, noSchema), collection: name }, raw)
+  const target = schema === undefined || isSchema(schema) ? options : wrong(options, noSchema)
+  return of({ ...target, collection: name }, ofOptional(schema))
 }
 
 const of = <A, I extends Driver.Document, R, C, In>(
@@ -308,7 +307,6 @@ const of = <A, I extends Driver.Document, R, C, In>(
       ),
     use: (evaluate, given) => {
       const { kind = "write", operation = "use", ...options }: UseOptions = readable(given) ?? {}
-      if (typeof operation !== "string") return refuse(target, "use", "`operation` is a text.")
       // One of its own: what is done with it may leave out the read concern, but not share it with other sessions.
       return run(
         target,

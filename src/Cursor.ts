@@ -3,12 +3,11 @@
  *
  * @since 0.1.0
  */
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { batches } from "./internal/data/cursor.js"
 import type { Added, OperationError } from "./internal/data/operation.js"
 import { type LimitedCursor, readable } from "./internal/data/options.js"
-import { refuse } from "./internal/data/target.js"
 import type { AsGiven, ClientOption, MongoClient } from "./internal/session/client.js"
 
 export type {
@@ -61,11 +60,9 @@ export const stream = <T, Client = MongoClient>(
   given?: Options<Client>
 ): Stream.Stream<T, OperationError, AsGiven<Client>> => {
   const { client, operation = "cursor", ...options }: Options<Client> = readable(given) ?? {}
-  return typeof operation === "string"
-    ? batches(
-      { client },
-      { name: operation, kind: "read", inTransaction: true, isLent: true, options },
-      (db, added) => open(added, db)
-    )
-    : Stream.fromEffect(refuse({ client }, "cursor", "`operation` is a text."))
+  return batches(
+    { client },
+    { name: operation, kind: "read", inTransaction: true, isLent: true, options },
+    (db, added) => open(added, db)
+  )
 }

@@ -176,7 +176,7 @@ export const make = <Client = MongoClient>(name?: string, options?: Options<Clie
       )
     },
     runCursorCommand: (command, options) => {
-      const { batchSize, comment, maxAwaitTime: wait, ...given } = readable(options) ?? noOptions
+      const { batchSize, comment, maxAwaitTime: wait, ...given } = readable<RunCursorCommandOptions>(options) ?? {}
       const decoded = misconfiguredBy(decodeAwaiting({ maxAwaitTime: wait }), "runCursorCommand")
       if (Either.isLeft(decoded)) return Stream.fail(decoded.left)
       const { maxAwaitTime } = decoded.right
@@ -238,8 +238,6 @@ export const make = <Client = MongoClient>(name?: string, options?: Options<Clie
       run(whole("dropDatabase", "write", given), (db, driver: Driver.DropDatabaseOptions) => db.dropDatabase(driver))
   }
 }
-
-const noOptions: RunCursorCommandOptions = {}
 
 const decodeAwaiting = decoder(Schema.Struct({ maxAwaitTime: Schema.optional(duration(serverLimit)) }), () => [])
 

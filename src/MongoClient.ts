@@ -23,7 +23,7 @@ import * as Compatibility from "./internal/driver/compatibility.js"
 import { asDocuments } from "./internal/driver/readOptions.js"
 import { writtenIn } from "./internal/driver/written.js"
 import { type AsGiven, type ClientOption, MongoClient, type Service } from "./internal/session/client.js"
-import { type Connection, decode, decodeOwn, ensureMonitored } from "./internal/session/clientSettings.js"
+import { decode, decodeOwn, ensureMonitored } from "./internal/session/clientSettings.js"
 import { own, theirs } from "./internal/session/serve.js"
 import { tried } from "./internal/values/fault.js"
 import type { MongoError } from "./MongoError.js"
@@ -256,7 +256,7 @@ export const Tag = <const Name extends string>(
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Service, MongoError, Scope.Scope> =>
-  Effect.flatMap(decode(options), connect)
+  Effect.flatMap(decode(options), own)
 
 /**
  * {@link make} with its options from `Config`.
@@ -276,10 +276,9 @@ export const makeConfig = (
   options: Config.Config.Wrap<Options>
 ): Effect.Effect<Service, MongoError | ConfigError.ConfigError, Scope.Scope> =>
   Effect.suspend(() => {
-    const given = tried(() => Config.isConfig(options) ? options : { ...options }) ?? options
-    const config = tried(() => Config.unwrap<Options>(given))
-    // Where there is none, it is told what is wrong with the options.
-    return config === undefined ? Effect.flatMap(decode(given), connect) : Effect.flatMap(config, make)
+    const config = tried(() => Config.unwrap(options))
+    // What cannot be read as options is none.
+    return config === undefined ? Effect.flatMap(decode(config), own) : Effect.flatMap(config, make)
   })
 
 /**
@@ -536,5 +535,3 @@ export const watch = <Client = MongoClient>(
   const { client, ...options }: WatchOptions<Client> = readable(given) ?? {}
   return ChangeStream.watch({ client }, raw, pipeline, options)
 }
-
-const connect = ({ driver, settings, url }: Connection) => own(url, driver, settings)

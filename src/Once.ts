@@ -132,11 +132,14 @@ export const make: {
     prefix: name,
     target,
     options: Either.flatMap(read, () => Options.decode(name, options)),
-    result: isSchema(result) ? whole(result) : undefined,
-    failure: isSchema(failure) ? whole(failure) : undefined,
+    result: codecOf(result),
+    failure: codecOf(failure),
     expiry: new Expiry(target)
   })
 }
+
+// What is no schema is told by its options.
+const codecOf = (schema: unknown) => isSchema(schema) ? whole(schema) : undefined
 
 const of = <A, F, R, C>(kind: Run.Kind<A, F, R, C>): Once<A, F, R, C> => ({
   name: kind.name,

@@ -195,7 +195,7 @@ export const make: {
   name: string,
   given?: Options<Client> & { readonly schema?: AnySchema | undefined }
 ) => {
-  const read = readable(given, "an object of an outbox's options")
+  const read = readable(given)
   const { client, schema, ...options } = givenIn(read)
   const { database, sequence = false } = options
   const { collection, deadLetterCollection, stateCollection } = collectionsOf(name, options)

@@ -101,7 +101,7 @@ export const ensureValid = decoder(
     retry: ScheduleField,
     onPoison: OnPoisonField,
     transaction: Schema.optional(Schema.Object)
-  }).annotations({ description: "an object of a consumer's options" }),
+  }),
   ({ transaction }) => {
     if (!Predicate.isRecord(transaction)) return []
     const { onRetry: _, retry: __, ...options } = transaction

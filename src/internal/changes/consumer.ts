@@ -41,7 +41,7 @@ export const consume = <A, E, R, X, E2, R2, E3, R3>(
   given: ConsumeOptions<E3, R3> | undefined
 ): Effect.Effect<void, E | E3 | HandlingFailed<E2> | ConsumeError, R | Exclude<R3, Session.Session> | Inside<R2>> =>
   Effect.flatMap(source.client, (client) => {
-    const read = readable(given, "an object of a consumer's options")
+    const read = readable(given)
     const options = givenIn(read)
     const refusal = refusalOf([ensureName(name), read, ensureValid(options)].flatMap(issuesIn)) ??
       source.refusal(client)

@@ -7,13 +7,14 @@ import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
-import { MongoError } from "../../MongoError.js"
+import type { MongoError } from "../../MongoError.js"
 import type { ResumeToken } from "../../ResumeToken.js"
 import { isLimit } from "../data/limits.js"
 import { isDocument } from "../data/objects.js"
 import { problemOf } from "../data/options.js"
 import { misconfiguredBy } from "../data/refused.js"
 import { problemOfPipeline } from "../data/rules.js"
+import { invalid } from "../driver/errors.js"
 import { isTimestamp } from "../values/foreign.js"
 import { decoder, duration, serverLimit } from "../values/options.js"
 import type { OnInvalid } from "./events.js"
@@ -84,10 +85,10 @@ export const decode = <M extends OnInvalid>(
   pipeline: unknown
 ): ReturnType<typeof decodeFields> => {
   const stages = problemOfPipeline(pipeline)
-  const hint = problemOf(options) ?? (stages && `${stages} Nothing was sent.`)
+  const hint = problemOf(options) ?? stages
   return hint === undefined
     ? decodeFields(options)
-    : Either.left(new MongoError({ reason: "InvalidOptions", operation: "watch", labels: [], hint }))
+    : Either.left(invalid("watch", hint))
 }
 
 const decodeFields = <M extends OnInvalid>(

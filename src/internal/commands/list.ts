@@ -196,20 +196,19 @@ export const transactions = <Client>(
   given: TransactionListOptions<Client> | undefined
 ): Stream.Stream<Replies.CurrentTransaction, MongoError | DecodeFailed, AsGiven<Client>> => {
   const read = misconfiguredBy(readable(given), "currentTransactions")
-  if (Either.isLeft(read)) return Stream.fail(read.left)
-  const { right: options } = read
-  return Stream.unwrap(Effect.map(clientOf(options), (client) =>
-    Stream.map(
-      list(client, {
-        name: "currentTransactions",
-        database: "admin",
-        pipeline: [
-          { $currentOp: { allUsers: options?.allUsers ?? false, idleSessions: true } },
-          // A retryable write has a transaction number as well, but no autocommit.
-          { $match: { "transaction.parameters.autocommit": { $exists: true } } }
-        ],
-        entry: Replies.operation
-      }),
-      Replies.toCurrentTransaction
-    )))
+  return Stream.unwrap(Effect.flatMap(read, (options) =>
+    Effect.map(clientOf(options), (client) =>
+      Stream.map(
+        list(client, {
+          name: "currentTransactions",
+          database: "admin",
+          pipeline: [
+            { $currentOp: { allUsers: options?.allUsers ?? false, idleSessions: true } },
+            // A retryable write has a transaction number as well, but no autocommit.
+            { $match: { "transaction.parameters.autocommit": { $exists: true } } }
+          ],
+          entry: Replies.operation
+        }),
+        Replies.toCurrentTransaction
+      ))))
 }

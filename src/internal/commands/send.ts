@@ -51,9 +51,10 @@ export const sendList = <A, Client>(
   options: ClientOption<Client> | undefined
 ): Effect.Effect<void, SessionMisconfigured | MongoError | DecodeFailed, AsGiven<Client>> => {
   const read = Either.all([documentsOf(items, form), readable(options)])
-  if (Either.isLeft(read)) return read.left
-  const [documents, given] = read.right
-  return Effect.flatMap(clientOf(given), (client) => sendAll(client, command, documents))
+  return Effect.flatMap(
+    read,
+    ([documents, given]) => Effect.flatMap(clientOf(given), (client) => sendAll(client, command, documents))
+  )
 }
 
 /** Starts a session on the server. */

@@ -78,7 +78,7 @@ const given = <O>(options: object | undefined, kind: Request["kind"], added: Add
 interface Encoding {
   /** The operation's name. */
   readonly name: string
-  /** The operation's options. */
+  /** The operation's options, as they were read. */
   readonly options: object | undefined
   /** Whether it is inserted. Default `false`. */
   readonly isInserted?: boolean
@@ -91,11 +91,10 @@ interface Encoding {
 export const encode = <A, I extends Driver.Document, R, C, In>(
   { codec, target }: Of<A, I, R, C, In>,
   value: In,
-  { isInserted, name, options: given }: Encoding
+  { isInserted, name, options }: Encoding
 ): Effect.Effect<Stored<I>, DecodeFailed | MongoError, R | C> =>
   withNamespace(target, (source, { driver }) =>
     Effect.flatMap(codec.encode(value, source), (document) => {
-      const options = readable(given)
       const stored = storable(document, name, source, {
         takesFunctions: takesFunctions(options, driver),
         getsId: isInserted === true && !leavesId(options, driver)

@@ -6,7 +6,8 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import { MongoError } from "../../MongoError.js"
+import type { MongoError } from "../../MongoError.js"
+import { invalid } from "../driver/errors.js"
 import { optionOf } from "./options.js"
 
 /** Where a time limit may be set, and what decides what it is a limit of. */
@@ -97,5 +98,4 @@ export const isLimit = (value: unknown): value is Duration.DurationInput => Opti
 
 const isTime = (time: Duration.Duration): boolean => Duration.toMillis(time) >= 1
 
-const refused = ({ namespace, operation }: Asked, hint: string): MongoError =>
-  new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint })
+const refused = ({ namespace, operation }: Asked, hint: string): MongoError => invalid(operation, hint, namespace)

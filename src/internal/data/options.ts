@@ -88,7 +88,7 @@ const problem: unique symbol = Symbol("problem")
 /** Options with what is wrong with them, which is told when they are used. It stays with those that are made of them. */
 export const wrong = <O extends object>(options: O, hint: string): O => ({
   ...options,
-  [problem]: `${hint} Nothing was sent.`
+  [problem]: hint
 })
 
 /**
@@ -107,10 +107,14 @@ const copies = new WeakSet()
 
 const copyOf = <O extends object>(options: O): O => {
   const copy = tried(() => Predicate.isRecord(options) ? { ...options } : null)
-  if (copy === null) return wrong({} as O, "Options are an object of them. Where there are none, leave them out.")
-  if (copy === undefined) return wrong({} as O, `What is given as options ${unreadable}.`)
+  if (copy === null) return wrong({} as O, "Options are an object, or left out.")
+  if (copy === undefined) return wrong({} as O, `Options ${unreadable}.`)
   for (const name of Struct.keys(hidden)) {
     if (optionOf(copy, name) !== undefined) return wrong(copy, `\`${name}\` ${hidden[name]}`)
+  }
+  const name = optionOf(copy, "operation")
+  if (name !== undefined && typeof name !== "string") {
+    return wrong({ ...copy, operation: undefined }, "`operation` is a text.")
   }
   let checked: O = copy
   for (const name of read) {
@@ -126,10 +130,9 @@ const copyOf = <O extends object>(options: O): O => {
  * none.
  */
 export const over = <O extends object, P extends object>(options: O, others: P | undefined): O & P => {
-  const given = readable(others) ?? {}
-  const set = Object.entries(given).filter(([, value]) => value !== undefined)
-  const hint = problemOf(given)
-  return { ...options, ...Object.fromEntries(set), ...(hint === undefined ? {} : { [problem]: hint }) } as O & P
+  const given: Record<string, unknown> = { ...readable(others) }
+  for (const name of Object.keys(given)) if (given[name] === undefined) delete given[name]
+  return { ...options, ...given } as O & P
 }
 
 // What is looked into by this library, and by the driver, before anything is encoded.

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { ForeignSession } from "../../SessionErrors.js"
+import { invalid } from "../driver/errors.js"
 import { clientIn, inner, type Service as Client } from "../session/client.js"
 import { key } from "../session/gate.js"
 import { type Service as Session, sessionIn } from "../session/service.js"
@@ -73,9 +74,7 @@ export const placementOf = <C>(fiber: RunningFiber, target: Target<C>, request: 
 // What is wrong with options that could not be read.
 const unreadable = (target: object, { name, options }: Request, namespace: string): MongoError | undefined => {
   const hint = problemOf(target) ?? problemOf(options)
-  return hint === undefined
-    ? undefined
-    : new MongoError({ reason: "InvalidOptions", operation: name, namespace, labels: [], hint })
+  return hint === undefined ? undefined : invalid(name, hint, namespace)
 }
 
 /** The time limit of a request where it is placed, with other options of its own. */

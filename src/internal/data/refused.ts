@@ -4,6 +4,7 @@
 import * as Either from "effect/Either"
 import { MongoError } from "../../MongoError.js"
 import type { SessionMisconfigured } from "../../SessionErrors.js"
+import { invalid } from "../driver/errors.js"
 import { formatIssue, nameless, nameOfKey } from "../values/issues.js"
 
 /** Why a value cannot be sent, and where it is. Without the value, which is nobody's but the caller's. */
@@ -58,20 +59,17 @@ export const guarded = <A>(
 export const misnamedBy = (problem: string | undefined, operation: string): MongoError | undefined =>
   problem === undefined
     ? undefined
-    : new MongoError({ reason: "InvalidOptions", operation, labels: [], hint: `${problem} Nothing was sent.` })
+    : invalid(operation, problem)
 
 /** The options of an operation as they were decoded, or its failure with all that is wrong with them. */
 export const misconfiguredBy = <A>(
   decoded: Either.Either<A, SessionMisconfigured>,
   operation: string
 ): Either.Either<A, MongoError> =>
-  Either.mapLeft(decoded, ({ issues }) =>
-    new MongoError({
-      reason: "InvalidOptions",
-      operation,
-      labels: [],
-      hint: `${issues.map(formatIssue).join("; ")}. Nothing was sent.`
-    }))
+  Either.mapLeft(
+    decoded,
+    ({ issues }) => invalid(operation, `${issues.map(formatIssue).join("; ")}.`)
+  )
 
 // In characters: a path of 200 levels is none to be read.
 const longestPath = 200

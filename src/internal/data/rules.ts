@@ -4,8 +4,9 @@
  *
  * See the specifications "Transactions", "Driver Sessions", "Causal Consistency" and "Snapshot Reads".
  */
-import { MongoError } from "../../MongoError.js"
+import type { MongoError } from "../../MongoError.js"
 import { InvalidInTransaction, UnacknowledgedWrite } from "../../SessionErrors.js"
+import { invalid } from "../driver/errors.js"
 import { tried } from "../values/fault.js"
 import { isDocument, namesOf } from "./objects.js"
 import { optionOf } from "./options.js"
@@ -102,14 +103,11 @@ const withoutCausality: ReadonlySet<string> = new Set(["linearizable", "availabl
 const commands: ReadonlySet<string> = new Set(["command", "runCursorCommand"])
 
 const withoutOrder = (operation: string): MongoError =>
-  new MongoError({
-    reason: "InvalidOptions",
+  invalid(
     operation,
-    labels: [],
-    hint:
-      "A causally consistent session cannot read with the read concern `linearizable` or `available`. Set another one, " +
+    "A causally consistent session cannot read with the read concern `linearizable` or `available`. Set another one, " +
       "open the session with `causalConsistency: false`, or read outside of it with `Session.detached`."
-  })
+  )
 
 const inSession = { place: "session" } as const
 

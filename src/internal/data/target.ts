@@ -3,7 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Driver from "mongodb"
-import { MongoError } from "../../MongoError.js"
+import type { MongoError } from "../../MongoError.js"
+import { invalid } from "../driver/errors.js"
 import { type AsGiven, clientIn, inner, type MongoClient, type Service as Client } from "../session/client.js"
 import * as Names from "../values/names.js"
 import { withoutOwn } from "./options.js"
@@ -33,10 +34,7 @@ export const refuse = <C = MongoClient>(
   operation: string,
   hint: string
 ): Effect.Effect<never, MongoError, AsGiven<C>> =>
-  withNamespace(target, (namespace) =>
-    Effect.fail(
-      new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint: `${hint} Nothing was sent.` })
-    ))
+  withNamespace(target, (namespace) => Effect.fail(invalid(operation, hint, namespace)))
 
 /** What is wrong with the names of what an operation works on, if anything. */
 export const misnaming = <C>(

@@ -3,8 +3,9 @@
  */
 import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
-import { MongoError } from "../../MongoError.js"
+import type { MongoError } from "../../MongoError.js"
 import { sizeOf as bsonSize } from "../driver/bson.js"
+import { invalid } from "../driver/errors.js"
 import { isDocument, isMap, namesOf } from "./objects.js"
 import { optionOf } from "./options.js"
 import { guarded, Refused, TooLarge } from "./refused.js"
@@ -115,14 +116,16 @@ export const weightOf = (
   namespace: string,
   takesFunctions = false
 ): number | MongoError => {
-  const invalid = (hint: string) => new MongoError({ reason: "InvalidOptions", operation, namespace, labels: [], hint })
   return guarded<number | MongoError>(operation, namespace, () => {
     const wrong = filters.findIndex((filter) => !isFilter(filter))
-    if (wrong >= 0) return invalid(parts.length === 0 ? conditions : `\`${wrong}.filter\` is none. ${conditions}`)
+    if (wrong >= 0) {
+      const hint = parts.length === 0 ? conditions : `\`${wrong}.filter\` is none. ${conditions}`
+      return invalid(operation, hint, namespace)
+    }
     for (const update of updates) {
       const said = saidBy(update)
       if (said instanceof Refused) return said
-      if (!hasOperators(said)) return invalid(operators)
+      if (!hasOperators(said)) return invalid(operation, operators, namespace)
     }
     // Without its `lsid`, which the driver adds beside its fields, it would be none of its session.
     if (command !== saidBy(command)) return new Refused("a command with a `toBSON`: give what that gives")
@@ -152,8 +155,7 @@ const isFilter = (filter: unknown): boolean => {
 
 // To the driver, a filter that is missing is one that every document matches.
 const conditions =
-  "The filter of a write is an object of conditions, like `{ field: value }`. For all documents it is `{}`. Nothing was " +
-  "sent."
+  "The filter of a write is an object of conditions, like `{ field: value }`. For all documents it is `{}`."
 
 // An update without operators would be a document that takes the place of another.
 const hasOperators = (update: unknown): boolean => {
@@ -164,7 +166,7 @@ const hasOperators = (update: unknown): boolean => {
 
 const operators =
   "An update is made of operators, like `{ $set: { field: value } }`. What takes the place of a whole " +
-  "document goes to `replaceOne` or `findOneAndReplace`. Nothing was sent."
+  "document goes to `replaceOne` or `findOneAndReplace`."
 
 const weightIn = (value: unknown, place: Place): number | Refused => {
   if (value === undefined) return 0

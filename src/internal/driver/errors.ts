@@ -33,6 +33,16 @@ export const amended = (
   // The cause of an error is no field that is copied by itself.
   new MongoError({ ...error, cause: error.cause, ...fields })
 
+/** The failure of what was asked for wrongly, before anything is sent, by a hint that says how to ask. */
+export const invalid = (operation: string, hint: string, namespace?: string): MongoError =>
+  new MongoError({
+    reason: "InvalidOptions",
+    operation,
+    labels: [],
+    hint: `${hint} Nothing was sent.`,
+    ...(namespace !== undefined && { namespace })
+  })
+
 /**
  * Whether an error comes from the driver or its BSON library. It checks the fields that all of their errors have. Classes
  * would miss those of another copy of the driver, and names those without `Mongo`, such as `PoolClearedOnNetworkError`.

@@ -12,14 +12,8 @@ export const asDocuments = { raw: false, fieldsAsRaw: {} } as const
  */
 export const losslessly = { raw: false, fieldsAsRaw: {}, bsonRegExp: true } as const
 
-/** What is stored again as it is: each value keeps the type that it has, an int64 and a double as well. */
-export const exactly = {
-  raw: false,
-  fieldsAsRaw: {},
-  bsonRegExp: true,
-  promoteValues: false,
-  useBigInt64: false
-} as const
+/** Beside {@link losslessly}, what is stored again as it is: each number keeps the type that it has. */
+export const exactly = { promoteValues: false, useBigInt64: false } as const
 
 /** Replies to the library's own commands. What others ask for may have expressions that JavaScript cannot parse. */
 export const asReplies = {

@@ -66,7 +66,7 @@ const fields = Schema.Struct({
     })
   ),
   poll: ScheduleField
-}).annotations({ description: "an object of options" })
+})
 
 const byDefault = Duration.seconds(30)
 

@@ -95,7 +95,7 @@ const fields = Schema.Struct({
   wait: Schema.optional(
     Schema.Union(duration(), nothing).annotations({ description: "a finite time" })
   )
-}).annotations({ description: "an object of options" })
+})
 
 const decodeFields = decoder(fields, () => [])
 

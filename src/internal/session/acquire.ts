@@ -59,7 +59,7 @@ export interface Taken<Client> extends MongoClient.ClientOption<Client> {
 export const take = <Client>(
   options: Options<Client> | undefined
 ): Either.Either<Taken<Client>, SessionMisconfigured> =>
-  Either.flatMap(readable(options, "an object of session options"), (given: Options<Client> = {}) => {
+  Either.flatMap(readable(options), (given: Options<Client> = {}) => {
     const { client, ...rest } = given
     return Either.map(SessionOptions.decode(rest), (decoded) => ({ client, decoded }))
   })

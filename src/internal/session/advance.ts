@@ -6,10 +6,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import { CausalToken } from "../../CausalToken.js"
 import { CausalTokenRefused, type SessionEnded, type SessionMisconfigured } from "../../SessionErrors.js"
-import { reading, timeFromZero } from "../values/options.js"
+import { readable, reading, timeFromZero } from "../values/options.js"
 
 /**
  * How a session takes a causal token.
@@ -54,15 +53,17 @@ const tokenOf = (given: CausalToken): Either.Either<CausalToken, SessionMisconfi
       : Either.left([{ path: [], message: "expected a CausalToken; `CausalToken.decode` reads one from its text" }])
   )
 
-const maxAheadOf = (options: AdvanceOptions = {}): Either.Either<Duration.Duration, SessionMisconfigured> =>
-  reading(() => {
-    if (!Predicate.isRecord(options)) return Either.left([{ path: [], message: "expected an object of options" }])
-    const { maxAhead = defaultMaxAhead } = options
-    return Either.fromOption(
-      timeFromZero(maxAhead),
-      () => [{ path: ["maxAhead"], message: "expected a time of at least 0, or Infinity" }]
-    )
-  })
+const maxAheadOf = (options?: AdvanceOptions): Either.Either<Duration.Duration, SessionMisconfigured> =>
+  Either.flatMap(
+    readable(options),
+    ({ maxAhead = defaultMaxAhead }: AdvanceOptions = {}) =>
+      reading(() =>
+        Either.fromOption(
+          timeFromZero(maxAhead),
+          () => [{ path: ["maxAhead"], message: "expected a time of at least 0, or Infinity" }]
+        )
+      )
+  )
 
 // Servers tell the machine's time, also to a test in virtual time.
 const system = Clock.make()

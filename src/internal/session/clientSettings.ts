@@ -11,7 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
-import type { SessionMisconfigured } from "../../SessionErrors.js"
+import { SessionMisconfigured } from "../../SessionErrors.js"
 import type * as SessionKeeper from "../../SessionKeeper.js"
 import type * as TransactionOptions from "../../TransactionOptions.js"
 import type * as Commands from "../telemetry/commands.js"
@@ -82,9 +82,9 @@ const rules: Rules = ({ telemetry, transactions }) => [
 
 const ofOwn = decoder(Schema.Struct(common).annotations({ description: "an object of client options" }), rules)
 
-// What it says is looked at when it is parsed.
-const isUrl = (value: unknown): value is Redacted.Redacted => Redacted.isRedacted(value)
-const isOfDriver = (value: unknown): value is Driver.MongoClientOptions => Predicate.isRecord(value)
+// What they say is looked at when a client is made of them.
+const isUrl = Redacted.isRedacted as (value: unknown) => value is Redacted.Redacted
+const isOfDriver = Predicate.isRecord as (value: unknown) => value is Driver.MongoClientOptions
 
 const ofUrl = decoder(
   Schema.Struct({
@@ -151,15 +151,13 @@ export const ensureMonitored = (
   { telemetry }: Settings
 ): Effect.Effect<void, MongoError> =>
   telemetry.commands && !options.monitorCommands
-    ? Effect.fail(
-      new MongoError({
-        reason: "InvalidOptions",
-        operation:
-          "MongoClient (telemetry.commands: needs a client of the driver that was made with `monitorCommands: true`)",
-        labels: []
-      })
-    )
+    ? misconfigured(new SessionMisconfigured({ issues: [unmonitored] }))
     : Effect.void
+
+const unmonitored: Issue = {
+  path: ["telemetry", "commands"],
+  message: "needs a client of the driver that was made with `monitorCommands: true`"
+}
 
 // Options of which the same is to be said, together.
 const listed = (issues: ReadonlyArray<Issue>): string => {

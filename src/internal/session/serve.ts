@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import { constTrue } from "effect/Function"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
@@ -29,14 +28,12 @@ import * as Operations from "../telemetry/operations.js"
 import * as Spans from "../telemetry/spans.js"
 import { runAs, type RunningFiber } from "../time/fiber.js"
 import { inner, type Service } from "./client.js"
-import type { Settings } from "./clientSettings.js"
+import type { Connection, Settings } from "./clientSettings.js"
 import { settle } from "./owed.js"
 
 /** A client that this library makes, and closes. */
 export const own = (
-  url: Redacted.Redacted<string>,
-  options: Driver.MongoClientOptions,
-  settings: Settings
+  { driver: options, settings, url }: Connection
 ): Effect.Effect<Service, MongoError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {

@@ -10,10 +10,11 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Driver from "mongodb"
 import type { CausalToken } from "../../CausalToken.js"
-import { MongoError } from "../../MongoError.js"
+import type { MongoError } from "../../MongoError.js"
 import type { SessionBusy, SessionEnded, SessionLapsed, TransactionEnded, UseError } from "../../SessionErrors.js"
 import type { SessionId } from "../../SessionId.js"
 import type * as SessionOptions from "../../SessionOptions.js"
+import { invalid } from "../driver/errors.js"
 import * as DriverSession from "../driver/session.js"
 import { writtenIn } from "../driver/written.js"
 import * as Time from "../time/clock.js"
@@ -120,12 +121,10 @@ const named = (options: UseOptions = {}) =>
   })
 
 const namedWrongly = (): MongoError =>
-  new MongoError({
-    reason: "InvalidOptions",
-    operation: "use",
-    labels: [],
-    hint: "The options of a use are an object, in which `operation` and `namespace` are texts. Nothing was sent."
-  })
+  invalid(
+    "use",
+    "Options of a use are an object of texts."
+  )
 
 /** Makes the service of an open session. */
 export class Usable implements Service {

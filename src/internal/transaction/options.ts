@@ -10,7 +10,7 @@ import * as SessionOptions from "../../SessionOptions.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as TransactionOptions from "../../TransactionOptions.js"
 import type * as MongoClient from "../session/client.js"
-import { below, decoder } from "../values/options.js"
+import { below, decoder, issuesIn } from "../values/options.js"
 import { fields } from "../values/transactionOptions.js"
 import * as Backoff from "./backoff.js"
 
@@ -101,7 +101,7 @@ export const decode = <Client, VR, OR>(
   const { client: _, isolation, onRetry, propagation, retry, session, verifyCommit, ...rest } = options
   const decoded = TransactionOptions.decode(rest)
   const issues = [
-    ...Either.match(decoded, { onLeft: (error) => error.issues, onRight: () => [] }),
+    ...issuesIn(decoded),
     ...(propagations.includes(propagation) ? [] : [{
       path: ["propagation"],
       message: "must be \"required\", \"requiresNew\", \"mandatory\" or \"never\""
@@ -117,10 +117,7 @@ export const decode = <Client, VR, OR>(
     ...(verifyCommit === undefined || Effect.isEffect(verifyCommit)
       ? []
       : [{ path: ["verifyCommit"], message: "expected an effect" }]),
-    ...Either.match(SessionOptions.decode(session), {
-      onLeft: (error) => below("session", error.issues),
-      onRight: () => []
-    })
+    ...below("session", issuesIn(SessionOptions.decode(session)))
   ]
   return issues.length === 0 ? decoded : Either.left(new SessionMisconfigured({ issues }))
 }
@@ -138,7 +135,7 @@ export const decodeSandbox = <Client, OR>(
   const decoded = decode(options)
   return issues.length === 0 ? decoded : Either.left(
     new SessionMisconfigured({
-      issues: [...issues, ...Either.match(decoded, { onLeft: (error) => error.issues, onRight: () => [] })]
+      issues: [...issues, ...issuesIn(decoded)]
     })
   )
 }

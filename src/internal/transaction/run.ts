@@ -37,7 +37,7 @@ export const run = <A, E, R, Client, VR, OR>(
 ): Effect.Effect<A, E | TransactionError<Propagation>, Client | VR | OR | Inside<R>> =>
   // One step of the runtime up to the transaction itself: more steps would cost more than a short body.
   Effect.withFiberRuntime((fiber) => {
-    const read = readable(given, described)
+    const read = readable(given)
     if (Either.isLeft(read)) return read.left
     const { right: options = {} } = read
     const decoded = decode(read.right)
@@ -104,7 +104,7 @@ export const sandbox = <A, E, R, Client, OR>(
   given?: SandboxOptions<Client, OR>
 ): Effect.Effect<Sandboxed<A>, E | TransactionError<"requiresNew">, Client | OR | Inside<R>> =>
   Effect.withFiberRuntime((fiber) => {
-    const read = readable(given, described)
+    const read = readable(given)
     if (Either.isLeft(read)) return read.left
     const { right: options = {} } = read
     const decoded = decodeSandbox(options)
@@ -141,8 +141,6 @@ export const sandbox = <A, E, R, Client, OR>(
     )
     return Effect.map(sandboxed, (value) => ({ value, hooks }))
   })
-
-const described = "an object of transaction options"
 
 /** The ambient session, and the part of a transaction in it that an effect finds itself in. */
 const whereabouts = <Client>(

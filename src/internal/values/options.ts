@@ -128,13 +128,12 @@ const limited = (issues: ReadonlyArray<Issue>): ReadonlyArray<Issue> =>
  * where they are no object.
  */
 export const readable = <A extends object>(
-  options: A | undefined,
-  description: string = "an object of options"
+  options: A | undefined
 ): Either.Either<A | undefined, SessionMisconfigured> =>
   options === undefined ? Either.right(options) : reading(() =>
     Predicate.isRecord(options)
       ? Either.right({ ...options })
-      : Either.left([{ path: [], message: `expected ${description}` }])
+      : Either.left([{ path: [], message: "expected an object of options" }])
   )
 
 /** What was read of options: nothing of those that can't be read, for what is made of them to fail when it is used. */

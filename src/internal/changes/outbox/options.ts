@@ -21,7 +21,7 @@ export const collectionsOf = (name: string, {
 
 /** The field of a schema of a program's own. */
 export const SchemaField = Schema.optional(
-  Schema.declare(isSchema<AnySchema>, { description: "a schema of `effect/Schema` or `@effect/schema`" })
+  Schema.declare(isSchema<AnySchema>, { description: "a schema" })
 )
 
 /**
@@ -37,7 +37,7 @@ export const ensureOutbox = decoder(
     deadLetterCollection: Schema.optional(Names.Collection),
     sequence: Schema.optional(Schema.Boolean),
     schema: SchemaField
-  }).annotations({ description: "an object of an outbox's options" }),
+  }),
   ({ database = "a", name, ...options }) => {
     if (!isName(name)) return []
     const { collection, deadLetterCollection, stateCollection } = collectionsOf(name, options)
@@ -80,6 +80,6 @@ export const ensureValid = decoder(
     resume: ScheduleField,
     retry: ScheduleField,
     onPoison: OnPoisonField
-  }).annotations({ description: "an object of a relay's options" }),
+  }),
   () => []
 )

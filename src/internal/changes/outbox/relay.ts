@@ -64,7 +64,7 @@ export const relay = <A, R, C, X, E2, R2>(
   given: RelayOptions<A> | undefined
 ): Stream.Stream<Delivery<A>, HandlingFailed<E2> | RelayError, R | R2 | C> =>
   Stream.unwrapScoped(Effect.gen(function*() {
-    const read = readable(given, "an object of a relay's options")
+    const read = readable(given)
     const options = givenIn(read)
     yield* refusalOf([outbox.valid, read, ensureValid(options)].flatMap(issuesIn)) ?? Effect.void
     const { batch = 100, concurrency = 1, onPoison, orderBy, poll, resume = resuming } = options
