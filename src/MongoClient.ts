@@ -86,7 +86,8 @@ export interface CommonOptions {
   readonly closeTimeout?: Duration.DurationInput | undefined
   /**
    * How long an interruption or a closing scope waits for an operation that is still in flight. After it, the operation's
-   * session refuses every further use. An abort without a `timeout` may take twice as long. Default: 30 seconds.
+   * session refuses every further use. An abort without a `timeout` that was sent waits twice as long for its answer; one that
+   * was lost is sent again, for as long as this, and then in the background. Default: 30 seconds.
    */
   readonly settleTimeout?: Duration.DurationInput | undefined
   /**

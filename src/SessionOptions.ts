@@ -44,8 +44,9 @@ export interface SessionOptions {
   /** Where the server session goes on release: back to the driver's pool, or ended on the server. Default `"pool"`. */
   readonly release?: "pool" | "end" | undefined
   /**
-   * How long an interruption or a closing scope waits for an operation to settle, and half of what an abort without a
-   * `timeout` may take. Default: the client's.
+   * How long an interruption or a closing scope waits for an operation to settle. An abort without a `timeout` that was sent
+   * waits twice as long for its answer; one that was lost is sent again, for as long as this, and then in the background.
+   * Default: the client's.
    */
   readonly settleTimeout?: Duration.DurationInput | undefined
   /**

@@ -67,9 +67,9 @@ export interface TransactionOptions {
   readonly maxCommitTime?: Duration.DurationInput | undefined
   /**
    * How long the transaction may take in all, from when it has its session's turn: its operations, its commit, and its
-   * retries. Each of them has what is left
-   * of it; those that come too late fail with `MongoError` (`TimedOut`), without being sent when nothing is left. The
-   * abort has the same time once more. What the body does besides is not limited.
+   * retries. The wait for that turn is not limited. Each of them has what is left of it; those that come too late fail with
+   * `MongoError` (`TimedOut`), without being sent when nothing is left. The abort has the same time once more, and so has
+   * another one where it was lost. What the body does besides is not limited.
    *
    * Default: the session's `timeout`, then the client's. Where none is set, operations have no limit, and nothing is
    * repeated after 120 seconds.
