@@ -3,8 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as ParseResult from "@effect/schema/ParseResult"
-import * as Schema from "@effect/schema/Schema"
+import type * as Schema from "@effect/schema/Schema"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Equal from "effect/Equal"
@@ -14,6 +13,7 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import { type Kind, refuse, seal, unseal } from "./internal/values/sealed.js"
 import * as Signer from "./internal/values/signed.js"
+import { makeOld } from "./internal/values/textSchemas.js"
 import type { DecodeFailed, SessionMisconfigured } from "./SessionErrors.js"
 
 /**
@@ -210,7 +210,8 @@ export const decode = (text: string): Either.Either<CausalToken, DecodeFailed> =
   })
 
 /**
- * A codec between the encoded form and a token.
+ * A codec between the encoded form and a token, of the package `@effect/schema`. That of `effect/Schema` is
+ * `Schemas.CausalTokenFromString`.
  *
  * @example
  * ```ts
@@ -223,7 +224,7 @@ export const decode = (text: string): Either.Either<CausalToken, DecodeFailed> =
  * @since 0.1.0
  * @category constructors
  */
-export const schema: Schema.Schema<CausalToken, string> = schemaOf(encode, decode)
+export const schema: Schema.Schema<CausalToken, string> = makeOld("CausalToken", { is: isToken, encode, decode })
 
 /**
  * The encoded form with a signature, for headers, cookies and whatever else comes back from outside.
@@ -236,7 +237,7 @@ export interface Signed {
   readonly encode: (token: CausalToken) => string
   /** The token of a text that one of the secrets has signed; `DecodeFailed` for any other text. Never throws. */
   readonly decode: (text: string) => Either.Either<CausalToken, DecodeFailed>
-  /** A codec between the signed text and a token. */
+  /** A codec between the signed text and a token. That of `effect/Schema` is made by `Schemas.signedCausalToken`. */
   readonly schema: Schema.Schema<CausalToken, string>
 }
 
@@ -271,7 +272,8 @@ export const signed = (
     const signedOf = (token: CausalToken): string => sign(encode(token))
     const tokenOf = (text: string): Either.Either<CausalToken, DecodeFailed> =>
       Either.match(verify(text), { onLeft: (issue) => refuse(kind, issue), onRight: decode })
-    return { encode: signedOf, decode: tokenOf, schema: schemaOf(signedOf, tokenOf) }
+    const texts = { is: isToken, encode: signedOf, decode: tokenOf }
+    return { encode: signedOf, decode: tokenOf, schema: makeOld("CausalToken", texts) }
   })
 
 // flags (1), operation time (8), cluster time (8), key id (8), length of the hash (4)
@@ -287,19 +289,8 @@ const kind: Kind = {
   lengthOf: (view) => fixedLength + view.getUint32(25)
 }
 
-function schemaOf(
-  encode: (token: CausalToken) => string,
-  decode: (text: string) => Either.Either<CausalToken, DecodeFailed>
-): Schema.Schema<CausalToken, string> {
-  return Schema.transformOrFail(
-    Schema.String,
-    Schema.instanceOf(CausalToken, { description: "a causal token" }),
-    {
-      strict: true,
-      decode: (text, _, ast) => Either.mapLeft(decode(text), () => new ParseResult.Type(ast, text)),
-      encode: (token) => ParseResult.succeed(encode(token))
-    }
-  ).annotations({ identifier: "CausalToken", description: "an encoded causal token" })
+function isToken(value: unknown): value is CausalToken {
+  return value instanceof CausalToken
 }
 
 const latest = <A>(

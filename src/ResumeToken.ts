@@ -3,14 +3,14 @@
  *
  * @since 0.1.0
  */
-import * as ParseResult from "@effect/schema/ParseResult"
-import * as Schema from "@effect/schema/Schema"
+import type * as Schema from "@effect/schema/Schema"
 import * as Either from "effect/Either"
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
 import type * as Driver from "mongodb"
 import * as Bson from "./internal/driver/bson.js"
 import { type Kind, refuse, seal, unseal } from "./internal/values/sealed.js"
+import { makeOld } from "./internal/values/textSchemas.js"
 import type { DecodeFailed } from "./SessionErrors.js"
 
 /**
@@ -110,7 +110,8 @@ export const decode = (text: string): Either.Either<ResumeToken, DecodeFailed> =
   })
 
 /**
- * A codec between the encoded form and a token.
+ * A codec between the encoded form and a token, of the package `@effect/schema`. That of `effect/Schema` is
+ * `Schemas.ResumeTokenFromString`.
  *
  * @example
  * ```ts
@@ -123,15 +124,11 @@ export const decode = (text: string): Either.Either<ResumeToken, DecodeFailed> =
  * @since 0.1.0
  * @category constructors
  */
-export const schema: Schema.Schema<ResumeToken, string> = Schema.transformOrFail(
-  Schema.String,
-  Schema.instanceOf(ResumeToken, { description: "a resume token" }),
-  {
-    strict: true,
-    decode: (text, _, ast) => Either.mapLeft(decode(text), () => new ParseResult.Type(ast, text)),
-    encode: (token) => ParseResult.succeed(encode(token))
-  }
-).annotations({ identifier: "ResumeToken", description: "an encoded resume token" })
+export const schema: Schema.Schema<ResumeToken, string> = makeOld("ResumeToken", {
+  is: (value): value is ResumeToken => value instanceof ResumeToken,
+  encode,
+  decode
+})
 
 const emptyDocument = 5
 const largestDocument = 2 ** 24

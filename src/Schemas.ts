@@ -1,5 +1,6 @@
 /**
- * Schemas of `effect/Schema` for what BSON has types of its own for: ids, decimals, int64, UUIDs, bytes, timestamps.
+ * Schemas of `effect/Schema` for what BSON has types of its own for: ids, decimals, int64, UUIDs, bytes, timestamps; and for
+ * the tokens and session ids of this library, as text.
  *
  * `…FromSelf` is stored as it is, and so is for collections. `…FromHex`, `…FromString` and the like have text outside of the
  * program, and so are for HTTP; in a collection they would store text. `HexFromObjectId`, `BigIntFromLong` and the like are
@@ -9,7 +10,7 @@
  * A value that another copy of `bson` has made is taken if the driver can encode it, which is when its major version is the
  * driver's own. Any other one is refused, and so is an object that has but a field `_bsontype`.
  *
- * The same for the package `@effect/schema` is in `OldSchemas`.
+ * The same for the package `@effect/schema` is in `OldSchemas`; for tokens and session ids it is the `schema` of their modules.
  *
  * @since 0.1.0
  */
@@ -17,8 +18,12 @@ import type * as BigDecimal from "effect/BigDecimal"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Driver from "mongodb"
+import * as CausalToken from "./CausalToken.js"
 import * as Bson from "./internal/data/bsonSchemas.js"
 import { withId as make, type WithoutId } from "./internal/data/withId.js"
+import * as TextSchemas from "./internal/values/textSchemas.js"
+import * as ResumeToken from "./ResumeToken.js"
+import { SessionId } from "./SessionId.js"
 
 const packaged: Bson.Package = { S: Schema, P: ParseResult }
 
@@ -26,6 +31,10 @@ const schemas = Bson.make(packaged)
 
 // A call, which a bundler drops with what nobody uses; of a field it does not know whether reading it does something.
 const made = <A, I>(of: (all: Bson.Schemas) => Schema.Schema<A, I>): Schema.Schema<A, I> => of(schemas)
+
+const text = <A>(...of: TextSchemas.Of<A>): Schema.Schema<A, string> => TextSchemas.make(packaged, ...of)
+
+const isCausalToken = (value: unknown): value is CausalToken.CausalToken => value instanceof CausalToken.CausalToken
 
 /**
  * An ObjectId, stored as such.
@@ -358,6 +367,89 @@ export const TimestampFromSelf: Schema.Schema<Driver.Timestamp> = made((all) => 
 export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: number; readonly i: number }> = made((
   all
 ) => all.TimestampFromParts)
+
+/**
+ * A causal token, outside of the program its encoded form, as of {@link CausalToken.encode}.
+ *
+ * @example
+ * ```ts
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const Job = Schema.Struct({ orderId: Schema.String, seen: Schemas.CausalTokenFromString })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const CausalTokenFromString: Schema.Schema<CausalToken.CausalToken, string> = text("CausalToken", {
+  is: isCausalToken,
+  encode: CausalToken.encode,
+  decode: CausalToken.decode
+})
+
+/**
+ * A causal token, outside of the program its signed text, by the secrets of {@link CausalToken.signed}.
+ *
+ * @example
+ * ```ts
+ * import * as CausalToken from "effect-mongo-session/CausalToken"
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import { Config, Effect } from "effect"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const Headers = Effect.gen(function*() {
+ *   const tokens = yield* CausalToken.signed(yield* Config.redacted("CAUSAL_TOKEN_SECRET"))
+ *   return Schema.Struct({ "x-seen": Schemas.signedCausalToken(tokens) })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const signedCausalToken = (
+  { decode, encode }: CausalToken.Signed
+): Schema.Schema<CausalToken.CausalToken, string> => text("CausalToken", { is: isCausalToken, encode, decode })
+
+/**
+ * A resume token, outside of the program its encoded form, as of {@link ResumeToken.encode}.
+ *
+ * @example
+ * ```ts
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const Place = Schema.Struct({ stream: Schema.String, token: Schemas.ResumeTokenFromString })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ResumeTokenFromString: Schema.Schema<ResumeToken.ResumeToken, string> = text("ResumeToken", {
+  is: (value): value is ResumeToken.ResumeToken => value instanceof ResumeToken.ResumeToken,
+  encode: ResumeToken.encode,
+  decode: ResumeToken.decode
+})
+
+/**
+ * A session id, outside of the program its UUID of 36 characters, in either case.
+ *
+ * @example
+ * ```ts
+ * import * as Schemas from "effect-mongo-session/Schemas"
+ * import * as Schema from "effect/Schema"
+ *
+ * export const Report = Schema.Struct({ session: Schemas.SessionIdFromString, reads: Schema.Number })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const SessionIdFromString: Schema.Schema<SessionId, string> = text("SessionId", {
+  is: (value): value is SessionId => value instanceof SessionId,
+  encode: ({ uuid }) => uuid,
+  decode: (uuid) => SessionId.fromString(uuid)
+})
 
 /**
  * A schema of documents with an `_id`, which values may lack that are inserted. See {@link withId}.

@@ -3,12 +3,12 @@
  *
  * @since 0.1.0
  */
-import * as ParseResult from "@effect/schema/ParseResult"
-import * as Schema from "@effect/schema/Schema"
+import type * as Schema from "@effect/schema/Schema"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
+import { makeOld } from "./internal/values/textSchemas.js"
 import { DecodeFailed } from "./SessionErrors.js"
 
 /**
@@ -83,7 +83,8 @@ export class SessionId implements Equal.Equal {
 }
 
 /**
- * A codec between a UUID of 36 characters (either case) and a session id.
+ * A codec between a UUID of 36 characters (either case) and a session id, of the package `@effect/schema`. That of
+ * `effect/Schema` is `Schemas.SessionIdFromString`.
  *
  * @example
  * ```ts
@@ -96,15 +97,11 @@ export class SessionId implements Equal.Equal {
  * @since 0.1.0
  * @category constructors
  */
-export const schema: Schema.Schema<SessionId, string> = Schema.transformOrFail(
-  Schema.String,
-  Schema.declare((id: unknown): id is SessionId => id instanceof SessionId, { description: "a session id" }),
-  {
-    strict: true,
-    decode: (uuid, _, ast) => Either.mapLeft(SessionId.fromString(uuid), () => new ParseResult.Type(ast, uuid)),
-    encode: (id) => ParseResult.succeed(id.uuid)
-  }
-).annotations({ identifier: "SessionId", description: "a UUID of 36 characters" })
+export const schema: Schema.Schema<SessionId, string> = makeOld("SessionId", {
+  is: (value): value is SessionId => value instanceof SessionId,
+  encode: ({ uuid }) => uuid,
+  decode: (uuid) => SessionId.fromString(uuid)
+})
 
 const isUuid = (text: unknown): boolean =>
   typeof text === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)

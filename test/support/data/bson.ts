@@ -56,9 +56,18 @@ export const packages: ReadonlyArray<Package> = [
   }
 ]
 
-/** All of the library's schemas of values, by name. */
-export const all = ({ Schemas: { withId: _, ...schemas } }: Package): Readonly<Record<string, Any>> =>
-  schemas as Readonly<Record<string, unknown>> as Readonly<Record<string, Any>>
+/** All of the library's schemas of BSON's values, by name. */
+export const all = ({ Schemas }: Package): Readonly<Record<string, Any>> => {
+  const {
+    CausalTokenFromString: _causalToken,
+    ResumeTokenFromString: _resumeToken,
+    SessionIdFromString: _sessionId,
+    signedCausalToken: _signed,
+    withId: _withId,
+    ...schemas
+  } = Schemas
+  return schemas as Readonly<Record<string, unknown>> as Readonly<Record<string, Any>>
+}
 
 /** What is used of a copy of bson. */
 export type Bson = Pick<
