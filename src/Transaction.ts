@@ -286,7 +286,8 @@ export const sandbox: {
  * may go away. When the transaction's `timeout` expires in it, the run fails with `TransactionAborted`.
  *
  * Hooks run in the order in which they were registered, each once; those of an attempt that is run again are dropped, and
- * so are those of a joined part that has failed. Fails with `TransactionEnded` when the body has ended.
+ * so are those of a joined part that has failed. Fails with `TransactionEnded` when the body has ended, and as soon as a commit
+ * by hand has run the others, also while that waits for its turn.
  *
  * @example
  * ```ts

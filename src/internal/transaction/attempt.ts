@@ -121,6 +121,7 @@ export class Attempt {
   #hooks: Array<Hook> = []
   // How many of them were passed on the way to the commit.
   #passed = 0
+  #awaitsCommit = false
   #past: ReadonlyArray<Past> = []
   #watch: Watch | undefined
   #warnings: Warnings
@@ -291,6 +292,16 @@ export class Attempt {
   /** Notes that the next hook has run, or has no need to; unless it has started the transaction anew. */
   passHook(hook: Hook): void {
     if (this.nextHook === hook) this.#passed++
+  }
+
+  /** Whether what belongs before the commit by hand has run, and that waits for its turn. */
+  get awaitsCommit(): boolean {
+    return this.#awaitsCommit
+  }
+
+  /** Notes whether it waits for its commit by hand. */
+  awaitCommit(awaits: boolean): void {
+    this.#awaitsCommit = awaits
   }
 
   /** Watches the transaction on the server, which a fiber has just started, with a span of its own if it has one. */

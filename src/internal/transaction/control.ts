@@ -71,17 +71,8 @@ export const commit = (
       return yield* new InvalidInTransaction({ operation, option: operation, place: "sandbox" })
     }
     const transaction = part ?? active(gate)
-    if (transaction !== undefined) {
-      yield* Hooks.beforeCommitByHand(transaction)
-      transaction.of.leavesParts(part)
-    }
-    const objection = transaction && Hooks.objection(transaction)
-    if (objection !== undefined) {
-      yield* abort(gate, client, timeout)
-      return yield* objection
-    }
     const atMost = Duration.max(gate.settleTimeout, transaction?.options.timeout ?? Duration.zero)
-    yield* end(gate, "commitTransaction", (of, restore) => {
+    const ended = end(gate, "commitTransaction", (of, restore) => {
       const deadline = of?.run.deadline
       const limit: Limit = deadline === undefined ? { atMost } : { deadline }
       const own = limitOf(gate, of, timeout)
@@ -92,6 +83,19 @@ export const commit = (
       const told = of?.ended === "unknown" ? Effect.mapError(sent, ofAnother) : sent
       return Effect.onExit(told, (exit) => Effect.sync(() => noteOpen(gate, endOf(exit), exit)))
     })
+    if (transaction === undefined) return yield* ended
+    const { of } = transaction
+    // In one step: others may put off more as long as nothing tells that the commit waits for its turn.
+    const afterHooks = (): Effect.Effect<void, ManualError | TransactionDoomed> =>
+      Effect.flatMap(Hooks.beforeCommitByHand(transaction), () => {
+        if (of.mayCommit && of.nextHook !== undefined) return afterHooks()
+        of.leavesParts(part)
+        const objection = Hooks.objection(transaction)
+        if (objection !== undefined) return Effect.zipRight(abort(gate, client, timeout), objection)
+        of.awaitCommit(true)
+        return ended
+      })
+    yield* Effect.ensuring(afterHooks(), Effect.sync(() => of.awaitCommit(false)))
   })
 
 const ofAnother = (error: MongoError): MongoError =>

@@ -35,7 +35,7 @@ export const register = <A, E, R>(
  * hand has ended, what belongs after it may still run.
  */
 export const hasPassed = ({ isOver, of }: Part, moment: Moment): boolean =>
-  isOver || (moment === "beforeCommit" ? of.isEnded : of.ended !== "no" && of.ended !== "unknown")
+  isOver || (moment === "beforeCommit" ? of.isEnded || of.awaitsCommit : of.ended !== "no" && of.ended !== "unknown")
 
 /** {@link register} for a part that is known to be open, in a step of the fiber whose context is kept. */
 export const putOff = <A, E, R>(
