@@ -42,7 +42,10 @@ export const measureGroup = (
       return printed<Samples>(program, JSON.stringify(job))
     }
     return {
-      samples: yield* ask("worker.ts", rows.flatMap(({ bare, ours }) => bare === undefined ? [ours] : [ours, bare])),
+      samples: yield* ask(
+        "worker.ts",
+        rows.flatMap(({ bare = [], guarded = [], ours }) => [ours].concat(bare, guarded))
+      ),
       effectMongodb: theirs.length === 0 ? undefined : yield* ask("effectMongodb/worker.js", theirs)
     }
   }))

@@ -53,9 +53,10 @@ export const section = ({ environment, results }: Report): string => {
     "",
     "Ratios to the driver. More is better for rates, and less for CPU time and p99:",
     "",
-    ...figures(["", "this library", "bare Effect", "effect-mongodb", "driver again"], ratios, withoutUnit, [
+    ...figures(["", "this library", "bare Effect", "guarded", "effect-mongodb", "driver again"], ratios, withoutUnit, [
       ({ ratio }) => ratio.toFixed(2),
       ({ bare }) => bare?.ratio.toFixed(2),
+      ({ guarded }) => guarded?.ratio.toFixed(2),
       ({ effectMongodbAgainstRaw }) => effectMongodbAgainstRaw?.ratio.toFixed(2),
       ({ control }) => control.toFixed(2)
     ]),

@@ -37,6 +37,8 @@ export interface Result {
   readonly rounds: number
   /** The least that an effect can take, against the raw driver; null where that is not measured. */
   readonly bare: Comparison | null
+  /** Plain Effect code that promises the same, against the raw driver; null where that is not measured. */
+  readonly guarded: Comparison | null
   /** effect-mongodb against the raw driver of its own version. */
   readonly effectMongodbAgainstRaw: Comparison | null
   readonly goal: (Goal & { readonly isMet: boolean }) | null
@@ -77,6 +79,7 @@ export const resultsOf = (
       ...compared,
       effectMongodb: theirs === null ? null : theirs.value,
       bare: row.bare === undefined ? null : compare(samples, row.bare, metric),
+      guarded: row.guarded === undefined ? null : compare(samples, row.guarded, metric),
       rounds: samples["raw"]?.length ?? 0,
       effectMongodbAgainstRaw: theirs,
       goal: metric.goal === undefined

@@ -11,11 +11,12 @@ import type * as Connection from "../src/MongoClient.js"
 import type { MongoError } from "../src/MongoError.js"
 import type * as Ambient from "../src/Session.js"
 import type { AcquireError } from "../src/SessionErrors.js"
+import type { Guarded } from "./arms/guarded.js"
 import { MongoClient, Session } from "./library.js"
 import type { Arm } from "./rounds.js"
 
 /** The kinds of arms that do without the library. */
-export type Apart = "raw" | "control" | "bare"
+export type Apart = "raw" | "control" | "bare" | "guarded"
 
 /** Connected clients, all with the same options. Each kind of arm has its own client, so no arm pays for another. */
 export interface Scene {
@@ -47,7 +48,8 @@ export const withArms = <A>(
     const drivers = yield* Effect.all({
       raw: connect(url, options.driver),
       control: connect(url, options.driver),
-      bare: connect(url, options.driver)
+      bare: connect(url, options.driver),
+      guarded: connect(url, options.driver)
     })
     const arms = yield* make({ client, drivers, run: (effect) => Runtime.runPromise(runtime)(effect) })
     return yield* Effect.promise(() => use(arms))
@@ -122,8 +124,29 @@ export const bare = <A, E>(
   sessions: number,
   make: (driver: MongoDB.MongoClient) => (session: MongoDB.ClientSession, place: number) => Effect.Effect<A, E>
 ): Arm => {
-  const body = make(drivers.bare)
   const opened = Array.from({ length: sessions }, () => drivers.bare.startSession())
+  return apart(run, name, opened, make(drivers.bare))
+}
+
+/** An arm of plain Effect code that promises what the library does: repeats it in so many sessions at once. */
+export const guarded = <A, E>(
+  { drivers, run }: Scene,
+  sessions: number,
+  make: (driver: MongoDB.MongoClient) => (guarded: Guarded, place: number) => Effect.Effect<A, E>
+): Arm => {
+  const opened = Array.from(
+    { length: sessions },
+    (): Guarded => ({ session: drivers.guarded.startSession(), turn: Effect.unsafeMakeSemaphore(1) })
+  )
+  return apart(run, "guarded", opened, make(drivers.guarded))
+}
+
+const apart = <S, A, E>(
+  run: Scene["run"],
+  name: string,
+  opened: ReadonlyArray<S>,
+  body: (session: S, place: number) => Effect.Effect<A, E>
+): Arm => {
   return {
     name,
     run: (times) => {

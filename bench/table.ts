@@ -13,6 +13,7 @@ const columns = [
   "quartiles",
   "control",
   "bare Effect",
+  "guarded",
   "effect-mongodb",
   "goal",
   ""
@@ -22,8 +23,8 @@ const columns = [
 export const table = (results: ReadonlyArray<Result>): string => aligned([columns, ...results.map(cells)], 2).join("\n")
 
 const cells = (result: Result): ReadonlyArray<string> => {
-  const { bare, control, effectMongodbAgainstRaw: theirs, goal, metric, name, number, ours, q25, q75, ratio, raw } =
-    result
+  const { bare, control, effectMongodbAgainstRaw: theirs, goal, guarded, metric, name, number } = result
+  const { ours, q25, q75, ratio, raw } = result
   return [
     `${String(number).padStart(2)} ${name}`,
     metric,
@@ -33,6 +34,7 @@ const cells = (result: Result): ReadonlyArray<string> => {
     `${q25.toFixed(2)}–${q75.toFixed(2)}`,
     control.toFixed(3),
     bare === null ? "" : isRatio(goal) ? bare.ratio.toFixed(3) : amount(bare.value),
+    guarded === null ? "" : guarded.ratio.toFixed(3),
     theirs === null ? "" : theirs.ratio.toFixed(3),
     goalOf(result),
     goal === null ? "" : goal.isMet ? "met" : "missed"

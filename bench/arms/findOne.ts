@@ -6,7 +6,8 @@ import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import type { ClientSession, MongoClient } from "mongodb"
 import { Collection, Session } from "../library.js"
-import { type Arms, bare, ours, Person, raw, type Scene } from "../scene.js"
+import { type Arms, bare, guarded, ours, Person, raw, type Scene } from "../scene.js"
+import { operation } from "./guarded.js"
 
 const people = Collection.make("people")
 const typed = Collection.make("people", { schema: Person })
@@ -33,6 +34,10 @@ export const findOne: Arms = (scene) =>
       bare(scene, "bare", 1, (driver) => {
         const find = finding(driver)
         return (session) => Effect.promise(() => find(session))
+      }),
+      guarded(scene, 1, (driver) => {
+        const collection = collectionOf(driver)
+        return (session) => operation(session, (options) => collection.findOne(filter(), options))
       }),
       bare(scene, "bare with schema", 1, (driver) => {
         const find = finding(driver)

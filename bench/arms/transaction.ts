@@ -4,7 +4,8 @@
 import * as Effect from "effect/Effect"
 import type { ClientSession, MongoClient } from "mongodb"
 import { Collection, Session, Transaction } from "../library.js"
-import { type Arms, bare, ours, raw } from "../scene.js"
+import { type Arms, bare, guarded, ours, raw } from "../scene.js"
+import * as Guarded from "./guarded.js"
 
 interface Counter {
   readonly _id: number
@@ -57,6 +58,17 @@ export const transaction = (sessions: number): Arms => (scene) =>
           }).pipe(
             Effect.zipRight(Effect.promise(() => down(session, place))),
             Effect.zipRight(Effect.promise(() => session.commitTransaction()))
+          )
+      }),
+      guarded(scene, sessions, (driver) => {
+        const collection = collectionOf(driver)
+        return (session, place) =>
+          Guarded.transaction(
+            session,
+            Effect.zipRight(
+              Guarded.operation(session, (options) => collection.updateOne(first(place), up, options)),
+              Guarded.operation(session, (options) => collection.updateOne(second(place), down, options))
+            )
           )
       }),
       yield* ours(scene, "ours", sessions, (place) =>

@@ -26,7 +26,8 @@ const handlersOf = (group: Group) => {
 const listeners = (driver: MongoClient) =>
   driver.eventNames().filter((name) => String(name).startsWith("connection") || String(name).startsWith("topology"))
 
-const kindOf = (arm: string) => arm === "raw" || arm === "control" ? arm : arm.startsWith("bare") ? "bare" : "ours"
+const kindOf = (arm: string) =>
+  arm === "raw" || arm === "control" || arm === "guarded" ? arm : arm.startsWith("bare") ? "bare" : "ours"
 
 /** The connections on which each kind of arm sent commands. */
 const connections = (group: Group) =>
@@ -54,9 +55,9 @@ const inScene = (use: (scene: Scene) => void) =>
 describe("the arms of the benchmark", () => {
   it.effect("that are not the library's have clients that it does not listen to", () =>
     inScene(({ client, drivers }) => {
-      expect(Object.keys(drivers)).toEqual(["raw", "control", "bare"])
-      expect(Object.values(drivers).map(listeners)).toEqual([[], [], []])
-      expect(new Set([client.driver, ...Object.values(drivers)]).size).toBe(4)
+      expect(Object.keys(drivers)).toEqual(["raw", "control", "bare", "guarded"])
+      expect(Object.values(drivers).map(listeners)).toEqual([[], [], [], []])
+      expect(new Set([client.driver, ...Object.values(drivers)]).size).toBe(5)
     }))
 
   it.effect("have clients of the same options", () =>
