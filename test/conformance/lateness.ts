@@ -37,7 +37,7 @@ export const patiently = (test: Test, run: Effect.Effect<Outcome>): Effect.Effec
   })
 
 /** Whether a failure may come from this process alone. */
-export const saysNothing = (test: Test, { result }: Outcome, late: number): boolean =>
+const saysNothing = (test: Test, { result }: Outcome, late: number): boolean =>
   result === "failed" && late > margin && isAboutTime(test)
 
 const isAboutTime = (test: Test): boolean => JSON.stringify(test.operations).includes("blockTimeMS")
