@@ -114,21 +114,6 @@ describe("a write whose first answer is lost", () => {
         })
       }))
 
-    it.scopedLive(`or is done and not replicated, may have happened, though the second is refused: ${about}`, () =>
-      Effect.gen(function*() {
-        const down = refused(91, "ShutdownInProgress", "RetryableWriteError")
-        const { errorLabels, ok: _, ...writeConcernError } = down
-        for (const first of [down, { n: 1, writeConcernError, errorLabels }]) {
-          for (const later of [overloaded, unauthorized]) {
-            const place = yield* connected({
-              handlers: { insert: (_, { count }) => count === 0 ? first : later }
-            }, { driver: { maxAdaptiveRetries: 1 } })
-            const error = yield* Effect.flip(on(place)(within(insert)))
-            expect(error).toMatchObject({ ...mayHaveHappened, cause: { cause: { code: later.code } } })
-          }
-        }
-      }))
-
     it.scopedLive(`is no such thing where nothing was lost, or nothing sent: ${about}`, () =>
       Effect.gen(function*() {
         for (const [reply, reason] of [[overloaded, "Overloaded"], [unauthorized, "Unauthorized"]] as const) {

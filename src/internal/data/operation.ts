@@ -194,7 +194,7 @@ const inSession = <A>(
           ? lending((lent) => evaluate({ ...given, session: lent }), client, gate, operation, fiber)(session, signals)
           : isInTransaction || !isResent(request)
           ? evaluate(given)
-          : resent(session, client[inner].lost, () => gate.flights.isSent(), () => evaluate(given))
+          : resent(session, client[inner].broken, () => gate.flights.isSent(), () => evaluate(given))
       )
     })
   }, observed)
@@ -231,7 +231,7 @@ const withoutSession = <A>(
         }
         return observed.sends(() =>
           isResent(request)
-            ? resentAlone(driver, client[inner].lost, (session) => evaluate({ ...given, session }))
+            ? resentAlone(driver, client[inner].broken, (session) => evaluate({ ...given, session }))
             : evaluate(given)
         )
       },

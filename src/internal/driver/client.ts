@@ -95,19 +95,13 @@ export const connected = <A, E>(
   effect: Effect.Effect<A, E>
 ): Effect.Effect<A, E | MongoError> => Privates.isToConnect(client) ? Effect.zipRight(connect(client), effect) : effect
 
-/**
- * Counts the answers that a client has lost, until the scope closes: connections that broke, and writes that a server has given up
- * while it steps down, or has done and not replicated. The driver repeats these, and tells of the last attempt alone.
- */
-export const countLost = (client: Driver.MongoClient): Effect.Effect<() => number, never, Scope.Scope> => {
+/** Counts the connections of a client that broke, until the scope closes. */
+export const countBroken = (client: Driver.MongoClient): Effect.Effect<() => number, never, Scope.Scope> => {
   let count = 0
   const note = ({ reason }: Driver.ConnectionClosedEvent): void => {
     if (reason === "error") count++
   }
-  const noteDown = ({ newDescription: { error } }: Driver.ServerDescriptionChangedEvent): void => {
-    if (error instanceof Error && "code" in error && error.code !== undefined) count++
-  }
-  return Effect.as(listening(client, { connectionClosed: note, serverDescriptionChanged: noteDown }), () => count)
+  return Effect.as(listening(client, { connectionClosed: note }), () => count)
 }
 
 /** A write concern without its time limit; what is left of it may be nothing. */

@@ -1,7 +1,6 @@
 /**
  * Tells whether a write that has failed in the end may have happened before. The driver sends a write again whose answer is
- * lost, or that is done and not replicated. Where that fails, too, it tells of the last failure alone: that no server was found,
- * or that the server is overloaded.
+ * lost, and where that fails, too, it tells of the last failure alone: that no server was found, or that the server is overloaded.
  */
 import * as Driver from "mongodb"
 import { Label, type MongoError } from "../../MongoError.js"
@@ -10,14 +9,14 @@ import { isDriverFailure, toMongoError } from "./errors.js"
 import { endImplicit, openImplicit } from "./privates.js"
 import { marked } from "./understood.js"
 
-/** Runs a write in a session. `isSent` says whether a command of it was sent, `answersLost` how many answers were lost. */
+/** Runs a write in a session. `isSent` says whether a command of it was sent, `broken` how many connections have broken. */
 export const resent = async <A>(
   { serverSession: server }: Driver.ClientSession,
-  answersLost: () => number,
+  broken: () => number,
   isSent: () => boolean,
   evaluate: () => PromiseLike<A>
 ): Promise<A> => {
-  const before = answersLost()
+  const before = broken()
   // The driver marks the server session when a connection breaks, but not where the monitor has cut it off.
   const isLost = server.isDirty ? noticing(server) : () => server.isDirty
   try {
@@ -25,17 +24,17 @@ export const resent = async <A>(
     isLost()
     return result
   } catch (error) {
-    throw told(marked(error), isSent(), isLost() || answersLost() > before)
+    throw told(marked(error), isSent(), isLost() || broken() > before)
   }
 }
 
 /** Runs a write in an implicit session, as the driver does where it is given none. */
 export const resentAlone = async <A>(
   client: Driver.MongoClient,
-  answersLost: () => number,
+  broken: () => number,
   evaluate: (session: Driver.ClientSession) => PromiseLike<A>
 ): Promise<A> => {
-  const before = answersLost()
+  const before = broken()
   const session = openImplicit(client)
   let isSent = false
   if (!Object.hasOwn(session, "serverSession")) {
@@ -55,7 +54,7 @@ export const resentAlone = async <A>(
   try {
     return await evaluate(session)
   } catch (error) {
-    throw told(marked(error), isSent, isSent && session.serverSession.isDirty || answersLost() > before)
+    throw told(marked(error), isSent, isSent && session.serverSession.isDirty || broken() > before)
   } finally {
     await session.endSession()
   }
@@ -106,7 +105,7 @@ const answers: ReadonlySet<MongoError["reason"]> = new Set<MongoError["reason"]>
 const lost = (error: Error): Error => {
   const isOfClient = error.name === ofClient
   const cause = isOfClient ? error.cause as Error : error
-  const unanswered = new Driver.MongoNetworkError("an earlier attempt of the write may have happened", { cause })
+  const unanswered = new Driver.MongoNetworkError("an earlier attempt of the write has no answer", { cause })
   if (isOfClient) {
     return Object.defineProperty(error, "cause", { value: unanswered, configurable: true, writable: true })
   }

@@ -29,8 +29,8 @@ export interface Inner {
   readonly hasSecureRandom: () => boolean
   /** Whether the client is closed, or about to be. */
   readonly isClosed: () => boolean
-  /** How many answers were lost so far, by connections that broke and servers that stepped down. */
-  readonly lost: () => number
+  /** How many connections broke so far. */
+  readonly broken: () => number
   /** Keeps this client's sessions alive, and knows which are open. */
   readonly keeper: SessionKeeper
   /** Takes driver sessions from the driver's pool, and gives them back. */

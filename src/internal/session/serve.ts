@@ -72,7 +72,7 @@ const serve = (
       commands,
       settings.telemetry.comments ? commenting(topology) : undefined
     )
-    const lost = yield* DriverClient.countLost(driver)
+    const broken = yield* DriverClient.countBroken(driver)
     yield* endForgotten(driver)
     const adminCommand = (command: Driver.Document): Effect.Effect<Driver.Document, MongoError> => {
       const name = Object.keys(command)[0] ?? "command"
@@ -138,7 +138,7 @@ const serve = (
         knownTimeout: topology.sessionTimeout,
         hasSecureRandom: secureRandom(),
         isClosed: () => closed,
-        lost,
+        broken,
         keeper,
         pool: makePool(driver),
         owed,

@@ -81,7 +81,7 @@ export const sendAbort = (
     const limit = time && Time.start(fiber, time)
     const mayBeBegun = DriverTransaction.mayBeBegun(session)
     const wasBegun = DriverTransaction.stateOf(session) === "inProgress"
-    const before = client[inner].lost()
+    const broken = client[inner].broken()
     const end = watchAbort(session)
     // However late it is, it has all its time.
     return Effect.map(Effect.exit(sendWithin(gate, "abortTransaction", time, restore)), (exit): Aborted => {
@@ -95,7 +95,7 @@ export const sendAbort = (
       // Where the connection breaks while the abort is written, the driver does not repeat it. At the end of its time it closes the
       // connection.
       const isInTime = limit === undefined || limit.left() > 0
-      const isLost = session.serverSession.isDirty || isInTime && client[inner].lost() > before
+      const isLost = session.serverSession.isDirty || isInTime && client[inner].broken() > broken
       return { exit, rest: (mayBeBegun || isLost ? abortForGood : abortInBackground)(gate, client, name, timeout) }
     })
   })
