@@ -523,7 +523,7 @@ export const commit: Effect.Effect<
 > = Effect.flatMap(Session.Session, (session) => Control.commit(session[key], session.client))
 
 /**
- * Aborts the transaction of the ambient session by hand. A failure of the server is ignored: what was lost is sent again, if
+ * Aborts the transaction of the ambient session by hand. A failure of the server is ignored: what was lost or refused is sent again, if
  * need be in the background. In the body of {@link run}, the run then returns the result of the body; a part of it that is
  * still running finds it closed (`TransactionEnded`).
  *

@@ -95,7 +95,12 @@ describe("an error of BSON", () => {
     ["a key that cannot be", () => BSON.serialize({ a: { "b\0": 1 } })],
     ["a circle far down", () => BSON.serialize(deep(50, cyclic))],
     ["the size of a circle", () => BSON.calculateObjectSize(deep(50, cyclic))],
-    ["a value of another version", () => BSON.serialize({ a: { _bsontype: "Long" } })]
+    ["a value of another version", () => BSON.serialize({ a: { _bsontype: "Long" } })],
+    ["an id that is none", () => new BSON.ObjectId("none")],
+    ["a number that is none", () => BSON.Decimal128.fromString("none")],
+    ["a message that quotes", () => {
+      throw new BSON.BSONError("no text:\n    at deserializeObject (bson.cjs:1:1)")
+    }]
   ])("is about a request: %s", (_, evaluate) => {
     const error = thrownBy(evaluate)
     expect(BSON.BSONError.isBSONError(error)).toBe(true)
@@ -105,18 +110,22 @@ describe("an error of BSON", () => {
   it.each([
     ["too short", () => BSON.deserialize(new Uint8Array([5, 0]))],
     ["no text", () => BSON.deserialize(new Uint8Array([14, 0, 0, 0, 2, 97, 0, 2, 0, 0, 0, 255, 0, 0]))],
-    ["a message that quotes", () => {
-      throw new BSON.BSONError("no text:\n    at serializeInto (bson.cjs:1:1)")
-    }]
+    ["of elements that cannot be", () => BSON.onDemand.parseToElements(new Uint8Array([5, 0]))],
+    [
+      "a regular expression that is none",
+      () => {
+        throw readable(thrownBy(() => BSON.deserialize(BSON.serialize({ a: new BSON.BSONRegExp("(") }))))
+      }
+    ]
   ])("is about a reply: %s", (_, evaluate) => {
     const error = thrownBy(evaluate)
     expect(BSON.BSONError.isBSONError(error)).toBe(true)
     expect(isOfReply(error)).toBe(true)
   })
 
-  it("is about a reply where nothing tells", () => {
+  it("is about a request where nothing tells", () => {
     Error.stackTraceLimit = 0
-    expect(isOfReply(thrownBy(() => BSON.serialize(cyclic)))).toBe(true)
+    expect(isOfReply(thrownBy(() => BSON.deserialize(new Uint8Array([5, 0]))))).toBe(false)
     expect(isOfReply(new Error("another"))).toBe(false)
   })
 })

@@ -42,11 +42,12 @@ const unreadable = (cause: SyntaxError): Error =>
   })
 
 /**
- * Whether an error may be that of BSON about a reply: what it is about was done all the same. Where the stack does not show that
- * BSON was being written, it was being read.
+ * Whether an error is that of BSON about a reply: what it is about was done all the same. Where the stack does not show that BSON was
+ * being read, something of the program's own was being made or written.
  */
 export const isOfReply = (error: unknown): boolean =>
-  isBsonError(error) && !/^\s+at (?:\w+\.)?(?:serialize|(?:internalC|c)alculate)\w*\b/m.test(framesOf(error))
+  isBsonError(error) &&
+  (hint in error || /^\s+at (?:\w+\.)?(?:(?:internalD|d)eserialize\w*|parseToElements)\b/m.test(framesOf(error)))
 
 // The function that has thrown, or that has called one of the language's own that has.
 const thrower = (error: Error): string => /^\s+at (?!.*<anonymous>\)$).*$/m.exec(framesOf(error))?.[0] ?? ""

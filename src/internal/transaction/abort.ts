@@ -154,14 +154,21 @@ export const abortInBackground = (
   client: Service,
   name: TransactionEnd.TransactionName
 ): Effect.Effect<void> => {
+  const time = Duration.min(grace, gate.settleTimeout)
   const isAlone = () => !gate.session().inTransaction() && !DriverCursor.hasOpen(gate.session(), client.driver)
   const once = Effect.suspend((): Effect.Effect<unknown, MongoError> =>
     gate.flights.leftover.hasHeardAfter(name.txnNumber)
       ? Effect.void
       : Effect.catchIf(
-        ended(gate, client, name, Duration.min(grace, gate.settleTimeout)),
+        ended(gate, client, name, time),
         (error) => isRefused(error) && !isAborted(error) && isAlone(),
-        () => client[inner].adminCommand({ killSessions: [name.lsid] })
+        // Whoever uses the session next waits for it.
+        () =>
+          giveUpAfter(
+            time,
+            client[inner].adminCommand({ killSessions: [name.lsid] }),
+            () => timedOut({ operation: "killSessions" })
+          )
       )
   )
   return Effect.suspend(() => {

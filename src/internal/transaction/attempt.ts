@@ -121,7 +121,8 @@ export class Attempt {
   #hooks: Array<Hook> = []
   // How many of them were passed on the way to the commit.
   #passed = 0
-  #awaitsCommit = false
+  // One for each commit by hand that waits for its turn.
+  #commits: Set<object> | undefined
   #past: ReadonlyArray<Past> = []
   #watch: Watch | undefined
   #warnings: Warnings
@@ -296,12 +297,15 @@ export class Attempt {
 
   /** Whether what belongs before the commit by hand has run, and that waits for its turn. */
   get awaitsCommit(): boolean {
-    return this.#awaitsCommit
+    return this.#commits !== undefined && this.#commits.size > 0
   }
 
-  /** Notes whether it waits for its commit by hand. */
-  awaitCommit(awaits: boolean): void {
-    this.#awaitsCommit = awaits
+  /** Notes a commit by hand that waits for its turn, or is sent, until the function is called that it gives. */
+  awaitCommit(): () => void {
+    const one = {}
+    const commits = this.#commits ??= new Set()
+    commits.add(one)
+    return () => void commits.delete(one)
   }
 
   /** Watches the transaction on the server, which a fiber has just started, with a span of its own if it has one. */
@@ -355,6 +359,8 @@ export class Attempt {
   dropHooks(): void {
     this.#hooks = []
     this.#passed = 0
+    // A commit that still runs its hooks was of the one before.
+    this.#commits = undefined
   }
 
   /** Begins anew where the body has ended the transaction by hand and starts another. */

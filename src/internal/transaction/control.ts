@@ -85,6 +85,7 @@ export const commit = (
     })
     if (transaction === undefined) return yield* ended
     const { of } = transaction
+    let goesOn = (): void => undefined
     // In one step: others may put off more as long as nothing tells that the commit waits for its turn.
     const afterHooks = (): Effect.Effect<void, ManualError | TransactionDoomed> =>
       Effect.flatMap(Hooks.beforeCommitByHand(transaction), () => {
@@ -92,10 +93,10 @@ export const commit = (
         of.leavesParts(part)
         const objection = Hooks.objection(transaction)
         if (objection !== undefined) return Effect.zipRight(abort(gate, client, timeout), objection)
-        of.awaitCommit(true)
+        goesOn = of.awaitCommit()
         return ended
       })
-    yield* Effect.ensuring(afterHooks(), Effect.sync(() => of.awaitCommit(false)))
+    yield* Effect.ensuring(afterHooks(), Effect.sync(() => goesOn()))
   })
 
 const ofAnother = (error: MongoError): MongoError =>
