@@ -1,11 +1,13 @@
 /**
  * The schemas of tokens and session ids, in both packages of schemas.
  */
+import * as OldPretty from "@effect/schema/Pretty"
 import * as OldSchema from "@effect/schema/Schema"
 import { describe, expect, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as Equal from "effect/Equal"
 import * as Option from "effect/Option"
+import * as Pretty from "effect/Pretty"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as CausalToken from "../../src/CausalToken.js"
@@ -35,6 +37,12 @@ describe.each(kinds)("%s", (_, schema, old, value, text) => {
     expect(OldSchema.encodeSync(oldStruct)({ it: value })).toEqual({ it: text })
     expect(Equal.equals(Schema.decodeSync(struct)({ it: text }).it, value)).toBe(true)
     expect(Equal.equals(OldSchema.decodeSync(oldStruct)({ it: text }).it, value)).toBe(true)
+  })
+
+  it("is printed, in either package", () => {
+    const said = Pretty.make(Schema.Struct({ it: schema }))({ it: value })
+    expect(said).toMatch(/^\{ "it": .+ \}$/)
+    expect(OldPretty.make(OldSchema.Struct({ it: old }))({ it: value })).toBe(said)
   })
 
   it("refuses the same, with the same words", () => {

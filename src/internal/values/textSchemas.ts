@@ -37,11 +37,15 @@ export const make = <A>(
   { decode, encode, is }: Texts<A>
 ): Schema.Schema<A, string> => {
   const [value, text] = descriptions[identifier]
-  return S.transformOrFail(S.String, S.declare(is, { description: value }), {
-    strict: true,
-    decode: (text, _, ast) => Either.mapLeft(decode(text), () => new P.Type(ast, text)),
-    encode: (value) => P.succeed(encode(value))
-  }).annotations({ identifier, description: text })
+  return S.transformOrFail(
+    S.String,
+    S.declare(is, { description: value, pretty: () => identifier === "SessionId" ? encode : String }),
+    {
+      strict: true,
+      decode: (text, _, ast) => Either.mapLeft(decode(text), () => new P.Type(ast, text)),
+      encode: (value) => P.succeed(encode(value))
+    }
+  ).annotations({ identifier, description: text })
 }
 
 /** {@link make} by the package `@effect/schema`. */
