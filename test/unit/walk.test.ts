@@ -170,6 +170,7 @@ describe("the fields of a reference", () => {
       const why = "is a reference whose collection has a dot"
       expect(stored({ a: [{ of }] })).toMatchObject(refusal(`\`a.0.of.$ref\` ${why}`))
       expect(updated({ $pull: { of }, $set: { of } })).toMatchObject(refusal(`\`$set.of.$ref\` ${why}`))
+      expect(updated([{ $set: { of: { $literal: of } } }])).toMatchObject(refusal(`\`0.$set.of.$literal.$ref\` ${why}`))
       expect(updated({ $push: { a: { $each: [of] } } })).toMatchObject(refusal(`\`$push.a.$each.0.$ref\` ${why}`))
       expect(updated({ $setOnInsert: { "a.b": of } })).toMatchObject(refusal(`\`$setOnInsert.a.b.$ref\` ${why}`))
     }

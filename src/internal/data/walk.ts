@@ -92,7 +92,11 @@ export class Walk {
     }
     if (depth > deepest) return new Refused(`nested in more than ${deepest} levels, or circular`)
     if (this.#bytes > mostBytes) return new TooLarge(this.#bytes)
-    if (isArray) return this.#array(value, depth)
+    if (isArray) {
+      // The stages of a pipeline make what is stored.
+      if (depth === 0 && this.#role === "update") this.#isStored = true
+      return this.#array(value, depth)
+    }
     if (!isUsual && isMap(value)) {
       const fields = fieldsOf(value)
       if (fields instanceof Refused) return fields
