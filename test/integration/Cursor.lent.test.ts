@@ -40,6 +40,18 @@ layer(TestServer.layer, { excludeTestServices: true })((it) => {
         )
       ))
 
+    it.effect("is taken for used by a cursor of another client, which is refused", () =>
+      inPlace(({ items }) =>
+        logged((entries) =>
+          Effect.gen(function*() {
+            const other = yield* TestServer.driver()
+            const foreign = Cursor.stream(() => other.db(items.dbName).collection(items.collectionName).find())
+            expect(yield* Effect.flip(Stream.runDrain(foreign))).toMatchObject({ _tag: "ForeignSession" })
+            expect(entries.map(({ message }) => message)).not.toContain(Telemetry.messages.unused)
+          }).pipe(Session.scoped())
+        )
+      ))
+
     it.effect("neither begins nor ends a transaction", () =>
       inPlace((place) =>
         Effect.gen(function*() {

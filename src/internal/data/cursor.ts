@@ -141,12 +141,10 @@ const pull = <T>(
         if (session !== null) noteTurn(session)
         const isFirst = !cursor.isOpen()
         const opened = cursor.use(added)
-        if (opened === undefined) {
-          problem = CursorLoss.renewed(operation, namespace)
-          return []
-        }
-        if (!DriverCursor.isOf(opened, client.driver)) {
-          problem = new ForeignSession({ operation })
+        if (opened === undefined || !DriverCursor.isOf(opened, client.driver)) {
+          problem = opened === undefined ? CursorLoss.renewed(operation, namespace) : new ForeignSession({ operation })
+          // Whoever looks at what was lent has used it, as here.
+          void added.session?.id
           return []
         }
         const tail = isFirst ? DriverCursor.tailOf(opened) : undefined
