@@ -154,7 +154,12 @@ const off: Command = { configureFailPoint: "failCommand", mode: "off" }
 
 const commandOf = (options: Options): Effect.Effect<Command, FailPointFailed> =>
   Effect.mapError(
-    Effect.flatMap(readable(options), (given) => Effect.try(() => toCommand({ failCommands: [], ...given }))),
+    Effect.flatMap(readable(options), (given) =>
+      Effect.try(() => {
+        // Without any, the server would set one that never meets a command.
+        if (!Array.isArray(given?.failCommands)) throw new TypeError("there are no names of commands")
+        return toCommand(given)
+      })),
     (cause) => new FailPointFailed({ hint: "give an object of options, with `failCommands`", cause })
   )
 

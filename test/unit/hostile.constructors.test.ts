@@ -171,6 +171,14 @@ const none: Readonly<Record<string, unknown>> = {
   "getter that throws": Object.defineProperty({}, "client", { enumerable: true, get: fail })
 }
 
+it.effect("FailPoint.failCommand refuses options that name no commands", () =>
+  Effect.gen(function*() {
+    for (const options of [{}, { failCommand: ["find"] }, { failCommands: "find" }]) {
+      const error = yield* Effect.flip(Effect.scoped(FailPoint.failCommand(unheld, options as never)))
+      expect(error).toMatchObject({ _tag: "FailPointFailed", hint: expect.stringContaining("failCommands") })
+    }
+  }))
+
 const isTyped = (failure: unknown): boolean =>
   Predicate.hasProperty(failure, "_tag") && (
     ["SessionMisconfigured", "MongoServerUnavailable", "FailPointFailed"].includes(String(failure._tag)) ||
