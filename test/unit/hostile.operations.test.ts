@@ -228,6 +228,21 @@ describe("every operation", () => {
       const circular: { self?: unknown } = {}
       circular.self = circular
       const { client } = yield* connected()
+      const unread = Object.defineProperty({ client: Other }, "timeout", {
+        enumerable: true,
+        get: () => {
+          throw new TypeError("secret")
+        }
+      })
+      for (
+        const operation of [
+          Effect.asVoid(Collection.make("things", unread).countDocuments()),
+          Effect.asVoid(Database.make("a", unread).stats())
+        ]
+      ) {
+        expect(yield* Effect.flip(Effect.provideService(operation, Other, client)))
+          .toMatchObject({ reason: "InvalidOptions", hint: expect.stringContaining("Options") })
+      }
       const options = { client: Other, comment: circular, timeout: circular as never }
       for (
         const operation of [

@@ -25,6 +25,7 @@ import { hasText, keyOf } from "../values/ids.js"
 import { call, type Of } from "./collection.js"
 import { exactly } from "./decode.js"
 import { type OperationError } from "./operation.js"
+import { asRead } from "./options.js"
 import type { IdOf } from "./results.js"
 import { refuse, withNamespace } from "./target.js"
 import { weightOf } from "./values.js"
@@ -282,8 +283,8 @@ const find = (
 ): Effect.Effect<ReadonlyArray<Driver.Document>, OperationError> => {
   const filter = { _id: condition }
   const options: Driver.FindOptions = kind === "exists"
-    ? { projection: { _id: 1 }, ...asDocuments }
-    : { ...asDocuments, ...exactly(of.codec) }
+    ? asRead({ projection: { _id: 1 }, ...asDocuments })
+    : asRead({ ...asDocuments, ...exactly(of.codec) })
   return Effect.mapInputContext(
     call(
       of,

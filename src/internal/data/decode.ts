@@ -16,7 +16,7 @@ import { traced } from "../time/fiber.js"
 import type { DocumentSchema } from "./collection.js"
 import { batches } from "./cursor.js"
 import { type Added, type OperationError } from "./operation.js"
-import { type Given, readable, withoutOwn, wrong } from "./options.js"
+import { asRead, type Given, readable, withoutOwn, wrong } from "./options.js"
 import type { OnInvalid } from "./overloads.js"
 import type { Request, Target } from "./request.js"
 import { withNamespace } from "./target.js"
@@ -125,7 +125,7 @@ const split = <R>(options: Decoding | undefined, own: Decoder<R>) => {
     : isOnInvalid(onInvalid)
     ? undefined
     : unknownOnInvalid
-  return { given: hint === undefined ? given : wrong(given, hint), onInvalid, decoder }
+  return { given: hint === undefined ? asRead(given) : wrong(given, hint), onInvalid, decoder }
 }
 
 /** What is wrong with a schema that is none. */
@@ -140,7 +140,9 @@ const unknownOnInvalid = "`onInvalid` is \"fail\", \"skip\" or \"either\"."
  * schema gets the form that it takes.
  */
 export const exactly = (decoder: object): Driver.BSONSerializeOptions | undefined =>
-  decoder === raw ? undefined : losslessly
+  decoder === raw ? undefined : stored
+
+const stored = asRead(losslessly)
 
 const outcome = (
   results: ReadonlyArray<Either.Either<unknown, DecodeFailed>>,

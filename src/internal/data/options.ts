@@ -96,10 +96,13 @@ export const wrong = <O extends object>(options: O, hint: string): O => ({
  * is.
  */
 export const readable = <O extends object>(options: O | undefined): O | undefined => {
-  if (options === undefined || copies.has(options)) return options
-  const copy = copyOf(options)
-  copies.add(copy)
-  return copy
+  return options === undefined || copies.has(options) ? options : asRead(copyOf(options))
+}
+
+/** Options that this library has made, which are taken as they are. */
+export const asRead = <O extends object>(options: O): O => {
+  copies.add(options)
+  return options
 }
 
 // What a getter says may change: what was checked must be what is used, and so options are read once.
@@ -108,7 +111,11 @@ const copies = new WeakSet()
 const copyOf = <O extends object>(options: O): O => {
   const copy = tried(() => Predicate.isRecord(options) ? { ...options } : null)
   if (copy === null) return wrong({} as O, "Options are an object, or left out.")
-  if (copy === undefined) return wrong({} as O, `Options ${unreadable}.`)
+  if (copy === undefined) {
+    // The one that they name is to tell of it: there may be no other.
+    const client = tried(() => optionOf(options, "client"))
+    return wrong((client === undefined ? {} : { client }) as O, `Options ${unreadable}.`)
+  }
   for (const name of Struct.keys(hidden)) {
     if (optionOf(copy, name) !== undefined) return wrong(copy, `\`${name}\` ${hidden[name]}`)
   }
