@@ -374,7 +374,6 @@ describe("the load of a process", () => {
     Effect.gen(function*() {
       const load = Load.make()
       for (const end = performance.now() + 60; performance.now() < end;);
-      yield* Effect.sleep("1 millis")
       expect(load()).toBeGreaterThan(0.5)
       yield* Effect.sleep("200 millis")
       expect(load()).toBeLessThan(0.5)
