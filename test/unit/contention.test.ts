@@ -5,9 +5,7 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import * as Load from "../../src/internal/time/load.js"
 import { Contender, Contention } from "../../src/internal/transaction/contention.js"
-import { Heat } from "../../src/internal/transaction/heat.js"
 import { MongoError } from "../../src/MongoError.js"
 
 const namespace = "bank.accounts"
@@ -21,7 +19,7 @@ const contender = (contention: Contention) =>
 
 /** A contention in which a conflict has just been lost. */
 const hot = Effect.gen(function*() {
-  const contention = new Contention(() => 0.75)
+  const contention = new Contention()
   const loser = yield* contender(contention)
   loser.begins(write(0))
   loser.loses(conflict)
@@ -38,7 +36,7 @@ const hasEnded = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>
 describe("transactions that fight for documents", () => {
   it.effect("do not wait, and are not known, where there was no conflict", () =>
     Effect.gen(function*() {
-      const contention = new Contention(() => 0.75)
+      const contention = new Contention()
       const [first, second] = [yield* contender(contention), yield* contender(contention)]
       first.begins(write(1))
       expect(second.before(write(1))).toBeUndefined()
@@ -235,37 +233,6 @@ describe("transactions that fight for documents", () => {
       }))
   })
 
-  describe("are as many at once as their losses allow", () => {
-    /** How many there is room for after many attempts, of which one in so many has lost, in a process that is so busy. */
-    const room = (load: number, oneIn: number): number => {
-      const heat = new Heat(0, () => load)
-      for (const number of Arr.range(1, 400)) {
-        heat.enter()
-        heat.leave(number % oneIn === 0)
-      }
-      let count = 0
-      for (; heat.hasRoom; count++) heat.enter()
-      return count
-    }
-
-    it("where the process works all the time, one in ten", () => {
-      expect(room(1, 20)).toBeGreaterThan(4)
-      expect(room(1, 5)).toBe(1)
-    })
-
-    it("where it waits half of the time or more, two in five", () => {
-      for (const load of [0, 0.3, 0.5]) {
-        expect(room(load, 3)).toBeGreaterThan(4)
-        expect(room(load, 2)).toBe(1)
-      }
-    })
-
-    it("between them, in between", () => {
-      expect(room(0.75, 5)).toBeGreaterThan(4)
-      expect(room(0.75, 3)).toBe(1)
-    })
-  })
-
   it.effect("are forgotten 10 seconds after the last conflict", () =>
     Effect.gen(function*() {
       const contention = yield* hot
@@ -345,37 +312,4 @@ describe("transactions that fight for documents", () => {
         { numRuns: 300 }
       )
     ))
-})
-
-describe("the load of a process", () => {
-  const times = (...all: ReadonlyArray<readonly [active: number, idle: number]>) => {
-    const left = [...all]
-    return () => {
-      const [active = 0, idle = 0] = left.shift() ?? []
-      return { active, idle }
-    }
-  }
-
-  it("is the share of the time that it has worked since the last figure", () => {
-    const load = Load.make(times([10, 90], [70, 130], [100, 200], [200, 200]))
-    expect([load(), load(), load()]).toEqual([0.6, 0.3, 1])
-  })
-
-  it("is that of at least 50 ms", () => {
-    const load = Load.make(times([0, 0], [20, 20], [30, 30], [75, 45]))
-    expect([load(), load(), load()]).toEqual([0.75, 0.5, 0.75])
-  })
-
-  it("is between busy and idle in a runtime that does not know it", () => {
-    expect(Load.make(() => undefined)()).toBe(0.75)
-  })
-
-  it.live("is that of this process", () =>
-    Effect.gen(function*() {
-      const load = Load.make()
-      for (const end = performance.now() + 60; performance.now() < end;);
-      expect(load()).toBeGreaterThan(0.5)
-      yield* Effect.sleep("200 millis")
-      expect(load()).toBeLessThan(0.5)
-    }))
 })

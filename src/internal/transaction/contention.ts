@@ -13,7 +13,6 @@ import { inner, type Service } from "../session/client.js"
 import type { Description } from "../session/turn.js"
 import { clockOf } from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
-import * as Load from "../time/load.js"
 import type { Conflict } from "../values/conflicts.js"
 import { targetOf } from "../values/ids.js"
 import { explain } from "./explain.js"
@@ -38,11 +37,6 @@ export class Contention {
   /** Who waits for whom. */
   readonly queue = new Queue<Contender>()
   readonly #hot = new Map<string, Heat>()
-  readonly #load: Load.Load
-
-  constructor(load = Load.make()) {
-    this.#load = load
-  }
 
   /** What is known of the conflicts in a collection; nothing where there was none. Then this is all that is asked. */
   heatOf(namespace: string, now: () => number): Heat | undefined {
@@ -59,7 +53,7 @@ export class Contention {
     if (heat !== undefined) return heat.renew(now)
     // A program may make up ever new collections.
     for (const [name, heat] of this.#hot) if (heat.isOver(now)) this.#hot.delete(name)
-    this.#hot.set(namespace, new Heat(now, this.#load))
+    this.#hot.set(namespace, new Heat(now))
   }
 }
 

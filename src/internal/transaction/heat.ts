@@ -1,18 +1,15 @@
 /**
  * How many transactions at once may write where transactions fight.
  *
- * Each conflict costs a whole attempt. So the number follows the share of the attempts that lose one: it grows while that is small,
- * and shrinks while it is large. What is large depends on what is short. Where the process waits for the server most of the time, a
- * lost attempt costs nobody anything but its own transaction, which could not have run before. Where the process works all the time,
- * a lost attempt takes its time from others.
+ * Each conflict costs a whole attempt. So the number follows how many attempts lose one: it grows while they are fewer than one in
+ * four, and shrinks while they are more.
  */
-import type { Load } from "../time/load.js"
 
 /** For how long after a conflict the writes of a collection are known by their documents. */
 const hotTime = 10_000
 
-/** Which share of the attempts may lose while the process works for at most this share of the time, and while it always does. */
-const [idle, busy] = [{ load: 0.5, share: 0.4 }, { load: 1, share: 0.1 }]
+/** Which share of the attempts may lose. */
+const share = 1 / 4
 
 /** How many there are before anything is known, and at most. */
 const [first, most] = [4, 256]
@@ -22,11 +19,9 @@ export class Heat {
   #until: number
   #limit = first
   #running = 0
-  readonly #load: Load
 
-  constructor(now: number, load: Load) {
+  constructor(now: number) {
     this.#until = now + hotTime
-    this.#load = load
   }
 
   /** A conflict was lost there. */
@@ -48,10 +43,6 @@ export class Heat {
 
   leave(hasLost: boolean): void {
     this.#running--
-    const share = shareAt(this.#load())
     this.#limit = hasLost ? Math.max(1, this.#limit - (1 - share)) : Math.min(most, this.#limit + share)
   }
 }
-
-const shareAt = (load: number): number =>
-  idle.share - (idle.share - busy.share) * Math.max(0, load - idle.load) / (busy.load - idle.load)
