@@ -79,7 +79,7 @@ const killPrimary = Effect.gen(function*() {
 const holdCommitsBack = Effect.gen(function*() {
   const { driver } = yield* MongoClient.MongoClient
   const mode = { times: heldBack }
-  yield* FailPoint.failCommand(driver, { failCommands: ["commitTransaction"], mode, appName, blockFor: "5 seconds" })
+  yield* FailPoint.failCommand(driver, { failCommands: ["commitTransaction"], mode, appName, blockFor: "1 minute" })
   const since = performance.now()
   const unanswered = Effect.map(
     Monitor.commands,
