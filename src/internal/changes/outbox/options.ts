@@ -4,7 +4,7 @@
 import * as Schema from "@effect/schema/Schema"
 import * as Predicate from "effect/Predicate"
 import * as ScheduleModule from "effect/Schedule"
-import { type AnySchema, isSchema } from "../../../Codec.js"
+import { SchemaField } from "../../data/schemaField.js"
 import * as Names from "../../values/names.js"
 import { decoder, Name } from "../../values/options.js"
 
@@ -18,11 +18,6 @@ export const collectionsOf = (name: string, {
   deadLetterCollection,
   stateCollection
 })
-
-/** The field of a schema of a program's own. */
-export const SchemaField = Schema.optional(
-  Schema.declare(isSchema<AnySchema>, { description: "a schema" })
-)
 
 /**
  * Fails where the name or an option of an outbox is none. Its state collection has documents by the name and by what is made of
