@@ -17,7 +17,7 @@ import type { BulkWritten } from "./results.js"
 import { refuse } from "./target.js"
 import type { Stored } from "./values.js"
 
-/** One write of a bulk; what is inserted or put in the place of another is a value of the schema. */
+/** One write of a bulk. A document to insert, and one that replaces another, is a value of the schema. */
 export type BulkWrite<A, I extends Driver.Document> =
   | { readonly insertOne: { readonly document: A } }
   | { readonly replaceOne: Replacing<A, I> }

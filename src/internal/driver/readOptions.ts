@@ -13,7 +13,7 @@ export const asDocuments = { raw: false, fieldsAsRaw: {} } as const
 export const losslessly = { raw: false, fieldsAsRaw: {}, bsonRegExp: true } as const
 
 /** Beside {@link losslessly}, what is stored again as it is: each number keeps the type that it has. */
-export const exactly = { promoteValues: false, useBigInt64: false } as const
+export const withNumberTypes = { promoteValues: false, useBigInt64: false } as const
 
 /** Replies to the library's own commands. What others ask for may have expressions that JavaScript cannot parse. */
 export const asReplies = {

@@ -209,7 +209,7 @@ const isAborted = (gate: Gate, exit: Exit.Exit<void, MongoError>, before: Ended 
 const endOf = (exit: Exit.Exit<void, MongoError>): Exclude<Ended, "no"> | undefined => {
   if (Exit.isSuccess(exit)) return "committed"
   const errors = [...Cause.failures(exit.cause)]
-  // The commit itself has not failed, but what is told of it has: a tracer may throw.
+  // The commit has succeeded. What failed is the report of it: a tracer may throw.
   if (errors.length === 0) return "unknown"
   if (errors.some(({ reason }) => reason === "TransactionMisuse")) return undefined
   return errors.some(isCommitUnknown) ? "unknown" : "refused"

@@ -19,7 +19,7 @@ import { batches } from "../../data/cursor.js"
 import { operation } from "../../data/operation.js"
 import type { Request } from "../../data/request.js"
 import { serverTime } from "../../driver/bson.js"
-import { exactly, losslessly } from "../../driver/readOptions.js"
+import { losslessly, withNumberTypes } from "../../driver/readOptions.js"
 import { clientOf } from "../../session/client.js"
 import { numberOf } from "../../values/numbers.js"
 import { type Checkpoint, store } from "../checkpoint.js"
@@ -96,7 +96,7 @@ export const of = <A, R, C>(outbox: Stored<A, R, C>): DeadLetters<C> => {
         const found = yield* operation(
           deadLetters,
           writing("findOneAndDelete"),
-          (db, added) => lettersOf(db, outbox).findOneAndDelete({ _id, outbox: name }, { ...added, ...exactly })
+          (db, added) => lettersOf(db, outbox).findOneAndDelete({ _id, outbox: name }, { ...added, ...withNumberTypes })
         )
         if (found === null) return false
         const { error: _, outbox: __, setAsideAt: ___, at: ____, ...message } = found
@@ -153,7 +153,7 @@ export const setAside = <A, R, C>(
         const found = yield* operation(
           outbox.messages,
           writing("findOneAndDelete"),
-          (db, added) => messagesOf(db, outbox.messages).findOneAndDelete({ _id }, { ...added, ...exactly })
+          (db, added) => messagesOf(db, outbox.messages).findOneAndDelete({ _id }, { ...added, ...withNumberTypes })
         )
         if (found === null) return false
         const { _id: __, ...message } = found
