@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { cpus } from "node:os"
 import type { Test } from "../conformance/format.js"
-import { measured, patiently } from "../conformance/lateness.js"
+import { measured, patiently, type Seen } from "../conformance/lateness.js"
 import type { Outcome } from "../conformance/runner.js"
 
 /** A test that has the server wait, if so. */
@@ -38,9 +39,17 @@ const failing = (times: number, wait: Effect.Effect<unknown>) => {
 describe("a process that is late", () => {
   it.live("is known by the time that it did not look", () =>
     Effect.gen(function*() {
-      const [value, late] = yield* measured(Effect.as(busy, 1))
+      const [value, { late }] = yield* measured(Effect.as(busy, 1))
       expect(value).toBe(1)
       expect(late).toBeGreaterThan(50)
+    }))
+
+  it.live("does not have the processors idle for all of the time", () =>
+    Effect.gen(function*() {
+      const [, { idle }] = yield* measured(busy)
+      // Two thirds of the time of one of them were spent.
+      expect(idle).toBeLessThan(1 - 0.4 / cpus().length)
+      expect(idle).toBeGreaterThanOrEqual(0)
     }))
 
   it.live("has a test run again that is about time and failed, three times at most", () =>
@@ -60,10 +69,20 @@ describe("a process that is late", () => {
       expect(runs.count).toBe(1)
     }))
 
-  it.live("and one that was not: the test has failed", () =>
+  /** As if that were seen. */
+  const asIf = (seen: Seen): typeof measured => (effect) => Effect.map(effect, (value) => [value, seen] as const)
+
+  it.effect("or a machine that is busy: the server may be late, too", () =>
     Effect.gen(function*() {
       const { run, runs } = failing(1, Effect.void)
-      expect(yield* patiently(testOf(true), run)).toMatchObject({ result: "failed" })
+      expect(yield* patiently(testOf(true), run, asIf({ late: 0, idle: 0.1 }))).toMatchObject({ result: "passed" })
+      expect(runs.count).toBe(2)
+    }))
+
+  it.effect("and neither of them: the test has failed", () =>
+    Effect.gen(function*() {
+      const { run, runs } = failing(1, Effect.void)
+      expect(yield* patiently(testOf(true), run, asIf({ late: 0, idle: 0.6 }))).toMatchObject({ result: "failed" })
       expect(runs.count).toBe(1)
     }))
 })
