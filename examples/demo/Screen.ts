@@ -10,10 +10,10 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Ref from "effect/Ref"
 
-/** How many checks were made, and how many of them failed. */
+/** How many checks were made, and the claims that are not so. */
 export interface Score {
   readonly made: number
-  readonly failed: number
+  readonly failed: ReadonlyArray<string>
 }
 
 interface Service {
@@ -26,7 +26,7 @@ interface Service {
 
 export class Screen extends Context.Tag("demo/Screen")<Screen, Service>() {}
 
-const make = Effect.map(Ref.make<Score>({ made: 0, failed: 0 }), (score): Service => {
+const make = Effect.map(Ref.make<Score>({ made: 0, failed: [] }), (score): Service => {
   const isTerminal = process.stdout.isTTY && process.env["TERM"] !== "dumb"
   const isColoured = isTerminal && (process.env["NO_COLOR"] ?? "") === ""
   return {
@@ -83,7 +83,7 @@ export const fact = (name: string, value: string) =>
 export const check = (claim: string, isSo: boolean) =>
   Effect.gen(function*() {
     const { score } = yield* Screen
-    yield* Ref.update(score, ({ failed, made }) => ({ made: made + 1, failed: isSo ? failed : failed + 1 }))
+    yield* Ref.update(score, ({ failed, made }) => ({ made: made + 1, failed: isSo ? failed : [...failed, claim] }))
     yield* print((paint) => {
       const mark = isSo ? paint(green, "✓") : paint(red, "✗ NOT SO:")
       return `  ${mark} ${wrap(claim, 4).trimStart()}`

@@ -26,11 +26,16 @@ const argumentsFor = async (file: string): Promise<ReadonlyArray<string>> => {
   return [outfile]
 }
 
-/** Resolves to what went wrong, or to undefined. */
+/** Resolves to what went wrong, in one line, and all that was printed; or to undefined. */
 const runProgram = async (file: string): Promise<string | undefined> => {
   const { child, ended } = start(runtime, await argumentsFor(file), { stdio: ["ignore", "pipe", "pipe"] })
   const output: Array<string> = []
-  for (const stream of [child.stdout, child.stderr]) onLine(stream, (line) => output.push(line))
+  let complaint = ""
+  onLine(child.stdout, (line) => output.push(line))
+  onLine(child.stderr, (line) => {
+    output.push(line)
+    if (line.trim() !== "") complaint = `, and says: ${line.trim()}`
+  })
   let late = false
   const timer = setTimeout(() => {
     late = true
@@ -40,7 +45,7 @@ const runProgram = async (file: string): Promise<string | undefined> => {
   const problem = await ended
   clearTimeout(timer)
   const what = late ? `still running after ${timeLimit / 1000} s` : problem
-  return what === undefined ? undefined : [what, ...output].join("\n")
+  return what === undefined ? undefined : [`${what}${complaint}`, ...output].join("\n")
 }
 
 /** Each `ts` block that begins with `// file: <path>` must be that file to the letter, with `// from: <path>` a part of it. */
