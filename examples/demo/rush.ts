@@ -57,12 +57,18 @@ export const rush = Effect.gen(function*() {
   const sessions = yield* Effect.replicateEffect(Session.make(), Shop.fibers)
   const interval = yield* Screen.pick({ terminal: "100 millis", pipe: "2 seconds" } as const)
   const drawing = yield* Effect.fork(Effect.forever(Effect.delay(progress, interval)))
+  // However long it takes to begin the outage, some customers come after that.
+  const outageBegun = yield* Effect.makeLatch()
+  const serveInTurn = (cart: Cart, index: number) =>
+    Effect.zipRight(Effect.when(outageBegun.await, () => index >= Shop.checkoutsEach * 3 / 4), serve(cart))
   const serving = Effect.forEach(
     Array.zip(yield* Shop.carts, sessions),
-    ([carts, session]) => Effect.forEach(carts, serve, { discard: true }).pipe(Session.provide(session)),
+    ([carts, session]) => Effect.forEach(carts, serveInTurn, { discard: true }).pipe(Session.provide(session)),
     { concurrency: "unbounded", discard: true }
   )
-  const [[time], outage] = yield* Effect.all([Effect.timed(serving), Outage.happen], { concurrency: "unbounded" })
+  const [[time], outage] = yield* Effect.all([Effect.timed(serving), Outage.happen(outageBegun)], {
+    concurrency: "unbounded"
+  })
   yield* Fiber.interrupt(drawing)
   yield* progress
   yield* Screen.keep
