@@ -12,7 +12,7 @@ import * as Command from "../driver/command.js"
 import * as Signal from "../driver/signal.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import * as Log from "../telemetry/log.js"
-import * as Time from "../time/clock.js"
+import type * as Time from "../time/clock.js"
 import type { RunningFiber } from "../time/fiber.js"
 import { inner } from "./client.js"
 import { Leftover, type Owner } from "./leftover.js"
@@ -74,7 +74,7 @@ export class Flights {
       // It stays unsent for who asks afterwards.
       if (this.#mark === mark) this.#mark = server.lastUse
     } else {
-      this.#usage.heard(Time.before(Time.nowOf(fiber), this.home.client[inner].pool.sinceLastUse(server)))
+      this.#usage.heardBefore(this.home.client[inner].pool.sinceLastUse(server), fiber)
     }
     if (--this.#count === 0) this.#wake?.()
   }

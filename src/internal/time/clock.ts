@@ -70,7 +70,7 @@ export const latest = (a: Instant, b: Instant): Instant => (elapsed(a, b) > 0 ? 
 const minute = 60_000
 
 /** Whether the server may have dropped a session that was idle for so many milliseconds. */
-export const hasLapsed = (idle: number, timeout: Duration.Duration): boolean => lapseAfter(timeout)(idle)
+export const hasLapsed = (idle: number, timeout: Duration.Duration): boolean => idle >= Duration.toMillis(timeout)
 
 /** {@link hasLapsed} for many sessions. */
 export const lapseAfter = (timeout: Duration.Duration): (idle: number) => boolean => {
@@ -115,6 +115,15 @@ export class Usage {
     this.#last = latest(this.#last, at)
   }
 
+  /** {@link heard} so many milliseconds before the present, by the clock of a fiber. No more is made than needed: each operation asks. */
+  heardBefore(millis: number, fiber: RunningFiber): void {
+    const clock = clockOf(fiber)
+    const wall = clock.unsafeCurrentTimeMillis() - millis
+    const monotonic = Number(clock.unsafeCurrentTimeNanos()) / 1_000_000 - millis
+    const { wall: lastWall, monotonic: lastMonotonic } = this.#last
+    if (wall > lastWall || monotonic > lastMonotonic) this.#last = { wall, monotonic }
+  }
+
   /** Begins anew with another driver session. */
   renew(last: Instant): void {
     this.#last = last
@@ -123,10 +132,11 @@ export class Usage {
 
   /** How long the session has been idle and how long it may be, if that is too long. */
   lapseAt(now: Instant): Lapse | undefined {
-    const timeout = Option.getOrUndefined(this.#knownTimeout())
-    const time = this.idleAt(now)
-    return timeout !== undefined && hasLapsed(time, timeout)
-      ? { idle: Duration.millis(Math.floor(time)), timeout }
+    const timeout = this.#knownTimeout()
+    if (Option.isNone(timeout)) return undefined
+    const idle = this.idleAt(now)
+    return hasLapsed(idle, timeout.value)
+      ? { idle: Duration.millis(Math.floor(idle)), timeout: timeout.value }
       : undefined
   }
 
