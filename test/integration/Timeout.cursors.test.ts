@@ -42,6 +42,39 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
     }
   })
 
+  describe("a cursor whose closing gets no answer in time", () => {
+    for (
+      const [where, inSession] of [
+        ["in a session that goes on", <A, E, R>(read: Effect.Effect<A, E, R>) => Session.scoped(read)],
+        ["without a session", <A, E, R>(read: Effect.Effect<A, E, R>) => read]
+      ] as const
+    ) {
+      it.effect(`is closed later, ${where}`, () =>
+        Monitor.withClient({}, (watched) =>
+          on(watched)(Effect.gen(function*() {
+            const { Things } = yield* things(watched, 5)
+            const read = Stream.runDrain(Stream.take(Things.find({}, { timeout: "200 millis", batchSize: 2 }), 1))
+            // It is blocked for longer than it has time, and then not done.
+            yield* Monitor.fail(watched, {
+              failCommands: ["killCursors"],
+              mode: { times: 1 },
+              blockFor: "400 millis",
+              errorCode: 1
+            })
+            yield* inSession(Effect.gen(function*() {
+              yield* read
+              expect(yield* Monitor.openCursors(watched.monitor)).toBe(1)
+              yield* Monitor.until(Monitor.openCursors(watched.monitor), (open) => open === 0)
+            }))
+            const [first, second, ...others] = yield* watched.monitor.named("killCursors")
+            expect(others).toEqual([])
+            expect(second?.command["cursors"]).toEqual(first?.command["cursors"])
+            // Beside what its session may be doing by then.
+            expect(second?.command["lsid"]).toBeUndefined()
+          }))))
+    }
+  })
+
   describe("a cursor that the program opens", () => {
     const slowly = { timeout: "600 millis" } as const
 

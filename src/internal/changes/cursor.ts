@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import type * as Driver from "mongodb"
 import type { Added } from "../data/operation.js"
 import type { Target } from "../data/request.js"
+import * as DriverCursor from "../driver/cursor.js"
 import { brokenSocket, isDriverFailure, toMongoError } from "../driver/errors.js"
 import { type ChangeStream, ofChangeStream } from "../driver/privates.js"
 import { asDocuments } from "../driver/readOptions.js"
@@ -27,13 +28,7 @@ export interface Standing {
   start: Position | undefined
   latest: Answer
   /** What is to be killed when the server can be reached again. */
-  orphan: Orphan | undefined
-}
-
-/** A cursor that the server may still have. */
-export interface Orphan {
-  readonly id: Driver.Long
-  readonly namespace: { readonly db: string; readonly collection?: string | undefined }
+  orphan: DriverCursor.Orphan | undefined
 }
 
 /** Makes a cursor that begins at a position, and notes where it stands; nothing is sent. */
@@ -83,10 +78,9 @@ const leaveWhenLost = (cursor: ChangeStream["cursor"], standing: Standing): void
       return await getMore(...args)
     } catch (given) {
       const error = brokenSocket(given) ?? given
-      const { id, namespace } = cursor
       if (isDriverFailure(error) && toMongoError({ operation: "getMore" }, error).reason === "NetworkError") {
         cursor.isKilled = true
-        if (id !== undefined) standing.orphan = { id, namespace }
+        standing.orphan = DriverCursor.orphanOf(cursor)
       }
       throw error
     }
@@ -95,7 +89,7 @@ const leaveWhenLost = (cursor: ChangeStream["cursor"], standing: Standing): void
 
 /** Kills an orphan. */
 export const kill = (
-  { id, namespace }: Orphan,
+  { id, namespace }: DriverCursor.Orphan,
   client: Driver.MongoClient,
   { session, signal }: Added
 ): Promise<unknown> =>

@@ -18,6 +18,7 @@ import * as Session from "../../Session.js"
 import type { DecodeFailed, OperationError } from "../../SessionErrors.js"
 import { batches } from "../data/cursor.js"
 import type { Request, Target } from "../data/request.js"
+import type * as DriverCursor from "../driver/cursor.js"
 import { bounded } from "../driver/deadline.js"
 import { inner } from "../session/client.js"
 import { closingStep } from "../telemetry/close.js"
@@ -120,7 +121,7 @@ export const pulled = <A, R, C>(
     let backoff = Backoff.make(resume)
     let isEstablished = false
     let at = start
-    let orphan: ChangeCursor.Orphan | undefined
+    let orphan: DriverCursor.Orphan | undefined
     let reading: Reading | undefined
     let limit: Deadline | undefined
     // How the stream ended.

@@ -8,17 +8,12 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
-import { ForeignSession, SessionBusy, TransactionDoomed } from "../../SessionErrors.js"
+import { ForeignSession } from "../../SessionErrors.js"
 import * as DriverCursor from "../driver/cursor.js"
 import * as Lent from "../driver/lent.js"
-import { beside } from "../session/beside.js"
 import type { AsGiven, MongoClient } from "../session/client.js"
-import { type Gate, key } from "../session/gate.js"
-import { untilFree } from "../session/operation.js"
-import type { Service as Session } from "../session/service.js"
-import { placeOf } from "../session/turn.js"
-import { closingStep } from "../telemetry/close.js"
 import type { Deadline } from "../time/clock.js"
+import { closed } from "./cursorEnd.js"
 import * as CursorLoss from "./cursorLoss.js"
 import type { Added, OperationError, Placed } from "./operation.js"
 import type { Request, Target } from "./request.js"
@@ -70,15 +65,7 @@ const acquire = <T>(
         Effect.suspend(() => {
           const { cursor } = state
           if (cursor === undefined || DriverCursor.isExhausted(cursor)) return Effect.void
-          const killed = close(() => DriverCursor.close(cursor), "killCursors")
-          // What has ended its session has ended the cursor, too, or will do so: where a transaction is about to end in which
-          // it may not run any more, that is the session's own end.
-          const closed = Effect.catchTags(Option.isSome(session) ? inSession(session.value, cursor, killed) : killed, {
-            SessionEnded: () => Effect.void,
-            SessionLapsed: () => Effect.void,
-            TransactionEnded: () => Effect.void
-          })
-          return closingStep("cursor", client.closeTimeout, closed, (error) => error._tag)
+          return closed({ client, close, session }, cursor)
         })
     ),
     ({ controller, state }): Lazy<T> => ({
@@ -94,34 +81,6 @@ const acquire = <T>(
       }
     })
   )
-
-const inSession = <T>(
-  { [key]: gate }: Session,
-  cursor: Driver.AbstractCursor<T>,
-  killed: Effect.Effect<void, OperationError>
-): Effect.Effect<void, OperationError> =>
-  Effect.withFiberRuntime((fiber) => {
-    const { turn } = placeOf(fiber, gate.lane)
-    // It would wait for a server that may be gone, and the next attempt for it.
-    if (turn !== undefined && isUnanswered(turn.refusal("killCursors"))) {
-      gate.flights.leftover.maybeCursor()
-      return Effect.promise(() => DriverCursor.forget(cursor))
-    }
-    return beside(whenFree(gate, killed), gate.lane)
-  })
-
-// What was interrupted has settled by now. A server that is no primary any more may be shutting down.
-const isUnanswered = (refusal: unknown): boolean => {
-  const first = refusal instanceof TransactionDoomed ? refusal.first : refusal
-  return first instanceof MongoError &&
-    (first.reason === "NotPrimary" || first.code === undefined && first.reason !== "Interrupted")
-}
-
-// A session that makes nothing wait must not keep its cursors for that: closing them waits where anything else would fail.
-const whenFree = <A, E>(gate: Gate, close: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.retry(close, {
-    while: (error) => error instanceof SessionBusy ? untilFree(gate, "killCursors") : Effect.succeed(false)
-  })
 
 const pull = <T>(
   placed: Placed,

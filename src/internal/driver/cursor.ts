@@ -2,6 +2,7 @@
  * Finds, reads and closes cursors of the driver.
  */
 import type * as Driver from "mongodb"
+import * as Command from "./command.js"
 import * as Lent from "./lent.js"
 import { endImplicit, ofClient, ofCursor, openAs } from "./privates.js"
 import type { Controller } from "./signal.js"
@@ -44,6 +45,30 @@ export const close = async (cursor: Cursor): Promise<void> => {
     endImplicit(apart)
   }
 }
+
+/** A cursor that the server may still have. */
+export interface Orphan {
+  readonly id: Driver.Long
+  readonly namespace: { readonly db: string; readonly collection?: string | undefined }
+  readonly readPreference: Driver.ReadPreference
+  /** The session that it was opened in. */
+  readonly lsid: Driver.ServerSessionId | undefined
+}
+
+/** What the server would still have of a cursor if the driver did not close it. None, if it has nothing. */
+export const orphanOf = (cursor: Cursor): Orphan | undefined => {
+  const { id, namespace, readPreference } = cursor
+  if (id === undefined || id.isZero()) return undefined
+  return { id, namespace, readPreference, lsid: ofCursor(cursor).session?.id }
+}
+
+/** Kills a cursor that the driver has given up: by a command outside of all sessions, beside what its own may be doing. */
+export const kill = (
+  client: Driver.MongoClient,
+  { id, namespace, readPreference }: Orphan,
+  signal: AbortSignal
+): Promise<unknown> =>
+  Command.run(client, namespace.db, { killCursors: namespace.collection, cursors: [id] }, { signal, readPreference })
 
 /** Forgets a cursor whose server cannot be asked to close it. */
 export const forget = (cursor: Cursor): Promise<void> => {

@@ -36,7 +36,7 @@ export interface Inner {
   /** Takes driver sessions from the driver's pool, and gives them back. */
   readonly pool: Pool
   /** Its sessions of which the server is still to be told something. */
-  readonly owed: Set<{ readonly lsid: Driver.ServerSessionId }>
+  readonly owed: Set<{ readonly lsid: Driver.ServerSessionId | undefined }>
   /**
    * The driver's database of this name, or the one that data access uses when it names none. What has a time limit of this
    * library's has no `wTimeoutMS` of the client's beside it.

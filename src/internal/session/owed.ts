@@ -1,5 +1,5 @@
 /**
- * What must not be left undone on the server, while nobody waits for it: aborts of transactions, and kills of sessions.
+ * What must not be left undone on the server, while nobody waits for it: aborts of transactions, and kills of sessions and cursors.
  *
  * It is done again in the background until it is answered. What is still to be done when the client closes is done by killing the
  * sessions: they are of no more use to anybody.
@@ -14,12 +14,12 @@ import { grace } from "../time/bounded.js"
 import { type Inner, inner, type Service } from "./client.js"
 
 /**
- * Does once a second what has failed for a session, until it succeeds or is not worth while any more. The server has given up the
- * transaction by itself a minute later.
+ * Does once a second what has failed for a session, or outside of all sessions, until it succeeds or is not worth while any more.
+ * The server has given up the transaction by itself a minute later.
  */
 export const insist = (
   client: Service,
-  lsid: ServerSessionId,
+  lsid: ServerSessionId | undefined,
   once: Effect.Effect<unknown, MongoError>,
   isWorthwhile: (error: MongoError) => boolean
 ): Effect.Effect<void> =>
@@ -52,7 +52,7 @@ export const settle = (
   adminCommand: Inner["adminCommand"]
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const lsids = [...owed].map(({ lsid }) => lsid)
+    const lsids = [...owed].flatMap(({ lsid }) => lsid ?? [])
     owed.clear()
     if (lsids.length === 0) return Effect.void
     // Where no server answers, nobody is to wait long for what the server gives up by itself.
