@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as Schema from "@effect/schema/Schema"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Equal from "effect/Equal"
@@ -13,7 +12,6 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import { type Kind, refuse, seal, unseal } from "./internal/values/sealed.js"
 import * as Signer from "./internal/values/signed.js"
-import { makeOld } from "./internal/values/textSchemas.js"
 import type { DecodeFailed, SessionMisconfigured } from "./SessionErrors.js"
 
 /**
@@ -210,23 +208,6 @@ export const decode = (text: string): Either.Either<CausalToken, DecodeFailed> =
   })
 
 /**
- * A codec between the encoded form and a token, of the package `@effect/schema`. That of `effect/Schema` is
- * `Schemas.CausalTokenFromString`.
- *
- * @example
- * ```ts
- * import * as Schema from "@effect/schema/Schema"
- * import { CausalToken } from "effect-mongo-session"
- *
- * export const Job = Schema.Struct({ orderId: Schema.String, seen: CausalToken.schema })
- * ```
- *
- * @since 0.1.0
- * @category constructors
- */
-export const schema: Schema.Schema<CausalToken, string> = makeOld("CausalToken", { is: isToken, encode, decode })
-
-/**
  * The encoded form with a signature, for headers, cookies and whatever else comes back from outside.
  *
  * @since 0.1.0
@@ -237,8 +218,6 @@ export interface Signed {
   readonly encode: (token: CausalToken) => string
   /** The token of a text that one of the secrets has signed; `DecodeFailed` for any other text. Never throws. */
   readonly decode: (text: string) => Either.Either<CausalToken, DecodeFailed>
-  /** A codec between the signed text and a token. That of `effect/Schema` is made by `Schemas.signedCausalToken`. */
-  readonly schema: Schema.Schema<CausalToken, string>
 }
 
 /**
@@ -272,8 +251,7 @@ export const signed = (
     const signedOf = (token: CausalToken): string => sign(encode(token))
     const tokenOf = (text: string): Either.Either<CausalToken, DecodeFailed> =>
       Either.match(verify(text), { onLeft: (issue) => refuse(kind, issue), onRight: decode })
-    const texts = { is: isToken, encode: signedOf, decode: tokenOf }
-    return { encode: signedOf, decode: tokenOf, schema: makeOld("CausalToken", texts) }
+    return { encode: signedOf, decode: tokenOf }
   })
 
 // flags (1), operation time (8), cluster time (8), key id (8), length of the hash (4)
@@ -287,10 +265,6 @@ const kind: Kind = {
   atLeast: fixedLength,
   atMost: fixedLength + longestHash,
   lengthOf: (view) => fixedLength + view.getUint32(25)
-}
-
-function isToken(value: unknown): value is CausalToken {
-  return value instanceof CausalToken
 }
 
 const latest = <A>(

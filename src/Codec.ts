@@ -3,18 +3,18 @@
  *
  * @since 0.1.0
  */
-import * as OldAst from "@effect/schema/AST"
-import * as OldParseResult from "@effect/schema/ParseResult"
-import * as OldSchema from "@effect/schema/Schema"
+import type * as OldAst from "@effect/schema/AST"
+import type * as OldSchema from "@effect/schema/Schema"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { identity } from "effect/Function"
+import { constVoid, identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as EffectSchema from "effect/Schema"
 import * as EffectAst from "effect/SchemaAST"
 import type * as Driver from "mongodb"
 import { type Adapt, adapting, namesOf } from "./internal/data/forms.js"
+import { isOld, load, type OldPackage } from "./internal/data/oldPackage.js"
 import { faultOf, tried } from "./internal/values/fault.js"
 import { integerOf } from "./internal/values/foreign.js"
 import { DecodeFailed } from "./SessionErrors.js"
@@ -116,11 +116,13 @@ export const whole = <S extends AnySchema>(schema: S): Codec<S["Type"], S["Encod
 
 const ofEither = (schema: AnySchema, writtenAs: <S extends AnySchema>(schema: S) => S) =>
   isOld(schema)
-    ? codec(
-      OldParseResult.decodeUnknown(schema),
-      OldParseResult.encodeUnknown(writtenAs(schema)),
-      OldParseResult.parseError,
-      () => adapting(OldAst.encodedAST(schema.ast), (ast) => OldSchema.is(OldSchema.make(ast as OldAst.AST)))
+    ? whenLoaded(({ AST, ParseResult, Schema }) =>
+      codec(
+        ParseResult.decodeUnknown(schema),
+        ParseResult.encodeUnknown(writtenAs(schema)),
+        ParseResult.parseError,
+        () => adapting(AST.encodedAST(schema.ast), (ast) => Schema.is(Schema.make(ast as OldAst.AST)))
+      )
     )
     : codec(
       ParseResult.decodeUnknown(schema),
@@ -129,6 +131,21 @@ const ofEither = (schema: AnySchema, writtenAs: <S extends AnySchema>(schema: S)
       () =>
         adapting(EffectAst.encodedAST(schema.ast), (ast) => EffectSchema.is(EffectSchema.make(ast as EffectAst.AST)))
     )
+
+/** A codec that is made when the package of its schema is loaded, which begins now. What is asked before waits for that. */
+const whenLoaded = <A, I, R, In>(make: (old: OldPackage) => Codec<A, I, R, In>): Codec<A, I, R, In> => {
+  let made: Codec<A, I, R, In> | undefined
+  const loaded = load().then((old) => made ??= make(old))
+  // Whoever asks is told.
+  loaded.catch(constVoid)
+  const by = <B, E>(use: (codec: Codec<A, I, R, In>) => Effect.Effect<B, E, R>): Effect.Effect<B, E, R> =>
+    made === undefined ? Effect.flatMap(Effect.promise(() => loaded), use) : use(made)
+  return {
+    decode: (document, source) => by((codec) => codec.decode(document, source)),
+    decodeAll: (documents, source) => by((codec) => codec.decodeAll(documents, source)),
+    encode: (value, source) => by((codec) => codec.encode(value, source))
+  }
+}
 
 /**
  * The codec of a schema, or {@link raw} where there is none. What it needs and gives is in the type of what is made with it.
@@ -144,7 +161,7 @@ export const ofOptional = (schema: AnySchema | undefined): typeof raw =>
  * @internal
  */
 export const isSchema = <S extends AnySchema>(value: unknown): value is S =>
-  tried(() => OldSchema.isSchema(value) || EffectSchema.isSchema(value)) === true
+  tried(() => isOld(value) || EffectSchema.isSchema(value)) === true
 
 /**
  * The projection of the fields that a schema reads; of one that reads fields of any name, none.
@@ -152,15 +169,13 @@ export const isSchema = <S extends AnySchema>(value: unknown): value is S =>
  * @internal
  */
 export const fieldsOf = (schema: AnySchema): Driver.Document | undefined => {
-  const names = namesOf(isOld(schema) ? OldAst.encodedAST(schema.ast) : EffectAst.encodedAST(schema.ast))
+  const names = namesOf(schema.ast)
   // An empty projection would be none.
   return names === undefined ? undefined : Object.fromEntries([
     ...(names.has("_id") ? [] : [["_id", names.size === 0 ? 1 : 0]]),
     ...Array.from(names, (name) => [name, 1])
   ])
 }
-
-const isOld = (schema: AnySchema): schema is OldSchema.Schema.Any => OldSchema.TypeId in schema
 
 const writtenOf = <S extends AnySchema>(schema: S): S => {
   const insert: object = Object(Reflect.get(schema, "insert"))

@@ -3,10 +3,10 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "@effect/schema/Schema"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Driver from "mongodb"
 import * as ChangeStream from "./ChangeStream.js"

@@ -8,17 +8,22 @@ import * as Schema from "@effect/schema/Schema"
 import type * as BigDecimal from "effect/BigDecimal"
 import type * as NewSchema from "effect/Schema"
 import type * as Driver from "mongodb"
+import type * as CausalToken from "./CausalToken.js"
 import * as Bson from "./internal/data/bsonSchemas.js"
+import * as TextSchemas from "./internal/data/textSchemas.js"
 import { withId as make, type WithoutId } from "./internal/data/withId.js"
+import type * as ResumeToken from "./ResumeToken.js"
+import type { SessionId } from "./SessionId.js"
 
 // The functions that are used are the same in both packages; only their types differ.
 const packaged = { S: Schema, P: ParseResult } as unknown as Bson.Package
 
+const asOld = <A, I>(schema: NewSchema.Schema<A, I>): Schema.Schema<A, I> => schema as unknown as Schema.Schema<A, I>
+
 const schemas = Bson.make(packaged)
 
 // A call, as in `Schemas`.
-const made = <A, I>(of: (all: Bson.Schemas) => NewSchema.Schema<A, I>): Schema.Schema<A, I> =>
-  of(schemas) as unknown as Schema.Schema<A, I>
+const made = <A, I>(of: (all: Bson.Schemas) => NewSchema.Schema<A, I>): Schema.Schema<A, I> => asOld(of(schemas))
 
 /**
  * An ObjectId, stored as such.
@@ -351,6 +356,80 @@ export const TimestampFromSelf: Schema.Schema<Driver.Timestamp> = made((all) => 
 export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: number; readonly i: number }> = made((
   all
 ) => all.TimestampFromParts)
+
+/**
+ * A causal token, outside of the program its encoded form, as of {@link CausalToken.encode}.
+ *
+ * @example
+ * ```ts
+ * import * as OldSchemas from "effect-mongo-session/OldSchemas"
+ * import * as Schema from "@effect/schema/Schema"
+ *
+ * export const Job = Schema.Struct({ orderId: Schema.String, seen: OldSchemas.CausalTokenFromString })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const CausalTokenFromString: Schema.Schema<CausalToken.CausalToken, string> = asOld(
+  TextSchemas.causalToken(packaged)
+)
+
+/**
+ * A causal token, outside of the program its signed text, by the secrets of {@link CausalToken.signed}.
+ *
+ * @example
+ * ```ts
+ * import * as CausalToken from "effect-mongo-session/CausalToken"
+ * import * as OldSchemas from "effect-mongo-session/OldSchemas"
+ * import { Config, Effect } from "effect"
+ * import * as Schema from "@effect/schema/Schema"
+ *
+ * export const Headers = Effect.gen(function*() {
+ *   const tokens = yield* CausalToken.signed(yield* Config.redacted("CAUSAL_TOKEN_SECRET"))
+ *   return Schema.Struct({ "x-seen": OldSchemas.signedCausalToken(tokens) })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const signedCausalToken = (tokens: CausalToken.Signed): Schema.Schema<CausalToken.CausalToken, string> =>
+  asOld(TextSchemas.causalToken(packaged, tokens))
+
+/**
+ * A resume token, outside of the program its encoded form, as of {@link ResumeToken.encode}.
+ *
+ * @example
+ * ```ts
+ * import * as OldSchemas from "effect-mongo-session/OldSchemas"
+ * import * as Schema from "@effect/schema/Schema"
+ *
+ * export const Place = Schema.Struct({ stream: Schema.String, token: OldSchemas.ResumeTokenFromString })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ResumeTokenFromString: Schema.Schema<ResumeToken.ResumeToken, string> = asOld(
+  TextSchemas.resumeToken(packaged)
+)
+
+/**
+ * A session id, outside of the program its UUID of 36 characters, in either case.
+ *
+ * @example
+ * ```ts
+ * import * as OldSchemas from "effect-mongo-session/OldSchemas"
+ * import * as Schema from "@effect/schema/Schema"
+ *
+ * export const Report = Schema.Struct({ session: OldSchemas.SessionIdFromString, reads: Schema.Number })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const SessionIdFromString: Schema.Schema<SessionId, string> = asOld(TextSchemas.sessionId(packaged))
 
 /**
  * A schema of documents with an `_id`, which values may lack that are inserted. See {@link withId}.

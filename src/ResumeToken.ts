@@ -3,14 +3,12 @@
  *
  * @since 0.1.0
  */
-import type * as Schema from "@effect/schema/Schema"
 import * as Either from "effect/Either"
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
 import type * as Driver from "mongodb"
 import * as Bson from "./internal/driver/bson.js"
 import { type Kind, refuse, seal, unseal } from "./internal/values/sealed.js"
-import { makeOld } from "./internal/values/textSchemas.js"
 import type { DecodeFailed } from "./SessionErrors.js"
 
 /**
@@ -108,27 +106,6 @@ export const decode = (text: string): Either.Either<ResumeToken, DecodeFailed> =
     if (Either.isLeft(read)) return refuse(kind, "does not hold a document")
     return read.right.isCanonical ? Either.right(read.right.token) : refuse(kind, "is not in its canonical form")
   })
-
-/**
- * A codec between the encoded form and a token, of the package `@effect/schema`. That of `effect/Schema` is
- * `Schemas.ResumeTokenFromString`.
- *
- * @example
- * ```ts
- * import * as Schema from "@effect/schema/Schema"
- * import { ResumeToken } from "effect-mongo-session"
- *
- * export const Place = Schema.Struct({ stream: Schema.String, token: ResumeToken.schema })
- * ```
- *
- * @since 0.1.0
- * @category constructors
- */
-export const schema: Schema.Schema<ResumeToken, string> = makeOld("ResumeToken", {
-  is: (value): value is ResumeToken => value instanceof ResumeToken,
-  encode,
-  decode
-})
 
 const emptyDocument = 5
 const largestDocument = 2 ** 24

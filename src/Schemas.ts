@@ -18,12 +18,12 @@ import type * as BigDecimal from "effect/BigDecimal"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Driver from "mongodb"
-import * as CausalToken from "./CausalToken.js"
+import type * as CausalToken from "./CausalToken.js"
 import * as Bson from "./internal/data/bsonSchemas.js"
+import * as TextSchemas from "./internal/data/textSchemas.js"
 import { withId as make, type WithoutId } from "./internal/data/withId.js"
-import * as TextSchemas from "./internal/values/textSchemas.js"
-import * as ResumeToken from "./ResumeToken.js"
-import { SessionId } from "./SessionId.js"
+import type * as ResumeToken from "./ResumeToken.js"
+import type { SessionId } from "./SessionId.js"
 
 const packaged: Bson.Package = { S: Schema, P: ParseResult }
 
@@ -31,10 +31,6 @@ const schemas = Bson.make(packaged)
 
 // A call, which a bundler drops with what nobody uses; of a field it does not know whether reading it does something.
 const made = <A, I>(of: (all: Bson.Schemas) => Schema.Schema<A, I>): Schema.Schema<A, I> => of(schemas)
-
-const text = <A>(...of: TextSchemas.Of<A>): Schema.Schema<A, string> => TextSchemas.make(packaged, ...of)
-
-const isCausalToken = (value: unknown): value is CausalToken.CausalToken => value instanceof CausalToken.CausalToken
 
 /**
  * An ObjectId, stored as such.
@@ -382,11 +378,7 @@ export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: n
  * @since 0.1.0
  * @category constructors
  */
-export const CausalTokenFromString: Schema.Schema<CausalToken.CausalToken, string> = text("CausalToken", {
-  is: isCausalToken,
-  encode: CausalToken.encode,
-  decode: CausalToken.decode
-})
+export const CausalTokenFromString: Schema.Schema<CausalToken.CausalToken, string> = TextSchemas.causalToken(packaged)
 
 /**
  * A causal token, outside of the program its signed text, by the secrets of {@link CausalToken.signed}.
@@ -407,9 +399,8 @@ export const CausalTokenFromString: Schema.Schema<CausalToken.CausalToken, strin
  * @since 0.1.0
  * @category constructors
  */
-export const signedCausalToken = (
-  { decode, encode }: CausalToken.Signed
-): Schema.Schema<CausalToken.CausalToken, string> => text("CausalToken", { is: isCausalToken, encode, decode })
+export const signedCausalToken = (tokens: CausalToken.Signed): Schema.Schema<CausalToken.CausalToken, string> =>
+  TextSchemas.causalToken(packaged, tokens)
 
 /**
  * A resume token, outside of the program its encoded form, as of {@link ResumeToken.encode}.
@@ -425,11 +416,7 @@ export const signedCausalToken = (
  * @since 0.1.0
  * @category constructors
  */
-export const ResumeTokenFromString: Schema.Schema<ResumeToken.ResumeToken, string> = text("ResumeToken", {
-  is: (value): value is ResumeToken.ResumeToken => value instanceof ResumeToken.ResumeToken,
-  encode: ResumeToken.encode,
-  decode: ResumeToken.decode
-})
+export const ResumeTokenFromString: Schema.Schema<ResumeToken.ResumeToken, string> = TextSchemas.resumeToken(packaged)
 
 /**
  * A session id, outside of the program its UUID of 36 characters, in either case.
@@ -445,11 +432,7 @@ export const ResumeTokenFromString: Schema.Schema<ResumeToken.ResumeToken, strin
  * @since 0.1.0
  * @category constructors
  */
-export const SessionIdFromString: Schema.Schema<SessionId, string> = text("SessionId", {
-  is: (value): value is SessionId => value instanceof SessionId,
-  encode: ({ uuid }) => uuid,
-  decode: (uuid) => SessionId.fromString(uuid)
-})
+export const SessionIdFromString: Schema.Schema<SessionId, string> = TextSchemas.sessionId(packaged)
 
 /**
  * A schema of documents with an `_id`, which values may lack that are inserted. See {@link withId}.

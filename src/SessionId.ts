@@ -3,12 +3,10 @@
  *
  * @since 0.1.0
  */
-import type * as Schema from "@effect/schema/Schema"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
-import { makeOld } from "./internal/values/textSchemas.js"
 import { DecodeFailed } from "./SessionErrors.js"
 
 /**
@@ -81,27 +79,6 @@ export class SessionId implements Equal.Equal {
     return Hash.string(this.uuid)
   }
 }
-
-/**
- * A codec between a UUID of 36 characters (either case) and a session id, of the package `@effect/schema`. That of
- * `effect/Schema` is `Schemas.SessionIdFromString`.
- *
- * @example
- * ```ts
- * import * as Schema from "@effect/schema/Schema"
- * import { SessionId } from "effect-mongo-session"
- *
- * export const Report = Schema.Struct({ session: SessionId.schema, reads: Schema.Number })
- * ```
- *
- * @since 0.1.0
- * @category constructors
- */
-export const schema: Schema.Schema<SessionId, string> = makeOld("SessionId", {
-  is: (value): value is SessionId => value instanceof SessionId,
-  encode: ({ uuid }) => uuid,
-  decode: (uuid) => SessionId.fromString(uuid)
-})
 
 const isUuid = (text: unknown): boolean =>
   typeof text === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)

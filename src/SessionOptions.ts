@@ -3,11 +3,11 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "@effect/schema/Schema"
 import type * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import type { Timestamp } from "mongodb"
 import { isTimestamp } from "./internal/values/foreign.js"
 import { below, decoder, duration, fromConfig, isNone, type Rules } from "./internal/values/options.js"
@@ -154,7 +154,7 @@ export const decode = (options: unknown): Either.Either<Decoded, SessionMisconfi
   isNone(options) ? decodedNone : Either.map(decodeFields(options), normalize)
 
 // Shared by all sessions without options.
-const decodedNone = Either.map(decodeFields({}), (options) => Object.freeze(normalize(options)))
+const decodedNone = Either.right(Object.freeze(normalize({})))
 
 /**
  * The options from configuration, below a prefix (default `SESSION`; `""` for none): `CAUSAL_CONSISTENCY`,

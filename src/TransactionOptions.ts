@@ -196,7 +196,7 @@ const decodeFields = decoder(fields, rules)
 export const decode = (options: unknown): Either.Either<Decoded, SessionMisconfigured> =>
   isNone(options) ? decodedNone : Either.map(decodeFields(options), normalize)
 
-const decodedNone = Either.map(decodeFields({}), normalize)
+const decodedNone = Either.right(normalize({}))
 
 /**
  * The options a transaction runs with: field by field its own, else the session's default, else the library's. A

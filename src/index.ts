@@ -28,8 +28,6 @@ export * as Lease from "./Lease.js"
 export * as MongoClient from "./MongoClient.js"
 /** The one error for failures of the driver or the server. @since 0.1.0 */
 export * as MongoError from "./MongoError.js"
-/** {@link Schemas} for the package `@effect/schema`. @since 0.1.0 */
-export * as OldSchemas from "./OldSchemas.js"
 /** Effects that take effect once for a key. @since 0.1.0 */
 export * as Once from "./Once.js"
 /** Messages that are published with a transaction, and delivered in order. @since 0.1.0 */

@@ -3,8 +3,8 @@
  *
  * See the specification "Unified Test Format".
  */
-import * as Schema from "@effect/schema/Schema"
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import { BSON } from "mongodb"
 import { compareVersions } from "./version.js"
 

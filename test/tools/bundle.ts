@@ -86,5 +86,8 @@ await bundle.write({
       ? "testing"
       : isOfErrors(id)
       ? "errors"
+      // Of another package, which takes longer to be loaded than all of this.
+      : id === resolve(dist, "OldSchemas.js")
+      ? "oldSchemas"
       : "library"
 })

@@ -52,6 +52,16 @@ module.exports = {
       to: { path: "(^|/)node_modules/(mongodb|bson)/", dependencyTypesNot: ["type-only"] }
     },
     {
+      name: "old-schemas-on-demand",
+      severity: "error",
+      comment: "A program without schemas of `@effect/schema` does not wait for that package to be loaded.",
+      from: { path: "^src/", pathNot: "^src/OldSchemas\\.ts$" },
+      to: {
+        path: "(^|/)node_modules/@effect/schema/|^src/OldSchemas\\.ts$",
+        dependencyTypesNot: ["type-only", "dynamic-import"]
+      }
+    },
+    {
       name: "testing-not-in-library",
       severity: "error",
       from: { path: "^src/", pathNot: testing },

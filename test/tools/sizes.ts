@@ -1,6 +1,6 @@
 /**
  * What the built package adds to a program's bundle: minified, without the packages that it needs. More than the limits is a
- * failure: then a bundler keeps what nobody uses.
+ * failure: then a bundler keeps what nobody uses. So is a package that is loaded with it though most programs do not need it.
  */
 import { build } from "esbuild"
 
@@ -17,10 +17,11 @@ const parts = [
 ]
 
 for (const { code, limit, name } of parts) {
-  const { outputFiles: [file] } = await build({
+  const { metafile: { outputs }, outputFiles: [file] } = await build({
     stdin: { contents: code, resolveDir: "dist" },
     bundle: true,
     minify: true,
+    metafile: true,
     write: false,
     format: "esm",
     platform: "node",
@@ -29,5 +30,8 @@ for (const { code, limit, name } of parts) {
   const size = (file?.contents.length ?? Number.POSITIVE_INFINITY) / 1000
   const isTooLarge = size > limit
   console.log(`${name}: ${size.toFixed(1)} kB${isTooLarge ? `, more than ${limit}` : ""}`)
-  if (isTooLarge) process.exitCode = 1
+  const imports = Object.values(outputs).flatMap(({ imports }) => imports)
+  const isLate = imports.some(({ kind, path }) => kind !== "dynamic-import" && path.startsWith("@effect/schema"))
+  if (isLate) console.log(`${name}: it loads @effect/schema, though nobody has given a schema of it`)
+  if (isTooLarge || isLate) process.exitCode = 1
 }

@@ -12,6 +12,7 @@ import { expectTypeOf } from "vitest"
 import * as CausalToken from "../../src/CausalToken.js"
 import type * as ChangeStream from "../../src/ChangeStream.js"
 import * as MongoError from "../../src/MongoError.js"
+import * as OldSchemas from "../../src/OldSchemas.js"
 import type * as Outbox from "../../src/Outbox.js"
 import * as SessionErrors from "../../src/SessionErrors.js"
 import * as SessionId from "../../src/SessionId.js"
@@ -36,7 +37,7 @@ expectTypeOf(CausalToken.decode).toEqualTypeOf<
 >()
 expectTypeOf(CausalToken.merge(token, token)).toEqualTypeOf<CausalToken.CausalToken>()
 expectTypeOf(pipe(token, CausalToken.merge(token))).toEqualTypeOf<CausalToken.CausalToken>()
-expectTypeOf(CausalToken.schema).toEqualTypeOf<Schema.Schema<CausalToken.CausalToken, string>>()
+expectTypeOf(OldSchemas.CausalTokenFromString).toEqualTypeOf<Schema.Schema<CausalToken.CausalToken, string>>()
 expectTypeOf(CausalToken.signed).toEqualTypeOf<
   (
     secrets: Redacted.Redacted | ReadonlyArray<Redacted.Redacted>
@@ -63,7 +64,7 @@ expectTypeOf(SessionId.SessionId.fromBytes(bytes)).toEqualTypeOf<SessionId.Sessi
 expectTypeOf(SessionId.SessionId.fromString("")).toEqualTypeOf<
   Either.Either<SessionId.SessionId, SessionErrors.DecodeFailed>
 >()
-expectTypeOf(SessionId.schema).toEqualTypeOf<Schema.Schema<SessionId.SessionId, string>>()
+expectTypeOf(OldSchemas.SessionIdFromString).toEqualTypeOf<Schema.Schema<SessionId.SessionId, string>>()
 expectTypeOf<SessionId.SessionId["uuid"]>().toEqualTypeOf<string>()
 expectTypeOf<SessionId.SessionId["hex"]>().toEqualTypeOf<string>()
 expectTypeOf<SessionId.SessionId["bytes"]>().toEqualTypeOf<Uint8Array>()

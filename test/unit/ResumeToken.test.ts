@@ -6,6 +6,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Hash from "effect/Hash"
 import { Binary, BSON, Int32, Long, Timestamp } from "mongodb"
 import { crc32 } from "node:zlib"
+import * as OldSchemas from "../../src/OldSchemas.js"
 import * as ResumeToken from "../../src/ResumeToken.js"
 import { DecodeFailed } from "../../src/SessionErrors.js"
 
@@ -95,10 +96,10 @@ describe("ResumeToken", () => {
   })
 
   it("has a schema from and to its text", () => {
-    const decoded = Schema.decodeUnknownSync(ResumeToken.schema)(text)
+    const decoded = Schema.decodeUnknownSync(OldSchemas.ResumeTokenFromString)(text)
     expect(Equal.equals(decoded, sample)).toBe(true)
-    expect(Schema.encodeSync(ResumeToken.schema)(decoded)).toBe(text)
-    expect(Either.isLeft(Schema.decodeUnknownEither(ResumeToken.schema)(`${text}x`))).toBe(true)
+    expect(Schema.encodeSync(OldSchemas.ResumeTokenFromString)(decoded)).toBe(text)
+    expect(Either.isLeft(Schema.decodeUnknownEither(OldSchemas.ResumeTokenFromString)(`${text}x`))).toBe(true)
   })
 })
 

@@ -11,6 +11,7 @@ import * as Pretty from "effect/Pretty"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as CausalToken from "../../src/CausalToken.js"
+import * as OldSchemas from "../../src/OldSchemas.js"
 import * as ResumeToken from "../../src/ResumeToken.js"
 import * as Schemas from "../../src/Schemas.js"
 import * as SessionId from "../../src/SessionId.js"
@@ -21,10 +22,16 @@ const place = new ResumeToken.ResumeToken({ _data: "82" })
 const id = Either.getOrThrow(SessionId.SessionId.fromString("01234567-89ab-4def-8123-456789abcdef"))
 
 const kinds = [
-  ["a causal token", Schemas.CausalTokenFromString, CausalToken.schema, seen, CausalToken.encode(seen)],
-  ["a signed causal token", Schemas.signedCausalToken(signed), signed.schema, seen, signed.encode(seen)],
-  ["a resume token", Schemas.ResumeTokenFromString, ResumeToken.schema, place, ResumeToken.encode(place)],
-  ["a session id", Schemas.SessionIdFromString, SessionId.schema, id, id.uuid]
+  ["a causal token", Schemas.CausalTokenFromString, OldSchemas.CausalTokenFromString, seen, CausalToken.encode(seen)],
+  [
+    "a signed causal token",
+    Schemas.signedCausalToken(signed),
+    OldSchemas.signedCausalToken(signed),
+    seen,
+    signed.encode(seen)
+  ],
+  ["a resume token", Schemas.ResumeTokenFromString, OldSchemas.ResumeTokenFromString, place, ResumeToken.encode(place)],
+  ["a session id", Schemas.SessionIdFromString, OldSchemas.SessionIdFromString, id, id.uuid]
 ] as unknown as ReadonlyArray<
   readonly [string, Schema.Schema<object, string>, OldSchema.Schema<object, string>, object, string]
 >

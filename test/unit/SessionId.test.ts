@@ -7,6 +7,7 @@ import * as fc from "effect/FastCheck"
 import * as Hash from "effect/Hash"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
+import * as OldSchemas from "../../src/OldSchemas.js"
 import * as SessionId from "../../src/SessionId.js"
 
 const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 })
@@ -60,9 +61,9 @@ describe("SessionId", () => {
       expect(id.hex).toBe(Buffer.from(raw).toString("hex"))
       expect(Equal.equals(parse(id.uuid), id)).toBe(true)
       expect(Equal.equals(SessionId.SessionId.fromBytes(Buffer.from(id.hex, "hex")), id)).toBe(true)
-      const encoded = Schema.encodeSync(SessionId.schema)(id)
+      const encoded = Schema.encodeSync(OldSchemas.SessionIdFromString)(id)
       expect(encoded).toBe(id.uuid)
-      expect(Equal.equals(Schema.decodeSync(SessionId.schema)(encoded), id)).toBe(true)
+      expect(Equal.equals(Schema.decodeSync(OldSchemas.SessionIdFromString)(encoded), id)).toBe(true)
     }))
   })
 
@@ -95,9 +96,9 @@ describe("SessionId", () => {
   })
 
   it("is refused by the schema in a wrong form, in both directions", () => {
-    const decoded = Schema.decodeUnknownEither(SessionId.schema)("nonsense")
+    const decoded = Schema.decodeUnknownEither(OldSchemas.SessionIdFromString)("nonsense")
     expect(Either.isLeft(decoded) && ParseResult.isParseError(decoded.left)).toBe(true)
-    expect(Either.isLeft(Schema.encodeUnknownEither(SessionId.schema)({ uuid }))).toBe(true)
-    expect(Either.isLeft(Schema.decodeUnknownEither(SessionId.schema)(1))).toBe(true)
+    expect(Either.isLeft(Schema.encodeUnknownEither(OldSchemas.SessionIdFromString)({ uuid }))).toBe(true)
+    expect(Either.isLeft(Schema.decodeUnknownEither(OldSchemas.SessionIdFromString)(1))).toBe(true)
   })
 })

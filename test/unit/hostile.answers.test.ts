@@ -1,10 +1,9 @@
-import * as Schema from "@effect/schema/Schema"
 import { describe, expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as EffectSchema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import * as Driver from "mongodb"
 import * as Codec from "../../src/Codec.js"
 import * as Events from "../../src/internal/changes/events.js"
@@ -186,12 +185,12 @@ describe("a document of a stranger", () => {
   interface Tree {
     readonly inner?: Tree | undefined
   }
-  const tree: EffectSchema.Schema<Tree> = EffectSchema.Struct({
-    inner: EffectSchema.optional(EffectSchema.suspend(() => tree))
+  const tree: Schema.Schema<Tree> = Schema.Struct({
+    inner: Schema.optional(Schema.suspend(() => tree))
   })
   const codecs = [
     Codec.fromSchema(old),
-    Codec.fromSchema(EffectSchema.Struct({ _id: EffectSchema.String, n: EffectSchema.Number })),
+    Codec.fromSchema(Schema.Struct({ _id: Schema.String, n: Schema.Number })),
     Codec.fromSchema(tree)
   ]
   const isTyped = (given: Described): void => {

@@ -1,7 +1,7 @@
 /**
  * The options of a consumer, and how they are decoded.
  */
-import * as Schema from "@effect/schema/Schema"
+import * as Schema from "effect/Schema"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"

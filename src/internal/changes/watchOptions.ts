@@ -1,7 +1,7 @@
 /**
  * The options of a change stream, and how they are decoded.
  */
-import * as Schema from "@effect/schema/Schema"
+import * as Schema from "effect/Schema"
 import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"

@@ -4,10 +4,10 @@
  * Fields that are not named are let through: every version of the server adds some. Values are told by their brand, and
  * promoted or not, for the client may have been made with any BSON options and any copy of the driver.
  */
-import * as ParseResult from "@effect/schema/ParseResult"
-import * as Schema from "@effect/schema/Schema"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
 import type { Timestamp } from "mongodb"
 import * as SessionId from "../../SessionId.js"
 import { hasBrand, integerOf, isTimestamp } from "../values/foreign.js"
@@ -135,7 +135,7 @@ const micros = duration("a number of microseconds", 0n, Duration.micros)
 
 const uuid = read(
   "a UUID",
-  Schema.typeSchema(SessionId.schema),
+  Schema.declare((value: unknown): value is SessionId.SessionId => value instanceof SessionId.SessionId),
   (value) =>
     Option.map(
       Option.filter(bytesOf(value, 4), (bytes) => bytes.length === 16),

@@ -1,9 +1,9 @@
 /**
  * Sends session commands, and decodes their replies.
  */
-import * as Schema from "@effect/schema/Schema"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { DecodeFailed, type SessionMisconfigured } from "../../SessionErrors.js"

@@ -28,6 +28,7 @@ interface Parts extends Ast {
   readonly rest: ReadonlyArray<Typed>
   readonly types: ReadonlyArray<Ast>
   readonly f: () => Ast
+  readonly from: Ast
 }
 
 /** Whether a value is of a part of the schema. */
@@ -93,7 +94,7 @@ export const adapting = (ast: Ast, is: Is): Adapt => {
   return of(ast)
 }
 
-/** The names of the fields that the encoded side of a schema has; undefined where it may have any. */
+/** The names of the fields that the encoded side of a schema has, be it of that side or not; undefined where it may have any. */
 export const namesOf = (ast: Ast): ReadonlySet<string> | undefined => {
   const part = ast as Parts
   switch (part._tag) {
@@ -107,6 +108,10 @@ export const namesOf = (ast: Ast): ReadonlySet<string> | undefined => {
     }
     case "Suspend":
       return namesOf(part.f())
+    // The encoded side is what they begin with.
+    case "Refinement":
+    case "Transformation":
+      return namesOf(part.from)
     default:
       return undefined
   }

@@ -1,7 +1,7 @@
 /**
  * The field of options by which a program gives a schema of its own.
  */
-import * as Schema from "@effect/schema/Schema"
+import * as Schema from "effect/Schema"
 import { type AnySchema, isSchema } from "../../Codec.js"
 
 /** A schema of either package, or none. */

@@ -1,7 +1,7 @@
 /**
  * The options of what is run once, and how they are decoded.
  */
-import * as Schema from "@effect/schema/Schema"
+import * as Schema from "effect/Schema"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"

@@ -1,7 +1,7 @@
 /**
  * The options of workflows in steps, and how they are decoded.
  */
-import * as Schema from "@effect/schema/Schema"
+import * as Schema from "effect/Schema"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import type { SessionMisconfigured } from "../../SessionErrors.js"

@@ -4,7 +4,7 @@
  * See the manual, "$currentOp (aggregation stage)": with `idleSessions`, it tells also of transactions that wait for their
  * client.
  */
-import * as Schema from "@effect/schema/Schema"
+import * as Schema from "effect/Schema"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

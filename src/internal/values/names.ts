@@ -3,7 +3,7 @@
  *
  * See the manual, "MongoDB Limits and Thresholds", section "Naming Restrictions".
  */
-import * as Schema from "@effect/schema/Schema"
+import * as Schema from "effect/Schema"
 
 /** What is wrong with the names of a database and of collections in it, if anything. Without the names, which may be secrets. */
 export const problemOf = (database: unknown, collection?: unknown, other?: unknown): string | undefined =>

@@ -1,15 +1,15 @@
 /**
  * The common parts of option decoders: a field for times, a list of all issues, and reading options from `Config`.
  */
-import * as ParseResult from "@effect/schema/ParseResult"
-import * as Schema from "@effect/schema/Schema"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import { SessionMisconfigured } from "../../SessionErrors.js"
 import { unreadable } from "./fault.js"
 import { type Issue, issuesOf } from "./issues.js"

@@ -1,9 +1,9 @@
 /**
  * What is valid as the options of a transaction, wherever they are given: to a transaction, or as a session's defaults.
  */
-import * as Schema from "@effect/schema/Schema"
 import type * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import { type ConfigKey, duration, type Rules, serverLimit } from "./options.js"
 
 const Level = Schema.Literal("local", "majority", "snapshot").annotations({

@@ -1,7 +1,7 @@
 /**
  * The options of an outbox and of a relay, decoded.
  */
-import * as Schema from "@effect/schema/Schema"
+import * as Schema from "effect/Schema"
 import * as Predicate from "effect/Predicate"
 import * as ScheduleModule from "effect/Schedule"
 import { SchemaField } from "../../data/schemaField.js"

@@ -1,15 +1,16 @@
 /**
  * Schemas of this library's own values that go out as text, made for each of the two packages of schemas.
  */
-import * as OldParseResult from "@effect/schema/ParseResult"
-import * as OldSchema from "@effect/schema/Schema"
 import * as Either from "effect/Either"
 import type * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
+import * as CausalToken from "../../CausalToken.js"
+import * as ResumeToken from "../../ResumeToken.js"
 import type { DecodeFailed } from "../../SessionErrors.js"
+import { SessionId } from "../../SessionId.js"
 
 /** What is used of a package of schemas. */
-interface Package {
+export interface Package {
   readonly S: Pick<typeof Schema, "String" | "declare" | "transformOrFail">
   readonly P: Pick<typeof ParseResult, "Type" | "succeed">
 }
@@ -21,17 +22,13 @@ interface Texts<A> {
   readonly decode: (text: string) => Either.Either<A, DecodeFailed>
 }
 
-/** Which values, and their texts. */
-export type Of<A> = readonly [identifier: keyof typeof descriptions, texts: Texts<A>]
-
 const descriptions = {
   CausalToken: ["a causal token", "an encoded causal token"],
   ResumeToken: ["a resume token", "an encoded resume token"],
   SessionId: ["a session id", "a UUID of 36 characters"]
 } as const
 
-/** The schema of a kind of values, by a package. */
-export const make = <A>(
+const make = <A>(
   { P, S }: Package,
   identifier: keyof typeof descriptions,
   { decode, encode, is }: Texts<A>
@@ -48,11 +45,29 @@ export const make = <A>(
   ).annotations({ identifier, description: text })
 }
 
-/** {@link make} by the package `@effect/schema`. */
-export const makeOld = <A>(identifier: keyof typeof descriptions, texts: Texts<A>): OldSchema.Schema<A, string> => {
-  const { String, declare, transformOrFail } = OldSchema
-  const { Type, succeed } = OldParseResult
-  // The functions are the same in both packages; only their types differ.
-  const packaged = { S: { String, declare, transformOrFail }, P: { Type, succeed } } as unknown as Package
-  return make(packaged, identifier, texts) as unknown as OldSchema.Schema<A, string>
-}
+/** Causal tokens as text, signed or not. */
+export const causalToken = (
+  packaged: Package,
+  { decode, encode }: Omit<Texts<CausalToken.CausalToken>, "is"> = CausalToken
+): Schema.Schema<CausalToken.CausalToken, string> =>
+  make(packaged, "CausalToken", {
+    is: (value): value is CausalToken.CausalToken => value instanceof CausalToken.CausalToken,
+    encode,
+    decode
+  })
+
+/** Resume tokens as text. */
+export const resumeToken = (packaged: Package): Schema.Schema<ResumeToken.ResumeToken, string> =>
+  make(packaged, "ResumeToken", {
+    is: (value): value is ResumeToken.ResumeToken => value instanceof ResumeToken.ResumeToken,
+    encode: ResumeToken.encode,
+    decode: ResumeToken.decode
+  })
+
+/** Session ids as text. */
+export const sessionId = (packaged: Package): Schema.Schema<SessionId, string> =>
+  make(packaged, "SessionId", {
+    is: (value): value is SessionId => value instanceof SessionId,
+    encode: ({ uuid }) => uuid,
+    decode: (uuid) => SessionId.fromString(uuid)
+  })
