@@ -477,13 +477,9 @@ export const start = (
   Effect.gen(function*() {
     const decoded = yield* TransactionOptions.decode(options)
     const session = yield* Session.Session
-    yield* ensureSupported(session)
-    yield* Control.start(
-      session[key],
-      session.client,
-      resolve(decoded, session),
-      timeoutOf(decoded, session)
-    )
+    yield* ensureSupported(session) ?? Effect.void
+    const timeout = timeoutOf(decoded, session)
+    yield* Control.start(session[key], session.client, resolve(decoded, session, timeout), timeout)
   })
 
 /**
@@ -630,7 +626,7 @@ export const abortWith = (options: EndOptions): Effect.Effect<
  */
 export const state: Effect.Effect<DriverTransaction.State, never, Session.Session> = Effect.map(
   Session.Session,
-  (session) => DriverTransaction.stateOf(session[key].session())
+  (session) => DriverTransaction.stateOf(session[key].session)
 )
 
 /**

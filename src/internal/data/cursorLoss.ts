@@ -46,7 +46,7 @@ const heard = (session: Session.Service): Effect.Effect<Heard> =>
     // An operation in flight, whose use is noted when it is over.
     at: Lane.isBusy(session[key].lane) ? now : Time.before(now, Duration.toMillis(idle)),
     // While an operation is in flight of which nothing was sent, it is a fraction less.
-    lastUse: Math.ceil(session[key].session().serverSession.lastUse)
+    lastUse: Math.ceil(session[key].session.serverSession.lastUse)
   }))
 
 const isLost = (error: OperationError): error is MongoError =>

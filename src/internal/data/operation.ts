@@ -139,7 +139,7 @@ const performAt = <A>(
         ? inSession(fiber, session.value, found, limited, operation, evaluate, observed, weight)
         : withoutSession(found, limited, operation, evaluate, observed)
     },
-    Option.isSome(session) ? session.value[key].standing()?.span : undefined
+    Option.isSome(session) ? session.value[key].standing?.span : undefined
   )
 }
 

@@ -1,7 +1,6 @@
 /**
  * The options of a client that are this library's own, decoded.
  */
-import * as Schema from "effect/Schema"
 import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -9,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
 import { SessionMisconfigured } from "../../SessionErrors.js"

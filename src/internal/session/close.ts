@@ -28,12 +28,12 @@ export interface Ending {
   readonly client: MongoClient.Service
   readonly lane: Lane.Lane
   readonly settleTimeout: Duration.Duration
-  readonly session: () => Driver.ClientSession
+  readonly session: Driver.ClientSession
   readonly lastUsed: () => Time.Instant
-  readonly isBroken: () => boolean
+  readonly isBroken: boolean
   /** Whether its server session is to be ended on the server, too; and what is left of it killed there, at once. */
   readonly endsOnServer: () => "no" | "end" | "kill"
-  readonly standing: () => Standing | undefined
+  readonly standing: Standing | undefined
   /** Notes that something of it is still going on. */
   readonly breakUp: Effect.Effect<void>
   /** Forgets the session. */
@@ -79,9 +79,9 @@ export class Closing {
 
 // Ends a session that has nothing to wait for, which is the usual case. Says whether it did.
 const endAtOnce = (of: Ending): boolean => {
-  const session = of.session()
-  const waits = Lane.isBusy(of.lane) || DriverCursor.hasOpen(session, of.client.driver) || of.standing() !== undefined
-  if (waits || of.endsOnServer() !== "no" || of.isBroken() || !Pool.canEndAtOnce(session)) return false
+  const session = of.session
+  const waits = Lane.isBusy(of.lane) || DriverCursor.hasOpen(session, of.client.driver) || of.standing !== undefined
+  if (waits || of.endsOnServer() !== "no" || of.isBroken || !Pool.canEndAtOnce(session)) return false
   of.client[inner].pool.note(session, of.lastUsed())
   Pool.endAtOnce(session)
   return true
@@ -91,13 +91,13 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { client } = of
     if (yield* within(patienceOf(of), Lane.withPermit(of.lane, "release", Effect.void))) {
-      yield* closeCursors(client, of.session())
-      yield* of.standing()?.abort(client.closeTimeout) ?? Effect.void
+      yield* closeCursors(client, of.session)
+      yield* of.standing?.abort(client.closeTimeout) ?? Effect.void
     } else {
       yield* Log.closingFailed("running operation", "not done in time")
       yield* of.breakUp
     }
-    const session = of.session()
+    const session = of.session
     const lsid = session.serverSession.id
     // Where somebody else has ended the driver session, its server session is in the pool already, or in use again.
     const isOurs = !session.hasEnded
@@ -125,7 +125,7 @@ const endInOrder = (of: Ending): Effect.Effect<void> =>
     yield* closingStep("session", client.closeTimeout, Effect.tryPromise(() => session.endSession()), errorName)
     // Only now: while the id is in the pool, another session may use it, and this would end that one's cursors.
     if (endsOnServer !== "no" && isAnswered) yield* step("endSessions", send("endSessions"))
-    yield* of.standing()?.abandon ?? Effect.void
+    yield* of.standing?.abandon ?? Effect.void
   })
 
 // An operation that the caller has given up already gets only a short time.

@@ -81,7 +81,7 @@ export class Flights {
 
   /** Whether a command of the operation that was launched last has been sent. */
   isSent(): boolean {
-    return this.home.session().serverSession.lastUse !== this.#mark
+    return this.home.session.serverSession.lastUse !== this.#mark
   }
 
   /** Whether none is in flight, neither in its turn nor after somebody has stopped waiting for it. */
@@ -104,7 +104,7 @@ export class Flights {
     return Call.call(
       call,
       ({ signal }) =>
-        Command.adminCommand(home.client.driver, { killSessions: [home.session().serverSession.id] }, signal)
+        Command.adminCommand(home.client.driver, { killSessions: [home.session.serverSession.id] }, signal)
     )
   }
 }
@@ -137,7 +137,7 @@ class Flight<A> implements Call.Call<A> {
     done: (exit: Exit.Exit<A, MongoError>) => void,
     onAborted: ((isSent: boolean) => void) | undefined
   ) {
-    const session = flights.home.session()
+    const session = flights.home.session
     this.operation = operation
     this.namespace = namespace
     this.isOpaque = isOpaque

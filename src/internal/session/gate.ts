@@ -26,15 +26,21 @@ export interface Gate {
   /** How long an operation may take in all; absent: no limit. */
   readonly timeout: Duration.Duration | undefined
   /** The driver session; another one after a renewal. */
-  readonly session: () => Driver.ClientSession
+  readonly session: Driver.ClientSession
   /** Why the session refuses every use; none where it does not. */
   readonly refusal: (operation: string) => SessionEnded | undefined
-  /** Fails where no operation may begin; renews a session that has lapsed, if it may. */
-  readonly ready: (operation: string, fiber: RunningFiber) => Effect.Effect<void, SessionEnded | SessionLapsed>
+  /**
+   * What an operation has to do before it may begin: nothing, mostly. It fails where none may; a session that has lapsed is
+   * renewed, if it may be.
+   */
+  readonly ready: (
+    operation: string,
+    fiber: RunningFiber
+  ) => Effect.Effect<void, SessionEnded | SessionLapsed> | undefined
   /** Calls the caller's own code. */
   readonly calling: <A>(call: () => A) => A
   /** Whether the caller's own code is being called at this moment, by whom everything in the session must wait. */
-  readonly isCalling: () => boolean
+  readonly isCalling: boolean
   /** Refuses every further use: something in the session has not settled. */
   readonly breakUp: Effect.Effect<void>
   /**
@@ -42,8 +48,8 @@ export interface Gate {
    * until it is closed, and an abort would wait for the operation that never settled.
    */
   readonly kill: Effect.Effect<void>
-  readonly isBroken: () => boolean
+  readonly isBroken: boolean
   /** The turn that outlives the fiber that took it, until the next such turn. */
-  readonly standing: () => Standing | undefined
+  readonly standing: Standing | undefined
   readonly stand: (turn: Standing) => void
 }

@@ -14,7 +14,7 @@ import { closeCursors } from "./close.js"
 interface Lapsing {
   readonly client: MongoClient.Service
   readonly options: SessionOptions.Decoded
-  readonly session: () => Driver.ClientSession
+  readonly session: Driver.ClientSession
   /** Notes that the session has lapsed, and says whether that is news. */
   readonly noteLapse: () => boolean
   /** Replaces the driver session by another one. */
@@ -26,12 +26,12 @@ export const lapsed = (of: Lapsing, operation: string, lapse: Time.Lapse): Effec
   Effect.zipRight(
     Effect.when(Log.lapsed(1, lapse.timeout), () => of.noteLapse()),
     // The server has aborted a transaction of the session. The rest of it must not run outside of a transaction.
-    of.options.onLapse === "renew" && !of.session().inTransaction()
+    of.options.onLapse === "renew" && !of.session.inTransaction()
       ? renew(of)
       : Effect.fail(new SessionLapsed({ operation, ...lapse }))
   )
 
 const renew = (of: Lapsing): Effect.Effect<void> =>
   Effect.uninterruptible(
-    Effect.zipRight(closeCursors(of.client, of.session()), Effect.map(Time.now, (now) => of.renew(now)))
+    Effect.zipRight(closeCursors(of.client, of.session), Effect.map(Time.now, (now) => of.renew(now)))
   )

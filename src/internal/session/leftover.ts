@@ -17,8 +17,8 @@ import type * as MongoClient from "./client.js"
 /** A session of which something may be left. */
 export interface Owner {
   readonly client: MongoClient.Service
-  readonly session: () => Driver.ClientSession
-  readonly isBroken: () => boolean
+  readonly session: Driver.ClientSession
+  readonly isBroken: boolean
 }
 
 /** What may be left of one session. */
@@ -79,8 +79,8 @@ export class Leftover {
    * done when the session is closed.
    */
   kill(of: Owner, kill: Effect.Effect<unknown, MongoError>): Effect.Effect<void> {
-    const session = of.session()
-    const isAlone = !of.isBroken() && !session.inTransaction() && !DriverCursor.hasOpen(session, of.client.driver)
+    const session = of.session
+    const isAlone = !of.isBroken && !session.inTransaction() && !DriverCursor.hasOpen(session, of.client.driver)
     if (this.#state !== "cursor" || !isAlone) return Effect.void
     const killed = Effect.map(Effect.exit(kill), (exit) => {
       if (Exit.isSuccess(exit)) this.isKilled()

@@ -58,11 +58,12 @@ export class OpenSession implements Gate, Member, Ending {
   readonly flights: Flights
   readonly #closing: Closing
   readonly #usage: Time.Usage
-  #session: Driver.ClientSession
-  #standing: Standing | undefined
-  #isCalling = false
   #isEnding = false
-  #isBroken = false
+  // Fields, for each operation reads them several times. Whoever has the session as a gate cannot write them.
+  session: Driver.ClientSession
+  standing: Standing | undefined
+  isCalling = false
+  isBroken = false
 
   constructor(client: MongoClient.Service, options: SessionOptions.Decoded, opener: RunningFiber) {
     this.client = client
@@ -76,28 +77,16 @@ export class OpenSession implements Gate, Member, Ending {
     const { lastUsed, session } = this.#take(Time.nowOf(opener))
     this.#usage = new Time.Usage(lastUsed, client[inner].knownTimeout)
     this.flights = new Flights(this, this.#usage)
-    this.#session = session
+    this.session = session
     Log.sessionsOpen(1)
   }
 
-  session(): Driver.ClientSession {
-    return this.#session
-  }
-
-  standing(): Standing | undefined {
-    return this.#standing
-  }
-
-  isBroken(): boolean {
-    return this.#isBroken
-  }
-
   stand(turn: Standing): void {
-    this.#standing = turn
+    this.standing = turn
   }
 
   lsid(): Driver.ServerSessionId {
-    return this.#session.serverSession.id
+    return this.session.serverSession.id
   }
 
   keepAlive(): boolean {
@@ -119,7 +108,7 @@ export class OpenSession implements Gate, Member, Ending {
   touch(at: Time.Instant): void {
     this.#usage.heard(at)
     // An operation that waits to be sent looks at what is noted here.
-    if (this.flights.isEmpty()) this.client[inner].pool.touch(this.#session)
+    if (this.flights.isEmpty()) this.client[inner].pool.touch(this.session)
   }
 
   noteLapse(): boolean {
@@ -128,10 +117,10 @@ export class OpenSession implements Gate, Member, Ending {
 
   /** Goes on with another driver session, which has seen what the old one has. */
   renew(now: Time.Instant): void {
-    const old = this.#session
+    const old = this.session
     const { lastUsed, session } = this.#take(now)
     this.#usage.renew(lastUsed)
-    this.#session = session
+    this.session = session
     DriverSession.carryOver(old, session)
     this.flights.leftover.renew()
     Pool.discard(old)
@@ -139,51 +128,46 @@ export class OpenSession implements Gate, Member, Ending {
 
   stateAt(now: Time.Instant): State {
     if (!this.isOpen()) return "ended"
-    if (this.#isBroken) return "broken"
+    if (this.isBroken) return "broken"
     return this.isBusy() ? "busy" : this.#usage.lapseAt(now) === undefined ? "idle" : "lapsed"
   }
 
   refusal(operation: string): SessionEnded | undefined {
-    return this.isOpen() && !this.#isBroken
+    return this.isOpen() && !this.isBroken
       ? undefined
       : new SessionEnded({ operation, reason: this.isOpen() ? "broken" : "released" })
   }
 
-  ready(operation: string, fiber: RunningFiber): Effect.Effect<void, SessionEnded | SessionLapsed> {
-    const refusal = this.refusal(operation)
-    if (refusal !== undefined) return Effect.fail(refusal)
+  ready(operation: string, fiber: RunningFiber): Effect.Effect<void, SessionEnded | SessionLapsed> | undefined {
+    if (this.#isEnding || this.isBroken) return this.refusal(operation)
     // Of a transaction in it, the server knows nothing any more. To abort it is the way to go on.
-    if (operation === "abortTransaction") return Effect.void
-    const lapse = this.#usage.lapseAt(Time.nowOf(fiber))
-    return lapse === undefined ? Effect.void : lapsed(this, operation, lapse)
+    if (operation === "abortTransaction") return undefined
+    const lapse = this.#usage.lapse(fiber)
+    return lapse && lapsed(this, operation, lapse)
   }
 
   calling<A>(call: () => A): A {
-    this.#isCalling = true
+    this.isCalling = true
     try {
       return call()
     } finally {
-      this.#isCalling = false
+      this.isCalling = false
     }
-  }
-
-  isCalling(): boolean {
-    return this.#isCalling
   }
 
   get breakUp(): Effect.Effect<void> {
     return Effect.sync(() => {
-      this.#isBroken = true
+      this.isBroken = true
       // What never settled may be going on there, with all that it holds.
       this.flights.leftover.maybeCursor()
-      Pool.markDirty(this.#session)
+      Pool.markDirty(this.session)
     })
   }
 
   get kill(): Effect.Effect<void> {
     // Where it is closed meanwhile, that has killed it.
     const once = Effect.suspend(() =>
-      this.#session.hasEnded ? Effect.void : Effect.map(this.flights.kill, () => this.flights.leftover.isKilled())
+      this.session.hasEnded ? Effect.void : Effect.map(this.flights.kill, () => this.flights.leftover.isKilled())
     )
     return insist(this.client, this.lsid(), once, ({ code }) => code === undefined)
   }

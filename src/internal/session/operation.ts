@@ -56,37 +56,36 @@ export const perform = <A, E>(
         here?.over(exit)
         return exit
       }
-      const whenReady = () =>
-        match(
-          gate.ready(description.operation, fiber),
-          (cause) => over(Exit.failCause(cause)),
-          (): Effect.Effect<A, E | UseError> => {
-            const refusal = place.turn?.refusal(description.operation)
-            if (refusal !== undefined) return traced(over(Exit.fail(refusal)))
-            try {
-              const evaluate = prepare(gate.session())
-              return Either.isLeft(evaluate)
-                ? traced(over(Exit.fail(evaluate.left)))
-                : settling(
-                  restore,
-                  (done) => {
-                    hasBegun = true
-                    return launch(
-                      gate,
-                      fiber,
-                      place.turn,
-                      description,
-                      limited(evaluate.right, deadline, description, fiber),
-                      done
-                    )
-                  },
-                  over
+      const begin = (): Effect.Effect<A, E | UseError> => {
+        const refusal = place.turn?.refusal(description.operation)
+        if (refusal !== undefined) return traced(over(Exit.fail(refusal)))
+        try {
+          const evaluate = prepare(gate.session)
+          return Either.isLeft(evaluate)
+            ? traced(over(Exit.fail(evaluate.left)))
+            : settling(
+              restore,
+              (done) => {
+                hasBegun = true
+                return launch(
+                  gate,
+                  fiber,
+                  place.turn,
+                  description,
+                  limited(evaluate.right, deadline, description, fiber),
+                  done
                 )
-            } catch (defect) {
-              return traced(over(Exit.die(defect)))
-            }
-          }
-        )
+              },
+              over
+            )
+        } catch (defect) {
+          return traced(over(Exit.die(defect)))
+        }
+      }
+      const whenReady = () => {
+        const wait = gate.ready(description.operation, fiber)
+        return wait === undefined ? begin() : matchCause(wait, (cause) => over(Exit.failCause(cause)), begin)
+      }
       const wait = place.turn?.before(description)
       return wait === undefined ? whenReady() : matchCause(
         restore(wait),
@@ -114,8 +113,10 @@ export const inTurn = <A, E, R>(
     Effect.withFiberRuntime((fiber) => {
       const place = placeOf(fiber, gate.lane)
       return Effect.flatMap(enter(gate, place, operation, restore, fiber), (held) =>
-        gate.ready(operation, fiber).pipe(
-          Effect.zipRight(restore(Effect.suspend(() => effect(fiber, place.turn)))),
+        (gate.ready(operation, fiber) ?? Effect.void).pipe(
+          Effect.zipRight(restore(Effect.suspend(() =>
+            effect(fiber, place.turn)
+          ))),
           // Not before the effect is over: what is in flight by then decides.
           Effect.ensuring(Effect.suspend(() => giveBack(gate, held)))
         ))
@@ -136,7 +137,7 @@ export const enter = (
   fiber: RunningFiber
 ): Effect.Effect<Lane.Waiter, SessionEnded | SessionBusy | TransactionEnded> => {
   // It would wait for what waits for it.
-  if (gate.isCalling()) {
+  if (gate.isCalling) {
     return Effect.fail(new SessionBusy({ operation, holder: "the use that it is called in", reason: "use" }))
   }
   if (turn !== undefined) {
@@ -163,7 +164,7 @@ export const enter = (
  * any more. One that was sent and does not settle in time breaks the session.
  */
 export const giveBack = (gate: Gate, held: Lane.Waiter): Effect.Effect<void> => {
-  if (gate.flights.isEmpty() || gate.isBroken()) {
+  if (gate.flights.isEmpty() || gate.isBroken) {
     Lane.leave(held)
     return Effect.void
   }
@@ -241,7 +242,7 @@ const launch = <A>(
 ): Effect.Effect<void> => {
   let isGivenUp = false
   // What is under manual control is nobody's turn, but has its operations counted and its conflicts explained.
-  const observing = turn ?? gate.standing()
+  const observing = turn ?? gate.standing
   observing?.begins(description)
   return gate.flights.launch(
     fiber,

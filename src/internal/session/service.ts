@@ -150,12 +150,12 @@ export class Usable implements Service {
     this.advanceTo = (token, options) =>
       Effect.suspend((): ReturnType<Advance> =>
         session.refusal("advanceTo") ??
-          Effect.map(checked(token, options), (checked) => DriverSession.advance(session.session(), checked))
+          Effect.map(checked(token, options), (checked) => DriverSession.advance(session.session, checked))
       )
   }
 
   get id(): SessionId {
-    return DriverSession.idOf(this[key].session())
+    return DriverSession.idOf(this[key].session)
   }
 
   get refresh() {
@@ -208,6 +208,6 @@ export class Usable implements Service {
   }
 
   #reading<A>(read: (session: Driver.ClientSession) => A): Effect.Effect<A> {
-    return Effect.sync(() => read(this[key].session()))
+    return Effect.sync(() => read(this[key].session))
   }
 }

@@ -140,6 +140,20 @@ export class Usage {
       : undefined
   }
 
+  /** {@link lapseAt} the present, by the clock of a fiber. */
+  lapse(fiber: RunningFiber): Lapse | undefined {
+    const timeout = this.#knownTimeout()
+    if (Option.isNone(timeout)) return undefined
+    const clock = clockOf(fiber)
+    const { monotonic, wall } = this.#last
+    const millis = Duration.toMillis(timeout.value)
+    // As `elapsed` has it, without an instant for each operation.
+    return clock.unsafeCurrentTimeMillis() - wall >= millis ||
+        Number(clock.unsafeCurrentTimeNanos()) / 1_000_000 - monotonic >= millis
+      ? this.lapseAt(nowOf(fiber))
+      : undefined
+  }
+
   /** Notes that the session has lapsed, and says whether that is news. */
   noteLapse(): boolean {
     const isNews = !this.#isNoted

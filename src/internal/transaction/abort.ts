@@ -50,8 +50,8 @@ export const abort = (
   restore?: Restore
 ): Effect.Effect<Effect.Effect<void>> =>
   Effect.suspend(() => {
-    if (!gate.session().inTransaction()) return Effect.succeed(Effect.void)
-    if (gate.isBroken()) return Effect.as(gate.kill, Effect.void)
+    if (!gate.session.inTransaction()) return Effect.succeed(Effect.void)
+    if (gate.isBroken) return Effect.as(gate.kill, Effect.void)
     return Effect.flatMap(sendAbort(gate, client, timeout, restore), ({ exit, rest }) => {
       if (Exit.isSuccess(exit)) return Effect.succeed(rest)
       return Either.match(Cause.failureOrCause(exit.cause), {
@@ -76,7 +76,7 @@ export const sendAbort = (
   restore?: Restore
 ): Effect.Effect<Aborted> =>
   Effect.withFiberRuntime((fiber) => {
-    const session = gate.session()
+    const session = gate.session
     const time = timeout()
     const limit = time && Time.start(fiber, time)
     const mayBeBegun = DriverTransaction.mayBeBegun(session)
@@ -87,7 +87,7 @@ export const sendAbort = (
     return Effect.map(Effect.exit(sendWithin(gate, "abortTransaction", time, restore)), (exit): Aborted => {
       const ended = end()
       const isOver = ended === "done" || ended !== undefined && isAborted(ended)
-      if (isOver || gate.isBroken() || !(wasBegun || mayBeBegun)) return { exit, rest: Effect.void }
+      if (isOver || gate.isBroken || !(wasBegun || mayBeBegun)) return { exit, rest: Effect.void }
       const name = TransactionEnd.nameOf(session)
       if (ended !== undefined && isRefused(ended)) {
         return { exit, rest: Effect.zipRight(Log.abortFailed(ended.reason), abortInBackground(gate, client, name)) }
@@ -155,7 +155,7 @@ export const abortInBackground = (
   name: TransactionEnd.TransactionName
 ): Effect.Effect<void> => {
   const time = Duration.min(grace, gate.settleTimeout)
-  const isAlone = () => !gate.session().inTransaction() && !DriverCursor.hasOpen(gate.session(), client.driver)
+  const isAlone = () => !gate.session.inTransaction() && !DriverCursor.hasOpen(gate.session, client.driver)
   const once = Effect.suspend((): Effect.Effect<unknown, MongoError> =>
     gate.flights.leftover.hasHeardAfter(name.txnNumber)
       ? Effect.void
@@ -172,7 +172,7 @@ export const abortInBackground = (
       )
   )
   return Effect.suspend(() => {
-    Pool.markDirty(gate.session())
+    Pool.markDirty(gate.session)
     if (isCoordinated(client, name)) return Effect.void
     return insist(
       client,
@@ -201,7 +201,7 @@ const ended = (
   }
   // It was still open, so that the end which was sent before was lost, and a connection with it.
   const aborted = Effect.map(sendByName(gate, client, "abortTransaction", name, time), () => {
-    Pool.markDirty(gate.session())
+    Pool.markDirty(gate.session)
     return "aborted" as const
   })
   return Effect.catchAll(aborted, (error) => {
@@ -240,11 +240,11 @@ const sendByName = (
   time: Duration.Duration
 ): Effect.Effect<void, MongoError> => {
   const sent = Operations.operation(gate.observer, { name: operation, database: "admin" }, (observed) => {
-    observed.beginsInTransaction(gate.session(), name.txnNumber)
+    observed.beginsInTransaction(gate.session, name.txnNumber)
     return Call.call(
       { operation, settleTimeout: gate.settleTimeout, onUnsettled: Log.unsettled },
       ({ signal }) => observed.sends(() => TransactionEnd.endByName(client.driver, operation, name, signal))
     )
-  }, gate.standing()?.span)
+  }, gate.standing?.span)
   return giveUpAfter(time, sent, () => timedOut({ operation }))
 }

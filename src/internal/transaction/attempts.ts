@@ -19,7 +19,6 @@ import type * as Telemetry from "../../Telemetry.js"
 import { timedOut } from "../driver/deadline.js"
 import { idOf } from "../driver/session.js"
 import * as DriverTransaction from "../driver/transaction.js"
-import * as TransactionEnd from "../driver/transactionEnd.js"
 import * as MongoClient from "../session/client.js"
 import type { Gate } from "../session/gate.js"
 import * as Lane from "../session/lane.js"
@@ -28,7 +27,7 @@ import * as Log from "../telemetry/log.js"
 import { Warnings } from "../telemetry/warnings.js"
 import { grace, patiently } from "../time/bounded.js"
 import * as Time from "../time/clock.js"
-import { isInterrupted, match, matchCause, type Restore, type RunningFiber } from "../time/fiber.js"
+import { isInterrupted, matchCause, type Restore, type RunningFiber } from "../time/fiber.js"
 import type { ServerView } from "../values/conflicts.js"
 import { abort } from "./abort.js"
 import { Attempt, Run } from "./attempt.js"
@@ -98,7 +97,7 @@ class Attempts<A, E, R, VR, OR> {
 
   /** One attempt, and the next one where it is to be run again. `rest` is what the attempt before has left to be done. */
   loop(number: number, rest?: Effect.Effect<void>): Effect.Effect<Finished<A, E | RunError>, never, R | VR | OR> {
-    const before = TransactionEnd.nameOf(this.#gate.session()).txnNumber
+    const { serverSession: { txnNumber: before } } = this.#gate.session
     return Effect.flatMap(this.#attempt(number), (result) => {
       // An attempt of which the server has not heard has ended no other there.
       const owed = rest !== undefined && !this.#gate.flights.leftover.hasHeardAfter(before) ? rest : undefined
@@ -138,19 +137,19 @@ class Attempts<A, E, R, VR, OR> {
     const part = new Part(
       new Attempt({ number, options, sessionLane, lane, outer, isSandbox, isSerializable, run: this.#run })
     )
-    return match(
-      this.#gate.ready("transaction", this.#fiber),
-      (cause) => Effect.succeed(this.#refused(part, cause)),
-      (): Effect.Effect<Result<A, E>, never, R | VR | OR> => {
-        const started = DriverTransaction.start(this.#gate.session(), options)
-        if (Exit.isFailure(started)) return Effect.succeed(this.#refused(part, started.cause))
-        part.of.watch(this.#fiber)
-        return Effect.map(this.#runBody(part), (result) => {
-          part.of.unwatch(result._tag === "Finished" ? result.outcome : "retried")
-          return result
-        })
-      }
-    )
+    const start = (): Effect.Effect<Result<A, E>, never, R | VR | OR> => {
+      const started = DriverTransaction.start(this.#gate.session, options)
+      if (Exit.isFailure(started)) return Effect.succeed(this.#refused(part, started.cause))
+      part.of.watch(this.#fiber)
+      return Effect.map(this.#runBody(part), (result) => {
+        part.of.unwatch(result._tag === "Finished" ? result.outcome : "retried")
+        return result
+      })
+    }
+    const wait = this.#gate.ready("transaction", this.#fiber)
+    return wait === undefined
+      ? start()
+      : matchCause(wait, (cause) => Effect.succeed(this.#refused(part, cause)), start)
   }
 
   // An attempt that cannot begin: the one before was the last.
@@ -247,49 +246,52 @@ class Attempts<A, E, R, VR, OR> {
   }
 
   #commit(part: Part, exit: Exit.Exit<A, E>): Effect.Effect<Result<A, E>, never, VR | OR> {
-    return match(
-      this.#gate.ready("commitTransaction", this.#fiber),
+    const wait = this.#gate.ready("commitTransaction", this.#fiber)
+    return wait === undefined ? this.#commitNow(part, exit) : matchCause(
+      wait,
       (cause) => Effect.as(this.#abort, finished<A, E | RunError>(part, Exit.failCause(cause), "aborted")),
-      (): Effect.Effect<Result<A, E>, never, VR | OR> => {
-        const { deadline } = this.#run
-        if (this.#plan.isSandbox) return Effect.as(this.#abort, finished(part, exit, "committed", "rolledBack"))
-        if (deadline !== undefined && deadline.left() <= 0) {
-          const late = timedOut({ operation: "commitTransaction" }, this.#previous)
-          return this.#abortFor(part, late)
-        }
-        const committed = commit({
-          gate: this.#gate,
-          client: this.#client,
-          part,
-          deadline,
-          timeLeft: () => this.#retries.timeLeft,
-          pause: (failure) =>
-            part.of.committedBefore
-              ? Effect.succeedNone
-              : this.#pause(this.#retries.pauseAfterCommit(part.of, failure)),
-          verifyCommit: this.#plan.verifyCommit,
-          restore: this.#restore,
-          isInterrupted: () => this.#isInterrupted,
-          onRetry: (failure, delay) => this.#tellRetry(part, "commit", failure, delay)
-        })
-        return Effect.map(committed, (end): Result<A, E> => {
-          switch (end._tag) {
-            case "Committed":
-              return finished(part, exit, "committed")
-            case "Refused":
-              return finished(part, Exit.fail(end.error), "refused")
-            case "Unknown": {
-              const facts = { attempts: part.attempt, elapsed: this.#retries.elapsed, last: end.error }
-              return finished(part, Exit.fail(new CommitUnknown(facts)), "unknown")
-            }
-            case "GivenUp":
-              return this.#givenUp(part, end.error)
-            case "Again":
-              return { _tag: "Again", failure: end.error, delay: end.delay, part, rest: Effect.void }
-          }
-        })
-      }
+      () => this.#commitNow(part, exit)
     )
+  }
+
+  #commitNow(part: Part, exit: Exit.Exit<A, E>): Effect.Effect<Result<A, E>, never, VR | OR> {
+    const { deadline } = this.#run
+    if (this.#plan.isSandbox) return Effect.as(this.#abort, finished(part, exit, "committed", "rolledBack"))
+    if (deadline !== undefined && deadline.left() <= 0) {
+      const late = timedOut({ operation: "commitTransaction" }, this.#previous)
+      return this.#abortFor(part, late)
+    }
+    const committed = commit({
+      gate: this.#gate,
+      client: this.#client,
+      part,
+      deadline,
+      timeLeft: () => this.#retries.timeLeft,
+      pause: (failure) =>
+        part.of.committedBefore
+          ? Effect.succeedNone
+          : this.#pause(this.#retries.pauseAfterCommit(part.of, failure)),
+      verifyCommit: this.#plan.verifyCommit,
+      restore: this.#restore,
+      isInterrupted: () => this.#isInterrupted,
+      onRetry: (failure, delay) => this.#tellRetry(part, "commit", failure, delay)
+    })
+    return Effect.map(committed, (end): Result<A, E> => {
+      switch (end._tag) {
+        case "Committed":
+          return finished(part, exit, "committed")
+        case "Refused":
+          return finished(part, Exit.fail(end.error), "refused")
+        case "Unknown": {
+          const facts = { attempts: part.attempt, elapsed: this.#retries.elapsed, last: end.error }
+          return finished(part, Exit.fail(new CommitUnknown(facts)), "unknown")
+        }
+        case "GivenUp":
+          return this.#givenUp(part, end.error)
+        case "Again":
+          return { _tag: "Again", failure: end.error, delay: end.delay, part, rest: Effect.void }
+      }
+    })
   }
 
   // The schedule is the caller's, and may have effects that never end. Without its answer there is no other attempt.
@@ -302,7 +304,7 @@ class Attempts<A, E, R, VR, OR> {
 
   // The transaction must not stay open for whoever is next in the session.
   #broken(part: Part, defect: Cause.Cause<never>): Effect.Effect<Result<A, E>> {
-    const isOpen = this.#gate.session().inTransaction()
+    const isOpen = this.#gate.session.inTransaction()
     return Effect.as(this.#abort, finished<A, E>(part, Exit.failCause(defect), isOpen ? "aborted" : "unknown"))
   }
 
@@ -338,7 +340,7 @@ class Attempts<A, E, R, VR, OR> {
       return Effect.map(this.#abort, () => this.#givenUp(part, last))
     }
     return Effect.flatMap(
-      Effect.forkDaemon(ask(this.#client, idOf(this.#gate.session()).uuid)),
+      Effect.forkDaemon(ask(this.#client, idOf(this.#gate.session).uuid)),
       (asking) =>
         Effect.flatMap(Effect.zipRight(this.#abort, Fiber.join(asking)), (server) =>
           Effect.sync(() => {

@@ -73,7 +73,7 @@ const failed = <VR, OR>(
   backoff: Backoff.Backoff<MongoError>
 ): Effect.Effect<Committed, never, VR | OR> =>
   Effect.gen(function*() {
-    const name = TransactionEnd.nameOf(of.gate.session(), true)
+    const name = TransactionEnd.nameOf(of.gate.session, true)
     const isRefused = !isCommitUnknown(error)
     const unknown = !isRefused || lost !== undefined && !isTransient(error)
     const wait = Option.getOrElse(yield* backoff.next(error), () => Duration.zero)
@@ -83,7 +83,7 @@ const failed = <VR, OR>(
       answer: "failed",
       unknown,
       transient: isTransient(error),
-      final: of.gate.isBroken() || isCommitAnswered(error) || isUnanswerable(error) || isRefused || of.isInterrupted(),
+      final: of.gate.isBroken || isCommitAnswered(error) || isUnanswerable(error) || isRefused || of.isInterrupted(),
       timeLeft,
       mayRetry: Option.isSome(delay)
     })
@@ -96,7 +96,7 @@ const failed = <VR, OR>(
       case "giveUp":
         return again(error, delay)
       case "fail":
-        if (!of.gate.session().inTransaction()) return yield* refused(of, error, name)
+        if (!of.gate.session.inTransaction()) return yield* refused(of, error, name)
         // The time was over before it was sent.
         yield* Effect.flatten(abort(of.gate, of.client, () => of.deadline?.timeout, of.restore))
         return { _tag: "GivenUp", error }
@@ -120,7 +120,7 @@ const refused = <VR, OR>(
   name: TransactionEnd.TransactionName
 ): Effect.Effect<Committed> => {
   const { client, gate } = of
-  if (isEndOfTransaction(error) || gate.isBroken()) return Effect.succeed({ _tag: "Refused", error })
+  if (isEndOfTransaction(error) || gate.isBroken) return Effect.succeed({ _tag: "Refused", error })
   return Effect.flatMap(abortByName(gate, client, name, patienceOf(of)), (late): Effect.Effect<Committed> => {
     switch (late) {
       case "committed":

@@ -38,7 +38,7 @@ export const start = (
     gate,
     "startTransaction",
     (fiber, turn) =>
-      Effect.map(traced(DriverTransaction.start(gate.session(), options)), () => {
+      Effect.map(traced(DriverTransaction.start(gate.session, options)), () => {
         const part = asPart(turn)
         const last = lastOf(gate)
         const before = part ?? last
@@ -104,7 +104,7 @@ const ofAnother = (error: MongoError): MongoError =>
 
 // The driver would send the commit of a run once more, which was over when it gave its result.
 const isOfRun = (gate: Gate): boolean => {
-  const session = gate.session()
+  const session = gate.session
   return DriverTransaction.stateOf(session) === "committed" &&
     lastOf(gate)?.number !== DriverTransaction.transactionNumberOf(session)
 }
@@ -113,7 +113,7 @@ const isOfRun = (gate: Gate): boolean => {
 const noteOpen = (gate: Gate, ended: Ended | undefined, exit: Exit.Exit<void, MongoError>): void => {
   if (ended === undefined) return
   const isOpen = ended === "unknown" || ended === "refused" && !hasEnded(exit)
-  gate.flights.leftover.maybeTransaction(DriverTransaction.transactionNumberOf(gate.session()), isOpen)
+  gate.flights.leftover.maybeTransaction(DriverTransaction.transactionNumberOf(gate.session), isOpen)
 }
 
 const hasEnded = (exit: Exit.Exit<void, MongoError>): boolean =>
@@ -202,7 +202,7 @@ const end = (
 // Who was interrupted has not waited for the answer: the driver sends no more in the transaction all the same.
 const isAborted = (gate: Gate, exit: Exit.Exit<void, MongoError>, before: Ended | undefined): boolean =>
   Exit.isSuccess(exit) ||
-  before === "no" && (!gate.flights.isEmpty() || !gate.session().inTransaction()) &&
+  before === "no" && (!gate.flights.isEmpty() || !gate.session.inTransaction()) &&
     ![...Cause.failures(exit.cause)].some(({ reason }) => reason === "TransactionMisuse")
 
 // None where nothing has changed: the driver refused to commit in the session's state.

@@ -111,5 +111,5 @@ export const strengthen = ({ writeConcern }: Options, { of }: Part, gate: Gate):
   const { w } = writeConcern
   const taken = { ...writeConcern, w: typeof w === "number" || w === undefined ? "majority" : w }
   of.strengthen(taken)
-  DriverTransaction.setWriteConcern(gate.session(), taken)
+  DriverTransaction.setWriteConcern(gate.session, taken)
 }

@@ -62,7 +62,7 @@ export class Manual extends Part implements Standing {
     )
     this.#gate = gate
     this.#client = client
-    this.#number = DriverTransaction.transactionNumberOf(gate.session())
+    this.#number = DriverTransaction.transactionNumberOf(gate.session)
   }
 
   /** Its number in the session. */
@@ -72,7 +72,7 @@ export class Manual extends Part implements Standing {
 
   /** Notes the number that the session has given it: each start has another. */
   takesNumber(): void {
-    this.#number = DriverTransaction.transactionNumberOf(this.#gate.session())
+    this.#number = DriverTransaction.transactionNumberOf(this.#gate.session)
   }
 
   // A program that ends a transaction by hand sees the server's own answers, as the specification has it.
@@ -110,14 +110,14 @@ export class Manual extends Part implements Standing {
 
 /** The last transaction of a session that was started by hand. */
 export const lastOf = (gate: Gate): Manual | undefined => {
-  const standing = gate.standing()
+  const standing = gate.standing
   return standing instanceof Manual ? standing : undefined
 }
 
 /** The transaction of a session that is under manual control, if it is open and nobody is ending it. */
 export const active = (gate: Gate): Part | undefined => {
   const last = lastOf(gate)
-  return last !== undefined && !last.of.isOver && last.of.ending === undefined && gate.session().inTransaction()
+  return last !== undefined && !last.of.isOver && last.of.ending === undefined && gate.session.inTransaction()
     ? last
     : undefined
 }

@@ -4,12 +4,12 @@
  * See the manual, "$currentOp (aggregation stage)": with `idleSessions`, it tells also of transactions that wait for their
  * client.
  */
-import * as Schema from "effect/Schema"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import { SessionId } from "../../SessionId.js"

@@ -104,7 +104,7 @@ const observed = (
   evaluate: (session: DriverSession) => PromiseLike<void>,
   restore: Restore | undefined
 ): Effect.Effect<void, MongoError> => {
-  const session = gate.session()
+  const session = gate.session
   if (DriverTransaction.sendsNothing(session)) return settled(gate, fiber, operation, atMost, evaluate, restore)
   return Operations.observe(fiber, gate.observer, { name: operation, database: "admin" }, (observed) => {
     observed.beginsInTransaction(session)
@@ -112,7 +112,7 @@ const observed = (
       settled(gate, fiber, operation, atMost, (of) => observed.sends(() => evaluate(of)), restore)
     )
     return telling(sent, observed)
-  }, gate.standing()?.span)
+  }, gate.standing?.span)
 }
 
 // The first end counts: the promise's, that of its time, or that of the time after an interruption. In the last case, the turn
@@ -165,7 +165,7 @@ const settled = (
       : Effect.failCause(cause))
 }
 
-type DriverSession = ReturnType<Gate["session"]>
+type DriverSession = Gate["session"]
 
 /** A failed commit of which it is not known whether it happened, with the label that says so. */
 export const asUnknown = (error: MongoError): MongoError => {

@@ -12,6 +12,7 @@ import type { TransactionEnded } from "../../SessionErrors.js"
 import { type SessionBusy, TransactionUnsupported } from "../../SessionErrors.js"
 import type * as Telemetry from "../../Telemetry.js"
 import * as TransactionOptions from "../../TransactionOptions.js"
+import type { Deployment } from "../driver/topology.js"
 import * as DriverTransaction from "../driver/transaction.js"
 import * as MongoClient from "../session/client.js"
 import { key } from "../session/gate.js"
@@ -68,8 +69,8 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
   A,
   E | E2 | RunError | SessionBusy | TransactionEnded | TransactionUnsupported,
   Inside<R> | VR | OR | R2
-> =>
-  andThen(ensureSupported(session), () => {
+> => {
+  const begin = () => {
     const gate = session[key]
     const outer = innermostOf(fiber)
     const { doesQueue, isSerializable, onRetry, retry, verifyCommit } = manner
@@ -80,9 +81,10 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
     const body = { effect: effect as Effect.Effect<A, E, Inside<R>>, contextOf }
     return Effect.checkInterruptible((isInterruptible) =>
       Effect.uninterruptibleMask((restore) => {
+        const timeout = timeoutOf(options, session)
         const plan = {
-          options: resolve(options, session),
-          timeout: least(timeoutOf(options, session), outer),
+          options: resolve(options, session, timeout),
+          timeout: least(timeout, outer),
           retry,
           // What waits for it may hold what it waits for.
           doesQueue: doesQueue && outer === undefined && !fiber.currentContext.unsafeMap.has(Around.key),
@@ -105,7 +107,8 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
             return matchCause(
               Attempts.run(gate, session.client, body, plan, restore),
               // Not the body's: those are in its exit.
-              (defect) => andThen(giveBack(gate, held), () => Effect.failCause(defect)),
+              (defect) =>
+                andThen(giveBack(gate, held), () => Effect.failCause(defect)),
               (done) =>
                 andThen(giveBack(gate, held), () => {
                   hooks = done.hooks
@@ -132,41 +135,35 @@ export const transaction = <A, E, R, VR, OR, E2, R2>(
           Option.isSome(done) ? after(Exit.succeed(done.value)) : restore(otherwise()))
       })
     )
-  })
-
-/** Fails where there are no transactions. */
-export const ensureSupported = (
-  { client, options }: Session.Service
-): Effect.Effect<void, TransactionUnsupported | MongoError> => {
-  if (options.snapshot) return new TransactionUnsupported({ reason: "SnapshotSession" })
-  const known = client[MongoClient.inner].knownDeployment()
-  return andThen(
-    Option.isSome(known) ? Effect.succeed(known.value) : client.deployment,
-    ({ kind }) => kind === "standalone" ? new TransactionUnsupported({ reason: "Standalone" }) : Effect.void
-  )
+  }
+  const asked = ensureSupported(session)
+  return asked === undefined ? begin() : Effect.flatMap(asked, begin)
 }
 
-/** The options that a transaction is started with. */
-export const resolve = (decoded: TransactionOptions.Decoded, session: Session.Service): TransactionOptions.Resolved =>
-  DriverTransaction.withClientDefaults(
-    TransactionOptions.merge(
-      decoded,
-      TransactionOptions.merge(
-        session.options.defaultTransactionOptions ?? none,
-        session.client[MongoClient.inner].transactions
-      )
-    ),
-    session.client.driver,
-    timeoutOf(decoded, session)
-  )
+/** Fails where there are no transactions. Nothing to be done where it is known that there are, as it mostly is. */
+export const ensureSupported = (
+  { client, options }: Session.Service
+): Effect.Effect<void, TransactionUnsupported | MongoError> | undefined => {
+  if (options.snapshot) return new TransactionUnsupported({ reason: "SnapshotSession" })
+  const known = client[MongoClient.inner].knownDeployment()
+  return Option.isSome(known)
+    ? refusalOf(known.value)
+    : Effect.flatMap(client.deployment, (deployment) => refusalOf(deployment) ?? Effect.void)
+}
 
-const none: TransactionOptions.Decoded = {
-  readConcern: undefined,
-  writeConcern: undefined,
-  readPreference: undefined,
-  maxCommitTime: undefined,
-  timeout: undefined,
-  warnings: undefined
+const refusalOf = ({ kind }: Deployment): TransactionUnsupported | undefined =>
+  kind === "standalone" ? new TransactionUnsupported({ reason: "Standalone" }) : undefined
+
+/** The options that a transaction is started with. */
+export const resolve = (
+  decoded: TransactionOptions.Decoded,
+  { client, options }: Session.Service,
+  timeout: Duration.Duration | undefined
+): TransactionOptions.Resolved => {
+  const { defaultTransactionOptions: ofSession } = options
+  const { transactions: ofClient } = client[MongoClient.inner]
+  const defaults = ofSession === undefined ? ofClient : TransactionOptions.merge(ofSession, ofClient)
+  return DriverTransaction.withClientDefaults(TransactionOptions.merge(decoded, defaults), client.driver, timeout)
 }
 
 /** How long a transaction may take, operations included, as far as anybody has set that. */
