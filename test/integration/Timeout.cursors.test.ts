@@ -53,12 +53,12 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
         Monitor.withClient({}, (watched) =>
           on(watched)(Effect.gen(function*() {
             const { Things } = yield* things(watched, 5)
-            const read = Stream.runDrain(Stream.take(Things.find({}, { timeout: "200 millis", batchSize: 2 }), 1))
+            const read = Stream.runDrain(Stream.take(Things.find({}, { timeout: "1 second", batchSize: 2 }), 1))
             // It is blocked for longer than it has time, and then not done.
             yield* Monitor.fail(watched, {
               failCommands: ["killCursors"],
               mode: { times: 1 },
-              blockFor: "400 millis",
+              blockFor: "2 seconds",
               errorCode: 1
             })
             yield* inSession(Effect.gen(function*() {
@@ -74,6 +74,25 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
           }))))
     }
   })
+
+  it.effect("a cursor whose batch has no connection in time is closed later", () =>
+    Monitor.withClient({ driver: { maxPoolSize: 1 } }, (watched) =>
+      on(watched)(Effect.gen(function*() {
+        const { Things, database } = yield* things(watched, 5)
+        yield* Monitor.block(watched, ["count"], "2 seconds")
+        const count = Effect.promise(() => watched.client.driver.db(database).command({ count: "things" }))
+        const reading = Things.find({}, { timeout: "1 second", batchSize: 1 }).pipe(
+          // The only connection is in use.
+          Stream.tap(() => Effect.zipRight(Effect.fork(count), watched.monitor.awaitStarted("count"))),
+          Stream.runDrain
+        )
+        yield* Session.scoped(Effect.gen(function*() {
+          expect(yield* Effect.flip(reading)).toMatchObject(timedOut)
+          expect(yield* watched.monitor.named("getMore")).toEqual([])
+          expect(yield* Monitor.openCursors(watched.monitor)).toBe(1)
+          yield* Monitor.until(Monitor.openCursors(watched.monitor), (open) => open === 0)
+        }))
+      }))))
 
   describe("a cursor that the program opens", () => {
     const slowly = { timeout: "600 millis" } as const

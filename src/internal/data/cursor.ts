@@ -13,7 +13,7 @@ import * as DriverCursor from "../driver/cursor.js"
 import * as Lent from "../driver/lent.js"
 import type { AsGiven, MongoClient } from "../session/client.js"
 import type { Deadline } from "../time/clock.js"
-import { closed } from "./cursorEnd.js"
+import { closed, killLater } from "./cursorEnd.js"
 import * as CursorLoss from "./cursorLoss.js"
 import type { Added, OperationError, Placed } from "./operation.js"
 import type { Request, Target } from "./request.js"
@@ -45,6 +45,8 @@ interface Lazy<T> {
   readonly isOpen: () => boolean
   /** Fires the signal of the cursor: each operation has one of its own, but the driver's cursor one for all its life. */
   readonly abort: () => void
+  /** Notes that the driver has given it up without asking a server to close it. */
+  readonly lose: (orphan: DriverCursor.Orphan) => void
 }
 
 const acquire = <T>(
@@ -55,17 +57,23 @@ const acquire = <T>(
     Effect.acquireRelease(
       Effect.sync(() => {
         const controller = new AbortController()
-        const state: { cursor: Driver.AbstractCursor<T> | undefined; session: Driver.ClientSession | null } = {
-          cursor: undefined,
-          session: null
-        }
+        const state: {
+          cursor: Driver.AbstractCursor<T> | undefined
+          session: Driver.ClientSession | null
+          lost: DriverCursor.Orphan | undefined
+        } = { cursor: undefined, session: null, lost: undefined }
         return { controller, state }
       }),
       ({ state }) =>
         Effect.suspend(() => {
           const { cursor } = state
-          if (cursor === undefined || DriverCursor.isExhausted(cursor)) return Effect.void
-          return closed({ client, close, session }, cursor)
+          if (cursor === undefined) return Effect.void
+          const over = DriverCursor.isExhausted(cursor) ? Effect.void : closed({ client, close, session }, cursor)
+          // Known by then: what has read the last batch, and is late, has had its turn before.
+          return Effect.zipRight(
+            over,
+            Effect.suspend(() => state.lost === undefined ? Effect.void : killLater(client, state.lost))
+          )
         })
     ),
     ({ controller, state }): Lazy<T> => ({
@@ -78,7 +86,8 @@ const acquire = <T>(
       },
       abort: () => {
         if (state.cursor !== undefined) DriverCursor.abort(controller, [state.cursor])
-      }
+      },
+      lose: (orphan) => void (state.lost = orphan)
     })
   )
 
@@ -118,7 +127,7 @@ const pull = <T>(
           if (!limit.isOfLifetime) lifetime = undefined
         }
         added.signal?.addEventListener("abort", cursor.abort, { once: true })
-        const batch = await DriverCursor.nextBatch(opened).finally(() =>
+        const batch = await DriverCursor.nextBatch(opened, cursor.lose).finally(() =>
           added.signal?.removeEventListener("abort", cursor.abort)
         )
         isOver = DriverCursor.isExhausted(opened)

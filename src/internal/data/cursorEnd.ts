@@ -2,9 +2,11 @@
  * Closes the cursor of a stream: in the turn of its session, and before the session; once more in the background where the server
  * did not answer in time.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { constTrue } from "effect/Function"
+import * as Exit from "effect/Exit"
+import { constTrue, identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
@@ -39,19 +41,28 @@ export const closed = <T>(
     SessionLapsed: () => Effect.void,
     TransactionEnded: () => Effect.void
   })
-  const again = (error: unknown) => orphan !== undefined && isLate(error) ? killLater(client, orphan) : Effect.void
-  return closingStep("cursor", client.closeTimeout, Effect.tapError(closed, again), (error) => error._tag)
+  const again = Effect.onExit(
+    closed,
+    (exit) =>
+      orphan !== undefined && Exit.isFailure(exit) && isLate(exit.cause) ? killLater(client, orphan) : Effect.void
+  )
+  return closingStep("cursor", client.closeTimeout, again, (error) => error._tag)
 }
 
-// The program's time limit may be too short for a connection to be made, and the cursor would live as long as its session.
-const isLate = (error: unknown): boolean =>
-  error instanceof MongoError && error.reason === "TimedOut" && error.code === undefined
+// The program's time limit may be too short for a connection to be made, and the cursor would live as long as its session. What
+// closing has not done in its own time is interrupted.
+const isLate = (cause: Cause.Cause<unknown>): boolean =>
+  Cause.isInterrupted(cause) || Option.exists(
+    Cause.failureOption(cause),
+    (error) => error instanceof MongoError && error.reason === "TimedOut" && error.code === undefined
+  )
 
-const killLater = (client: Client, orphan: DriverCursor.Orphan): Effect.Effect<void> => {
+/** Kills a cursor in the background, until it is known to be over. */
+export const killLater = (client: Client, orphan: DriverCursor.Orphan): Effect.Effect<void> => {
   const { db: database, collection } = orphan.namespace
   const { driver, settleTimeout } = client
   const operation = "killCursors"
-  const once = Operations.operation(
+  const sent = Operations.operation(
     client[inner].observer,
     { name: operation, database, collection },
     (observed) =>
@@ -60,8 +71,13 @@ const killLater = (client: Client, orphan: DriverCursor.Orphan): Effect.Effect<v
         return observed.sends(() => DriverCursor.kill(driver, orphan, signal))
       })
   )
-  const limited = giveUpAfter(Duration.min(grace, settleTimeout), once, () => timedOut({ operation }))
-  return insist(client, orphan.lsid, limited, ({ code }) => code === undefined)
+  const once = Effect.filterOrFail(
+    giveUpAfter(Duration.min(grace, settleTimeout), sent, () => timedOut({ operation })),
+    identity,
+    () => new MongoError({ reason: "Other", operation, labels: [] })
+  )
+  // Its session may be of use to others by now, and is not killed for it.
+  return insist(client, undefined, once, ({ code }) => code === undefined)
 }
 
 const inSession = <T>(

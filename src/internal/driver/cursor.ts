@@ -1,8 +1,10 @@
 /**
  * Finds, reads and closes cursors of the driver.
  */
+import { constVoid } from "effect/Function"
 import type * as Driver from "mongodb"
 import * as Command from "./command.js"
+import { isOver } from "./deadline.js"
 import * as Lent from "./lent.js"
 import { endImplicit, ofClient, ofCursor, openAs } from "./privates.js"
 import type { Controller } from "./signal.js"
@@ -51,24 +53,28 @@ export interface Orphan {
   readonly id: Driver.Long
   readonly namespace: { readonly db: string; readonly collection?: string | undefined }
   readonly readPreference: Driver.ReadPreference
-  /** The session that it was opened in. */
-  readonly lsid: Driver.ServerSessionId | undefined
 }
 
 /** What the server would still have of a cursor if the driver did not close it. None, if it has nothing. */
 export const orphanOf = (cursor: Cursor): Orphan | undefined => {
   const { id, namespace, readPreference } = cursor
   if (id === undefined || id.isZero()) return undefined
-  return { id, namespace, readPreference, lsid: ofCursor(cursor).session?.id }
+  return { id, namespace, readPreference }
 }
 
-/** Kills a cursor that the driver has given up: by a command outside of all sessions, beside what its own may be doing. */
-export const kill = (
+/**
+ * Kills a cursor that the driver has given up: by a command outside of all sessions, beside what its own may be doing. Gives whether
+ * it is over: a server that does not know the cursor may be another one than that which has it, unless both are the primary.
+ */
+export const kill = async (
   client: Driver.MongoClient,
   { id, namespace, readPreference }: Orphan,
   signal: AbortSignal
-): Promise<unknown> =>
-  Command.run(client, namespace.db, { killCursors: namespace.collection, cursors: [id] }, { signal, readPreference })
+): Promise<boolean> => {
+  const command = { killCursors: namespace.collection, cursors: [id] }
+  const { cursorsKilled } = await Command.run(client, namespace.db, command, { signal, readPreference })
+  return readPreference.mode === "primary" || Array.isArray(cursorsKilled) && cursorsKilled.length > 0
+}
 
 /** Forgets a cursor whose server cannot be asked to close it. */
 export const forget = (cursor: Cursor): Promise<void> => {
@@ -155,9 +161,22 @@ export const omitMaxTime = (cursor: Driver.AbstractCursor<unknown>): void => {
 export const isExhausted = (cursor: Driver.AbstractCursor<unknown>): boolean =>
   cursor.bufferedCount() === 0 && (cursor.closed || cursor.killed || cursor.id?.isZero() === true)
 
-/** The next batch. One command at most: `hasNext` and `next` would ask again and again while batches are empty. */
-export const nextBatch = async <T>(cursor: Driver.AbstractCursor<T>): Promise<Array<T>> => {
-  const first = await cursor.tryNext()
+/**
+ * The next batch. One command at most: `hasNext` and `next` would ask again and again while batches are empty.
+ *
+ * Where the time is over before the command is sent, the driver gives the cursor up, and asks no server to close it: for that, too,
+ * the time is over. It is handed to `lose` then.
+ */
+export const nextBatch = async <T>(
+  cursor: Driver.AbstractCursor<T>,
+  lose: (orphan: Orphan) => void = constVoid
+): Promise<Array<T>> => {
+  const orphan = orphanOf(cursor)
+  const first = await cursor.tryNext().catch((error: unknown) => {
+    const session = Lent.own(ofCursor(cursor).session)
+    if (orphan !== undefined && cursor.killed && session !== null && isOver(session)) lose(orphan)
+    throw error
+  })
   if (first === null) return []
   const batch: Array<T> = [first]
   // `readBufferedDocuments` does not apply the function that `map` was given.

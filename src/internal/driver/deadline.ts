@@ -125,6 +125,8 @@ interface Expiry extends Promise<never> {
 
 /** What the driver asks of a deadline. */
 interface TimeoutContext {
+  /** Asked by this library alone: whether no time is left. */
+  readonly isOver: () => boolean
   /** With `true` the driver would repeat what fails until the deadline, and need a clock of its own. */
   readonly csotEnabled: () => boolean
   readonly clearServerSelectionTimeout: boolean
@@ -161,6 +163,12 @@ export const during = async <A>(
   }
 }
 
+/** Whether the operation that runs in a session has no time left, so that nothing more is sent for it. */
+export const isOver = (session: Driver.ClientSession): boolean => {
+  const context: Partial<TimeoutContext> | null = ofSession(session).timeoutContext
+  return context?.isOver?.() === true
+}
+
 const make = (
   deadline: Deadline,
   fiber: RunningFiber,
@@ -169,6 +177,7 @@ const make = (
   omitsMaxTime: boolean
 ): TimeoutContext => {
   const context: TimeoutContext = {
+    isOver: () => deadline.left() <= 0,
     csotEnabled: () => false,
     clearServerSelectionTimeout: true,
     get serverSelectionTimeout() {

@@ -92,7 +92,7 @@ export const awaitBackground = (
 ): Effect.Effect<void> =>
   Effect.asVoid(until(inFlight, (names) => !names.some((name) => endsInBackground.has(name)), patience))
 
-const endsInBackground = new Set(["abortTransaction", "killSessions"])
+const endsInBackground = new Set(["abortTransaction", "killCursors", "killSessions"])
 
 const driverSessions = (driver: Driver.MongoClient): number => {
   const { s } = driver as Driver.MongoClient & { readonly s: { readonly activeSessions: ReadonlySet<unknown> } }
