@@ -8,7 +8,7 @@ import * as Schema from "@effect/schema/Schema"
 import type * as BigDecimal from "effect/BigDecimal"
 import type * as NewSchema from "effect/Schema"
 import type * as Driver from "mongodb"
-import type * as CausalToken from "./CausalToken.js"
+import * as CausalToken from "./CausalToken.js"
 import * as Bson from "./internal/data/bsonSchemas.js"
 import * as TextSchemas from "./internal/data/textSchemas.js"
 import { withId as make, type WithoutId } from "./internal/data/withId.js"
@@ -372,7 +372,7 @@ export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: n
  * @category constructors
  */
 export const CausalTokenFromString: Schema.Schema<CausalToken.CausalToken, string> = asOld(
-  TextSchemas.causalToken(packaged)
+  TextSchemas.causalToken(packaged, CausalToken)
 )
 
 /**

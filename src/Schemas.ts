@@ -10,7 +10,7 @@
  * A value that another copy of `bson` has made is taken if the driver can encode it, which is when its major version is the
  * driver's own. Any other one is refused, and so is an object that has but a field `_bsontype`.
  *
- * The same for the package `@effect/schema` is in `OldSchemas`; for tokens and session ids it is the `schema` of their modules.
+ * The same for the package `@effect/schema` is in `OldSchemas`.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,7 @@ import type * as BigDecimal from "effect/BigDecimal"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Driver from "mongodb"
-import type * as CausalToken from "./CausalToken.js"
+import * as CausalToken from "./CausalToken.js"
 import * as Bson from "./internal/data/bsonSchemas.js"
 import * as TextSchemas from "./internal/data/textSchemas.js"
 import { withId as make, type WithoutId } from "./internal/data/withId.js"
@@ -378,7 +378,10 @@ export const TimestampFromParts: Schema.Schema<Driver.Timestamp, { readonly t: n
  * @since 0.1.0
  * @category constructors
  */
-export const CausalTokenFromString: Schema.Schema<CausalToken.CausalToken, string> = TextSchemas.causalToken(packaged)
+export const CausalTokenFromString: Schema.Schema<CausalToken.CausalToken, string> = TextSchemas.causalToken(
+  packaged,
+  CausalToken
+)
 
 /**
  * A causal token, outside of the program its signed text, by the secrets of {@link CausalToken.signed}.

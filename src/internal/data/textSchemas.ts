@@ -48,7 +48,7 @@ const make = <A>(
 /** Causal tokens as text, signed or not. */
 export const causalToken = (
   packaged: Package,
-  { decode, encode }: Omit<Texts<CausalToken.CausalToken>, "is"> = CausalToken
+  { decode, encode }: Omit<Texts<CausalToken.CausalToken>, "is">
 ): Schema.Schema<CausalToken.CausalToken, string> =>
   make(packaged, "CausalToken", {
     is: (value): value is CausalToken.CausalToken => value instanceof CausalToken.CausalToken,
