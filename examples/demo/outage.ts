@@ -88,8 +88,9 @@ const holdCommitsBack = (begun: Effect.Latch) =>
   Effect.gen(function*() {
     const { driver } = yield* MongoClient.MongoClient
     const mode = { times: heldBack }
-    yield* FailPoint.failCommand(driver, { failCommands: ["commitTransaction"], mode, appName, blockFor: "1 minute" })
+    // What is sent before the server knows of it may be held back, too.
     const since = performance.now()
+    yield* FailPoint.failCommand(driver, { failCommands: ["commitTransaction"], mode, appName, blockFor: "1 minute" })
     yield* begun.open
     const unanswered = Effect.map(
       Monitor.commands,
