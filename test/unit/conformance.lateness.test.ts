@@ -21,7 +21,7 @@ const testOf = (isAboutTime: boolean): Test => ({
 
 const busy = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20))).pipe(
   Effect.zipRight(Effect.sync(() => {
-    for (const end = performance.now() + 80; performance.now() < end;);
+    for (const end = performance.now() + 400; performance.now() < end;);
   })),
   Effect.zipRight(Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20))))
 )
@@ -47,7 +47,7 @@ describe("a process that is late", () => {
   it.live("does not have the processors idle for all of the time", () =>
     Effect.gen(function*() {
       const [, { idle }] = yield* measured(busy)
-      // Two thirds of the time of one of them were spent.
+      // Most of the time of one of them was spent.
       expect(idle).toBeLessThan(1 - 0.4 / cpus().length)
       expect(idle).toBeGreaterThanOrEqual(0)
     }))
