@@ -22,10 +22,6 @@ const against = (folder: string, library: string): ReadonlyArray<Arm> => [
   arm("ours", folder, ["effect", "mongodb", library])
 ]
 
-export const ours = [
-  ...against(root, new URL("../dist/index.js", import.meta.url).href),
-  // What the library is made of, without it.
-  arm("bare", root, ["effect", "mongodb", "@effect/schema"])
-]
+export const ours = against(root, new URL("../dist/index.js", import.meta.url).href)
 
 export const effectMongodb = against(competitor, "effect-mongodb")

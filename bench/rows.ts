@@ -191,7 +191,6 @@ const unnumbered: ReadonlyArray<Omit<Row, "number">> = [
     name: "cold import",
     group: "coldImport",
     ours: "ours",
-    bare: "bare",
     effectMongodb: "ours",
     metrics: [
       { name: "ms", figure: "time", unit: 1000, better: "less", goal: { of: "difference", bound: 25 } },
