@@ -86,7 +86,7 @@ export const raw: Codec<Driver.Document, Driver.Document, never> = {
 }
 
 /**
- * The codec of a schema. Encoder and decoder are built here, once.
+ * The codec of a schema. Encoder and decoder are built once.
  *
  * @example
  * ```ts

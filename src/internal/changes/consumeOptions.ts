@@ -1,12 +1,12 @@
 /**
  * The options of a consumer, and how they are decoded.
  */
-import * as Schema from "effect/Schema"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import type { MongoError } from "../../MongoError.js"
 import type { SessionMisconfigured } from "../../SessionErrors.js"
 import type * as Telemetry from "../../Telemetry.js"

@@ -1,11 +1,11 @@
 /**
  * The options of a change stream, and how they are decoded.
  */
-import * as Schema from "effect/Schema"
 import type * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import type * as Driver from "mongodb"
 import type { MongoError } from "../../MongoError.js"
 import type { ResumeToken } from "../../ResumeToken.js"

@@ -1,11 +1,11 @@
 /**
  * The options of a lease, and how they are decoded.
  */
-import * as Schema from "effect/Schema"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import type { SessionMisconfigured } from "../../SessionErrors.js"
 import { isSchedule, ScheduleField } from "../changes/outbox/options.js"
 import type { ClientOption, MongoClient } from "../session/client.js"

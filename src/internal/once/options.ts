@@ -1,12 +1,12 @@
 /**
  * The options of what is run once, and how they are decoded.
  */
-import * as Schema from "effect/Schema"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import type { SessionMisconfigured } from "../../SessionErrors.js"
 import { SchemaField } from "../data/schemaField.js"
 import type { ClientOption, MongoClient } from "../session/client.js"

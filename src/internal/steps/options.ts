@@ -1,9 +1,9 @@
 /**
  * The options of workflows in steps, and how they are decoded.
  */
-import * as Schema from "effect/Schema"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import type { SessionMisconfigured } from "../../SessionErrors.js"
 import { SchemaField } from "../data/schemaField.js"
 import * as LeaseOptions from "../lease/options.js"

@@ -1,9 +1,9 @@
 /**
  * The options of an outbox and of a relay, decoded.
  */
-import * as Schema from "effect/Schema"
 import * as Predicate from "effect/Predicate"
 import * as ScheduleModule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import { SchemaField } from "../../data/schemaField.js"
 import * as Names from "../../values/names.js"
 import { decoder, Name } from "../../values/options.js"
