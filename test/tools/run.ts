@@ -46,13 +46,11 @@ const whole: Plan = [
     { name: "package", script: "pack:check" },
     { name: "new-user", script: "new-user", runner: true, optional: true }
   ],
-  [
-    integration,
-    { name: "examples", script: "test:examples", runner: true }
-  ],
+  [integration],
   [
     { name: "cluster", script: "test:cluster", runner: true },
-    { name: "conformance", script: "conformance", runner: true, optional: true }
+    { name: "conformance", script: "conformance", runner: true, optional: true },
+    { name: "examples", script: "test:examples", runner: true }
   ]
 ]
 
