@@ -168,7 +168,7 @@ const inSession = <A>(
     const isInTransaction = driverSession.inTransaction()
     const problem = found.isClosing === true ? undefined : Rules.violation(Rules.askedBy(request), {
       session: isInTransaction ? "transaction" : "plain",
-      writeConcerns: request.kind === "write" ? writeConcernsOf(target, client) : [],
+      writeConcerns: request.kind === "write" && !isInTransaction ? writeConcernsOf(target, client) : [],
       readPreference: target.readPreference,
       transactionReadPreference: readPreferenceOf(driverSession),
       causalLevel: options.causalConsistency ? level : undefined

@@ -57,9 +57,12 @@ export const violation = (
   }
   if (asked.kind === "write") {
     // The nearest write concern is the one that holds; in a transaction, that is the transaction's own.
-    const around = place.session === "transaction" ? [] : place.writeConcerns
-    const effective = [{ source: "operation" as const, concern: asked.writeConcern }, ...around]
-      .find(({ concern }) => concern !== undefined)
+    const own = { source: "operation", concern: asked.writeConcern } as const
+    const effective = own.concern !== undefined
+      ? own
+      : place.session === "transaction"
+      ? undefined
+      : place.writeConcerns.find(({ concern }) => concern !== undefined)
     if (effective !== undefined && wOf(effective.concern) === 0) {
       return new UnacknowledgedWrite({ operation, source: effective.source })
     }

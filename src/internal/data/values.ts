@@ -9,7 +9,7 @@ import { invalid } from "../driver/errors.js"
 import { isDocument, isMap, namesOf } from "./objects.js"
 import { optionOf } from "./options.js"
 import { guarded, Refused, TooLarge } from "./refused.js"
-import { fieldsOf, measured, type Place, saidBy, Walk } from "./walk.js"
+import { fieldsOf, measured, type Place, type Role, saidBy, Walk } from "./walk.js"
 
 /** A document as it is stored, and about how many bytes of BSON it has. */
 export interface Stored<I> {
@@ -130,13 +130,19 @@ export const weightOf = (
     // Without its `lsid`, which the driver adds beside its fields, it would be none of its session.
     if (command !== saidBy(command)) return new Refused("a command with a `toBSON`: give what that gives")
     let bytes = 0
-    const sent = options && picked(options, fields)
-    for (const value of [...values, pipeline, options && picked(options, documents), sent, command]) {
-      const role = value === command || value === sent ? "command" : updates.includes(value) ? "update" : "filter"
+    const add = (value: unknown, role: Role): Refused | undefined => {
       const own = weightIn(value, { role, takesFunctions })
       if (own instanceof Refused) return own
       bytes += own
+      return undefined
     }
+    for (const value of values) {
+      const refused = add(value, updates.includes(value) ? "update" : "filter")
+      if (refused !== undefined) return refused
+    }
+    const refused = add(pipeline, "filter") ?? add(command, "command") ??
+      (options && (add(picked(options, documents), "filter") ?? add(picked(options, fields), "command")))
+    if (refused !== undefined) return refused
     // Each has a command's bytes for itself: the driver makes as many commands as it takes.
     for (const [index, part] of parts.entries()) {
       const own = weightOfPart(part, takesFunctions)
