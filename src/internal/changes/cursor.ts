@@ -87,16 +87,5 @@ const leaveWhenLost = (cursor: ChangeStream["cursor"], standing: Standing): void
   }
 }
 
-/** Kills an orphan. */
-export const kill = (
-  { id, namespace }: DriverCursor.Orphan,
-  client: Driver.MongoClient,
-  { session, signal }: Added
-): Promise<unknown> =>
-  client.db(namespace.db).command(
-    { killCursors: namespace.collection, cursors: [id] },
-    { ...(session && { session }), ...(signal && { signal }) }
-  )
-
 const parentOf = ({ collection, database }: Watched["target"], db: Driver.Db, { driver }: Client) =>
   collection !== undefined ? db.collection(collection) : database !== undefined ? db : driver

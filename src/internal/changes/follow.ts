@@ -18,7 +18,7 @@ import * as Session from "../../Session.js"
 import type { DecodeFailed, OperationError } from "../../SessionErrors.js"
 import { batches } from "../data/cursor.js"
 import type { Request, Target } from "../data/request.js"
-import type * as DriverCursor from "../driver/cursor.js"
+import * as DriverCursor from "../driver/cursor.js"
 import { bounded } from "../driver/deadline.js"
 import { inner } from "../session/client.js"
 import { closingStep } from "../telemetry/close.js"
@@ -132,7 +132,7 @@ export const pulled = <A, R, C>(
       if (orphan === undefined) return Effect.void
       const lost = orphan
       orphan = undefined
-      return Effect.ignore(run((added) => ChangeCursor.kill(lost, client.driver, added), "killCursors", limit))
+      return Effect.ignore(run(({ signal }) => DriverCursor.kill(client.driver, lost, signal), "killCursors", limit))
     })
 
     const wireVersion = () =>

@@ -71,11 +71,9 @@ export const killLater = (client: Client, orphan: DriverCursor.Orphan): Effect.E
         return observed.sends(() => DriverCursor.kill(driver, orphan, signal))
       })
   )
-  const once = Effect.filterOrFail(
-    giveUpAfter(Duration.min(grace, settleTimeout), sent, () => timedOut({ operation })),
-    identity,
-    () => new MongoError({ reason: "Other", operation, labels: [] })
-  )
+  // Nobody is told of it: it is what has it done again.
+  const failure = () => timedOut({ operation })
+  const once = Effect.filterOrFail(giveUpAfter(Duration.min(grace, settleTimeout), sent, failure), identity, failure)
   // Its session may be of use to others by now, and is not killed for it.
   return insist(client, undefined, once, ({ code }) => code === undefined)
 }

@@ -7,7 +7,7 @@ import { asReplies } from "./readOptions.js"
 
 /** What a command of the library's own is sent with. */
 interface Sent {
-  readonly signal: AbortSignal
+  readonly signal: AbortSignal | undefined
   /** A transaction that the driver has done with. Default: none, and no session either. */
   readonly of?: { readonly lsid: Driver.ServerSessionId; readonly txnNumber: number } | undefined
   /** Default: the primary. */
@@ -35,7 +35,7 @@ export const run = async (
       // Leaves the `lsid` out.
       ignoreUndefined: true,
       session,
-      signal,
+      ...(signal && { signal }),
       ...(readPreference && { readPreference })
     })
   } finally {

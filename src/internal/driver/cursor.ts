@@ -69,7 +69,7 @@ export const orphanOf = (cursor: Cursor): Orphan | undefined => {
 export const kill = async (
   client: Driver.MongoClient,
   { id, namespace, readPreference }: Orphan,
-  signal: AbortSignal
+  signal: AbortSignal | undefined
 ): Promise<boolean> => {
   const command = { killCursors: namespace.collection, cursors: [id] }
   const { cursorsKilled } = await Command.run(client, namespace.db, command, { signal, readPreference })
