@@ -126,10 +126,10 @@ export class OpenSession implements Gate, Member, Ending {
     Pool.discard(old)
   }
 
-  stateAt(now: Time.Instant): State {
+  stateOf(fiber: RunningFiber): State {
     if (!this.isOpen()) return "ended"
     if (this.isBroken) return "broken"
-    return this.isBusy() ? "busy" : this.#usage.lapseAt(now) === undefined ? "idle" : "lapsed"
+    return this.isBusy() ? "busy" : this.#usage.lapse(fiber) === undefined ? "idle" : "lapsed"
   }
 
   refusal(operation: string): SessionEnded | undefined {

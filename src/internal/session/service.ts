@@ -167,7 +167,7 @@ export class Usable implements Service {
   }
 
   get state(): Effect.Effect<State> {
-    return Effect.map(Time.now, (now) => this[key].stateAt(now))
+    return Effect.withFiberRuntime((fiber) => Effect.succeed(this[key].stateOf(fiber)))
   }
 
   get operationTime(): Effect.Effect<Option.Option<Driver.Timestamp>> {

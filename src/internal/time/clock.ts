@@ -130,27 +130,13 @@ export class Usage {
     this.#isNoted = false
   }
 
-  /** How long the session has been idle and how long it may be, if that is too long. */
-  lapseAt(now: Instant): Lapse | undefined {
-    const timeout = this.#knownTimeout()
-    if (Option.isNone(timeout)) return undefined
-    const idle = this.idleAt(now)
-    return hasLapsed(idle, timeout.value)
-      ? { idle: Duration.millis(Math.floor(idle)), timeout: timeout.value }
-      : undefined
-  }
-
-  /** {@link lapseAt} the present, by the clock of a fiber. */
+  /** How long the session has been idle, by the clock of a fiber, and how long it may be, if that is too long. */
   lapse(fiber: RunningFiber): Lapse | undefined {
     const timeout = this.#knownTimeout()
     if (Option.isNone(timeout)) return undefined
-    const clock = clockOf(fiber)
-    const { monotonic, wall } = this.#last
-    const millis = Duration.toMillis(timeout.value)
-    // As `elapsed` has it, without an instant for each operation.
-    return clock.unsafeCurrentTimeMillis() - wall >= millis ||
-        Number(clock.unsafeCurrentTimeNanos()) / 1_000_000 - monotonic >= millis
-      ? this.lapseAt(nowOf(fiber))
+    const idle = this.idleAt(nowOf(fiber))
+    return hasLapsed(idle, timeout.value)
+      ? { idle: Duration.millis(Math.floor(idle)), timeout: timeout.value }
       : undefined
   }
 
