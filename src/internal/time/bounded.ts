@@ -99,7 +99,7 @@ export const after = (
     const sleeping = Effect.runFork(Effect.map(clock.sleep(time), then))
     return () => sleeping.unsafeInterruptAsFork(FiberId.none)
   }
-  const millis = roundedUp(Duration.toMillis(time))
+  const millis = Duration.toMillis(time)
   if (millis > longest) return constVoid
   const { left } = start(fiber, time)
   const arm = (millis: number): ReturnType<typeof setTimeout> =>
@@ -112,13 +112,6 @@ export const after = (
     }, millis)
   let timer = arm(millis)
   return () => clearTimeout(timer)
-}
-
-// By at most a fiftieth. Node.js keeps a list of timers for each number of milliseconds, and what is left of a time is nearly always
-// another number: to make a list, and to put it in its place among the lists, takes longer than all else of a timer.
-const roundedUp = (millis: number): number => {
-  const step = 2 ** Math.floor(Math.log2(millis / 64))
-  return step > 1 ? Math.ceil(millis / step) * step : millis
 }
 
 const realClock = Context.get(DefaultServices.liveServices, Clock.Clock)

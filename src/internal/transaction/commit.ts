@@ -60,9 +60,13 @@ const commitOnce = <VR, OR>({ deadline, gate, restore, timeLeft }: Commit<VR, OR
   send(
     gate,
     "commitTransaction",
-    deadline === undefined ? { atMost: Duration.max(timeLeft(), gate.settleTimeout) } : { deadline },
+    deadline === undefined ? { atMost: rounded(Duration.max(timeLeft(), gate.settleTimeout)) } : { deadline },
     restore
   )
+
+// Up to a whole second. Node.js keeps a list of timers for each number of milliseconds: to make one for each commit takes longer
+// than all else of its timer.
+const rounded = (time: Duration.Duration): Duration.Duration => Duration.seconds(Math.ceil(Duration.toSeconds(time)))
 
 // `lost` is what the commit before has failed with, after which nobody knows whether it happened: that another one is refused
 // does not tell.
