@@ -43,10 +43,11 @@ interface Lazy<T> {
   /** Gives the cursor. None, if the session in which it was opened is gone. */
   readonly use: (added: Added) => Driver.AbstractCursor<T> | undefined
   readonly isOpen: () => boolean
-  /** Fires the signal of the cursor: each operation has one of its own, but the driver's cursor one for all its life. */
-  readonly abort: () => void
-  /** Notes that the driver has given it up without asking a server to close it. */
-  readonly lose: (orphan: DriverCursor.Orphan) => void
+  /**
+   * Reads the next batch by an operation with a signal: each operation has one of its own, but the driver's cursor one for all its
+   * life. Notes whether the driver has given the cursor up without asking a server to close it.
+   */
+  readonly read: (cursor: Driver.AbstractCursor<T>, signal: AbortSignal | undefined) => Promise<Array<T>>
 }
 
 const acquire = <T>(
@@ -60,16 +61,18 @@ const acquire = <T>(
         const state: {
           cursor: Driver.AbstractCursor<T> | undefined
           session: Driver.ClientSession | null
+          isRead: boolean
           lost: DriverCursor.Orphan | undefined
-        } = { cursor: undefined, session: null, lost: undefined }
+        } = { cursor: undefined, session: null, isRead: false, lost: undefined }
         return { controller, state }
       }),
       ({ state }) =>
         Effect.suspend(() => {
           const { cursor } = state
           if (cursor === undefined) return Effect.void
-          const over = DriverCursor.isExhausted(cursor) ? Effect.void : closed({ client, close, session }, cursor)
-          // Known by then: what has read the last batch, and is late, has had its turn before.
+          const isOver = DriverCursor.isExhausted(cursor) && !state.isRead
+          const over = isOver ? Effect.void : closed({ client, close, session }, cursor)
+          // Known by then: what reads a batch still, because it is late, has its turn before.
           return Effect.zipRight(
             over,
             Effect.suspend(() => state.lost === undefined ? Effect.void : killLater(client, state.lost))
@@ -84,10 +87,17 @@ const acquire = <T>(
         state.session = session
         return state.cursor ??= DriverCursor.tuned(open({ ...added, signal: controller.signal }), controller.signal)
       },
-      abort: () => {
-        if (state.cursor !== undefined) DriverCursor.abort(controller, [state.cursor])
-      },
-      lose: (orphan) => void (state.lost = orphan)
+      read: async (cursor, signal) => {
+        const abort = () => DriverCursor.abort(controller, [cursor])
+        signal?.addEventListener("abort", abort, { once: true })
+        state.isRead = true
+        try {
+          return await DriverCursor.nextBatch(cursor, (orphan) => void (state.lost = orphan))
+        } finally {
+          state.isRead = false
+          signal?.removeEventListener("abort", abort)
+        }
+      }
     })
   )
 
@@ -126,10 +136,7 @@ const pull = <T>(
           if (lifetime !== undefined && limit.omitsMaxTime) DriverCursor.omitMaxTime(opened)
           if (!limit.isOfLifetime) lifetime = undefined
         }
-        added.signal?.addEventListener("abort", cursor.abort, { once: true })
-        const batch = await DriverCursor.nextBatch(opened, cursor.lose).finally(() =>
-          added.signal?.removeEventListener("abort", cursor.abort)
-        )
+        const batch = await cursor.read(opened, added.signal)
         isOver = DriverCursor.isExhausted(opened)
         isPolled = !isOver && batch.length === 0 && !DriverCursor.waitsForData(opened)
         return batch

@@ -6,7 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { constTrue, identity } from "effect/Function"
+import { constTrue } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Driver from "mongodb"
 import { MongoError } from "../../MongoError.js"
@@ -57,7 +57,10 @@ const isLate = (cause: Cause.Cause<unknown>): boolean =>
     (error) => error instanceof MongoError && error.reason === "TimedOut" && error.code === undefined
   )
 
-/** Kills a cursor in the background, until it is known to be over. */
+/**
+ * Kills a cursor in the background, until it is known to be over. One that is read from a secondary may be unknown to the server that
+ * has answered, or over by now: after some such answers it is left to its session.
+ */
 export const killLater = (client: Client, orphan: DriverCursor.Orphan): Effect.Effect<void> => {
   const { db: database, collection } = orphan.namespace
   const { driver, settleTimeout } = client
@@ -71,12 +74,16 @@ export const killLater = (client: Client, orphan: DriverCursor.Orphan): Effect.E
         return observed.sends(() => DriverCursor.kill(driver, orphan, signal))
       })
   )
+  let unknown = 0
+  const isOver = (isKnown: boolean) => isKnown || ++unknown === mostUnknown
   // Nobody is told of it: it is what has it done again.
   const failure = () => timedOut({ operation })
-  const once = Effect.filterOrFail(giveUpAfter(Duration.min(grace, settleTimeout), sent, failure), identity, failure)
+  const once = Effect.filterOrFail(giveUpAfter(Duration.min(grace, settleTimeout), sent, failure), isOver, failure)
   // Its session may be of use to others by now, and is not killed for it.
   return insist(client, undefined, once, ({ code }) => code === undefined)
 }
+
+const mostUnknown = 5
 
 const inSession = <T>(
   { [key]: gate }: Session,

@@ -5,6 +5,7 @@ import { constVoid } from "effect/Function"
 import type * as Driver from "mongodb"
 import * as Command from "./command.js"
 import { isOver } from "./deadline.js"
+import { isDriverFailure, toMongoError } from "./errors.js"
 import * as Lent from "./lent.js"
 import { endImplicit, ofClient, ofCursor, openAs } from "./privates.js"
 import type { Controller } from "./signal.js"
@@ -73,7 +74,7 @@ export const kill = async (
 ): Promise<boolean> => {
   const command = { killCursors: namespace.collection, cursors: [id] }
   const { cursorsKilled } = await Command.run(client, namespace.db, command, { signal, readPreference })
-  return readPreference.mode === "primary" || Array.isArray(cursorsKilled) && cursorsKilled.length > 0
+  return readPreference.mode === "primary" || cursorsKilled?.length > 0
 }
 
 /** Forgets a cursor whose server cannot be asked to close it. */
@@ -157,6 +158,9 @@ export const omitMaxTime = (cursor: Driver.AbstractCursor<unknown>): void => {
   cursorOptions.omitMaxTimeMS = true
 }
 
+const isUnsent = (error: unknown): boolean =>
+  isDriverFailure(error) && toMongoError({ operation: "getMore" }, error).reason === "PoolFailure"
+
 /** Whether a cursor has no documents left, here or on the server. */
 export const isExhausted = (cursor: Driver.AbstractCursor<unknown>): boolean =>
   cursor.bufferedCount() === 0 && (cursor.closed || cursor.killed || cursor.id?.isZero() === true)
@@ -164,8 +168,8 @@ export const isExhausted = (cursor: Driver.AbstractCursor<unknown>): boolean =>
 /**
  * The next batch. One command at most: `hasNext` and `next` would ask again and again while batches are empty.
  *
- * Where the time is over before the command is sent, the driver gives the cursor up, and asks no server to close it: for that, too,
- * the time is over. It is handed to `lose` then.
+ * Where there is no connection in time, the driver gives the cursor up, and asks no server to close it: for that, too, there is no
+ * connection, or the time is over. It is handed to `lose` then.
  */
 export const nextBatch = async <T>(
   cursor: Driver.AbstractCursor<T>,
@@ -174,7 +178,7 @@ export const nextBatch = async <T>(
   const orphan = orphanOf(cursor)
   const first = await cursor.tryNext().catch((error: unknown) => {
     const session = Lent.own(ofCursor(cursor).session)
-    if (orphan !== undefined && cursor.killed && session !== null && isOver(session)) lose(orphan)
+    if (orphan !== undefined && cursor.killed && session !== null && (isOver(session) || isUnsent(error))) lose(orphan)
     throw error
   })
   if (first === null) return []

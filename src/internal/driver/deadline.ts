@@ -166,7 +166,7 @@ export const during = async <A>(
 /** Whether the operation that runs in a session has no time left, so that nothing more is sent for it. */
 export const isOver = (session: Driver.ClientSession): boolean => {
   const context: Partial<TimeoutContext> | null = ofSession(session).timeoutContext
-  return context?.isOver?.() === true
+  return context?.isOver?.() ?? false
 }
 
 const make = (

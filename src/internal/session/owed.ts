@@ -1,8 +1,8 @@
 /**
  * What must not be left undone on the server, while nobody waits for it: aborts of transactions, and kills of sessions and cursors.
  *
- * It is done again in the background until it is answered. What is still to be done when the client closes is done by killing the
- * sessions: they are of no more use to anybody.
+ * It is done again in the background until it is answered. What is still to be done for a session when the client closes is done by
+ * killing it: it is of no more use to anybody. A cursor ends with its session.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -132,11 +132,10 @@ export class Usage {
 
   /** How long the session has been idle, by the clock of a fiber, and how long it may be, if that is too long. */
   lapse(fiber: RunningFiber): Lapse | undefined {
-    const timeout = this.#knownTimeout()
-    if (Option.isNone(timeout)) return undefined
+    const timeout = Option.getOrUndefined(this.#knownTimeout())
     const idle = this.idleAt(nowOf(fiber))
-    return hasLapsed(idle, timeout.value)
-      ? { idle: Duration.millis(Math.floor(idle)), timeout: timeout.value }
+    return timeout !== undefined && hasLapsed(idle, timeout)
+      ? { idle: Duration.millis(Math.floor(idle)), timeout }
       : undefined
   }
 
