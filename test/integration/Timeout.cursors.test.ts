@@ -75,24 +75,31 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
     }
   })
 
-  it.effect("a cursor whose batch has no connection in time is closed later", () =>
-    Monitor.withClient({ driver: { maxPoolSize: 1 } }, (watched) =>
-      on(watched)(Effect.gen(function*() {
-        const { Things, database } = yield* things(watched, 5)
-        yield* Monitor.block(watched, ["count"], "2 seconds")
-        const count = Effect.promise(() => watched.client.driver.db(database).command({ count: "things" }))
-        const reading = Things.find({}, { timeout: "1 second", batchSize: 1 }).pipe(
-          // The only connection is in use.
-          Stream.tap(() => Effect.zipRight(Effect.fork(count), watched.monitor.awaitStarted("count"))),
-          Stream.runDrain
-        )
-        yield* Session.scoped(Effect.gen(function*() {
-          expect(yield* Effect.flip(reading)).toMatchObject(timedOut)
-          expect(yield* watched.monitor.named("getMore")).toEqual([])
-          expect(yield* Monitor.openCursors(watched.monitor)).toBe(1)
-          yield* Monitor.until(Monitor.openCursors(watched.monitor), (open) => open === 0)
-        }))
-      }))))
+  // None: as long as the deadline. The driver waits as long again, but no longer than that, to close the cursor.
+  it.effect.each([0, 300, 700])(
+    "a cursor whose batch has no connection in time is closed later (pool: %s ms)",
+    (pool) =>
+      Monitor.withClient(
+        { driver: { maxPoolSize: 1, waitQueueTimeoutMS: pool } },
+        (watched) =>
+          on(watched)(Effect.gen(function*() {
+            const { Things, database } = yield* things(watched, 5)
+            yield* Monitor.block(watched, ["count"], "2 seconds")
+            const count = Effect.promise(() => watched.client.driver.db(database).command({ count: "things" }))
+            const reading = Things.find({}, { timeout: "1 second", batchSize: 1 }).pipe(
+              // The only connection is in use.
+              Stream.tap(() => Effect.zipRight(Effect.fork(count), watched.monitor.awaitStarted("count"))),
+              Stream.runDrain
+            )
+            yield* Session.scoped(Effect.gen(function*() {
+              expect(yield* Effect.flip(reading)).toMatchObject({ reason: pool === 300 ? "PoolFailure" : "TimedOut" })
+              expect(yield* watched.monitor.named("getMore")).toEqual([])
+              expect(yield* Monitor.openCursors(watched.monitor)).toBe(1)
+              yield* Monitor.until(Monitor.openCursors(watched.monitor), (open) => open === 0)
+            }))
+          }))
+      )
+  )
 
   describe("a cursor that the program opens", () => {
     const slowly = { timeout: "600 millis" } as const
