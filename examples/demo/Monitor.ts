@@ -29,7 +29,7 @@ export interface Command {
 export class Monitor extends Context.Tag("demo/Monitor")<Monitor, {
   /** Every command so far by its number, in the order of sending. */
   readonly commands: Map<number, Command>
-  readonly connections: { taken: number; inUse: number }
+  readonly connections: { taken: number; inUse: number; refused: number }
   /** The primaries that the client has found, one after the other. */
   readonly primaries: Array<Primary>
 }>() {}
@@ -41,7 +41,7 @@ export interface Primary {
 
 export const layer = Layer.sync(Monitor, () => ({
   commands: new Map(),
-  connections: { taken: 0, inUse: 0 },
+  connections: { taken: 0, inUse: 0, refused: 0 },
   primaries: []
 }))
 
@@ -61,6 +61,7 @@ export const watch = (client: MongoClient.Service) =>
         connections.inUse++
       })
       .on("connectionCheckedIn", () => void connections.inUse--)
+      .on("connectionCheckOutFailed", () => void connections.refused++)
       .on("serverDescriptionChanged", ({ address: host, newDescription }) => {
         if (newDescription.type !== "RSPrimary" || primaries.at(-1)?.host === host) return
         primaries.push({ host, since: performance.now() })
