@@ -86,7 +86,7 @@ layer(TestServer.own(), { excludeTestServices: true })((it) => {
             const { Things, database } = yield* things(watched, 5)
             yield* Monitor.block(watched, ["count"], "2 seconds")
             const count = Effect.promise(() => watched.client.driver.db(database).command({ count: "things" }))
-            const reading = Things.find({}, { timeout: "1 second", batchSize: 1 }).pipe(
+            const reading = Things.find({}, { timeout: pool === 300 ? "1800 millis" : "1 second", batchSize: 1 }).pipe(
               // The only connection is in use.
               Stream.tap(() => Effect.zipRight(Effect.fork(count), watched.monitor.awaitStarted("count"))),
               Stream.runDrain
