@@ -45,7 +45,7 @@ interface Lazy<T> {
   readonly isOpen: () => boolean
   /**
    * Reads the next batch by an operation with a signal: each operation has one of its own, but the driver's cursor one for all its
-   * life. Notes whether the driver has given the cursor up without asking a server to close it.
+   * life. Notes a cursor that the driver has given up, perhaps without asking a server to close it.
    */
   readonly read: (cursor: Driver.AbstractCursor<T>, signal: AbortSignal | undefined) => Promise<Array<T>>
 }

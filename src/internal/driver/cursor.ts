@@ -168,8 +168,8 @@ export const isExhausted = (cursor: Driver.AbstractCursor<unknown>): boolean =>
 /**
  * The next batch. One command at most: `hasNext` and `next` would ask again and again while batches are empty.
  *
- * Where there is no connection in time, the driver gives the cursor up, and asks no server to close it: for that, too, there is no
- * connection, or the time is over. It is handed to `lose` then.
+ * Where there is no connection in time, the driver gives the cursor up, and often asks no server to close it: for that, too, there
+ * is no connection, or the time is over. It tells nobody whether it has asked. The cursor is handed to `lose` then.
  */
 export const nextBatch = async <T>(
   cursor: Driver.AbstractCursor<T>,
